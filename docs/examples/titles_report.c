@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * titles_report.c - prints what became of the pages: a line for each, with
+ * what failed in its place, and a summary.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "titles.h"
+
+#define KINDS_MAX 32
+
+/* The length of the control character at c, 0 if there is none: terminals
+ * obey them, and they may come from anywhere. */
+static size_t control_at(const char *c)
+{
+    const unsigned char *byte = (const unsigned char *)c;
+
+    if (byte[0] < ' ' || byte[0] == 127)
+        return 1;
+    /* U+0080 to U+009F */
+    return byte[0] == 0xc2 && byte[1] >= 0x80 && byte[1] < 0xa0 ? 2 : 0;
+}
+
+/* Print text that came from elsewhere on one line of bearable length. */
+static void put_text(const char *text)
+{
+    size_t put = 0;
+    bool gap = false;
+
+    /* The second half of the condition does not cut a character in two. */
+    while (*text && (put < 200 || ((unsigned char)*text & 0xc0) == 0x80)) {
+        size_t control = *text == ' ' ? 1 : control_at(text);
+
+        if (control > 0) {
+            gap = put > 0;
+            text += control;
+            continue;
+        }
+        if (gap)
+            putchar(' ');
+        gap = false;
+        putchar((unsigned char)*text++);
+        put++;
+    }
+    putchar('\n');
+}
+
+/* What the summary calls a failure. A code of our own tasks has a name here,
+ * one of shunt's (a crash, say) has it there. */
+static const char *kind_of(const shunt_error *error)
+{
+    static const char *const kinds[] = {
+#define PAGE_FAILURE_(name, text) [name] = text,
+        PAGE_FAILURES(PAGE_FAILURE_)
+#undef PAGE_FAILURE_
+    };
+
+    if (error->code == SHUNT_EFAILED && error->task_code > PAGE_OK &&
+        error->task_code < PAGE_FAILURE_COUNT)
+        return kinds[error->task_code];
+    return shunt_code_text(error->code);
+}
+
+/* The line of one page. NULL if it gave a title, else the kind of failure. */
+static const char *print_page(const char *url, shunt_future *f)
+{
+    const struct title *title = shunt_peek(f, struct title);
+    const shunt_error *error = shunt_error_of(f);
+
+    if (title) {
+        printf("%7ld %7ld  %s  ", (long)title->pid, (long)title->tid, url);
+        put_text(title->text);
+        return NULL;
+    }
+    printf("%7s %7s  %s  failed: ", "-", "-", url);
+    put_text(error->message);
+    return kind_of(error);
+}
+
+struct tally {
+    const char *kind;
+    size_t count;
+};
+
+static void count_kind(struct tally *tally, const char *kind)
+{
+    for (size_t i = 0; i < KINDS_MAX; i++) {
+        if (tally[i].kind && strcmp(tally[i].kind, kind) != 0)
+            continue;
+        tally[i].kind = kind;
+        tally[i].count++;
+        return;
+    }
+}
+
+size_t print_report(const struct settings *s, const shunt_results *results,
+                    int workers, double seconds)
+{
+    struct tally tally[KINDS_MAX] = { { NULL, 0 } };
+    size_t failed = 0;
+
+    printf("%7s %7s  %s\n", "pid", "thread", "page and its first heading");
+    for (size_t i = 0; i < results->count; i++) {
+        const char *kind = print_page(s->urls[i], results->futures[i]);
+
+        if (kind) {
+            count_kind(tally, kind);
+            failed++;
+        }
+    }
+    printf(
+        "\n%zu pages in %.2f s with %d workers: %zu with a title, %zu failed\n",
+        results->count, seconds, workers, results->count - failed, failed);
+    for (size_t i = 0; i < KINDS_MAX && tally[i].kind; i++)
+        printf("%7zu  %s\n", tally[i].count, tally[i].kind);
+    return failed;
+}

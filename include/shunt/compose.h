@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shunt/compose.h - futures made of futures.
+ *
+ * Every function here consumes the handles that it is given, also when it
+ * fails, and returns a new one: never NULL, a failed future if there is no
+ * memory or an argument is bad (SHUNT_EINVAL). None blocks; all may be called
+ * from any thread and any task.
+ *
+ * A continuation runs in the pool of its input, a combinator belongs to the
+ * pool of its first input. Continuations are tasks: they never run under a
+ * lock, nor on a stack that grows with the length of a chain.
+ *
+ * A failure passes through then unchanged: its error names the task that
+ * failed first. What a combinator no longer needs (the siblings of a failure,
+ * the losers of a race) it lets go of at once, and asks to cancel if no other
+ * handle and no other dependant is left: retain an input to keep it running.
+ *
+ * The combinators are those of ECMAScript's promises and of folly::collect,
+ * with arrivals kept as bits in a tree of 28 (docs/architecture.md).
+ */
+#ifndef SHUNT_COMPOSE_H
+#define SHUNT_COMPOSE_H
+
+#include "shunt/future.h"
+
+SHUNT_BEGIN_
+
+/*
+ * The value of when_all, when_all_settled, when_some and map. Peek it while
+ * the combinator's future is held; the futures are lent: look into them, wait
+ * for them or retain them, but do not release them.
+ */
+typedef struct shunt_results {
+    size_t count;
+    shunt_future *const *futures;
+    const size_t *indices; /* of when_some, ascending; else NULL */
+} shunt_results;
+
+/* The value of when_any and race; future is lent as above. */
+typedef struct shunt_winner {
+    size_t index;
+    shunt_future *future;
+} shunt_winner;
+
+/*
+ * shunt_then(f, fn): when f succeeds, run fn of SHUNT_TASK(fn, In, Out) with
+ * f's value as its in. If f fails, fn never runs and the failure is that of
+ * the result. A fn whose Out is shunt_future * is flattened: the result is
+ * what the returned future becomes.
+ *
+ * shunt_then_with(f, step, &ctx): the same with a SHUNT_STEP and a context,
+ * which is copied.
+ *
+ *     f = shunt_then(shunt_submit(pool, fetch, &url), parse);
+ *
+ * The size and alignment of f's value must be those of In; if not, the result
+ * fails with SHUNT_EINVAL.
+ */
+SHUNT_API shunt_future *shunt_then_task(shunt_future *f,
+                                        const shunt_task *task,
+                                        const void *ctx, const char *where);
+#define shunt_then(f, fn) \
+    shunt_then_task(f, &shunt_task_##fn, NULL, SHUNT_HERE_)
+#define shunt_then_with(f, fn, ...)       \
+    shunt_then_task(f, &shunt_task_##fn,  \
+                    SHUNT_CTX_(fn, __VA_ARGS__), SHUNT_HERE_)
+
+/*
+ * shunt_recover(f, fn): when f fails, but for cancellation, run fn of
+ * SHUNT_TASK(fn, shunt_error, Out), whose Out is that of f: its result
+ * replaces the failure. A success or a cancellation passes through.
+ * shunt_recover_with(f, step, &ctx): SHUNT_STEP(step, shunt_error, Ctx, Out).
+ */
+SHUNT_API shunt_future *shunt_recover_task(shunt_future *f,
+                                           const shunt_task *task,
+                                           const void *ctx, const char *where);
+#define shunt_recover(f, fn)                       \
+    shunt_recover_task((SHUNT_SAME_IN_(fn, shunt_error), (f)), \
+                       &shunt_task_##fn, NULL, SHUNT_HERE_)
+#define shunt_recover_with(f, fn, ...)             \
+    shunt_recover_task((SHUNT_SAME_IN_(fn, shunt_error), (f)), \
+                       &shunt_task_##fn,                       \
+                       SHUNT_CTX_(fn, __VA_ARGS__), SHUNT_HERE_)
+
+/*
+ * shunt_finally(f, fn): when f has settled, however, run fn of
+ * SHUNT_TASK(fn, shunt_outcome, shunt_none) and pass f's outcome through.
+ * If fn fails, its failure replaces a success, and joins the causes of a
+ * failure. shunt_finally_with(f, step, &ctx): likewise with a context.
+ */
+SHUNT_API shunt_future *shunt_finally_task(shunt_future *f,
+                                           const shunt_task *task,
+                                           const void *ctx, const char *where);
+#define shunt_finally(f, fn)                         \
+    shunt_finally_task((SHUNT_SAME_IN_(fn, shunt_outcome), (f)), \
+                       &shunt_task_##fn, NULL, SHUNT_HERE_)
+#define shunt_finally_with(f, fn, ...)               \
+    shunt_finally_task((SHUNT_SAME_IN_(fn, shunt_outcome), (f)), \
+                       &shunt_task_##fn,                         \
+                       SHUNT_CTX_(fn, __VA_ARGS__), SHUNT_HERE_)
+
+/* Warns if the input of fn is not a T. */
+#define SHUNT_SAME_IN_(fn, T) \
+    ((void)sizeof(1 ? (const shunt_in_##fn *)0 : (const T *)0))
+
+/*
+ * All n must succeed: shunt_results, in the order of fs. The first failure is
+ * the result's at once. fs itself is only read during the call. The same
+ * future may be given twice, by two handles. n == 0 succeeds at once.
+ */
+SHUNT_API shunt_future *shunt_when_all(shunt_future *const *fs, size_t n);
+
+/* All n have settled, well or badly: shunt_results. Never fails, but for bad
+ * arguments, memory, or being cancelled itself. */
+SHUNT_API shunt_future *shunt_when_all_settled(shunt_future *const *fs,
+                                               size_t n);
+
+/* The first success: shunt_winner. If all fail, it fails with the error of
+ * the lowest index and every error in .causes. n == 0: SHUNT_EINVAL. */
+SHUNT_API shunt_future *shunt_when_any(shunt_future *const *fs, size_t n);
+
+/* The first to settle: shunt_winner if it succeeded, else its failure.
+ * n == 0: SHUNT_EINVAL. */
+SHUNT_API shunt_future *shunt_race(shunt_future *const *fs, size_t n);
+
+/* k successes: shunt_results of k futures, with their indices. Fails with
+ * the causes so far as soon as k can no longer be reached. n == 0, k == 0 or
+ * k > n: SHUNT_EINVAL. */
+SHUNT_API shunt_future *shunt_when_some(shunt_future *const *fs, size_t n,
+                                        size_t k);
+
+/*
+ * shunt_map(pool, fn, ins, n): fn on each of the n values at ins, which are
+ * copied, as one future of shunt_results in that order; it fails with the
+ * first failure. shunt_map_settled: never fails. The elements are dealt out
+ * in chunks whose size follows the measured cost of fn. n == 0 succeeds.
+ */
+SHUNT_API shunt_future *shunt_map_task(shunt_pool *pool,
+                                       const shunt_task *task, const void *ins,
+                                       size_t n, bool settled,
+                                       const char *where);
+#ifdef __cplusplus
+#define SHUNT_INS_(fn, ins) (static_cast<const shunt_in_##fn *>(ins))
+#else
+#define SHUNT_INS_(fn, ins) (1 ? (ins) : (const shunt_in_##fn *)0)
+#endif
+#define shunt_map(pool, fn, ins, n) \
+    shunt_map_task(pool, &shunt_task_##fn, SHUNT_INS_(fn, ins), n, false, \
+                   SHUNT_HERE_)
+#define shunt_map_settled(pool, fn, ins, n) \
+    shunt_map_task(pool, &shunt_task_##fn, SHUNT_INS_(fn, ins), n, true, \
+                   SHUNT_HERE_)
+
+/* The same outcome as f, as a future of pool, whose continuations run there.
+ * Also gives a pool to an empty when_all. */
+SHUNT_API shunt_future *shunt_via(shunt_pool *pool, shunt_future *f);
+
+SHUNT_END_
+
+#endif /* SHUNT_COMPOSE_H */

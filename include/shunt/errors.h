@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shunt/errors.h - codes, and the record that a failed future carries.
+ *
+ * Functions return 0 or a count on success and a negative code otherwise.
+ * shunt's own codes lie below -10000, apart from every -errno. SHUNT_PENDING,
+ * which is +1, is not a failure: it says that there is no outcome yet.
+ */
+#ifndef SHUNT_ERRORS_H
+#define SHUNT_ERRORS_H
+
+#include "shunt/base.h"
+
+SHUNT_BEGIN_
+
+/* The one list of codes: X(name, value, sentence). */
+#define SHUNT_ERRORS(X)                                                     \
+    X(SHUNT_EFAILED, -10001, "the task returned a failure of its own")      \
+    X(SHUNT_ECANCELED, -10002, "canceled before there was a result")        \
+    X(SHUNT_ETIMEDOUT, -10003, "the deadline passed")                       \
+    X(SHUNT_ECRASHED, -10004, "the process that ran the task died")         \
+    X(SHUNT_ENOMEM, -10005, "out of memory")                                \
+    X(SHUNT_EAGAIN, -10006, "the pool's queue is full")                     \
+    X(SHUNT_EINVAL, -10007, "bad argument, or a handle that is not valid")  \
+    X(SHUNT_EDEADLK, -10008, "this call would wait for itself")             \
+    X(SHUNT_ECLOSED, -10009, "the pool is shut down")                       \
+    X(SHUNT_EFORKED, -10010, "the pool belongs to the parent process")      \
+    X(SHUNT_ENOTSUP, -10011, "not supported by this pool")                  \
+    X(SHUNT_EBROKEN, -10012, "the pool's workers could not be set up")
+
+/* clang-format off */
+enum shunt_code {
+#define SHUNT_CODE_(name, value, sentence) name = value,
+    SHUNT_ERRORS(SHUNT_CODE_)
+#undef SHUNT_CODE_
+    SHUNT_PENDING = 1
+};
+/* clang-format on */
+
+/*
+ * Why a future failed. Lent: it lives as long as the future from which it was
+ * got is held. Strings are never NULL.
+ */
+typedef struct shunt_error {
+    int code;            /* SHUNT_E*, or 0 if there is no failure */
+    int task_code;       /* what the task returned, else 0 */
+    const char *task;    /* the task that failed first, however many steps
+                          * back; "" if it was none */
+    const char *message; /* one readable sentence */
+    const char *where;   /* "file.c:12", where that task was submitted */
+    int signal;          /* that ended its process, else 0 */
+    int exit_status;     /* if it left its process, else 0 */
+    void *address;       /* of a hardware fault, else NULL */
+    unsigned attempts;   /* how often the task was started */
+    size_t cause_count;  /* of a combinator: every failure that led to it, */
+    const struct shunt_error *const *causes; /* lowest index first */
+} shunt_error;
+
+/* What shunt_finally hands to its function. */
+typedef struct shunt_outcome {
+    int status;               /* 0 or SHUNT_E* */
+    const shunt_error *error; /* never NULL; code 0 on success */
+} shunt_outcome;
+
+/*
+ * The name of a code, such as "SHUNT_EINVAL"; "SHUNT_PENDING", "success", and
+ * "unknown" for what is none of them.
+ *
+ * Blocks:  never.
+ * Threads: any; signal handler too.
+ */
+SHUNT_API const char *shunt_code_name(int code);
+
+/* The sentence of a code. Blocks and threads: as shunt_code_name. */
+SHUNT_API const char *shunt_code_text(int code);
+
+SHUNT_END_
+
+#endif /* SHUNT_ERRORS_H */

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shunt/pool.h - pools: where tasks run, and how that ends.
+ *
+ * A pool has a fixed number of workers, each with a deque of tasks from which
+ * the others steal (Blumofe & Leiserson 1999; Chase & Lev 2005). One option
+ * decides where tasks run; no other line of a program depends on it.
+ *
+ * A child that the program forks may not use its parent's pools: every call
+ * answers SHUNT_EFORKED there. It may make pools of its own.
+ */
+#ifndef SHUNT_POOL_H
+#define SHUNT_POOL_H
+
+#include "shunt/task.h"
+
+SHUNT_BEGIN_
+
+/* The switch. */
+enum shunt_mode {
+    SHUNT_MODE_DEFAULT = 0, /* $SHUNT_MODE (threads, processes, auto), or
+                             * threads */
+    SHUNT_THREADS = 1,
+    SHUNT_PROCESSES = 2, /* SHUNT_ENOTSUP in this version */
+    SHUNT_AUTO = 3       /* SHUNT_ENOTSUP in this version */
+};
+
+/* The most workers that a pool can have. */
+#define SHUNT_WORKERS_MAX 1024
+
+/*
+ * Zero means default everywhere. What code sets wins over the environment.
+ */
+typedef struct shunt_options {
+    /* Where tasks run: enum shunt_mode. */
+    int mode SHUNT_DEFAULT_(0);
+    /* How many workers; 0: $SHUNT_WORKERS, else as many as the process may
+     * use CPUs, by affinity mask and cgroup quota (rounded up). */
+    int workers SHUNT_DEFAULT_(0);
+    /* How many tasks that were submitted from outside the pool may be queued
+     * and not yet started; 0: 1,048,576. A pool's own tasks and continuations
+     * are exempt, so a task never waits for room. */
+    size_t queue_max SHUNT_DEFAULT_(0);
+    /* Upper limit of the memory for records, results and allocations of this
+     * pool in bytes; 0: none but the machine's. Beyond it: SHUNT_ENOMEM. */
+    size_t arena_bytes SHUNT_DEFAULT_(0);
+    /* Stack of a task in bytes, rounded up to pages; 0: 256 KiB. Below 16 KiB
+     * is SHUNT_EINVAL. Only what is touched takes memory. */
+    size_t stack_bytes SHUNT_DEFAULT_(0);
+    /* Runs on every worker before its first task. If one returns non-zero,
+     * tasks that are pending and all later ones fail with SHUNT_EBROKEN. */
+    int (*init)(void *arg) SHUNT_DEFAULT_(nullptr);
+    void *init_arg SHUNT_DEFAULT_(nullptr);
+    /* Let .untrusted and .thread_unsafe tasks run on threads of the host. */
+    bool allow_unsafe SHUNT_DEFAULT_(false);
+    /* Process pools: fork the seed although threads run already. */
+    bool fork_with_threads SHUNT_DEFAULT_(false);
+    /* Names the worker threads NAME-0, NAME-1, ...; "shunt" if NULL. The
+     * system keeps 15 characters. */
+    const char *name SHUNT_DEFAULT_(nullptr);
+} shunt_options;
+
+/*
+ * Prepare process pools early in main, while the program has one thread.
+ * Optional: the first process pool does it otherwise. This version makes no
+ * process pools, so there is nothing to prepare and 0 is returned.
+ *
+ * Blocks:  never.
+ * Threads: any.
+ */
+SHUNT_API int shunt_init(void);
+
+/*
+ * Make a pool and start its workers. options may be NULL for all defaults and
+ * is not kept.
+ *
+ *     shunt_pool *pool;
+ *     int rc = shunt_pool_new(&pool, &(shunt_options){ .workers = 2 });
+ *
+ * Blocks:  until the workers' threads exist; not for .init.
+ * Threads: any, a task of another pool too.
+ * Errors:  SHUNT_EINVAL (pool_out NULL, a value out of range, an environment
+ *          variable that cannot be understood), SHUNT_ENOMEM (memory, or
+ *          threads), SHUNT_ENOTSUP (mode), SHUNT_EAGAIN (4,095 pools exist);
+ *          *pool_out is then unwritten.
+ */
+SHUNT_API int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,
+                                   const shunt_options *options);
+#define shunt_pool_new(pool_out, ...) \
+    shunt_pool_new_sized(pool_out, sizeof(shunt_options), __VA_ARGS__)
+
+/* How a pool is shut down. */
+enum shunt_how {
+    /* Everything that was accepted runs. Promises that nobody gives before
+     * all else has finished fail with SHUNT_ECANCELED. */
+    SHUNT_DRAIN = 0,
+    /* What has not started never starts; what runs is asked to cancel and
+     * waited for. */
+    SHUNT_CANCEL = 1,
+    /* As SHUNT_CANCEL, and what still runs at the deadline is given up: its
+     * futures fail with SHUNT_ECANCELED while the code runs on. */
+    SHUNT_KILL = 2
+};
+
+/*
+ * Stop accepting tasks (SHUNT_ECLOSED from now on) and bring what was
+ * accepted to an end, by timeout_ns from now (SHUNT_FOREVER: take the time
+ * that it takes; 0: do not wait). Futures keep their values until
+ * shunt_pool_free. May be called again, also with a harder how.
+ *
+ * left, which may be NULL, gets the number of futures that have not settled;
+ * after SHUNT_KILL, the number of tasks whose code still runs.
+ *
+ * Blocks:  sleeps the thread until the end or the deadline.
+ * Threads: any outside the pool; a task of another pool sleeps its worker.
+ * Errors:  SHUNT_ETIMEDOUT if something is left, SHUNT_EDEADLK inside a task
+ *          of this pool, SHUNT_EINVAL, SHUNT_EFORKED.
+ */
+SHUNT_API int shunt_pool_shutdown(shunt_pool *pool, enum shunt_how how,
+                                  int64_t timeout_ns, size_t *left);
+
+/*
+ * Drain the pool, join its threads and free its memory, values included:
+ * its handles are SHUNT_EINVAL from then on. Takes pool, unless it fails.
+ * After a SHUNT_KILL that left code running it returns at once, and the last
+ * of those threads frees the memory. No other thread may be using the pool
+ * or a future of it.
+ *
+ * Blocks:  sleeps the thread until everything has finished.
+ * Errors:  SHUNT_EDEADLK inside a task of this pool; SHUNT_EINVAL (NULL, or
+ *          freed before); SHUNT_EFORKED. The pool is then unchanged.
+ */
+SHUNT_API int shunt_pool_free(shunt_pool *pool);
+
+/*
+ * The pool of the running task, NULL outside. Inside a task a NULL pool means
+ * this one to every function that takes a pool.
+ */
+SHUNT_API shunt_pool *shunt_pool_current(void);
+
+/* The number of workers; negative SHUNT_E* if pool is not valid. */
+SHUNT_API int shunt_pool_workers(shunt_pool *pool);
+
+/* enum shunt_mode as it was decided; negative SHUNT_E* if not valid. */
+SHUNT_API int shunt_pool_mode(shunt_pool *pool);
+
+/* The version of the library, as "0.1.0". */
+SHUNT_API const char *shunt_version(void);
+
+SHUNT_END_
+
+#endif /* SHUNT_POOL_H */

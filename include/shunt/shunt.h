@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shunt/shunt.h - tasks on a work-stealing pool, and futures that compose.
+ *
+ *     #include <shunt/shunt.h>
+ *
+ *     struct span { long from, to; };
+ *     static int add_up(const struct span *in, long *out)
+ *     {
+ *         for (long i = in->from; i < in->to; i++)
+ *             *out += i;
+ *         return 0;
+ *     }
+ *     SHUNT_TASK(add_up, struct span, long)
+ *
+ *     shunt_pool *pool;
+ *     int rc = shunt_pool_new(&pool, NULL);
+ *     shunt_future *f = shunt_submit(pool, add_up, &(struct span){ 0, 10 });
+ *     long sum;
+ *     rc = shunt_take(f, &sum);
+ *     shunt_pool_free(pool);
+ *
+ * errors.h   codes and error records
+ * task.h     describing functions
+ * pool.h     pools, and the switch between threads and processes
+ * future.h   submit, await, take; handles; promises
+ * compose.h  then, recover, finally; when_all, when_any, ...; map
+ * memory.h   memory that lives as long as a future
+ */
+#ifndef SHUNT_SHUNT_H
+#define SHUNT_SHUNT_H
+
+#include "shunt/compose.h" /* IWYU pragma: export */
+#include "shunt/memory.h"  /* IWYU pragma: export */
+
+#endif /* SHUNT_SHUNT_H */

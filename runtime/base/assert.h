@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base/assert.h - conditions that hold, or the program is wrong.
+ *
+ *   SH_ASSERT     proven; checked in builds with -Dchecks=true, which all test
+ *                 builds are. The library never aborts a host in a release.
+ *   SH_EXPENSIVE  proven, but slow to check: walks a structure.
+ *   SH_BELIEVE    unproven: asserts with checks, is an expression that the
+ *                 caller handles without.
+ */
+#ifndef SH_BASE_ASSERT_H
+#define SH_BASE_ASSERT_H
+
+#ifdef SH_CHECKS
+#include <assert.h>
+#include <stdbool.h>
+#undef NDEBUG
+#define SH_ASSERT(condition) assert(condition)
+#define SH_EXPENSIVE(condition) assert(condition)
+#define SH_BELIEVE(condition) (assert(condition), true)
+#else
+#define SH_ASSERT(condition) ((void)sizeof(!!(condition)))
+#define SH_EXPENSIVE(condition) ((void)sizeof(!!(condition)))
+#define SH_BELIEVE(condition) (condition)
+#endif
+
+#define SH_LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define SH_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define SH_COLD __attribute__((noinline, cold))
+#define SH_LINE 64 /* bytes of a cache line */
+
+#endif /* SH_BASE_ASSERT_H */

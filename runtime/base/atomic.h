@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base/atomic.h - atomic operations whose names say their memory order.
+ *
+ *   _rlx relaxed   _acq acquire   _rel release   _acqrel both   _sc seq_cst
+ *
+ * Idea. The order is part of the name, so a reader sees it where it is used,
+ * and this is the only file that spells memory_order. Every use says on its
+ * line which edge the order belongs to, or why relaxed is enough; the edges
+ * are listed in the header comment of the file that owns the structure.
+ *
+ * There are no fences: ThreadSanitizer cannot see them. A compare-and-swap is
+ * strong; its failing load is relaxed for _rlx and _rel, acquire for _acq and
+ * _acqrel, and seq_cst for _sc.
+ */
+#ifndef SH_BASE_ATOMIC_H
+#define SH_BASE_ATOMIC_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SH_RLX_ memory_order_relaxed
+#define SH_ACQ_ memory_order_acquire
+#define SH_REL_ memory_order_release
+#define SH_AR_ memory_order_acq_rel
+#define SH_SC_ memory_order_seq_cst
+
+#define sh_load_rlx(p) atomic_load_explicit((p), SH_RLX_)
+#define sh_load_acq(p) atomic_load_explicit((p), SH_ACQ_)
+#define sh_load_sc(p) atomic_load_explicit((p), SH_SC_)
+
+#define sh_store_rlx(p, v) atomic_store_explicit((p), (v), SH_RLX_)
+#define sh_store_rel(p, v) atomic_store_explicit((p), (v), SH_REL_)
+#define sh_store_sc(p, v) atomic_store_explicit((p), (v), SH_SC_)
+
+/* p, pointer to the expected value (updated on failure), new value. */
+#define sh_cas_rlx(p, e, v) \
+    atomic_compare_exchange_strong_explicit((p), (e), (v), SH_RLX_, SH_RLX_)
+#define sh_cas_acq(p, e, v) \
+    atomic_compare_exchange_strong_explicit((p), (e), (v), SH_ACQ_, SH_ACQ_)
+#define sh_cas_rel(p, e, v) \
+    atomic_compare_exchange_strong_explicit((p), (e), (v), SH_REL_, SH_RLX_)
+#define sh_cas_acqrel(p, e, v) \
+    atomic_compare_exchange_strong_explicit((p), (e), (v), SH_AR_, SH_ACQ_)
+#define sh_cas_sc(p, e, v) \
+    atomic_compare_exchange_strong_explicit((p), (e), (v), SH_SC_, SH_SC_)
+
+#define sh_xchg_acq(p, v) atomic_exchange_explicit((p), (v), SH_ACQ_)
+#define sh_xchg_acqrel(p, v) atomic_exchange_explicit((p), (v), SH_AR_)
+#define sh_xchg_sc(p, v) atomic_exchange_explicit((p), (v), SH_SC_)
+
+#define sh_add_rlx(p, v) atomic_fetch_add_explicit((p), (v), SH_RLX_)
+#define sh_add_acqrel(p, v) atomic_fetch_add_explicit((p), (v), SH_AR_)
+#define sh_add_sc(p, v) atomic_fetch_add_explicit((p), (v), SH_SC_)
+#define sh_sub_acqrel(p, v) atomic_fetch_sub_explicit((p), (v), SH_AR_)
+#define sh_sub_sc(p, v) atomic_fetch_sub_explicit((p), (v), SH_SC_)
+#define sh_xor_sc(p, v) atomic_fetch_xor_explicit((p), (v), SH_SC_)
+#define sh_or_sc(p, v) atomic_fetch_or_explicit((p), (v), SH_SC_)
+#define sh_and_sc(p, v) atomic_fetch_and_explicit((p), (v), SH_SC_)
+
+/* Tell the CPU that we spin. */
+static inline void sh_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+#endif /* SH_BASE_ATOMIC_H */

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fiber/stacks.c - a worker's pool of guarded stacks.
+ *
+ * How deep use is found out. Giving a stack back happens at every await that
+ * waits, so asking the kernel each time (mincore, or madvise at once) is too
+ * dear. But fresh pages read as zero: a few words at twice the depth that is
+ * kept are zero unless something was there. Reading them touches no memory,
+ * as the kernel lends the page of zeroes for it.
+ *
+ * A call chain cannot pass the probed bytes without leaving a return address,
+ * unless one frame spans them and leaves them alone, say with a large buffer.
+ * What jumps over the probe is caught by discarding on every TRIM_EVERYth
+ * give of a stack, needed or not. So at most CACHED_MAX stacks hold deep pages
+ * for long, and none that is in use for ever.
+ */
+#include "fiber/stacks.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "fiber/annotate.h"
+#include "memory/pages.h"
+
+enum {
+    PROBE_BYTES = 256,
+    TRIM_EVERY = 64
+};
+
+/* The struct is the top of its stack, which calls need aligned by 16. */
+#define FIBER_BYTES (((sizeof(struct sh_fiber)) + 63) & ~(size_t)63)
+
+_Static_assert(SH_STACKS_BYTES_MIN > 2 * FIBER_BYTES, "room for a stack");
+
+static char *end_of(const struct sh_stacks *s, const struct sh_fiber *f)
+{
+    return f->stack_low + s->stack_bytes;
+}
+
+/* Only asserted, hence perhaps unused. */
+__attribute__((unused)) static bool holds(const struct sh_fiber *f,
+                                          const void *p)
+{
+    uintptr_t low = (uintptr_t)f->stack_low;
+
+    return (uintptr_t)p >= low && (uintptr_t)p < low + f->stack_bytes;
+}
+
+static struct sh_fiber *map_fiber(const struct sh_stacks *s)
+{
+    size_t bytes = SH_STACKS_GUARD + s->stack_bytes;
+    char *pages = sh_pages_map(bytes, SH_PAGES_STACK);
+
+    if (pages == NULL)
+        return NULL;
+    if (!sh_pages_guard(pages, SH_STACKS_GUARD)) {
+        sh_pages_unmap(pages, bytes);
+        return NULL;
+    }
+
+    void *top = pages + bytes - FIBER_BYTES;
+    struct sh_fiber *f = top;
+    *f = (struct sh_fiber){
+        .stack_low = pages + SH_STACKS_GUARD,
+        .stack_bytes = s->stack_bytes - FIBER_BYTES,
+    };
+    sh_annotate_mapped(f);
+    return f;
+}
+
+static void unmap_fiber(const struct sh_stacks *s, struct sh_fiber *f)
+{
+    SH_ASSERT(!holds(f, __builtin_frame_address(0)));
+    sh_annotate_unmapping(f);
+    sh_pages_unmap(f->stack_low - SH_STACKS_GUARD,
+                   SH_STACKS_GUARD + s->stack_bytes);
+}
+
+/* The words at twice the depth that is kept, or NULL if there is no such depth
+ * and so nothing to find. */
+static const char *probe_of(const struct sh_stacks *s, const struct sh_fiber *f)
+{
+    if (s->stack_bytes < 2 * s->keep_bytes + PROBE_BYTES)
+        return NULL;
+    return end_of(s, f) - 2 * s->keep_bytes - PROBE_BYTES;
+}
+
+static bool was_written(const char *probe)
+{
+    static const char zeroes[PROBE_BYTES];
+
+    sh_annotate_probe(probe, PROBE_BYTES);
+    return memcmp(probe, zeroes, PROBE_BYTES) != 0;
+}
+
+/* Return the memory of f that is deeper than what the cache keeps. */
+static void trim(const struct sh_stacks *s, struct sh_fiber *f)
+{
+    const char *probe = probe_of(s, f);
+
+    if (probe == NULL)
+        return;
+    f->gives++;
+    if (f->gives % TRIM_EVERY == 0 || was_written(probe))
+        sh_pages_discard(f->stack_low, s->stack_bytes - s->keep_bytes);
+}
+
+void sh_stacks_init(struct sh_stacks *s, size_t stack_bytes)
+{
+    /* What is absurdly large is left to the kernel to refuse, at take; only
+     * adding the guard must not overflow. */
+    size_t bytes_max = SIZE_MAX / 2 + 1 - SH_STACKS_GUARD;
+
+    SH_ASSERT(s != NULL);
+    if (stack_bytes < SH_STACKS_BYTES_MIN)
+        stack_bytes = SH_STACKS_BYTES_MIN;
+    if (stack_bytes > bytes_max)
+        stack_bytes = bytes_max;
+    *s = (struct sh_stacks){
+        .stack_bytes = sh_pages_round(stack_bytes),
+        .keep_bytes = sh_pages_round(SH_STACKS_KEEP),
+    };
+}
+
+struct sh_fiber *sh_stacks_take(struct sh_stacks *s)
+{
+    struct sh_fiber *f = s->free;
+
+    if (f == NULL) {
+        f = map_fiber(s);
+        if (f == NULL)
+            return NULL;
+        s->made++;
+    } else {
+        SH_ASSERT(s->free_count > 0);
+        s->free = f->next;
+        s->free_count--;
+        f->next = NULL;
+    }
+    s->live++;
+    SH_ASSERT(f->sp == NULL);
+    return f;
+}
+
+void sh_stacks_give(struct sh_stacks *s, struct sh_fiber *f)
+{
+    SH_ASSERT(s->live > 0);
+    SH_ASSERT(!holds(f, __builtin_frame_address(0)));
+    SH_ASSERT(f->stack_bytes == s->stack_bytes - FIBER_BYTES);
+
+    s->live--;
+    f->sp = NULL;
+    sh_annotate_given(f);
+    if (s->free_count >= SH_STACKS_CACHED_MAX) {
+        unmap_fiber(s, f);
+        return;
+    }
+    trim(s, f);
+    sh_annotate_cached(f);
+    f->next = s->free;
+    s->free = f;
+    s->free_count++;
+}
+
+void sh_stacks_fini(struct sh_stacks *s)
+{
+    SH_ASSERT(s->live == 0);
+    while (s->free != NULL) {
+        struct sh_fiber *f = s->free;
+        s->free = f->next;
+        s->free_count--;
+        unmap_fiber(s, f);
+    }
+    SH_ASSERT(s->free_count == 0);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fiber/stacks.h - a worker's pool of guarded stacks.
+ *
+ *     low address                                            high address
+ *     | guard: no access | stack ............. grows down <- | sh_fiber |
+ *      SH_STACKS_GUARD    stack_bytes, the struct included
+ *
+ * Idea. A stack is one mapping: the fiber's struct at its upper end, where the
+ * first page is touched anyway, and at its lower end a guard, so that overflow
+ * faults instead of writing into somebody else's stack. The guard is larger
+ * than a page because it costs addresses only: code that is not compiled with
+ * -fstack-clash-protection may step over a small one with a large array.
+ *
+ * Limits. A stack is two mappings to the kernel, guard and rest, of which a
+ * process has 65,530 by default (sysctl vm.max_map_count): about 30,000 stacks
+ * in a process, over all its workers. Memory is a page or two for each stack
+ * that never went deep.
+ *
+ * Cache. Stacks that were given back wait in a list, the last one first as it
+ * is warm; what is beyond SH_STACKS_CACHED_MAX is unmapped at once. A cached
+ * stack keeps the memory of its upper SH_STACKS_KEEP bytes. If it was used
+ * deeply, what is below goes back to the kernel; see stacks.c for how that is
+ * found out, and what is missed for how long.
+ *
+ * Threads: owner only, every function and every field. Blocks: never, but for
+ * the system calls to map and unmap.
+ */
+#ifndef SH_FIBER_STACKS_H
+#define SH_FIBER_STACKS_H
+
+#include <stddef.h>
+
+#include "fiber/fiber.h"
+
+/* A multiple of every page size that Linux has on our processors. */
+#define SH_STACKS_GUARD ((size_t)64 * 1024)
+#define SH_STACKS_BYTES_MIN ((size_t)16 * 1024)
+#define SH_STACKS_KEEP ((size_t)16 * 1024)
+#define SH_STACKS_CACHED_MAX 64u
+
+struct sh_stacks {
+    size_t stack_bytes;    /* of each, without the guard; whole pages */
+    size_t keep_bytes;     /* SH_STACKS_KEEP in whole pages */
+    struct sh_fiber *free; /* linked by next; each is FRESH */
+    unsigned free_count;
+    unsigned live; /* taken and not given back */
+    uint64_t made; /* mapped since init: how well the cache does */
+};
+
+/* An empty pool of stacks of at least stack_bytes. Allocates nothing. */
+void sh_stacks_init(struct sh_stacks *s, size_t stack_bytes);
+
+/* A FRESH fiber, yours until it is given back. NULL when the kernel refuses
+ * another mapping or the memory; the pool is then unchanged. */
+struct sh_fiber *sh_stacks_take(struct sh_stacks *s);
+
+/*
+ * Give back a fiber of this pool that is FRESH, LEFT, or PARKED and never to
+ * be gone back to. Not the one that runs: it may be unmapped at once.
+ */
+void sh_stacks_give(struct sh_stacks *s, struct sh_fiber *f);
+
+/* Unmap what is cached. All that was taken has been given back. */
+void sh_stacks_fini(struct sh_stacks *s);
+
+#endif /* SH_FIBER_STACKS_H */

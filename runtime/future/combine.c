@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/combine.c - building combinators, counting arrivals, the verdict.
+ *
+ *                 record: deps  [..1]
+ *                         /          \
+ *               cell [111..1]        cell [1.......]        28 bits each
+ *               /     |     \           |
+ *            leaf   leaf   leaf       leaf                  28 inputs each
+ *
+ * Idea. An arrival is a bit: setting it twice is harmless, and a word that is
+ * full is full for everybody who looks, so no count can be off. A full word is
+ * one arrival above. Some inputs decide at once (a failure for all, a success
+ * for any): then the verdict is written, by a CAS from none, into a word of
+ * the record, and whoever wrote it, or finds it, moves the record on. So there
+ * is one verdict, and it survives whoever wrote it.
+ *
+ * Those who deliver read only words of the record and of cells, which are
+ * type-stable, and what they read beforehand is confirmed by a CAS on a word
+ * with a generation. The block of handles is the owner's alone.
+ *
+ * Edges.
+ *   cell     build: write fields -> deliver: read fields     as of this use
+ *   arrive   future/edge.c
+ *   accept   accept: write WAIT, then read the verdict || deliver: write the
+ *            verdict, then read the state; all seq_cst: one sees the other
+ *   settled  future/settle.c
+ *
+ * Crash. Bits and verdict say how far it got: recovery looks at every record
+ * in WAIT that has a verdict, or is full without one, and acts on it.
+ */
+#include "future/combine.h"
+
+#include <string.h>
+
+#include "task/data.h"
+#include "task/error.h"
+
+static uint64_t full_mask(uint32_t need)
+{
+    return ((uint64_t)1 << need) - 1;
+}
+
+static uint32_t cells_for(uint32_t n)
+{
+    uint32_t cells = 0;
+
+    while (n > SH_FANOUT) {
+        n = (n + SH_FANOUT - 1) / SH_FANOUT;
+        cells += n;
+    }
+    return cells;
+}
+
+static struct sh_combine *block_new(struct sh_pool *pool, uint32_t n,
+                                    uint32_t cells)
+{
+    size_t each = sizeof(shunt_future *) + sizeof(uint64_t) + sizeof(size_t) +
+                  sizeof(sh_hook);
+    size_t bytes = sizeof(struct sh_combine) + (size_t)n * each +
+                   (size_t)cells * sizeof(uint32_t);
+    struct sh_combine *c = sh_heap_get(&pool->heap, bytes);
+
+    if (c == NULL)
+        return NULL;
+    c->bytes = bytes;
+    c->n = n;
+    c->held = 0;
+    c->cells = 0;
+    c->names = (shunt_future **)(c + 1);
+    c->targets = (uint64_t *)(c->names + n);
+    c->indices = (size_t *)(c->targets + n);
+    c->hooks = (sh_hook *)(c->indices + n);
+    c->cell = c->hooks + n;
+    return c;
+}
+
+static void block_free(struct sh_pool *pool, struct sh_record *r)
+{
+    struct sh_combine *c = r->data.combining.more;
+    struct sh_seat *seat = sh_seat_of(pool);
+
+    if (c == NULL)
+        return;
+    for (uint32_t i = 0; i < c->cells; i++) {
+        struct sh_cell *cell = sh_cell_at(pool, c->cell[i]);
+
+        (void)sh_arrivals_renew(&cell->word);
+        if (seat != NULL)
+            sh_table_give(&pool->cells, &seat->cells, c->cell[i]);
+    }
+    sh_heap_put(&pool->heap, c, c->bytes);
+    r->data.combining.more = NULL;
+}
+
+/* One level of the tree: cells first to first + count - 1 of c->cell, over
+ * `below` arrivals; what they lead to is filled in by the level above. */
+static void build_level(struct sh_pool *pool, struct sh_record *r,
+                        struct sh_combine *c, uint32_t first, uint32_t count,
+                        uint32_t below)
+{
+    uint32_t root = sh_index_of(pool, r);
+    /* relaxed: ours in INIT */
+    uint32_t root_generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct sh_cell *cell = sh_cell_at(pool, c->cell[first + i]);
+        uint32_t left = below - i * SH_FANOUT;
+        uint32_t above = first + count + i / SH_FANOUT;
+        uint64_t up;
+
+        if (count <= SH_FANOUT) {
+            up = sh_target(SH_TARGET_RECORD, root, i, root_generation);
+        } else {
+            struct sh_cell *parent = sh_cell_at(pool, c->cell[above]);
+
+            up = sh_target(SH_TARGET_CELL, c->cell[above], i % SH_FANOUT,
+                           /* relaxed: ours until it is accepted */
+                           (uint32_t)(sh_load_rlx(&parent->word) >> 32));
+        }
+        sh_store_rel(&cell->up, up);               /* release: cell */
+        sh_store_rel(&cell->link, root);           /* release: cell */
+        sh_store_rel(&cell->chain, root_generation); /* release: cell */
+        sh_store_rel(&cell->base, i * SH_FANOUT);  /* release: cell */
+        sh_store_rel(&cell->need,
+                     (uint8_t)(left < SH_FANOUT ? left : SH_FANOUT)); /*
+                                                       * release: cell */
+        sh_store_rel(&cell->kind, SH_CELL_NODE);   /* release: cell */
+    }
+}
+
+static bool build_tree(struct sh_pool *pool, struct sh_seat *seat,
+                       struct sh_record *r, struct sh_combine *c,
+                       uint32_t cells)
+{
+    uint32_t below = c->n;
+    uint32_t first = 0;
+
+    while (c->cells < cells) {
+        uint32_t index = sh_table_take(&pool->cells, &seat->cells);
+
+        if (index == SH_NONE)
+            return false;
+        (void)sh_arrivals_renew(&sh_cell_at(pool, index)->word);
+        c->cell[c->cells++] = index;
+    }
+    while (below > SH_FANOUT) {
+        uint32_t count = (below + SH_FANOUT - 1) / SH_FANOUT;
+
+        build_level(pool, r, c, first, count, below);
+        first += count;
+        below = count;
+    }
+    sh_store_rel(&r->data.combining.count, below); /* release: cell */
+    return true;
+}
+
+struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
+                                 unsigned kind, uint32_t n, uint32_t quorum)
+{
+    uint32_t cells = cells_for(n);
+    struct sh_record *r = sh_record_new(pool, seat, kind, NULL, NULL);
+    struct sh_combine *c;
+    uint32_t generation;
+
+    if (r == NULL)
+        return NULL;
+    /* relaxed, twice: ours in INIT */
+    generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
+    sh_store_rlx(&r->input, sh_verdict_make(generation, SH_VERDICT_NONE, 0));
+    c = block_new(pool, n, cells);
+    r->data.combining.more = c;
+    if (c == NULL || !build_tree(pool, seat, r, c, cells)) {
+        block_free(pool, r);
+        sh_record_retire(pool, seat, r,
+                         sh_load_rlx(&r->state)); /* relaxed: ours in INIT */
+        return NULL;
+    }
+    sh_store_rlx(&r->data.combining.quorum, quorum); /* relaxed: ours in INIT */
+    sh_store_rel(&r->data.combining.tally,
+                 (uint64_t)(generation & 0xffff) << 48 |
+                     (uint64_t)quorum << 24 | (n - quorum + 1)); /* release:
+                                                                  * cell */
+    return r;
+}
+
+/* Where input i arrives. */
+static uint64_t target_of(struct sh_pool *pool, struct sh_record *r,
+                          uint32_t i)
+{
+    struct sh_combine *c = r->data.combining.more;
+    uint32_t leaf;
+
+    if (c->cells == 0)
+        return sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), i,
+                         /* relaxed: ours in INIT */
+                         (uint32_t)(sh_load_rlx(&r->deps) >> 32));
+    leaf = c->cell[i / SH_FANOUT];
+    return sh_target(SH_TARGET_CELL, leaf, i % SH_FANOUT,
+                     /* relaxed: ours until RELEASING */
+                     (uint32_t)(sh_load_rlx(&sh_cell_at(pool, leaf)->word) >>
+                                32));
+}
+
+uint64_t sh_bridge(struct sh_pool *pool, struct sh_pool *to, uint64_t target)
+{
+    struct sh_seat *seat = sh_seat_of(pool);
+    uint32_t index =
+        seat == NULL ? SH_NONE : sh_table_take(&pool->cells, &seat->cells);
+    struct sh_cell *cell;
+    uint32_t generation;
+
+    if (index == SH_NONE)
+        return 0;
+    cell = sh_cell_at(pool, index);
+    generation = sh_arrivals_renew(&cell->word);
+    sh_store_rel(&cell->up, target);               /* release: cell */
+    sh_store_rel(&cell->pool, (uint16_t)to->id);   /* release: cell */
+    sh_store_rel(&cell->kind, SH_CELL_BRIDGE);     /* release: cell */
+    return sh_target(SH_TARGET_CELL, index, 0, generation);
+}
+
+void sh_unbridge(struct sh_pool *pool, uint64_t target)
+{
+    struct sh_seat *seat = sh_seat_of(pool);
+
+    if (seat != NULL)
+        sh_table_give(&pool->cells, &seat->cells, sh_target_index(target));
+}
+
+void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
+                     struct sh_record *r, uint32_t i, const struct sh_ref *ref)
+{
+    struct sh_combine *c = r->data.combining.more;
+    uint64_t here = target_of(pool, r, i);
+    uint64_t there = here;
+    enum sh_attached how = SH_ATTACH_SETTLED;
+
+    c->targets[i] = 0;
+    c->hooks[i] = 0;
+    if (ref->record != NULL && !sh_is_settled(ref->word)) {
+        if (ref->pool != pool)
+            there = sh_bridge(ref->pool, pool, here);
+        how = there == 0 ? SH_ATTACH_NOMEM
+                         : sh_edge_attach(ref->pool, ref->record, there,
+                                          &c->hooks[i]);
+        if (how != SH_ATTACHED && there != here && there != 0)
+            sh_unbridge(ref->pool, there);
+    }
+    if (how == SH_ATTACHED)
+        c->targets[i] = there;
+    else if (how == SH_ATTACH_SETTLED)
+        sh_deliver_to(work, pool, here, sh_ref_status(ref));
+    else
+        c->held = UINT32_MAX; /* accept will see that memory ran out */
+}
+
+/* Act on a verdict, if the record waits and nobody has. */
+void sh_combine_act(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, uint64_t verdict)
+{
+    for (;;) {
+        uint64_t w = sh_load_sc(&r->state);    /* seq_cst: accept */
+        uint64_t now = sh_load_sc(&r->input);  /* seq_cst: accept */
+        unsigned kind = sh_load_acq(&r->kind); /* acquire: accept */
+        unsigned outcome = 0;
+
+        if (now != verdict || sh_phase_of(w) != SH_WAIT)
+            return;
+        if (sh_verdict_code(verdict) == SH_VERDICT_FAIL)
+            outcome = SH_OUTCOME_FORWARD;
+        else if (sh_verdict_code(verdict) == SH_VERDICT_SHORT ||
+                 (sh_verdict_code(verdict) == SH_VERDICT_FULL &&
+                  kind == SH_KIND_ANY))
+            outcome = sh_outcome_from(SHUNT_EFAILED);
+        if (sh_settle_begin(r, w, outcome)) {
+            sh_work_settle(work, pool, r);
+            return;
+        }
+    }
+}
+
+void sh_combine_accept(struct sh_work *work, struct sh_pool *pool,
+                       struct sh_record *r)
+{
+    struct sh_combine *c = r->data.combining.more;
+    uint64_t w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
+    bool starved = c->held == UINT32_MAX;
+    uint64_t verdict;
+
+    /* relaxed: ours in INIT. Beside n children, a keeper has one handle. */
+    c->held = sh_load_rlx(&r->kind) == SH_KIND_KEEP ? 1 : c->n;
+    if (starved) {
+        w = sh_word_settled(w, SH_SETTLING, SH_OWNER_HOST,
+                            sh_outcome_from(SHUNT_ENOMEM));
+        sh_store_sc(&r->state, w); /* seq_cst: accept */
+        sh_work_settle(work, pool, r);
+        return;
+    }
+    sh_store_sc(&r->state, sh_word_to(w, SH_WAIT, 0)); /* seq_cst: accept */
+    verdict = sh_load_sc(&r->input);                   /* seq_cst: accept */
+    if (sh_verdict_code(verdict) != SH_VERDICT_NONE)
+        sh_combine_act(work, pool, r, verdict);
+}
+
+bool sh_keep(struct sh_run *run)
+{
+    struct sh_ledger *l = &run->handles;
+    struct sh_seat *seat = sh_seat_of(run->pool);
+    struct sh_work work = { 0 };
+    uint32_t n = 0;
+    struct sh_record *r;
+    struct sh_ref ref;
+    uint64_t w;
+
+    for (uint32_t i = 0; i < l->count; i++)
+        n += sh_handle_find(l->names[i], SH_LOOK, &ref) == 0 &&
+             ref.pool == run->pool && !sh_is_settled(ref.word);
+    if (n == 0)
+        return false;
+    sh_or_sc(&run->record->state, SH_KEPT); /* seq_cst: settled */
+    r = sh_combine_new(run->pool, seat, SH_KIND_KEEP, n, n);
+    if (r == NULL)
+        return true; /* then the memory stays until the pool goes */
+    n = 0;
+    for (uint32_t i = 0; i < l->count && n < r->data.combining.more->n; i++)
+        if (sh_handle_find(l->names[i], SH_LOOK, &ref) == 0 &&
+            ref.pool == run->pool) {
+            r->data.combining.more->names[n] = NULL;
+            sh_combine_hang(&work, run->pool, r, n++, &ref);
+        }
+    ref.record = NULL;
+    ref.reserved = SH_RESERVED_EMPTY;
+    while (n < r->data.combining.more->n)
+        sh_combine_hang(&work, run->pool, r, n++, &ref);
+    r->data.combining.more->names[0] = sh_handle_future(
+        sh_handle_make(run->pool->id, run->index, run->generation));
+    /* relaxed: ours in INIT. Nobody holds a keeper. */
+    w = sh_load_rlx(&r->state) | SH_GONE | SH_ORPHAN;
+    sh_store_rlx(&r->state, w); /* relaxed: ours in INIT */
+    sh_combine_accept(&work, run->pool, r);
+    sh_work_do(&work);
+    return true;
+}
+
+void sh_combine_refuse(struct sh_work *work, struct sh_pool *pool,
+                       struct sh_record *r)
+{
+    struct sh_combine *c = r->data.combining.more;
+    uint64_t w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
+
+    c->held = c->n;
+    sh_store_sc(&r->state,
+                sh_word_settled(w, SH_SETTLING, SH_OWNER_HOST,
+                                sh_outcome_from(SHUNT_EINVAL))); /* seq_cst:
+                                                                  * accept */
+    sh_work_settle(work, pool, r);
+}
+
+static void decide(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r, const struct sh_tally *t,
+                   enum sh_verdict code, uint32_t number)
+{
+    uint64_t none = sh_verdict_make(t->root_generation, SH_VERDICT_NONE, 0);
+    uint64_t verdict = sh_verdict_make(t->root_generation, code, number);
+
+    if (sh_cas_sc(&r->input, &none, verdict) || none == verdict) /* seq_cst:
+                                                                  * accept */
+        sh_combine_act(work, pool, r, verdict);
+}
+
+/* The leaf of an arrival is full: go up as far as that fills the next. */
+static void climb(struct sh_work *work, struct sh_pool *pool,
+                  struct sh_record *r, const struct sh_tally *t,
+                  uint32_t root_need)
+{
+    uint64_t up = t->up;
+    uint64_t word;
+
+    while (sh_target_kind(up) == SH_TARGET_CELL) {
+        struct sh_cell *c = sh_cell_at(pool, sh_target_index(up));
+        uint64_t next = sh_load_acq(&c->up);   /* acquire: cell */
+        uint32_t need = sh_load_acq(&c->need); /* acquire: cell */
+
+        if (sh_arrive(&c->word, sh_target_generation(up), sh_target_bit(up),
+                      &word) == SH_ARRIVED_STALE ||
+            (word & full_mask(need)) != full_mask(need))
+            return;
+        up = next;
+    }
+    if (up != 0 && (sh_arrive(&r->deps, t->root_generation, sh_target_bit(up),
+                              &word) == SH_ARRIVED_STALE ||
+                    (word & full_mask(root_need)) != full_mask(root_need)))
+        return;
+    decide(work, pool, r, t, SH_VERDICT_FULL, 0);
+}
+
+/* One success or failure less to go; true if it was the last. */
+static bool count_down(struct sh_record *r, uint32_t generation, bool good)
+{
+    _Atomic uint64_t *tally = &r->data.combining.tally;
+    uint64_t old = sh_load_acq(tally); /* acquire: cell */
+    unsigned shift = good ? 24 : 0;
+    uint64_t left;
+
+    do {
+        left = old >> shift & 0xffffff;
+        if (old >> 48 != (generation & 0xffff) || left == 0)
+            return false;
+    } while (!sh_cas_sc(tally, &old, old - ((uint64_t)1 << shift))); /*
+                                                       * seq_cst: accept */
+    return left == 1;
+}
+
+void sh_combine_arrive(struct sh_work *work, struct sh_pool *pool,
+                       const struct sh_tally *t, bool good)
+{
+    struct sh_record *r = sh_record_at(pool, t->root);
+    unsigned kind = sh_load_acq(&r->kind); /* acquire: cell */
+    uint32_t root_need = sh_load_acq(&r->data.combining.count); /* acquire:
+                                                                 * cell */
+    uint64_t word = 0;
+    enum sh_arrived how = sh_arrive(t->leaf, t->generation, t->bit, &word);
+    bool decides = kind == SH_KIND_RACE || (kind == SH_KIND_ALL && !good) ||
+                   (kind == SH_KIND_ANY && good);
+
+    if (how == SH_ARRIVED_STALE)
+        return;
+    if (decides)
+        decide(work, pool, r, t, good ? SH_VERDICT_WIN : SH_VERDICT_FAIL,
+               t->number);
+    else if (kind == SH_KIND_SOME) {
+        if (how == SH_ARRIVED_NEW && count_down(r, t->root_generation, good))
+            decide(work, pool, r, t,
+                   good ? SH_VERDICT_WIN : SH_VERDICT_SHORT, 0);
+    } else if ((word & full_mask(t->need)) == full_mask(t->need))
+        climb(work, pool, r, t, root_need);
+}
+
+/* Take our edge off input i and let it go. */
+static void let_go(struct sh_work *work, struct sh_combine *c, uint32_t i)
+{
+    uint64_t handle = sh_handle_of(c->names[i]);
+    uint64_t target = c->targets[i];
+    struct sh_ref ref;
+
+    if (target != 0 && sh_handle_find(handle, SH_LOOK, &ref) == 0 &&
+        ref.record != NULL && !sh_is_settled(ref.word) &&
+        sh_edge_detach(ref.pool, ref.record, c->hooks[i], target) &&
+        sh_target_kind(target) == SH_TARGET_CELL &&
+        sh_load_rlx(&sh_cell_at(ref.pool, sh_target_index(target))->kind) ==
+            SH_CELL_BRIDGE) /* relaxed: ours, we took the edge off */
+        sh_unbridge(ref.pool, target);
+    sh_work_abandon(work, handle);
+}
+
+/* The status of input i, SHUNT_PENDING if it has not settled. */
+static int input_status(const struct sh_combine *c, uint32_t i)
+{
+    struct sh_ref ref;
+
+    if (sh_handle_find(sh_handle_of(c->names[i]), SH_LOOK, &ref) != 0)
+        return SHUNT_ECLOSED; /* its pool was freed */
+    return sh_ref_status(&ref);
+}
+
+/* Keep the inputs of one sort, at most `most`, in front; let others go. */
+static void sift(struct sh_work *work, struct sh_combine *c, bool good,
+                 uint32_t most)
+{
+    uint32_t held = 0;
+
+    for (uint32_t i = 0; i < c->n; i++) {
+        int status = input_status(c, i);
+
+        if (held < most && status != SHUNT_PENDING && (status == 0) == good) {
+            c->indices[held] = i;
+            c->names[held++] = c->names[i];
+        } else {
+            let_go(work, c, i);
+        }
+    }
+    c->held = held;
+}
+
+/* The failure of a combinator all or most of whose inputs failed. */
+static unsigned fail_with_causes(struct sh_pool *pool, struct sh_record *r)
+{
+    struct sh_combine *c = r->data.combining.more;
+    size_t bytes = (c->held > 0 ? c->held : 1) * sizeof(shunt_error *);
+    const shunt_error **causes = sh_heap_get(&pool->heap, bytes);
+    struct sh_failure f = { .code = SHUNT_EFAILED, .causes = causes };
+
+    if (c->held > 0) {
+        const shunt_error *first = shunt_error_of(c->names[0]);
+
+        f.code = first->code != 0 ? first->code : SHUNT_EFAILED;
+        f.task_code = first->task_code;
+        f.task = first->task;
+        f.where = first->where;
+        f.whole = first->message;
+    }
+    for (uint32_t i = 0; causes != NULL && i < c->held; i++)
+        causes[f.cause_count++] = shunt_error_of(c->names[i]);
+    sh_error_attach(pool, r, &f);
+    sh_heap_put(&pool->heap, causes, bytes);
+    return sh_outcome_from(f.code);
+}
+
+static void let_all_go(struct sh_work *work, struct sh_pool *pool,
+                       struct sh_record *r, uint32_t but)
+{
+    struct sh_combine *c = r->data.combining.more;
+
+    for (uint32_t i = 0; i < c->n; i++)
+        if (i != but)
+            let_go(work, c, i);
+    block_free(pool, r);
+}
+
+unsigned sh_combine_conclude(struct sh_work *work, struct sh_pool *pool,
+                             struct sh_record *r, unsigned outcome)
+{
+    struct sh_combine *c = r->data.combining.more;
+    uint64_t verdict = sh_load_acq(&r->input); /* acquire: accept */
+    uint32_t index = sh_verdict_index(verdict);
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
+    unsigned failed = sh_outcome_from(SHUNT_EFAILED);
+
+    if (kind == SH_KIND_KEEP)
+        return outcome;
+    if (outcome == SH_OUTCOME_FORWARD) {
+        /* relaxed: published by the commit */
+        sh_store_rlx(&r->input, sh_handle_of(c->names[index]));
+        let_all_go(work, pool, r, index);
+    } else if (outcome == failed && kind == SH_KIND_SOME) {
+        sift(work, c, false, c->n);
+        return fail_with_causes(pool, r);
+    } else if (outcome == failed && kind == SH_KIND_ANY) {
+        return fail_with_causes(pool, r);
+    } else if (outcome != 0) {
+        let_all_go(work, pool, r, UINT32_MAX);
+    } else if (kind == SH_KIND_ANY || kind == SH_KIND_RACE) {
+        r->data.combining.value.winner =
+            (shunt_winner){ .index = index, .future = c->names[index] };
+        let_all_go(work, pool, r, index);
+    } else {
+        bool some = kind == SH_KIND_SOME;
+
+        if (some)
+            /* relaxed: set before it was accepted */
+            sift(work, c, true, sh_load_rlx(&r->data.combining.quorum));
+        r->data.combining.value.results =
+            (shunt_results){ .count = c->held,
+                             .futures = c->names,
+                             .indices = some ? c->indices : NULL };
+    }
+    return outcome;
+}
+
+void sh_combine_dispose(struct sh_work *work, struct sh_pool *pool,
+                        struct sh_record *r, unsigned outcome)
+{
+    struct sh_combine *c = r->data.combining.more;
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in RELEASING */
+
+    if (outcome == SH_OUTCOME_FORWARD)
+        sh_work_give(work, sh_load_rlx(&r->input)); /* relaxed: ours */
+    else if (c == NULL && outcome == 0 &&
+             (kind == SH_KIND_ANY || kind == SH_KIND_RACE))
+        sh_work_give(work,
+                     sh_handle_of(r->data.combining.value.winner.future));
+    if (c == NULL)
+        return;
+    if (kind == SH_KIND_KEEP) {
+        /* What we kept is KEPT: nobody else frees it. */
+        uint64_t kept = sh_handle_of(c->names[0]);
+
+        sh_settle_idle(work, pool, sh_record_at(pool, sh_handle_index(kept)),
+                       SH_KEPT);
+        c->held = 0;
+    }
+    for (uint32_t i = 0; i < c->held; i++)
+        sh_work_give(work, sh_handle_of(c->names[i]));
+    block_free(pool, r);
+}
+
+void sh_combine_wreck(struct sh_pool *pool, struct sh_record *r)
+{
+    block_free(pool, r);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/combine.h - what a combinator has beside its record.
+ *
+ *     n <= 28     arrivals are bits of the record's own deps word
+ *     n  > 28     leaves of 28 inputs, nodes of 28 leaves, ..., the record
+ *
+ * The block belongs to whoever owns the record: its maker until it is
+ * accepted, then whoever moves it to SETTLING, then whoever frees it. Those
+ * who deliver arrivals never look into it; what they need is in the record
+ * and the cells, which are type-stable.
+ */
+#ifndef SH_FUTURE_COMBINE_H
+#define SH_FUTURE_COMBINE_H
+
+#include "future/settle.h"
+
+struct sh_combine {
+    size_t bytes; /* of this block */
+    uint32_t n;   /* inputs */
+    uint32_t held; /* of names, from the front, at the end: still ours */
+    uint32_t cells;
+    shunt_future **names; /* lent handles of the inputs */
+    uint64_t *targets;    /* what our edge says; 0: none hangs there */
+    size_t *indices;      /* of some */
+    sh_hook *hooks;       /* where our edge hangs */
+    uint32_t *cell;       /* the cells of the tree */
+};
+
+/* If tasks that the ending one submitted are still pending, make a keeper that
+ * waits for them: its record is KEPT as long. False if none is. */
+bool sh_keep(struct sh_run *run);
+
+/* Free the block of a combinator whose pool is going away. */
+void sh_combine_wreck(struct sh_pool *pool, struct sh_record *r);
+
+/* How the verdict of a combinator came about. */
+enum sh_verdict {
+    SH_VERDICT_NONE,
+    SH_VERDICT_FULL, /* everybody has arrived */
+    SH_VERDICT_WIN,  /* this input decides: a success */
+    SH_VERDICT_FAIL, /* this input decides: a failure */
+    SH_VERDICT_SHORT /* the quorum is out of reach */
+};
+
+static inline uint64_t sh_verdict_make(uint32_t generation,
+                                       enum sh_verdict code, uint32_t index)
+{
+    return (uint64_t)generation << 32 | (uint64_t)code << 24 | index;
+}
+
+static inline enum sh_verdict sh_verdict_code(uint64_t v)
+{
+    return (enum sh_verdict)(v >> 24 & 0xff);
+}
+
+static inline uint32_t sh_verdict_index(uint64_t v)
+{
+    return (uint32_t)v & 0xffffff;
+}
+
+/* A record in INIT of that kind, with room for n inputs and its tree of cells
+ * built; NULL if there is no memory. */
+struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
+                                 unsigned kind, uint32_t n, uint32_t quorum);
+
+/* Hang it on its input number i, which ref was just lent from. */
+void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
+                     struct sh_record *r, uint32_t i,
+                     const struct sh_ref *ref);
+
+/* All inputs hang: from now on it can settle. */
+void sh_combine_accept(struct sh_work *work, struct sh_pool *pool,
+                       struct sh_record *r);
+
+/* One of the inputs was no handle: it fails with SHUNT_EINVAL instead. */
+void sh_combine_refuse(struct sh_work *work, struct sh_pool *pool,
+                       struct sh_record *r);
+
+/* A combinator in SETTLING: hold on to what its outcome needs, let go of the
+ * rest. Returns the outcome, which may have become a forwarded one. */
+unsigned sh_combine_conclude(struct sh_work *work, struct sh_pool *pool,
+                             struct sh_record *r, unsigned outcome);
+
+/* A combinator in RELEASING: give everything back. */
+void sh_combine_dispose(struct sh_work *work, struct sh_pool *pool,
+                        struct sh_record *r, unsigned outcome);
+
+/* An input of a combinator has arrived. leaf, bit, generation: where that is
+ * noted; up: where a full leaf goes; number: of the input. */
+struct sh_tally {
+    uint32_t root, root_generation;
+    _Atomic uint64_t *leaf;
+    uint32_t generation;
+    unsigned bit, need;
+    uint64_t up; /* 0: the leaf is the root's own word */
+    uint32_t number;
+};
+void sh_combine_arrive(struct sh_work *work, struct sh_pool *pool,
+                       const struct sh_tally *t, bool good);
+
+#endif /* SH_FUTURE_COMBINE_H */

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/compose.c - when_all and its kin: handles in, one future out.
+ *
+ * Every handle is consumed, whatever happens: the good ones are lent to the
+ * combinator, and if it cannot be made they are given back.
+ */
+#include "future/combine.h"
+#include "task/data.h"
+
+/* The pool of the first handle that has one, or the code of a failure. */
+static int first_pool(shunt_future *const *fs, size_t n,
+                      struct sh_pool **pool_out)
+{
+    struct sh_ref ref;
+
+    for (size_t i = 0; i < n; i++) {
+        int rc = sh_handle_find(sh_handle_of(fs[i]), SH_OWN, &ref);
+
+        if (rc == SHUNT_EFORKED)
+            return rc;
+        if (rc == 0 && ref.pool != NULL && ref.pool->process == sh_process) {
+            *pool_out = ref.pool;
+            return 0;
+        }
+    }
+    if (sh_here.run == NULL)
+        return SHUNT_EINVAL;
+    *pool_out = sh_here.run->pool;
+    return 0;
+}
+
+/* Give handles back that the caller gave us in vain. */
+static void give_all(struct sh_work *work, shunt_future *const *fs, size_t n)
+{
+    struct sh_ref ref;
+
+    for (size_t i = 0; i < n; i++)
+        if (sh_handle_find(sh_handle_of(fs[i]), SH_OWN, &ref) == 0 &&
+            ref.record != NULL && sh_handle_give(&ref) == SH_GIVEN_LAST)
+            sh_work_free(work, ref.pool, ref.record);
+}
+
+/* Hang r on its inputs. False if one of them was no handle. */
+static bool hang_all(struct sh_work *work, struct sh_pool *pool,
+                     struct sh_record *r, shunt_future *const *fs, uint32_t n)
+{
+    struct sh_combine *c = r->data.combining.more;
+    bool good = true;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct sh_ref ref;
+        int rc = sh_handle_find(sh_handle_of(fs[i]), SH_OWN, &ref);
+
+        if (rc == 0 && ref.record != NULL) {
+            if (i + 8 < n)
+                sh_handle_prefetch(pool, sh_handle_of(fs[i + 8]));
+            if (!sh_handle_lend(&ref, SH_WATCHED))
+                rc = SHUNT_EINVAL;
+        }
+        if (rc != 0) {
+            /* Counts as a failed input; accept makes it one of the whole. */
+            good = false;
+            ref.record = NULL;
+            ref.reserved = sh_outcome_from(SHUNT_EINVAL);
+            ref.handle = sh_handle_of(sh_handle_failed(0, SHUNT_EINVAL));
+        }
+        c->names[i] = sh_handle_future(ref.handle);
+        sh_combine_hang(work, pool, r, i, &ref);
+    }
+    return good;
+}
+
+static shunt_future *combine(unsigned kind, shunt_future *const *fs, size_t n,
+                             size_t quorum)
+{
+    struct sh_work work = { 0 };
+    struct sh_pool *pool;
+    struct sh_seat *seat;
+    struct sh_record *r = NULL;
+    uint64_t handle;
+    int rc = fs == NULL ? SHUNT_EINVAL : first_pool(fs, n, &pool);
+
+    if (rc != 0) {
+        if (fs != NULL)
+            give_all(&work, fs, n);
+        sh_work_do(&work);
+        return sh_handle_failed(0, rc);
+    }
+    seat = sh_seat_of(pool);
+    if (seat != NULL && n < SH_INDEX_MAX)
+        r = sh_combine_new(pool, seat, kind, (uint32_t)n, (uint32_t)quorum);
+    if (r == NULL) {
+        give_all(&work, fs, n);
+        sh_work_do(&work);
+        return sh_handle_failed(pool->id, SHUNT_ENOMEM);
+    }
+    handle = sh_handle_make(pool->id, sh_index_of(pool, r),
+                            /* relaxed: ours in INIT */
+                            sh_generation_of(sh_load_rlx(&r->state)));
+    if (!hang_all(&work, pool, r, fs, (uint32_t)n))
+        sh_combine_refuse(&work, pool, r);
+    else
+        sh_combine_accept(&work, pool, r);
+    if (sh_here.run != NULL)
+        sh_run_note(sh_here.run, handle);
+    sh_work_do(&work);
+    return sh_handle_future(handle);
+}
+
+/* Handles given to a call whose other arguments are bad. */
+static shunt_future *refuse(shunt_future *const *fs, size_t n)
+{
+    struct sh_work work = { 0 };
+
+    if (fs != NULL)
+        give_all(&work, fs, n);
+    sh_work_do(&work);
+    return sh_handle_failed(0, SHUNT_EINVAL);
+}
+
+/* The empty success; of the current pool inside a task. */
+static shunt_future *empty(void)
+{
+    return sh_handle_empty(sh_here.run != NULL ? sh_here.run->pool->id : 0);
+}
+
+shunt_future *shunt_when_all(shunt_future *const *fs, size_t n)
+{
+    return n == 0 ? empty() : combine(SH_KIND_ALL, fs, n, n);
+}
+
+shunt_future *shunt_when_all_settled(shunt_future *const *fs, size_t n)
+{
+    return n == 0 ? empty() : combine(SH_KIND_SETTLED, fs, n, n);
+}
+
+shunt_future *shunt_when_any(shunt_future *const *fs, size_t n)
+{
+    return n == 0 ? refuse(NULL, 0) : combine(SH_KIND_ANY, fs, n, 1);
+}
+
+shunt_future *shunt_race(shunt_future *const *fs, size_t n)
+{
+    return n == 0 ? refuse(NULL, 0) : combine(SH_KIND_RACE, fs, n, 1);
+}
+
+shunt_future *shunt_when_some(shunt_future *const *fs, size_t n, size_t k)
+{
+    return n == 0 || k == 0 || k > n ? refuse(fs, n)
+                                     : combine(SH_KIND_SOME, fs, n, k);
+}

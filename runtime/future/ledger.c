@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/ledger.c - the ledgers of a running task.
+ *
+ * A ledger is only a list of what to look at when the task ends: whether a
+ * handle is still held stands in its own word. So giving one back costs
+ * nothing here, and what is out of date is swept out when the list is full.
+ */
+#include <string.h>
+
+#include "future/settle.h"
+
+void sh_ledger_fini(struct sh_run *run, struct sh_ledger *l)
+{
+    if (l->room > sizeof l->few / sizeof l->few[0])
+        sh_heap_put(&run->pool->heap, l->names, l->room * sizeof *l->names);
+    l->room = 0;
+}
+
+static bool is_worth(uint64_t handle, bool promise)
+{
+    struct sh_ref ref;
+    int rc = sh_handle_find(handle, SH_LOOK, &ref);
+
+    if (promise) {
+        struct sh_pool *pool =
+            sh_load_acq(&sh_pools[sh_handle_pool(handle)]); /* acquire:
+                                                             * registry */
+        uint64_t w;
+
+        if (pool == NULL)
+            return false;
+        /* acquire: settled */
+        w = sh_load_acq(&sh_record_at(pool, sh_handle_index(handle))->state);
+        return ((w >> 32 ^ handle) & SH_HANDLE_GENERATION) == 0 &&
+               sh_phase_of(w) == SH_PROMISE;
+    }
+    if (rc != 0)
+        return false;
+    if ((handle & SH_HANDLE_LENT) == 0 || !sh_is_settled(ref.word))
+        return true;
+    /* A task that was let go of has settled. */
+    struct sh_work work = { 0 };
+
+    sh_work_give(&work, handle);
+    sh_work_do(&work);
+    return false;
+}
+
+static void sweep(struct sh_ledger *l, bool promise)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < l->count; i++)
+        if (is_worth(l->names[i], promise))
+            l->names[kept++] = l->names[i];
+    l->count = kept;
+}
+
+static void grow(struct sh_run *run, struct sh_ledger *l)
+{
+    uint32_t room = l->room * 2;
+    uint64_t *more = sh_heap_get(&run->pool->heap, room * sizeof *more);
+
+    if (more == NULL)
+        return;
+    memcpy(more, l->names, l->count * sizeof *more);
+    sh_ledger_fini(run, l);
+    l->names = more;
+    l->room = room;
+}
+
+static void add(struct sh_run *run, struct sh_ledger *l, uint64_t handle,
+                bool promise)
+{
+    if (SH_UNLIKELY(l->room == 0)) {
+        l->names = l->few;
+        l->room = sizeof l->few / sizeof l->few[0];
+    }
+    if (SH_UNLIKELY(l->count == l->room)) {
+        sweep(l, promise);
+        if (l->count > l->room / 2)
+            grow(run, l);
+    }
+    if (l->count < l->room)
+        l->names[l->count++] = handle;
+}
+
+void sh_run_note(struct sh_run *run, uint64_t handle)
+{
+    add(run, &run->handles, handle, false);
+}
+
+void sh_run_note_promise(struct sh_run *run, uint64_t handle)
+{
+    add(run, &run->promises, handle, true);
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/map.c - one task for each of many values, dealt out in chunks.
+ *
+ *     deque of a worker:   [dealer] [e7] [e6] [e5] [e4]     pops e4 first
+ *                          ^ thieves take this end
+ *
+ * Idea. All elements are records from the start, READY and in no queue. A
+ * dealer puts a chunk of them into the deque of the worker that runs it, on
+ * top of itself, and comes up again when they are done. A thief takes the
+ * oldest entry, which is the dealer, and deals for itself. So each worker
+ * has a chunk of its own, no element waits behind one that blocks, and how
+ * long a chunk took is what passes between two turns of the dealer.
+ *
+ * Crash. Elements that a dead dealer had not put anywhere are READY: recovery
+ * finds them in the task table.
+ */
+#include "future/map.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "future/combine.h"
+#include "task/data.h"
+#include "task/error.h"
+
+#define CHUNK_NS 50000 /* what a chunk should take */
+#define CHUNK_MAX 256u
+
+struct deck {
+    struct sh_block *block; /* of hints; belongs to the dealer's record */
+    uint64_t *hints;
+    uint32_t next, count, chunk;
+    int64_t dealt_ns; /* when the last chunk was dealt, and by whom */
+    const struct sh_post *dealer;
+};
+
+/* Never called: a worker knows dealers by their kind. */
+static int deal(const void *in, const void *ctx, void *out)
+{
+    (void)in;
+    (void)ctx;
+    (void)out;
+    return 0;
+}
+
+static const shunt_task deal_task = {
+    .size_ = sizeof deal_task,
+    .shape_ = SHUNT_SHAPE_OUT_NONE_,
+    .call_ = deal,
+    .fn_ = "shunt_map",
+    .in_type_ = "",
+    .ctx_type_ = "",
+    .out_type_ = "shunt_none",
+    .in_size_ = sizeof(struct deck),
+    .out_size_ = sizeof(shunt_none),
+    .in_align_ = _Alignof(struct deck),
+    .ctx_align_ = 1,
+    .out_align_ = 1,
+};
+
+/* Change the chunk according to how long the last one took here. */
+static void adapt(struct deck *d, const struct sh_post *dealer)
+{
+    int64_t now = sh_clock_ns();
+    int64_t took = now - d->dealt_ns;
+
+    if (d->dealer == dealer && took < CHUNK_NS / 2 && d->chunk < CHUNK_MAX)
+        d->chunk *= 2;
+    else if (d->dealer == dealer && took > CHUNK_NS * 2 && d->chunk > 1)
+        d->chunk /= 2;
+    d->dealer = dealer;
+    d->dealt_ns = now;
+}
+
+bool sh_map_deal(struct sh_pool *pool, struct sh_record *r, uint64_t hint,
+                 struct sh_post *post)
+{
+    struct deck *d = sh_record_in(r);
+    uint32_t n, put;
+
+    adapt(d, post);
+    n = d->count - d->next < d->chunk ? d->count - d->next : d->chunk;
+    if (n == 0)
+        return false;
+    d->next += n;
+    const uint64_t *hints = d->hints + d->next - n;
+
+    /* From here another worker may have the deck. */
+    sh_store_rel(&r->state, sh_word_to(sh_load_rlx(&r->state), SH_READY, 0)); /*
+                  * release: accepted; relaxed: nobody else moves a dealer */
+    if (!sh_deque_push(&post->deque, hint))
+        sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
+    put = sh_deque_push_many(&post->deque, hints, n);
+    if (put < n)
+        sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
+    sh_sleep_notify(&pool->sleep);
+    return true;
+}
+
+/* An element, READY but in no queue; its hint, and its handle. 0: no memory. */
+static uint64_t element(struct sh_pool *pool, struct sh_seat *seat,
+                        const shunt_task *task, const void *in,
+                        const char *where, uint64_t *handle_out)
+{
+    struct sh_record *r =
+        sh_record_new(pool, seat, SH_KIND_TASK, task, where);
+    uint64_t w;
+
+    if (r == NULL)
+        return 0;
+    w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
+    if (!sh_record_make_data(pool, r)) {
+        sh_record_retire(pool, seat, r, w);
+        return 0;
+    }
+    if ((task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
+        memcpy(sh_record_in(r), in, task->in_size_);
+    w = sh_word_to(w, SH_READY, 0);
+    sh_store_rel(&r->state, w); /* release: accepted */
+    *handle_out = sh_handle_make(pool->id, sh_index_of(pool, r),
+                                 sh_generation_of(w));
+    return sh_hint(sh_index_of(pool, r), sh_generation_of(w));
+}
+
+/* Begin to deal. False if there is no memory. */
+static bool start(struct sh_work *work, struct sh_pool *pool,
+                  struct sh_seat *seat, struct deck *deck)
+{
+    struct sh_record *r =
+        sh_record_new(pool, seat, SH_KIND_DEAL, &deal_task, NULL);
+    uint64_t w;
+
+    if (r == NULL)
+        return false;
+    w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
+    if (!sh_record_make_data(pool, r)) {
+        sh_record_retire(pool, seat, r, w);
+        return false;
+    }
+    sh_attach(r, deck->block, deck->block);
+    memcpy(sh_record_in(r), deck, sizeof *deck);
+    /* Nobody holds a dealer. */
+    w = sh_word_to(w, SH_READY, 0) | SH_GONE | SH_ORPHAN;
+    sh_store_rel(&r->state, w); /* release: accepted */
+    sh_make_ready(work, pool, r, w);
+    return true;
+}
+
+/* Make and hang on all elements. How many there are when memory ran out. */
+static uint32_t fill(struct sh_work *work, struct sh_pool *pool,
+                     struct sh_seat *seat, struct sh_record *r,
+                     const shunt_task *task, const char *ins,
+                     const char *where, uint64_t *hints)
+{
+    struct sh_combine *c = r->data.combining.more;
+    uint32_t made = 0;
+
+    while (made < c->n) {
+        uint64_t handle = 0;
+        struct sh_ref ref;
+
+        hints[made] = element(pool, seat, task, ins + made * task->in_size_,
+                              where, &handle);
+        if (hints[made] == 0)
+            break;
+        if (sh_handle_find(handle, SH_OWN, &ref) == 0)
+            (void)sh_handle_lend(&ref, SH_WATCHED);
+        c->names[made] = sh_handle_future(ref.handle);
+        sh_combine_hang(work, pool, r, made, &ref);
+        made++;
+    }
+    for (uint32_t i = made; i < c->n; i++) {
+        c->names[i] = sh_handle_failed(pool->id, SHUNT_ENOMEM);
+        c->targets[i] = 0;
+    }
+    return made;
+}
+
+static int check(const struct sh_pool *pool, const shunt_task *task,
+                 const void *ins)
+{
+    /* relaxed, twice: elements are exempt from a shutdown that begins now */
+    uint32_t gate = sh_load_rlx(&pool->gate);
+
+    if (task == NULL || (task->shape_ & SHUNT_SHAPE_STEP_) != 0 ||
+        (ins == NULL && (task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0))
+        return SHUNT_EINVAL;
+    if (sh_load_rlx(&pool->broken) != 0)
+        return SHUNT_EBROKEN;
+    if (gate != SH_OPEN && !(gate == SH_DRAINING && sh_here.run != NULL &&
+                             sh_here.run->pool == pool))
+        return SHUNT_ECLOSED;
+    return sh_task_check(pool, task);
+}
+
+shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
+                             const void *ins, size_t n, bool settled,
+                             const char *where)
+{
+    struct sh_work work = { 0 };
+    struct sh_pool *pool;
+    struct sh_seat *seat;
+    struct sh_record *r = NULL;
+    struct deck deck = { .count = (uint32_t)n, .chunk = 1 };
+    uint64_t handle;
+    int rc = sh_pool_find(name, &pool);
+
+    if (rc != 0)
+        return sh_handle_failed(0, rc);
+    rc = n == 0 && task != NULL ? 0 : check(pool, task, ins);
+    if (rc != 0)
+        return sh_handle_failed(pool->id, rc);
+    if (n == 0)
+        return sh_handle_empty(pool->id);
+    seat = sh_seat_of(pool);
+    if (seat != NULL && n < SH_INDEX_MAX)
+        deck.block = sh_block_new(&pool->heap, n * sizeof *deck.hints,
+                                  SH_BLOCK_VALUE);
+    if (deck.block != NULL)
+        r = sh_combine_new(pool, seat,
+                           settled ? SH_KIND_SETTLED : SH_KIND_ALL,
+                           (uint32_t)n, (uint32_t)n);
+    if (r == NULL) {
+        if (deck.block != NULL)
+            sh_block_free(deck.block);
+        return sh_handle_failed(pool->id, SHUNT_ENOMEM);
+    }
+    handle = sh_handle_make(pool->id, sh_index_of(pool, r),
+                            /* relaxed: ours in INIT */
+                            sh_generation_of(sh_load_rlx(&r->state)));
+    deck.hints = sh_block_bytes(deck.block);
+    if (fill(&work, pool, seat, r, task, ins, where, deck.hints) < n ||
+        !start(&work, pool, seat, &deck)) {
+        struct sh_combine *c = r->data.combining.more;
+
+        sh_block_free(deck.block);
+        c->held = UINT32_MAX; /* accept makes it fail with SHUNT_ENOMEM */
+    }
+    if (sh_here.run != NULL)
+        sh_run_note(sh_here.run, handle);
+    sh_combine_accept(&work, pool, r);
+    sh_work_do(&work);
+    return sh_handle_future(handle);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/memory.c - memory of users: whose a block is, and when it goes.
+ *
+ * Edges.
+ *   attached  task/error.c: a block is pushed on a record's list
+ */
+#include "future/settle.h"
+#include "shunt/memory.h"
+#include "task/error.h"
+
+void *shunt_alloc(size_t n)
+{
+    struct sh_run *run = sh_here.run;
+    struct sh_block *b = run == NULL ? NULL
+                                     : sh_block_new(&run->pool->heap, n,
+                                                    SH_BLOCK_USER);
+
+    if (b == NULL)
+        return NULL;
+    b->owner = run->index;
+    sh_blocks_add(&run->blocks, b);
+    return sh_block_bytes(b);
+}
+
+void *shunt_pool_alloc(shunt_pool *name, size_t n)
+{
+    struct sh_pool *pool;
+    struct sh_block *b;
+
+    if (sh_pool_find(name, &pool) != 0)
+        return NULL;
+    b = sh_block_new(&pool->heap, n, SH_BLOCK_USER);
+    if (b == NULL)
+        return NULL;
+    sh_heap_loosen(&pool->heap, b);
+    return sh_block_bytes(b);
+}
+
+/* Whether b is in the list of the running task. */
+static bool is_ours(const struct sh_run *run, const struct sh_block *b)
+{
+    return run != NULL && b->owner == run->index &&
+           b->heap == &run->pool->heap &&
+           (b->prev != NULL || run->blocks.first == b);
+}
+
+int shunt_free(void *p)
+{
+    struct sh_run *run = sh_here.run;
+    struct sh_block *b;
+
+    if (p == NULL)
+        return 0;
+    b = sh_block_of(p);
+    if (b == NULL || b->kind != SH_BLOCK_USER)
+        return SHUNT_EINVAL;
+    if (is_ours(run, b))
+        sh_blocks_remove(&run->blocks, b);
+    else if (b->owner != 0 || !sh_heap_fasten(b->heap, b))
+        return SHUNT_EINVAL;
+    sh_block_free(b);
+    return 0;
+}
+
+int shunt_adopt(shunt_future *f, void *p)
+{
+    struct sh_block *b = p == NULL ? NULL : sh_block_of(p);
+    struct sh_ref ref;
+    int rc = sh_handle_find(sh_handle_of(f), SH_LOOK, &ref);
+
+    if (rc != 0)
+        return rc;
+    if (b == NULL || b->kind != SH_BLOCK_USER || ref.record == NULL ||
+        b->heap != &ref.pool->heap)
+        return SHUNT_EINVAL;
+    if (is_ours(sh_here.run, b))
+        sh_blocks_remove(&sh_here.run->blocks, b);
+    else if (b->owner != 0 || !sh_heap_fasten(b->heap, b))
+        return SHUNT_EINVAL;
+    b->owner = sh_index_of(ref.pool, ref.record);
+    sh_attach(ref.record, b, b);
+    return 0;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/promise.c - futures that somebody gives a value.
+ *
+ * A promise is the record's own handle with the promise bit: it is good as
+ * long as the record is in PROMISE in that generation, so it can be consumed
+ * once without a word of its own.
+ *
+ * Edges.
+ *   settled  future/settle.c
+ *   hook     on_cancel: write input, then read state || cancel: set CANCEL or
+ *            settle, then read input; all seq_cst: one sees the other
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "future/settle.h"
+#include "task/data.h"
+#include "task/error.h"
+
+struct listener {
+    void (*fn)(void *user);
+    void *user;
+};
+
+static shunt_promise *promise_of(uint64_t handle)
+{
+    return (shunt_promise *)(uintptr_t)(handle | SH_PROMISE_BIT);
+}
+
+/* Look a promise up: 0, or why not. A record that was cancelled in this
+ * generation is SHUNT_ECANCELED. */
+static int find(shunt_promise *p, struct sh_ref *ref_out)
+{
+    uint64_t handle = (uint64_t)(uintptr_t)p;
+    uint32_t index = sh_handle_index(handle);
+    struct sh_pool *pool =
+        sh_load_acq(&sh_pools[sh_handle_pool(handle)]); /* acquire: registry */
+
+    if ((handle & SH_PROMISE_BIT) == 0 || pool == NULL || index == 0 ||
+        index >= pool->records.capacity)
+        return SHUNT_EINVAL;
+    if (pool->process != sh_process)
+        return SHUNT_EFORKED;
+    ref_out->handle = handle & ~SH_PROMISE_BIT;
+    ref_out->pool = pool;
+    ref_out->record = sh_record_at(pool, index);
+    ref_out->word = sh_load_acq(&ref_out->record->state); /* acquire: settled */
+    if (((ref_out->word >> 32 ^ handle) & SH_HANDLE_GENERATION) != 0 ||
+        !sh_is_live(ref_out->word) ||
+        sh_load_rlx(&ref_out->record->kind) != SH_KIND_PROMISE) /* relaxed:
+                                                         * as the state */
+        return SHUNT_EINVAL;
+    return 0;
+}
+
+int shunt_promise_new_typed(shunt_pool *name, size_t size, size_t align,
+                            const char *type, const char *where,
+                            shunt_promise **promise_out,
+                            shunt_future **future_out)
+{
+    struct sh_pool *pool;
+    struct sh_seat *seat;
+    struct sh_record *r;
+    uint64_t w, handle;
+    int rc = sh_pool_find(name, &pool);
+
+    if (rc != 0)
+        return rc;
+    if (promise_out == NULL || future_out == NULL || size == 0 ||
+        size > UINT32_MAX || align == 0 || (align & (align - 1)) != 0 ||
+        align > 4096)
+        return SHUNT_EINVAL;
+    seat = sh_seat_of(pool);
+    /* relaxed: a shutdown looks for promises after it closed the gate */
+    rc = (int)sh_load_rlx(&pool->gate);
+    if (rc != SH_OPEN && !(rc == SH_DRAINING && seat && seat->post != NULL))
+        return SHUNT_ECLOSED;
+    r = seat == NULL
+            ? NULL
+            : sh_record_new(pool, seat, SH_KIND_PROMISE, NULL, where);
+    if (r == NULL)
+        return SHUNT_ENOMEM;
+    w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
+    r->data.promised = (struct sh_promised){ .type = type,
+                                             .size = (uint32_t)size,
+                                             .align = (uint32_t)align };
+    if (!sh_promise_make_data(pool, r)) {
+        sh_record_retire(pool, seat, r, w);
+        return SHUNT_ENOMEM;
+    }
+    w = sh_word_to(w, SH_PROMISE, 0);
+    sh_store_rel(&r->state, w); /* release: accepted */
+    handle = sh_handle_make(pool->id, sh_index_of(pool, r),
+                            sh_generation_of(w));
+    if (sh_here.run != NULL) {
+        sh_run_note(sh_here.run, handle);
+        sh_run_note_promise(sh_here.run, handle);
+    }
+    *promise_out = promise_of(handle);
+    *future_out = sh_handle_future(handle);
+    return 0;
+}
+
+/* Move the promise to SETTLING: 0, SHUNT_EINVAL, SHUNT_ECANCELED. */
+static int begin(struct sh_ref *ref, int code)
+{
+    while (sh_phase_of(ref->word) == SH_PROMISE) {
+        if (sh_settle_begin(ref->record, ref->word, sh_outcome_from(code)))
+            return 0;
+        ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
+        if (((ref->word >> 32 ^ ref->handle) & SH_HANDLE_GENERATION) != 0)
+            return SHUNT_EINVAL;
+    }
+    /* The reading end settled it: tell the writer once that it is over. */
+    if ((ref->word & SH_CANCEL) == 0)
+        return SHUNT_EINVAL;
+    uint64_t w = ref->word;
+
+    while ((w & SH_CANCEL) != 0 &&
+           sh_generation_of(w) == sh_generation_of(ref->word))
+        if (sh_cas_acqrel(&ref->record->state, &w, w & ~SH_CANCEL)) /*
+                                                       * acq_rel: settled */
+            return SHUNT_ECANCELED;
+    return SHUNT_EINVAL;
+}
+
+static void settle(struct sh_ref *ref)
+{
+    struct sh_work work = { 0 };
+
+    sh_work_settle(&work, ref->pool, ref->record);
+    sh_work_do(&work);
+}
+
+int shunt_promise_give_sized(shunt_promise *p, const void *value, size_t size)
+{
+    struct sh_ref ref;
+    struct sh_value v;
+    int rc = find(p, &ref);
+
+    if (rc != 0)
+        return rc;
+    v = sh_record_value(ref.record);
+    if ((size != 0 && size != v.size) ||
+        (value == NULL && v.size > sizeof(shunt_none)))
+        return SHUNT_EINVAL;
+    rc = begin(&ref, 0);
+    if (rc != 0)
+        return rc;
+    if (value != NULL)
+        memcpy(v.bytes, value, v.size);
+    settle(&ref);
+    return 0;
+}
+
+int shunt_promise_fail(shunt_promise *p, int code, const char *fmt, ...)
+{
+    struct sh_ref ref;
+    struct sh_failure f = { .code = SHUNT_EFAILED, .task_code = code };
+    char text[512];
+    va_list args;
+    int rc;
+
+    if (code == 0 || code == SHUNT_PENDING)
+        return SHUNT_EINVAL;
+    if (code <= SHUNT_EFAILED && code >= SHUNT_EBROKEN) {
+        f.code = code;
+        f.task_code = 0;
+    }
+    if (fmt != NULL) {
+        va_start(args, fmt);
+        if (vsnprintf(text, sizeof text, fmt, args) >= 0)
+            f.text = text;
+        va_end(args);
+    }
+    rc = find(p, &ref);
+    if (rc == 0)
+        rc = begin(&ref, f.code);
+    if (rc != 0)
+        return rc;
+    if (f.text != NULL || f.task_code != 0)
+        sh_error_attach(ref.pool, ref.record, &f);
+    settle(&ref);
+    return 0;
+}
+
+int shunt_promise_drop(shunt_promise *p)
+{
+    struct sh_ref ref;
+    int rc = find(p, &ref);
+
+    if (rc == 0)
+        rc = begin(&ref, SHUNT_ECANCELED);
+    if (rc == 0)
+        settle(&ref);
+    return rc == SHUNT_ECANCELED ? 0 : rc;
+}
+
+int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
+                            void *user)
+{
+    struct sh_ref ref;
+    struct listener *l;
+    uint64_t none = 0;
+    int rc = find(p, &ref);
+
+    if (rc != 0)
+        return rc;
+    if (fn == NULL)
+        return SHUNT_EINVAL;
+    if (sh_phase_of(ref.word) != SH_PROMISE)
+        return (ref.word & SH_CANCEL) != 0 ? SHUNT_ECANCELED : SHUNT_EINVAL;
+    l = sh_heap_get(&ref.pool->heap, sizeof *l);
+    if (l == NULL)
+        return SHUNT_ENOMEM;
+    *l = (struct listener){ fn, user };
+    if (!sh_cas_sc(&ref.record->input, &none, (uint64_t)(uintptr_t)l)) {
+        /* seq_cst: hook (the CAS above); one listener, for good */
+        sh_heap_put(&ref.pool->heap, l, sizeof *l);
+        return SHUNT_EINVAL;
+    }
+    ref.word = sh_load_sc(&ref.record->state); /* seq_cst: hook */
+    return sh_phase_of(ref.word) == SH_PROMISE ? 0 : SHUNT_ECANCELED;
+}
+
+int sh_promise_tell(struct sh_record *r, uint64_t word)
+{
+    /* seq_cst: hook */
+    struct listener *l = (void *)(uintptr_t)sh_load_sc(&r->input);
+    struct listener call;
+
+    if (l == NULL) {
+        /* Nobody listens: settle, and leave word for the writing end. */
+        return -1;
+    }
+    if ((word & SH_CANCEL) != 0)
+        return 1;
+    call = *l;
+    if (!sh_cas_sc(&r->state, &word, word | SH_CANCEL)) /* seq_cst: hook */
+        return -2;
+    call.fn(call.user);
+    return 1;
+}
+
+bool sh_promise_make_data(struct sh_pool *pool, struct sh_record *r)
+{
+    struct sh_promised *p = &r->data.promised;
+    struct sh_block *b;
+
+    if (p->size <= SH_INLINE_BYTES - sizeof *p && p->align <= 16)
+        return true;
+    b = sh_block_new(&pool->heap, (size_t)p->size + p->align, SH_BLOCK_VALUE);
+    memcpy(p + 1, &b, sizeof b);
+    return b != NULL;
+}
+
+void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r)
+{
+    struct sh_promised *p = &r->data.promised;
+    /* relaxed: ours in RELEASING */
+    void *l = (void *)(uintptr_t)sh_load_rlx(&r->input);
+    struct sh_block *b;
+
+    sh_heap_put(&pool->heap, l, sizeof(struct listener));
+    if (p->size <= SH_INLINE_BYTES - sizeof *p && p->align <= 16)
+        return;
+    memcpy(&b, p + 1, sizeof b);
+    sh_block_free(b);
+}

@@ -1,0 +1,654 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/settle.c - settling, delivering, freeing.
+ *
+ *     begin ---> conclude ---> COMPLETE ---> close edges ---> DONE
+ *    (claim)   (let go of      (commit)     (deliver; may       |
+ *               inputs)                      begin others)   last handle?
+ *                                                               v
+ *                                                           RELEASING
+ *
+ * Idea. Everything after a commit can be done again: a delivery is a bit that
+ * is tagged with a generation, a state moves by CAS from the word that was
+ * read, a handle is given back once. So whoever finds a record in SETTLING,
+ * COMPLETE or RELEASING whose owner has died repeats the step, and nothing
+ * happens twice.
+ *
+ * A task that nobody depends on, the usual case, is settled by one CAS.
+ *
+ * Edges.
+ *   settled  settle: write state -> any reader of an outcome     value, error
+ *   watch    attach: set WATCHED -> settle: CAS of state
+ *   ready    make ready: write state -> worker's claim           the inputs
+ *   accept   builder: write WAIT, then read the arrivals || deliver: set the
+ *            arrival, then read the state; all seq_cst: one sees the other
+ *   park     await: write PARKED, then read the arrivals || deliver: as above
+ *   resume   deliver: push on resumed -> worker: take all
+ *   arrive   future/edge.c
+ *   idle     give: the CAS to RELEASING -> dispose
+ *   registry task/registry.c
+ *   quiet    finish: write DONE, then read the gate || shutdown: close the
+ *            gate, then look at all records; all seq_cst. quiet itself moves
+ *            before quiet_waiters is read, and is read after that is raised
+ *   closing  make ready: queue, then read the gate || shutdown: write STOPPED,
+ *            then look at all records; all seq_cst
+ *
+ * Crash. See the table in docs/architecture.md: each phase, what a reader
+ * finds, who repairs it.
+ */
+#include "future/settle.h"
+
+#include "future/combine.h"
+#include "sync/futex.h"
+#include "task/data.h"
+#include "task/error.h"
+
+bool sh_settle_begin(struct sh_record *r, uint64_t word, unsigned outcome)
+{
+    uint64_t next = sh_word_settled(word, SH_SETTLING, sh_owner_of(word),
+                                    outcome);
+
+    return sh_cas_acqrel(&r->state, &word, next); /* acq_rel: settled */
+}
+
+static void work_push(struct sh_record **list, unsigned *list_pool,
+                      struct sh_pool *pool, struct sh_record *r)
+{
+    struct sh_record *head = *list;
+
+    r->link_pool = (uint16_t)*list_pool;
+    /* relaxed: whoever moved the record to this phase owns the link */
+    sh_store_rlx(&r->link, head == NULL ? SH_NONE
+                                        : sh_index_of(sh_pools[*list_pool],
+                                                      head));
+    *list = r;
+    *list_pool = pool->id;
+}
+
+static struct sh_record *work_pop(struct sh_record **list, unsigned *list_pool,
+                                  struct sh_pool **pool_out)
+{
+    struct sh_record *r = *list;
+    uint32_t next = sh_load_rlx(&r->link); /* relaxed: ours, see push */
+
+    *pool_out = sh_load_rlx(&sh_pools[*list_pool]); /* relaxed: it is in use */
+    *list_pool = r->link_pool;
+    *list = next == SH_NONE ? NULL
+                            : sh_record_at(sh_load_rlx(&sh_pools[*list_pool]),
+                                           next); /* relaxed: it is in use */
+    return r;
+}
+
+void sh_work_settle(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r)
+{
+    work_push(&work->settling, &work->settling_pool, pool, r);
+}
+
+void sh_work_free(struct sh_work *work, struct sh_pool *pool,
+                  struct sh_record *r)
+{
+    work_push(&work->freeing, &work->freeing_pool, pool, r);
+}
+
+void sh_work_give(struct sh_work *work, uint64_t handle)
+{
+    struct sh_ref ref;
+
+    if (handle == 0 || sh_handle_find(handle, SH_LOOK, &ref) != 0 ||
+        ref.record == NULL)
+        return;
+    if (sh_handle_give(&ref) == SH_GIVEN_LAST)
+        sh_work_free(work, ref.pool, ref.record);
+}
+
+void sh_work_abandon(struct sh_work *work, uint64_t handle)
+{
+    struct sh_ref ref;
+
+    if (handle != 0 && sh_handle_find(handle, SH_LOOK, &ref) == 0 &&
+        ref.record != NULL && !sh_is_settled(ref.word) &&
+        sh_handle_is_sole(&ref) && !sh_edge_any(ref.pool, ref.record))
+        (void)sh_cancel_ask(work, ref.pool, ref.record,
+                            sh_generation_of(ref.word));
+    sh_work_give(work, handle);
+}
+
+bool sh_origin_of(struct sh_pool **pool, struct sh_record **r, uint64_t *word)
+{
+    while (sh_outcome_of(*word) == SH_OUTCOME_FORWARD) {
+        struct sh_ref ref;
+        uint64_t input = sh_load_rlx(&(*r)->input); /* relaxed: as state */
+
+        if (sh_handle_find(input, SH_LOOK, &ref) != 0 || ref.record == NULL)
+            return false;
+        *pool = ref.pool;
+        *r = ref.record;
+        *word = ref.word;
+    }
+    return true;
+}
+
+int sh_ref_status(const struct sh_ref *ref)
+{
+    return ref->record == NULL ? sh_reserved_status(ref->reserved)
+                               : sh_status_of(ref->pool, ref->record, ref->word);
+}
+
+int sh_ref_status_now(const struct sh_ref *ref)
+{
+    struct sh_ref now = *ref;
+
+    if (now.record != NULL)
+        now.word = sh_load_acq(&now.record->state); /* acquire: settled */
+    return sh_ref_status(&now);
+}
+
+int sh_status_of(struct sh_pool *pool, struct sh_record *r, uint64_t word)
+{
+    if (!sh_is_settled(word))
+        return SHUNT_PENDING;
+    if (sh_outcome_of(word) == SH_OUTCOME_FORWARD) {
+        struct sh_ref ref;
+
+        /* relaxed: as state. A reserved handle is its own outcome. */
+        if (sh_handle_find(sh_load_rlx(&r->input), SH_LOOK, &ref) == 0 &&
+            ref.record == NULL)
+            return sh_reserved_status(ref.reserved);
+        if (!sh_origin_of(&pool, &r, &word))
+            return SHUNT_ECLOSED; /* its pool was freed */
+    }
+    return sh_outcome_code(sh_outcome_of(word));
+}
+
+void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r, uint64_t word)
+{
+    struct sh_seat *seat = sh_here.seat;
+    uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(word));
+    bool queued;
+
+    if (seat != NULL && seat->pool == pool && seat->post != NULL)
+        queued = sh_deque_push(&seat->post->deque, hint);
+    else
+        queued = sh_ring_push(&pool->side, hint, UINT64_MAX);
+    if (!queued)
+        sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
+    /* Nobody is left to run it. seq_cst: closing */
+    if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED) &&
+        sh_settle_begin(r, word, sh_outcome_from(SHUNT_ECLOSED)))
+        sh_work_settle(work, pool, r);
+    sh_sleep_notify(&pool->sleep);
+}
+
+/* A parked task may go on: hand it to its worker. */
+static void resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
+{
+    unsigned w = owner - SH_OWNER_WORKER(0);
+    _Atomic uint32_t *list = &pool->posts[w].resumed;
+    uint32_t head = sh_load_rlx(list); /* relaxed: the CAS validates it */
+
+    do {
+        sh_store_rlx(&r->link, head); /* relaxed: published by the CAS */
+    } while (!sh_cas_sc(list, &head, sh_index_of(pool, r))); /* seq_cst:
+                                                              * resume, sleep */
+    sh_sleep_wake(&pool->sleep, w);
+}
+
+/* Whether the step must run, given how its input ended. */
+static bool must_run(unsigned kind, int status)
+{
+    switch (kind) {
+    case SH_KIND_THEN:
+        return status == 0;
+    case SH_KIND_RECOVER:
+        return status != 0 && status != SHUNT_ECANCELED;
+    default:
+        return kind == SH_KIND_FINALLY;
+    }
+}
+
+/* The arrival of a record that is not a combinator is set: go on with it. */
+static void proceed(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, uint64_t target, int status)
+{
+    for (;;) {
+        uint64_t w = sh_load_sc(&r->state); /* seq_cst: accept, park */
+        /* seq_cst: accept, park. Read after the state: if it is still ours,
+         * the state was not that of a later use. */
+        uint64_t deps = sh_load_sc(&r->deps);
+        unsigned kind = sh_load_acq(&r->kind); /* acquire: accept */
+        unsigned owner = sh_owner_of(w);
+        bool runs = must_run(kind, status);
+        uint64_t next = sh_word_settled(w, SH_SETTLING, owner,
+                                        SH_OUTCOME_FORWARD);
+
+        if ((uint32_t)(deps >> 32) != sh_target_generation(target))
+            return;
+        if (sh_phase_of(w) == SH_PARKED)
+            next = sh_word_to(w, SH_RUNNING, owner);
+        else if (sh_phase_of(w) != SH_WAIT)
+            return; /* its owner will look at the arrivals himself */
+        else if (runs)
+            next = sh_word_to(w, SH_READY, 0);
+        if (!sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: ready, park */
+            continue;
+        if (sh_phase_of(w) == SH_PARKED)
+            resume(pool, r, owner);
+        else if (runs)
+            sh_make_ready(work, pool, r, next);
+        else
+            sh_work_settle(work, pool, r);
+        return;
+    }
+}
+
+/* Fill in where input bit of leaf c is counted. False if c is of another use
+ * by now. */
+static bool tally_of_leaf(struct sh_cell *c, uint64_t target,
+                          struct sh_tally *t)
+{
+    /* acquire: cell. What is read here holds if the generation still does,
+     * which the CAS of the arrival finds out. */
+    t->up = sh_load_acq(&c->up);
+    t->need = sh_load_acq(&c->need);            /* acquire: cell */
+    t->root = sh_load_acq(&c->link);            /* acquire: cell */
+    t->root_generation = sh_load_acq(&c->chain); /* acquire: cell */
+    t->number = sh_load_acq(&c->base) + sh_target_bit(target); /* acquire:
+                                                                * cell */
+    t->leaf = &c->word;
+    t->generation = sh_target_generation(target);
+    t->bit = sh_target_bit(target);
+    return (uint32_t)(sh_load_acq(&c->word) >> 32) == t->generation; /*
+                                                          * acquire: cell */
+}
+
+static void ring_waiter(struct sh_pool *pool, struct sh_cell *c,
+                        uint64_t target)
+{
+    uint64_t word;
+
+    if (sh_arrive(&c->word, sh_target_generation(target),
+                  sh_target_bit(target), &word) == SH_ARRIVED_STALE)
+        return;
+    if ((word >> SH_BIT_SLEEPS & 1) != 0)
+        sh_futex_wake((_Atomic uint32_t *)(void *)&c->word, 1, pool->shared);
+}
+
+/* Pass an arrival on to another pool: the pool, and the target there. */
+static struct sh_pool *cross(struct sh_pool *pool, struct sh_cell *c,
+                             uint64_t *target)
+{
+    uint64_t up = sh_load_acq(&c->up);        /* acquire: cell */
+    unsigned id = sh_load_acq(&c->pool);      /* acquire: cell */
+    struct sh_seat *seat = sh_seat_of(pool);
+    uint32_t index = sh_target_index(*target);
+
+    if (sh_arrive(&c->word, sh_target_generation(*target), 0, NULL) !=
+        SH_ARRIVED_NEW)
+        return NULL;
+    *target = up;
+    if (seat != NULL)
+        sh_table_give(&pool->cells, &seat->cells, index);
+    return sh_load_acq(&sh_pools[id]); /* acquire: registry */
+}
+
+void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
+                   int status)
+{
+    while (sh_target_kind(target) == SH_TARGET_CELL) {
+        struct sh_cell *c = sh_cell_at(pool, sh_target_index(target));
+        unsigned kind = sh_load_acq(&c->kind); /* acquire: cell */
+        struct sh_tally tally;
+
+        if (kind == SH_CELL_WAITER) {
+            ring_waiter(pool, c, target);
+            return;
+        }
+        if (kind == SH_CELL_NODE) {
+            if (tally_of_leaf(c, target, &tally))
+                sh_combine_arrive(work, pool, &tally, status == 0);
+            return;
+        }
+        pool = cross(pool, c, &target);
+        if (pool == NULL)
+            return;
+    }
+
+    struct sh_record *r = sh_record_at(pool, sh_target_index(target));
+    uint32_t generation = sh_target_generation(target);
+
+    if (sh_kind_combines(sh_load_acq(&r->kind))) { /* acquire: accept */
+        struct sh_tally tally = {
+            .root = sh_target_index(target),
+            .root_generation = generation,
+            .leaf = &r->deps,
+            .generation = generation,
+            .bit = sh_target_bit(target),
+            .number = sh_target_bit(target),
+            /* relaxed: as kind; the CAS of the arrival validates it */
+            .need = sh_load_rlx(&r->data.combining.count),
+        };
+
+        sh_combine_arrive(work, pool, &tally, status == 0);
+        return;
+    }
+    if (sh_arrive(&r->deps, generation, sh_target_bit(target), NULL) !=
+        SH_ARRIVED_STALE)
+        proceed(work, pool, r, target, status);
+}
+
+struct delivery {
+    struct sh_work *work;
+    int status;
+};
+
+static void deliver_edge(void *to, struct sh_pool *pool, uint64_t target)
+{
+    struct delivery *d = to;
+
+    sh_deliver_to(d->work, pool, target, d->status);
+}
+
+/* What follows the commit: tell the dependants, then let go. */
+static void finish(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r)
+{
+    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+    struct delivery d = { work, sh_status_of(pool, r, w) };
+    bool over;
+
+    sh_edge_close(pool, r, deliver_edge, &d);
+    w = sh_load_acq(&r->state); /* acquire: idle */
+    do {
+        uint64_t next;
+
+        SH_ASSERT(sh_phase_of(w) == SH_COMPLETE);
+        over = (w & SH_ORPHAN) != 0 && (w & SH_STAYS) == 0;
+        next = sh_word_settled(w, over ? SH_RELEASING : SH_DONE, 0,
+                               sh_outcome_of(w));
+        if (sh_cas_sc(&r->state, &w, next)) /* seq_cst: settled, idle, quiet */
+            break;
+    } while (true);
+    if (over)
+        sh_work_free(work, pool, r);
+    if (sh_load_sc(&pool->gate) != SH_OPEN) /* seq_cst: quiet */
+        sh_quiet_ring(pool);
+}
+
+void sh_quiet_ring(struct sh_pool *pool)
+{
+    sh_add_sc(&pool->quiet, 1);                 /* seq_cst: quiet */
+    if (sh_load_sc(&pool->quiet_waiters) != 0) /* seq_cst: quiet */
+        sh_futex_wake(&pool->quiet, INT32_MAX, pool->shared);
+}
+
+/* The outcome is decided: nobody else moves the state until COMPLETE. */
+static void commit(struct sh_record *r, unsigned outcome)
+{
+    uint64_t w = sh_load_rlx(&r->state); /* relaxed: the CAS validates it */
+
+    while (!sh_cas_acqrel(&r->state, &w,
+                          sh_word_settled(w, SH_COMPLETE, sh_owner_of(w),
+                                          outcome))) /* acq_rel: settled */
+        continue;
+}
+
+/* r forwards to input, and input may forward itself: point to the origin, so
+ * that no chain of forwards grows. */
+static void shorten(struct sh_work *work, struct sh_record *r)
+{
+    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours in SETTLING */
+    uint64_t origin;
+    struct sh_ref ref, next;
+    struct sh_seat *seat;
+
+    if (sh_handle_find(input, SH_LOOK, &ref) != 0 || ref.record == NULL ||
+        !sh_is_settled(ref.word) ||
+        sh_outcome_of(ref.word) != SH_OUTCOME_FORWARD)
+        return;
+    origin = sh_load_rlx(&ref.record->input); /* relaxed: as its state */
+    if (sh_handle_is_sole(&ref)) {
+        /* Nobody else can look at it: take its handle over. */
+        sh_store_rlx(&ref.record->input, 0); /* relaxed: we are alone */
+    } else {
+        if (sh_handle_find(origin, SH_LOOK, &next) != 0 ||
+            next.record == NULL)
+            return;
+        seat = sh_seat_of(next.pool);
+        origin = seat == NULL ? 0 : sh_handle_alias(seat, &next);
+        if (origin == 0 || sh_handle_find(origin, SH_OWN, &next) != 0 ||
+            !sh_handle_lend(&next, 0))
+            return;
+        origin = next.handle;
+    }
+    sh_store_rlx(&r->input, origin); /* relaxed: published by the commit */
+    sh_work_give(work, input);
+}
+
+/* A step or a forward that was canceled while it waited. */
+static void leave_input(struct sh_work *work, struct sh_pool *pool,
+                        struct sh_record *r)
+{
+    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours in SETTLING */
+    uint64_t deps = sh_load_rlx(&r->deps);   /* relaxed: ours in SETTLING */
+    uint64_t target = sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0,
+                                (uint32_t)(deps >> 32));
+    struct sh_ref ref;
+
+    /* It hangs on the input's first edge, or in the list; where was not
+     * noted, since this is rare. A foreign input is not searched: the bridge
+     * arrives at a word of another generation then. */
+    if (input != 0 && sh_handle_find(input, SH_LOOK, &ref) == 0 &&
+        ref.record != NULL && !sh_is_settled(ref.word) && ref.pool == pool &&
+        !sh_edge_detach(pool, ref.record, 0, target)) {
+        uint32_t i = sh_load_acq(&ref.record->edges); /* acquire: list */
+
+        for (i &= ~SH_EDGES_CLOSED; i != SH_NONE;) {
+            struct sh_edge *e = sh_edge_at(pool, i);
+
+            if (sh_edge_detach(pool, ref.record, i, target))
+                break;
+            i = sh_load_rlx(&e->next); /* relaxed: never changes */
+        }
+    }
+    sh_store_rlx(&r->input, 0); /* relaxed: published by the commit */
+    sh_work_abandon(work, input);
+}
+
+/* Everything between the claim to settle and the commit. */
+static void conclude(struct sh_work *work, struct sh_pool *pool,
+                     struct sh_record *r)
+{
+    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+    unsigned outcome = sh_outcome_of(w);
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
+
+    SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
+    if (sh_kind_combines(kind))
+        outcome = sh_combine_conclude(work, pool, r, outcome);
+    if (outcome == SH_OUTCOME_FORWARD)
+        shorten(work, r);
+    else if ((kind >= SH_KIND_THEN && kind <= SH_KIND_FORWARD) ||
+             (kind & SH_KIND_FLAT) != 0)
+        leave_input(work, pool, r);
+    sh_record_drop_in(r, kind);
+    if (outcome != 0 && outcome != SH_OUTCOME_FORWARD && r->task != NULL &&
+        kind <= SH_KIND_FINALLY)
+        sh_error_attach(pool, r, &(struct sh_failure){
+                                     .code = sh_outcome_code(outcome) });
+    commit(r, outcome);
+    finish(work, pool, r);
+}
+
+static void free_blocks(struct sh_work *work, struct sh_record *r)
+{
+    /* acquire: attached */
+    struct sh_block *b = sh_xchg_acqrel(&r->attached, NULL);
+
+    while (b != NULL) {
+        struct sh_block *next = b->next;
+
+        b->next = b->prev = NULL;
+        if (work->heir != NULL && b->kind == SH_BLOCK_USER)
+            sh_blocks_add(work->heir, b);
+        else
+            sh_block_free(b);
+        b = next;
+    }
+}
+
+static void dispose(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r)
+{
+    uint64_t w = sh_load_acq(&r->state); /* acquire: idle */
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in RELEASING */
+    struct sh_seat *seat = sh_seat_of(pool);
+    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
+
+    SH_ASSERT(sh_phase_of(w) == SH_RELEASING);
+    if (sh_kind_combines(kind))
+        sh_combine_dispose(work, pool, r, sh_outcome_of(w));
+    else if (kind == SH_KIND_PROMISE)
+        sh_promise_dispose(pool, r);
+    else
+        sh_work_give(work, input);
+    free_blocks(work, r);
+    sh_record_free_data(pool, r);
+    sh_edge_free(pool, r);
+    sh_record_retire(pool, seat, r, w);
+}
+
+void sh_work_do(struct sh_work *work)
+{
+    struct sh_pool *pool;
+    struct sh_record *r;
+
+    while (work->settling != NULL || work->freeing != NULL) {
+        if (work->settling != NULL) {
+            r = work_pop(&work->settling, &work->settling_pool, &pool);
+            conclude(work, pool, r);
+        } else {
+            r = work_pop(&work->freeing, &work->freeing_pool, &pool);
+            dispose(work, pool, r);
+        }
+    }
+}
+
+int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
+                  struct sh_record *r, uint32_t generation)
+{
+    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+
+    for (;;) {
+        enum sh_phase phase = sh_phase_of(w);
+        unsigned owner = sh_owner_of(w);
+
+        if (sh_generation_of(w) != generation || phase > SH_PARKED ||
+            phase < SH_PROMISE)
+            return 0;
+        if (phase == SH_PROMISE) {
+            int told = sh_promise_tell(r, w);
+
+            if (told >= 0)
+                return told;
+            if (told == -2) {
+                w = sh_load_acq(&r->state); /* acquire: settled */
+                continue;
+            }
+            /* The mark tells the writing end why it comes too late. */
+            if (sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECANCELED))) {
+                sh_or_sc(&r->state, SH_CANCEL); /* seq_cst: hook */
+                sh_work_settle(work, pool, r);
+                return 1;
+            }
+            w = sh_load_acq(&r->state); /* acquire: settled */
+            continue;
+        }
+        if (phase == SH_RUNNING || phase == SH_PARKED) {
+            /* acq_rel: park, settled */
+            if (!sh_cas_acqrel(&r->state, &w,
+                               sh_word_to(w, SH_RUNNING, owner) | SH_CANCEL))
+                continue;
+            if (phase == SH_PARKED)
+                resume(pool, r, owner);
+            return 1;
+        }
+        if (sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECANCELED))) {
+            sh_work_settle(work, pool, r);
+            return 1;
+        }
+        w = sh_load_acq(&r->state); /* acquire: settled */
+    }
+}
+
+/* The code of a record that was settled over its head has returned, or the
+ * tasks that use its memory have ended. */
+void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, uint64_t flag)
+{
+    uint64_t w = sh_load_rlx(&r->state); /* relaxed: the CAS validates it */
+    uint64_t next;
+    bool over;
+
+    do {
+        next = w & ~flag;
+        over = (w & SH_ORPHAN) != 0 && sh_phase_of(w) == SH_DONE &&
+               (next & SH_STAYS) == 0;
+        if (over)
+            next = sh_word_settled(next, SH_RELEASING, 0, sh_outcome_of(w));
+    } while (!sh_cas_acqrel(&r->state, &w, next)); /* acq_rel: idle */
+    if (over)
+        sh_work_free(work, pool, r);
+}
+
+void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
+                       unsigned outcome, uint64_t input)
+{
+    struct sh_work work = { 0 };
+    uint64_t w = sh_load_rlx(&r->state); /* relaxed: the CAS validates it */
+    bool given_up = true;
+
+    while (sh_phase_of(w) == SH_RUNNING) {
+        bool quick = (w & (SH_WATCHED | SH_ORPHAN)) == 0;
+        uint64_t next = sh_word_settled(w, quick ? SH_DONE : SH_COMPLETE, 0,
+                                        outcome);
+
+        if (!sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: settled, watch */
+            continue;
+        given_up = false;
+        if (!quick)
+            finish(&work, pool, r);
+        break;
+    }
+    if (given_up)
+        sh_settle_idle(&work, pool, r, SH_BUSY);
+    if (input != 0)
+        sh_work_give(&work, input);
+    if (work.settling != NULL || work.freeing != NULL)
+        sh_work_do(&work);
+}
+
+void sh_settle_over(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, uint64_t w)
+{
+    uint64_t next = sh_word_settled(w | SH_BUSY, SH_COMPLETE, 0,
+                                    sh_outcome_from(SHUNT_ECANCELED));
+
+    if (sh_phase_of(w) == SH_RUNNING &&
+        sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: settled, watch */
+        finish(work, pool, r);
+}
+
+void sh_record_wreck(struct sh_pool *pool, struct sh_record *r)
+{
+    struct sh_work work = { 0 };
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: nobody else is left */
+
+    if (sh_kind_combines(kind))
+        sh_combine_wreck(pool, r);
+    else if (kind == SH_KIND_PROMISE)
+        sh_promise_dispose(pool, r);
+    free_blocks(&work, r);
+    sh_record_free_data(pool, r);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/settle.h - from an outcome to everything that follows from it.
+ *
+ * Work is a list of records on their way: settling one may settle others, and
+ * giving a handle back may free others. All of it is done in a loop, so that
+ * no chain grows a stack.
+ */
+#ifndef SH_FUTURE_SETTLE_H
+#define SH_FUTURE_SETTLE_H
+
+#include "future/edge.h"
+
+struct sh_work {
+    struct sh_record *settling; /* linked by link and link_pool */
+    struct sh_record *freeing;
+    unsigned settling_pool, freeing_pool;
+    /* Receives the blocks of the next record that is freed, if not NULL. */
+    struct sh_blocks *heir;
+};
+
+/* Give the claim of a record in a phase that may settle: CAS word to SETTLING
+ * with outcome. False if the state has changed. */
+bool sh_settle_begin(struct sh_record *r, uint64_t word, unsigned outcome);
+
+/* Put a record that the caller moved to SETTLING on the list. */
+void sh_work_settle(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r);
+
+/* Put a record that the caller moved to RELEASING on the list. */
+void sh_work_free(struct sh_work *work, struct sh_pool *pool,
+                  struct sh_record *r);
+
+/* Do all of it. */
+void sh_work_do(struct sh_work *work);
+
+/* Give a lent handle back; 0 is none. */
+void sh_work_give(struct sh_work *work, uint64_t handle);
+
+/* Ask the future of a lent handle to cancel, if nobody else wants it, and
+ * give the handle back. */
+void sh_work_abandon(struct sh_work *work, uint64_t handle);
+
+/* Ask a record to cancel: 1 if that may help, 0 if it has settled. */
+int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
+                  struct sh_record *r, uint32_t generation);
+
+/* Tell a target of pool that what it waits for has settled with status. */
+void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
+                   int status);
+
+/* A cell of pool that passes an arrival on to a target of another pool: the
+ * target that reaches it, 0 if there is no memory. It frees itself when it is
+ * reached; unbridge frees it if it never will be. */
+uint64_t sh_bridge(struct sh_pool *pool, struct sh_pool *to, uint64_t target);
+void sh_unbridge(struct sh_pool *pool, uint64_t target);
+
+/* A record is READY: put it where a worker will find it. */
+void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r, uint64_t word);
+
+/* The verdict on a combinator in WAIT: act on it, if nobody has. */
+void sh_combine_act(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, uint64_t verdict);
+
+/* A running record's task has ended with outcome: settle it; input, if not 0,
+ * is given back afterwards. */
+void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
+                       unsigned outcome, uint64_t input);
+
+/* A reason to keep a record that has settled is gone: BUSY or KEPT. */
+void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, uint64_t flag);
+
+/* Settle a record seen RUNNING with word as cancelled, while its code runs on:
+ * it stays BUSY until that returns. */
+void sh_settle_over(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, uint64_t word);
+
+/* Free what belongs to a record of a pool that is going away. */
+void sh_record_wreck(struct sh_pool *pool, struct sh_record *r);
+
+/* Something changed that a shutdown may wait for. */
+void sh_quiet_ring(struct sh_pool *pool);
+
+/* Hang a record that is ours, INIT or RUNNING, on its only input, which is
+ * lent to it, and let it wait. False if a shutdown settled it meanwhile. */
+bool sh_follow(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
+               const struct sh_ref *ref);
+
+/* The same, looking at its state again. */
+int sh_ref_status_now(const struct sh_ref *ref);
+
+/* Room for the value of a promise whose size and alignment are set. */
+bool sh_promise_make_data(struct sh_pool *pool, struct sh_record *r);
+
+/* A promise is asked to cancel: 1 if its maker was told (now or before), -1 if
+ * nobody listens, -2 if the state has changed. */
+int sh_promise_tell(struct sh_record *r, uint64_t word);
+
+/* A promise in RELEASING: free what it has beside its value. */
+void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r);
+
+/* The final status of a record that has settled. */
+int sh_status_of(struct sh_pool *pool, struct sh_record *r, uint64_t word);
+
+/* The status of a handle that was looked up; SHUNT_PENDING if there is none
+ * yet. */
+int sh_ref_status(const struct sh_ref *ref);
+
+/* Follow a forwarded outcome to where it came from. False if it went away. */
+bool sh_origin_of(struct sh_pool **pool, struct sh_record **r,
+                  uint64_t *word);
+
+/* Queue hints: a name and whether it counts for queue_max. */
+#define SH_HINT_OUTSIDE ((uint64_t)1 << 63)
+
+static inline uint64_t sh_hint(uint32_t index, uint32_t generation)
+{
+    return (uint64_t)generation << 24 | index;
+}
+
+static inline uint32_t sh_hint_index(uint64_t hint)
+{
+    return (uint32_t)hint & 0xffffff;
+}
+
+static inline uint32_t sh_hint_generation(uint64_t hint)
+{
+    return (uint32_t)(hint >> 24);
+}
+
+#endif /* SH_FUTURE_SETTLE_H */

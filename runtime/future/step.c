@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/step.c - then, recover, finally, via: one future after another.
+ *
+ * A step is a record that waits for one arrival, with the input's handle lent
+ * to it. Whether it runs or passes the input's outcome on is decided when the
+ * input settles (future/settle.c, must_run); whether the types fit, when it
+ * runs (worker/run.c), since only then the value is there for sure.
+ *
+ * Edges.
+ *   accept   future/settle.c
+ */
+#include <string.h>
+
+#include "future/settle.h"
+#include "task/data.h"
+
+/* Move a record that is ours, INIT or RUNNING, to WAIT or SETTLING. False if a
+ * shutdown has settled it meanwhile. */
+static bool move(struct sh_record *r, enum sh_phase phase, unsigned outcome)
+{
+    uint64_t w = sh_load_acq(&r->state); /* acquire: accept */
+
+    do {
+        if (sh_phase_of(w) != SH_INIT && sh_phase_of(w) != SH_RUNNING)
+            return false;
+    } while (!sh_cas_sc(&r->state, &w,
+                        sh_word_settled(w, phase, 0, outcome))); /* seq_cst:
+                                                                  * accept */
+    return true;
+}
+
+/* Hang a record that is ours on its only input, and let it go its way. False
+ * if a shutdown has settled it meanwhile. */
+static bool follow(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r, const struct sh_ref *ref)
+{
+    /* relaxed: ours */
+    uint32_t generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
+    uint64_t target = sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0,
+                                generation);
+    uint64_t there = target;
+    enum sh_attached how = SH_ATTACH_SETTLED;
+    sh_hook hook;
+
+    sh_store_rlx(&r->input, ref->handle); /* relaxed: published with WAIT */
+    if (ref->record != NULL && !sh_is_settled(ref->word)) {
+        if (ref->pool != pool)
+            there = sh_bridge(ref->pool, pool, target);
+        how = there == 0 ? SH_ATTACH_NOMEM
+                         : sh_edge_attach(ref->pool, ref->record, there,
+                                          &hook);
+        if (how != SH_ATTACHED && there != target && there != 0)
+            sh_unbridge(ref->pool, there);
+    }
+    if (how == SH_ATTACH_NOMEM) {
+        if (!move(r, SH_SETTLING, sh_outcome_from(SHUNT_ENOMEM)))
+            return false;
+        sh_work_settle(work, pool, r);
+        return true;
+    }
+    if (!move(r, SH_WAIT, 0))
+        return false;
+    /* Settled before, or while we hung on: then the arrival may have come
+     * too early for whoever brought it. */
+    if (how == SH_ATTACH_SETTLED || (sh_load_sc(&r->deps) & 1) != 0) /*
+                                                       * seq_cst: accept */
+        sh_deliver_to(work, pool, target, sh_ref_status_now(ref));
+    return true;
+}
+
+bool sh_follow(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
+               const struct sh_ref *ref)
+{
+    return follow(work, pool, r, ref);
+}
+
+/* A handle that is consumed in vain. */
+static void give(const struct sh_ref *ref)
+{
+    struct sh_work work = { 0 };
+    struct sh_ref copy = *ref;
+
+    if (ref->record != NULL && sh_handle_give(&copy) == SH_GIVEN_LAST)
+        sh_work_free(&work, ref->pool, ref->record);
+    sh_work_do(&work);
+}
+
+/* Attach a step that was checked to ref. */
+static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
+                            unsigned kind, const shunt_task *task,
+                            const void *ctx, const char *where)
+{
+    struct sh_work work = { 0 };
+    struct sh_seat *seat = sh_seat_of(pool);
+    struct sh_record *r =
+        seat == NULL ? NULL : sh_record_new(pool, seat, kind, task, where);
+    uint64_t handle;
+
+    if (r != NULL && task != NULL && !sh_record_make_data(pool, r)) {
+        sh_record_retire(pool, seat, r,
+                         sh_load_rlx(&r->state)); /* relaxed: ours in INIT */
+        r = NULL;
+    }
+    if (r == NULL) {
+        give(ref);
+        return sh_handle_failed(pool->id, SHUNT_ENOMEM);
+    }
+    if (task != NULL && ctx != NULL &&
+        (task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
+        memcpy(sh_record_in(r), ctx, task->ctx_size_);
+    handle = sh_handle_make(pool->id, sh_index_of(pool, r),
+                            /* relaxed: ours in INIT */
+                            sh_generation_of(sh_load_rlx(&r->state)));
+    if (ref->record != NULL && !sh_handle_lend(ref, SH_WATCHED)) {
+        sh_record_free_data(pool, r);
+        sh_record_retire(pool, seat, r,
+                         sh_load_rlx(&r->state)); /* relaxed: ours in INIT */
+        return sh_handle_failed(pool->id, SHUNT_EINVAL);
+    }
+    if (sh_here.run != NULL)
+        sh_run_note(sh_here.run, handle);
+    (void)follow(&work, pool, r, ref);
+    sh_work_do(&work);
+    return sh_handle_future(handle);
+}
+
+/* 0, or why the step cannot be attached at all. */
+static int check(const struct sh_pool *pool, const shunt_task *task,
+                 const void *ctx)
+{
+    bool wants;
+
+    if (task == NULL)
+        return SHUNT_EINVAL;
+    wants = (task->shape_ & SHUNT_SHAPE_STEP_) != 0 &&
+            (task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0;
+    if (wants && ctx == NULL)
+        return SHUNT_EINVAL;
+    if ((task->shape_ & SHUNT_SHAPE_STEP_) == 0 && ctx != NULL)
+        return SHUNT_EINVAL;
+    return sh_task_check(pool, task);
+}
+
+static shunt_future *step(unsigned kind, shunt_future *f,
+                          const shunt_task *task, const void *ctx,
+                          const char *where)
+{
+    struct sh_ref ref;
+    int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
+
+    if (rc != 0)
+        return sh_handle_failed(0, rc);
+    if (ref.record == NULL) {
+        int status = sh_reserved_status(ref.reserved);
+
+        /* No pool to run in: pass the outcome through. */
+        if (ref.pool == NULL)
+            return kind == SH_KIND_THEN && status == 0
+                       ? sh_handle_failed(0, SHUNT_EINVAL)
+                       : f;
+        if (kind == SH_KIND_THEN && status != 0)
+            return f;
+        if (ref.pool->process != sh_process)
+            return f;
+    }
+    rc = check(ref.pool, task, ctx);
+    /* relaxed: looked at when the step is ready, too */
+    if (rc == 0 && sh_load_rlx(&ref.pool->gate) == SH_STOPPED)
+        rc = sh_ref_status(&ref) != 0 && ref.record == NULL
+                 ? sh_ref_status(&ref)
+                 : SHUNT_ECLOSED;
+    if (rc != 0) {
+        give(&ref);
+        return sh_handle_failed(ref.pool->id, rc);
+    }
+    return attach(ref.pool, &ref, kind, task, ctx, where);
+}
+
+shunt_future *shunt_then_task(shunt_future *f, const shunt_task *task,
+                              const void *ctx, const char *where)
+{
+    return step(SH_KIND_THEN, f, task, ctx, where);
+}
+
+shunt_future *shunt_recover_task(shunt_future *f, const shunt_task *task,
+                                 const void *ctx, const char *where)
+{
+    return step(SH_KIND_RECOVER, f, task, ctx, where);
+}
+
+shunt_future *shunt_finally_task(shunt_future *f, const shunt_task *task,
+                                 const void *ctx, const char *where)
+{
+    return step(SH_KIND_FINALLY, f, task, ctx, where);
+}
+
+shunt_future *shunt_via(shunt_pool *name, shunt_future *f)
+{
+    struct sh_pool *pool;
+    struct sh_ref ref;
+    int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
+
+    if (rc != 0)
+        return sh_handle_failed(0, rc);
+    rc = sh_pool_find(name, &pool);
+    if (rc != 0) {
+        give(&ref);
+        return sh_handle_failed(0, rc);
+    }
+    return attach(pool, &ref, SH_KIND_FORWARD, NULL, NULL, NULL);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/submit.c - from a call to a record that is READY and in a queue.
+ *
+ * Idea. Everything is decided before the state becomes READY, but room in the
+ * queue: a worker that looks through the table might take the task up before
+ * the queue says no, and then it was accepted.
+ *
+ * Edges.
+ *   accepted  submit: write READY -> worker: claim; handle.c: read state
+ *   room      worker: write taken -> submit: read taken
+ *   closing   submit: make READY, then read gate || shutdown: write STOPPED,
+ *             then look at all records; all seq_cst: one sees the other
+ *   sleep     sync/sleep.c
+ */
+#include <string.h>
+
+#include "future/settle.h"
+#include "sync/futex.h"
+#include "task/data.h"
+
+/* The pool of a submit, or the code of its failure. */
+static int find_pool(shunt_pool *name, struct sh_pool **pool_out)
+{
+    struct sh_seat *seat = sh_here.seat;
+
+    if (SH_LIKELY(seat != NULL && seat->pool != NULL &&
+                  seat->pool->name == name &&
+                  seat->pool->process == sh_process)) {
+        *pool_out = seat->pool;
+        return 0;
+    }
+    return sh_pool_find(name, pool_out);
+}
+
+/* Why the pool takes no tasks, or 0. */
+static int closed(struct sh_pool *pool, bool inside)
+{
+    /* relaxed: looked at again when the task is in */
+    uint32_t gate = sh_load_rlx(&pool->gate);
+
+    if (SH_UNLIKELY(sh_load_rlx(&pool->broken) != 0)) /* relaxed: a report */
+        return SHUNT_EBROKEN;
+    if (SH_LIKELY(gate == SH_OPEN) || (inside && gate == SH_DRAINING))
+        return 0;
+    return SHUNT_ECLOSED;
+}
+
+/* How many more tasks from outside may be put in, from now on. */
+static uint64_t new_limit(struct sh_pool *pool)
+{
+    uint64_t limit = pool->queue_max;
+
+    for (unsigned w = 0; w < pool->workers; w++)
+        limit += sh_load_acq(&pool->posts[w].taken); /* acquire: room */
+    sh_store_rlx(&pool->limit, limit); /* relaxed: any former value is safe */
+    return limit;
+}
+
+static bool enqueue(struct sh_pool *pool, struct sh_seat *seat, uint64_t hint)
+{
+    if (seat->post != NULL) {
+        if (!sh_deque_push(&seat->post->deque, hint))
+            sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
+        return true;
+    }
+    hint |= SH_HINT_OUTSIDE;
+    /* relaxed: any former value is safe */
+    return sh_ring_push(&pool->ring, hint, sh_load_rlx(&pool->limit)) ||
+           sh_ring_push(&pool->ring, hint, new_limit(pool));
+}
+
+/* The queue has no room for a record that is READY: take it back. False if a
+ * worker was first. */
+static bool take_back(struct sh_pool *pool, struct sh_seat *seat,
+                      struct sh_record *r, uint64_t w)
+{
+    uint64_t gone = sh_word_to(w, SH_RELEASING, SH_OWNER_HOST);
+
+    if (!sh_cas_acqrel(&r->state, &w, gone)) /* acq_rel: accepted */
+        return false;
+    sh_record_free_data(pool, r);
+    sh_record_retire(pool, seat, r, gone);
+    return true;
+}
+
+/* The pool stopped while we put a task in: nobody may come to run it. */
+static SH_COLD void too_late(struct sh_pool *pool, struct sh_record *r,
+                             uint64_t w)
+{
+    struct sh_work work = { 0 };
+
+    if (sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECLOSED))) {
+        sh_work_settle(&work, pool, r);
+        sh_work_do(&work);
+    }
+}
+
+static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
+                  const char *where, uint64_t *handle_out)
+{
+    struct sh_seat *seat = sh_seat_of(pool);
+    struct sh_record *r;
+    uint64_t w;
+    uint32_t index;
+    int rc;
+
+    if (SH_UNLIKELY(seat == NULL))
+        return SHUNT_ENOMEM;
+    rc = closed(pool, seat->post != NULL);
+    if (SH_UNLIKELY(rc != 0))
+        return rc;
+    r = sh_record_new(pool, seat, SH_KIND_TASK, task, where);
+    if (SH_UNLIKELY(r == NULL))
+        return SHUNT_ENOMEM;
+    w = sh_load_rlx(&r->state); /* relaxed: ours */
+    if (SH_UNLIKELY(!sh_record_make_data(pool, r))) {
+        sh_record_retire(pool, seat, r, w);
+        return SHUNT_ENOMEM;
+    }
+    if ((task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
+        memcpy(sh_record_in(r), in, task->in_size_);
+    r->outside = seat->post == NULL;
+    w = sh_word_to(w, SH_READY, 0);
+    index = sh_index_of(pool, r);
+    sh_store_rel(&r->state, w); /* release: accepted */
+    *handle_out = sh_handle_make(pool->id, index, sh_generation_of(w));
+    if (SH_UNLIKELY(!enqueue(pool, seat,
+                             sh_hint(index, sh_generation_of(w)))) &&
+        take_back(pool, seat, r, w))
+        return SHUNT_EAGAIN;
+    if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED)) /* seq_cst:
+                                                             * closing */
+        too_late(pool, r, w);
+    sh_sleep_notify(&pool->sleep);
+    if (sh_here.run != NULL)
+        sh_run_note(sh_here.run, *handle_out);
+    return 0;
+}
+
+/* 0, or why this task cannot be submitted at all. */
+static int check(const struct sh_pool *pool, const shunt_task *task,
+                 const void *in)
+{
+    if (SH_UNLIKELY(task == NULL || (task->shape_ & SHUNT_SHAPE_STEP_) != 0))
+        return SHUNT_EINVAL;
+    if (SH_UNLIKELY(in == NULL && (task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0))
+        return SHUNT_EINVAL;
+    return sh_task_check(pool, task);
+}
+
+shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,
+                                const void *in, const char *where)
+{
+    struct sh_pool *pool;
+    uint64_t handle;
+    int rc = find_pool(name, &pool);
+
+    if (SH_UNLIKELY(rc != 0))
+        return sh_handle_failed(0, rc);
+    rc = check(pool, task, in);
+    if (SH_LIKELY(rc == 0))
+        rc = submit(pool, task, in, where, &handle);
+    return SH_LIKELY(rc == 0) ? sh_handle_future(handle)
+                              : sh_handle_failed(pool->id, rc);
+}
+
+shunt_future *shunt_submit_sized(shunt_pool *name, const shunt_task *task,
+                                 const void *in, const char *where,
+                                 size_t options_size,
+                                 const shunt_submit_options *options)
+{
+    if (options != NULL && task != NULL) {
+        if (options_size < sizeof options->retries)
+            return sh_handle_failed(0, SHUNT_EINVAL);
+        if (options->retries > 0 && !task->traits_.idempotent)
+            return sh_handle_failed(0, SHUNT_EINVAL);
+    }
+    return shunt_submit_here(name, task, in, where);
+}
+
+/* Sleep until a worker has taken a task up since room was read. */
+static void wait_for_room(struct sh_pool *pool, uint32_t room)
+{
+    sh_futex_wait(&pool->room, room, INT64_MAX, pool->shared);
+}
+
+shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
+                                     const void *in, const char *where)
+{
+    struct sh_pool *pool;
+    uint64_t handle;
+    int rc = find_pool(name, &pool);
+
+    if (rc != 0)
+        return sh_handle_failed(0, rc);
+    rc = check(pool, task, in);
+    if (rc == 0)
+        rc = submit(pool, task, in, where, &handle);
+    if (rc == SHUNT_EAGAIN) {
+        sh_add_sc(&pool->visitors, 1);     /* seq_cst: closing */
+        sh_add_sc(&pool->room_waiters, 1); /* seq_cst: room */
+        do {
+            uint32_t room = sh_load_sc(&pool->room); /* seq_cst: room */
+
+            rc = submit(pool, task, in, where, &handle);
+            if (rc == SHUNT_EAGAIN)
+                wait_for_room(pool, room);
+        } while (rc == SHUNT_EAGAIN);
+        sh_sub_sc(&pool->room_waiters, 1); /* seq_cst: room */
+        sh_sub_sc(&pool->visitors, 1);     /* seq_cst: closing */
+    }
+    return rc == 0 ? sh_handle_future(handle) : sh_handle_failed(pool->id, rc);
+}

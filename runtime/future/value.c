@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/value.c - looking at a future that has settled, and giving it back.
+ *
+ * Edges.
+ *   settled  future/settle.c -> here: the value and the error
+ *   idle     here: CAS to RELEASING -> dispose
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "future/settle.h"
+#include "future/value.h"
+#include "task/data.h"
+#include "task/error.h"
+
+/* The value of a future that succeeded. False if it did not, or went away. */
+static bool value_of(const struct sh_ref *ref, struct sh_value *value_out)
+{
+    static shunt_results none;
+    struct sh_pool *pool = ref->pool;
+    struct sh_record *r = ref->record;
+    uint64_t w = ref->word;
+
+    if (r == NULL && ref->reserved == SH_RESERVED_EMPTY) {
+        *value_out = (struct sh_value){ &none, sizeof none,
+                                        _Alignof(shunt_results),
+                                        "shunt_results", true };
+        return true;
+    }
+    if (r == NULL || !sh_is_settled(w))
+        return false;
+    if (sh_outcome_of(w) == SH_OUTCOME_FORWARD) {
+        struct sh_ref input;
+
+        /* relaxed: as state */
+        if (sh_handle_find(sh_load_rlx(&r->input), SH_LOOK, &input) != 0)
+            return false;
+        if (input.record == NULL)
+            return value_of(&input, value_out);
+        if (!sh_origin_of(&pool, &r, &w))
+            return false;
+    }
+    if (sh_outcome_of(w) != 0)
+        return false;
+    *value_out = sh_record_value(r);
+    return true;
+}
+
+bool sh_value_of(const struct sh_ref *ref, struct sh_value *value_out)
+{
+    return value_of(ref, value_out);
+}
+
+int shunt_status(shunt_future *f)
+{
+    struct sh_ref ref;
+    int rc = sh_handle_find(sh_handle_of(f), SH_LOOK, &ref);
+
+    return rc != 0 ? rc : sh_ref_status(&ref);
+}
+
+/* Whether two names of a type mean the same, "struct" or not, but for spaces;
+ * an empty one is not known. */
+static bool same_type(const char *a, const char *b)
+{
+    static const char word[] = "struct ";
+
+    if (a == NULL || b == NULL || a[0] == '\0' || b[0] == '\0')
+        return true;
+    if (strncmp(a, word, sizeof word - 1) == 0)
+        a += sizeof word - 1;
+    if (strncmp(b, word, sizeof word - 1) == 0)
+        b += sizeof word - 1;
+    for (;; a++, b++) {
+        while (*a == ' ')
+            a++;
+        while (*b == ' ')
+            b++;
+        if (*a != *b || *a == '\0')
+            return *a == *b;
+    }
+}
+
+#ifdef SH_CHECKS
+enum { CHECK_NAMES = 1 };
+#else
+enum { CHECK_NAMES = 0 };
+#endif
+
+const void *shunt_peek_typed(shunt_future *f, size_t size, size_t align,
+                             const char *type)
+{
+    struct sh_ref ref;
+    struct sh_value v;
+
+    if (sh_handle_find(sh_handle_of(f), SH_LOOK, &ref) != 0 ||
+        !value_of(&ref, &v) || v.size != size || v.align != align)
+        return NULL;
+    if (CHECK_NAMES && !same_type(v.type, type))
+        return NULL;
+    return v.bytes;
+}
+
+const shunt_error *sh_error_of(const struct sh_ref *ref)
+{
+    struct sh_pool *pool = ref->pool;
+    struct sh_record *r = ref->record;
+    uint64_t w = ref->word;
+
+    if (r == NULL)
+        return sh_error_constant(sh_reserved_status(ref->reserved));
+    if (!sh_is_settled(w))
+        return sh_error_constant(0);
+    if (sh_outcome_of(w) == SH_OUTCOME_FORWARD) {
+        struct sh_ref input;
+
+        /* relaxed: as state */
+        if (sh_handle_find(sh_load_rlx(&r->input), SH_LOOK, &input) == 0 &&
+            input.record == NULL)
+            return sh_error_of(&input);
+    }
+    if (!sh_origin_of(&pool, &r, &w))
+        return sh_error_constant(SHUNT_ECLOSED);
+    return sh_error_find(r, sh_outcome_of(w));
+}
+
+const shunt_error *shunt_error_of(shunt_future *f)
+{
+    struct sh_ref ref;
+    int rc = sh_handle_find(sh_handle_of(f), SH_LOOK, &ref);
+
+    return rc != 0 ? sh_error_constant(rc) : sh_error_of(&ref);
+}
+
+const shunt_error *shunt_last_error(void)
+{
+    struct sh_run *run = sh_here.run;
+    const shunt_error *e = run != NULL ? run->last : sh_here.last;
+
+    return e != NULL ? e : sh_error_constant(0);
+}
+
+void sh_remember_error(const shunt_error *error)
+{
+    struct sh_run *run = sh_here.run;
+    shunt_error **last = run != NULL ? &run->last : &sh_here.last;
+
+    free(*last);
+    *last = sh_error_copy(error);
+}
+
+/* What the freed future leaves goes to the running task, or to the caller. */
+static void inherit(struct sh_pool *pool, struct sh_blocks *left)
+{
+    struct sh_run *run = sh_here.run;
+
+    while (left->first != NULL) {
+        struct sh_block *b = left->first;
+
+        sh_blocks_remove(left, b);
+        if (run != NULL && b->heap == &run->pool->heap) {
+            b->owner = run->index;
+            sh_blocks_add(&run->blocks, b);
+        } else {
+            sh_heap_loosen(b->heap, b);
+        }
+    }
+    (void)pool;
+}
+
+/* The running task lets go of a task that it submitted and that may still use
+ * its memory: it keeps the handle to itself until it ends. */
+static bool defer(struct sh_ref *ref)
+{
+    struct sh_run *run = sh_here.run;
+    uint64_t handle = ref->handle;
+
+    if (run == NULL || run->pool != ref->pool || sh_is_settled(ref->word) ||
+        !sh_handle_lend(ref, 0))
+        return false;
+    sh_run_forget(run, handle);
+    sh_run_note(run, ref->handle);
+    return true;
+}
+
+/* Give a handle back, and free what nobody holds; its memory goes to heir if
+ * that is not NULL. */
+static int give(struct sh_ref *ref, struct sh_blocks *heir)
+{
+    struct sh_work work = { .heir = heir };
+    uint64_t handle = ref->handle;
+
+    if (ref->record == NULL || defer(ref))
+        return 0;
+    switch (sh_handle_give(ref)) {
+    case SH_GIVEN_INVALID:
+        return SHUNT_EINVAL;
+    case SH_GIVEN:
+        break;
+    case SH_GIVEN_LAST:
+        sh_work_free(&work, ref->pool, ref->record);
+        sh_work_do(&work);
+        break;
+    }
+    if (sh_here.run != NULL)
+        sh_run_forget(sh_here.run, handle);
+    return 0;
+}
+
+int shunt_release(shunt_future *f)
+{
+    struct sh_ref ref;
+    int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
+
+    return rc != 0 ? rc : give(&ref, NULL);
+}
+
+shunt_future *shunt_retain(shunt_future *f)
+{
+    struct sh_ref ref;
+    struct sh_seat *seat;
+    uint64_t handle;
+
+    if (sh_handle_find(sh_handle_of(f), SH_LOOK, &ref) != 0)
+        return NULL;
+    if (ref.record == NULL)
+        return f; /* reserved handles need not be counted */
+    seat = sh_seat_of(ref.pool);
+    handle = seat == NULL ? 0 : sh_handle_alias(seat, &ref);
+    if (handle != 0 && sh_here.run != NULL)
+        sh_run_note(sh_here.run, handle);
+    return sh_handle_future(handle);
+}
+
+/* Move the value of a settled future out and give its handle back. */
+static int take_value(struct sh_ref *ref, void *out, size_t size)
+{
+    struct sh_value v;
+    struct sh_blocks left = { NULL };
+    int rc = 0;
+
+    if (!value_of(ref, &v))
+        rc = SHUNT_EINVAL;
+    else if (v.lent_only || (size != 0 && size != v.size))
+        rc = SHUNT_EINVAL;
+    else if (out != NULL)
+        memcpy(out, v.bytes, v.size);
+    else if (v.size > sizeof(shunt_none))
+        rc = SHUNT_EINVAL;
+    if (give(ref, rc == 0 ? &left : NULL) != 0)
+        return SHUNT_EINVAL;
+    if (left.first != NULL)
+        inherit(ref->pool, &left);
+    return rc;
+}
+
+int sh_take_settled(struct sh_ref *ref, int status, void *out, size_t size,
+                    bool joins)
+{
+    if (status != 0) {
+        sh_remember_error(sh_is_settled(ref->word) || ref->record == NULL
+                              ? sh_error_of(ref)
+                              : sh_error_constant(status));
+        if (give(ref, NULL) != 0)
+            return SHUNT_EINVAL;
+        return status;
+    }
+    if (joins)
+        return give(ref, NULL);
+    status = take_value(ref, out, size);
+    if (status != 0)
+        sh_remember_error(sh_error_constant(status));
+    return status;
+}
+
+int shunt_cancel(shunt_future *f)
+{
+    struct sh_work work = { 0 };
+    struct sh_ref ref;
+    int rc = sh_handle_find(sh_handle_of(f), SH_LOOK, &ref);
+
+    if (rc != 0)
+        return rc;
+    if (ref.record == NULL)
+        return 0;
+    rc = sh_cancel_ask(&work, ref.pool, ref.record,
+                       sh_generation_of(ref.word));
+    sh_work_do(&work);
+    return rc;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* memory/heap.c - blocks: see heap.h. */
+#include "memory/heap.h"
+
+#include <search.h>
+
+#include "base/fault.h"
+#include "memory/jemalloc/jemalloc_private.h"
+
+bool sh_heap_init(struct sh_heap *h, size_t limit, bool tracks)
+{
+    SH_ASSERT(h != NULL);
+    h->limit = limit;
+    sh_store_rlx(&h->bytes, 0); /* relaxed: nobody else has it yet */
+    h->loose.first = NULL;
+    h->tracks = tracks;
+    h->known = NULL;
+    return pthread_mutex_init(&h->lock, NULL) == 0;
+}
+
+void sh_heap_fini(struct sh_heap *h)
+{
+    while (h->loose.first != NULL) {
+        struct sh_block *b = h->loose.first;
+
+        sh_blocks_remove(&h->loose, b);
+        sh_block_free(b);
+    }
+    SH_ASSERT(h->known == NULL);
+    SH_ASSERT(sh_load_rlx(&h->bytes) == 0); /* relaxed: we are the last */
+    pthread_mutex_destroy(&h->lock);
+}
+
+static bool charge(struct sh_heap *h, size_t size)
+{
+    if (h->limit == 0)
+        return true;
+    size_t before = sh_add_rlx(&h->bytes, size); /* relaxed: a count */
+
+    if (before <= h->limit && size <= h->limit - before)
+        return true;
+    sh_add_rlx(&h->bytes, (size_t)0 - size); /* relaxed: a count */
+    return false;
+}
+
+void *sh_heap_get(struct sh_heap *h, size_t size)
+{
+    void *p = NULL;
+
+    SH_ASSERT(size > 0);
+    if (sh_fault() || size > PTRDIFF_MAX || !charge(h, size))
+        return NULL;
+    p = sh_je_mallocx(size, 0);
+    if (p == NULL && h->limit != 0)
+        sh_add_rlx(&h->bytes, (size_t)0 - size); /* relaxed: a count */
+    return p;
+}
+
+void sh_heap_put(struct sh_heap *h, void *p, size_t size)
+{
+    SH_ASSERT(size > 0);
+    if (p == NULL)
+        return;
+    sh_je_sdallocx(p, size, 0);
+    if (h->limit != 0)
+        sh_add_rlx(&h->bytes, (size_t)0 - size); /* relaxed: a count */
+}
+
+/* Blocks do not overlap, so that two are equal only if one holds the other:
+ * a probe is a block of no bytes. */
+static int compare(const void *left, const void *right)
+{
+    const struct sh_block *a = left, *b = right;
+    const char *a_end = (const char *)(a + 1) + a->size;
+    const char *b_end = (const char *)(b + 1) + b->size;
+
+    if (a_end <= (const char *)b)
+        return -1;
+    return b_end <= (const char *)a ? 1 : 0;
+}
+
+static int compare_probe(const void *probe, const void *block)
+{
+    const struct sh_block *b = block;
+
+    if ((const char *)probe < (const char *)(b + 1))
+        return -1;
+    return (const char *)probe >= (const char *)(b + 1) + b->size ? 1 : 0;
+}
+
+static bool track(struct sh_heap *h, struct sh_block *b)
+{
+    bool added;
+
+    if (!h->tracks)
+        return true;
+    pthread_mutex_lock(&h->lock);
+    added = tsearch(b, &h->known, compare) != NULL;
+    pthread_mutex_unlock(&h->lock);
+    return added;
+}
+
+struct sh_block *sh_block_new(struct sh_heap *h, size_t size,
+                              enum sh_block_kind kind)
+{
+    struct sh_block *b = NULL;
+
+    if (size <= PTRDIFF_MAX - sizeof *b)
+        b = sh_heap_get(h, sizeof *b + size);
+    if (b == NULL)
+        return NULL;
+    *b = (struct sh_block){ .heap = h,
+                            .size = size,
+                            .kind = kind,
+                            .mark = SH_BLOCK_MARK };
+    if (!track(h, b)) {
+        sh_heap_put(h, b, sizeof *b + size);
+        return NULL;
+    }
+    return b;
+}
+
+void sh_block_free(struct sh_block *b)
+{
+    struct sh_heap *h = b->heap;
+
+    SH_ASSERT(b->mark == SH_BLOCK_MARK);
+    SH_ASSERT(b->next == NULL && b->prev == NULL);
+    if (h->tracks) {
+        pthread_mutex_lock(&h->lock);
+        tdelete(b, &h->known, compare);
+        pthread_mutex_unlock(&h->lock);
+    }
+    b->mark = 0;
+    sh_heap_put(h, b, sizeof *b + b->size);
+}
+
+struct sh_block *sh_block_of(void *p)
+{
+    struct sh_block *b;
+
+    if (((uintptr_t)p & 15) != 0)
+        return NULL;
+    b = (struct sh_block *)p - 1;
+    return b->mark == SH_BLOCK_MARK ? b : NULL;
+}
+
+void sh_blocks_add(struct sh_blocks *list, struct sh_block *b)
+{
+    SH_ASSERT(b->next == NULL && b->prev == NULL);
+    b->next = list->first;
+    if (list->first != NULL)
+        list->first->prev = b;
+    list->first = b;
+}
+
+void sh_blocks_remove(struct sh_blocks *list, struct sh_block *b)
+{
+    SH_ASSERT(b->prev != NULL || list->first == b);
+    if (b->prev != NULL)
+        b->prev->next = b->next;
+    else
+        list->first = b->next;
+    if (b->next != NULL)
+        b->next->prev = b->prev;
+    b->next = b->prev = NULL;
+}
+
+void sh_heap_loosen(struct sh_heap *h, struct sh_block *b)
+{
+    pthread_mutex_lock(&h->lock);
+    b->owner = 0;
+    sh_blocks_add(&h->loose, b);
+    pthread_mutex_unlock(&h->lock);
+}
+
+bool sh_heap_fasten(struct sh_heap *h, struct sh_block *b)
+{
+    bool loose;
+
+    pthread_mutex_lock(&h->lock);
+    loose = b->owner == 0 && (b->prev != NULL || h->loose.first == b);
+    if (loose)
+        sh_blocks_remove(&h->loose, b);
+    pthread_mutex_unlock(&h->lock);
+    return loose;
+}
+
+bool sh_heap_knows(struct sh_heap *h, const void *p)
+{
+    bool found;
+
+    SH_ASSERT(h->tracks);
+    pthread_mutex_lock(&h->lock);
+    found = tfind(p, &h->known, compare_probe) != NULL;
+    pthread_mutex_unlock(&h->lock);
+    return found;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memory/heap.h - blocks of memory, each with a header that says whose it is.
+ *
+ *     | next prev | owner | size kind mark | 16-aligned bytes for the user ...
+ *     ^ struct sh_block                    ^ what shunt_alloc returns
+ *
+ * A block is in exactly one list at a time: of a running task, of a record,
+ * or of the pool ("loose": the caller outside owns it).
+ *
+ * Crash. In a process pool a block's home is the directory of its slice; the
+ * links here are then private to the process that made them.
+ */
+#ifndef SH_MEMORY_HEAP_H
+#define SH_MEMORY_HEAP_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/assert.h"
+#include "base/atomic.h"
+
+enum sh_block_kind { SH_BLOCK_USER = 1, SH_BLOCK_ERROR, SH_BLOCK_VALUE };
+
+#define SH_BLOCK_MARK 0x5b10cc3du /* of a live block */
+
+struct sh_block {
+    struct sh_block *next, *prev;
+    uint64_t owner; /* record index of the future, or 0: loose */
+    struct sh_heap *heap;
+    size_t size; /* without the header */
+    uint32_t kind;
+    uint32_t mark;
+};
+_Static_assert(sizeof(struct sh_block) % 16 == 0, "users get 16-aligned bytes");
+
+/* A doubly linked list that one thread at a time uses. */
+struct sh_blocks {
+    struct sh_block *first;
+};
+
+struct sh_heap {
+    size_t limit;         /* in bytes; 0: none */
+    _Atomic size_t bytes; /* counted only if there is a limit */
+    pthread_mutex_t lock; /* of loose and of known */
+    struct sh_blocks loose;
+    bool tracks; /* keep a tree of blocks, for sh_heap_knows */
+    void *known; /* of tsearch(3) */
+};
+
+bool sh_heap_init(struct sh_heap *h, size_t limit, bool tracks);
+
+/* Frees the loose blocks. All others have been freed. */
+void sh_heap_fini(struct sh_heap *h);
+
+/* A block that is in no list yet; NULL if there is no memory. */
+struct sh_block *sh_block_new(struct sh_heap *h, size_t size,
+                              enum sh_block_kind kind);
+void sh_block_free(struct sh_block *b);
+
+static inline void *sh_block_bytes(struct sh_block *b)
+{
+    return b + 1;
+}
+
+/* The block whose bytes begin at p; NULL if there is no mark before p. */
+struct sh_block *sh_block_of(void *p);
+
+void sh_blocks_add(struct sh_blocks *list, struct sh_block *b);
+void sh_blocks_remove(struct sh_blocks *list, struct sh_block *b);
+
+/* The caller outside owns b from now on; or no longer does: false if b was
+ * not loose, and then nothing changed. */
+void sh_heap_loosen(struct sh_heap *h, struct sh_block *b);
+bool sh_heap_fasten(struct sh_heap *h, struct sh_block *b);
+
+/* Whether p points into a live block; only if the heap tracks. */
+bool sh_heap_knows(struct sh_heap *h, const void *p);
+
+/* Plain memory that is not shared with users; NULL if there is none. */
+void *sh_heap_get(struct sh_heap *h, size_t size);
+void sh_heap_put(struct sh_heap *h, void *p, size_t size);
+
+#endif /* SH_MEMORY_HEAP_H */

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memory/table.c - free lists of a type-stable table.
+ *
+ *     thread 1: out -> . -> .     in -> . -> . -> .      fresh [ . . . )
+ *     thread 2: out               in -> .                fresh [ . )
+ *     shared:   chains -> (128 items) -> (128 items)     used = 4,711
+ *
+ * Idea. A thread hands out of one list and takes back into another; when the
+ * second has CHAIN items it becomes the first, or goes to the shared stack of
+ * chains. So a thread that only takes and one that only gives meet every CHAIN
+ * items, and an item rests for about as many uses before it is used again,
+ * which keeps its generation from coming round soon. Untouched items are
+ * handed out in runs, in address order.
+ *
+ * What a free item holds is never cleared: a reader with a stale name looks
+ * at its generation and finds it gone.
+ *
+ * Edges.
+ *   chain   give: push a chain -> take: pop a chain     the links are there
+ *   grow    take: move used -> used: read used          (a bound only)
+ *
+ * Crash. Free lists are hints. What a dying process keeps is lost from the
+ * lists, never from the table: recovery gives it back by scanning.
+ */
+#include "memory/table.h"
+
+#include "base/fault.h"
+#include "memory/pages.h"
+
+#define CHAIN 128u /* items of a chain */
+#define FRESH 64u  /* items of a run */
+
+static _Atomic uint32_t *link_of(struct sh_table *t, uint32_t index)
+{
+    return (_Atomic uint32_t *)((char *)sh_table_at(t, index) + t->link_at);
+}
+
+static _Atomic uint32_t *chain_of(struct sh_table *t, uint32_t index)
+{
+    return (_Atomic uint32_t *)((char *)sh_table_at(t, index) + t->chain_at);
+}
+
+bool sh_table_init(struct sh_table *t, size_t stride, size_t link_at,
+                   size_t chain_at, uint32_t capacity)
+{
+    SH_ASSERT(link_at + sizeof(uint32_t) <= stride);
+    SH_ASSERT(chain_at + sizeof(uint32_t) <= stride);
+    SH_ASSERT(capacity <= SH_INDEX_MAX);
+    t->items = sh_pages_map(stride * capacity, SH_PAGES_RESERVE);
+    t->stride = stride;
+    t->link_at = link_at;
+    t->chain_at = chain_at;
+    t->capacity = capacity;
+    sh_store_rlx(&t->used, 1);   /* relaxed: nobody else has it yet */
+    sh_store_rlx(&t->chains, 0); /* relaxed: nobody else has it yet */
+    return t->items != NULL;
+}
+
+void sh_table_fini(struct sh_table *t)
+{
+    if (t->items != NULL)
+        sh_pages_unmap(t->items, t->stride * t->capacity);
+    t->items = NULL;
+}
+
+static void push_chain(struct sh_table *t, uint32_t index)
+{
+    uint64_t old = sh_load_rlx(&t->chains); /* relaxed: the CAS validates it */
+    uint64_t next;
+
+    do {
+        sh_store_rlx(chain_of(t, index), (uint32_t)old); /* relaxed: as CAS */
+        next = ((old >> 32) + 1) << 32 | index;
+    } while (!sh_cas_rel(&t->chains, &old, next)); /* release: chain */
+}
+
+static uint32_t pop_chain(struct sh_table *t)
+{
+    uint64_t old = sh_load_acq(&t->chains); /* acquire: chain */
+
+    while ((uint32_t)old != SH_NONE) {
+        /* relaxed: if somebody took it meanwhile, the tag fails the CAS */
+        uint32_t rest = sh_load_rlx(chain_of(t, (uint32_t)old));
+        uint64_t next = ((old >> 32) + 1) << 32 | rest;
+
+        if (sh_cas_acqrel(&t->chains, &old, next)) /* acquire: chain */
+            return (uint32_t)old;
+    }
+    return SH_NONE;
+}
+
+/* Claim a run of items that nobody has used yet. */
+static bool grow(struct sh_table *t, struct sh_cache *c)
+{
+    uint32_t used = sh_load_rlx(&t->used); /* relaxed: the CAS validates it */
+    uint32_t end;
+
+    if (sh_fault())
+        return false;
+    do {
+        if (used >= t->capacity)
+            return false;
+        end = used + FRESH < t->capacity ? used + FRESH : t->capacity;
+    } while (!sh_cas_rel(&t->used, &used, end)); /* release: grow */
+    c->fresh = used;
+    c->fresh_end = end;
+    return true;
+}
+
+static uint32_t take_slowly(struct sh_table *t, struct sh_cache *c)
+{
+    uint32_t chain = pop_chain(t);
+
+    if (chain == SH_NONE && grow(t, c))
+        return c->fresh++;
+    if (chain == SH_NONE) { /* nothing but what came back here */
+        chain = c->in;
+        c->in = SH_NONE;
+        c->in_count = 0;
+    }
+    if (chain != SH_NONE)
+        c->out = sh_load_rlx(link_of(t, chain)); /* relaxed: ours now */
+    return chain;
+}
+
+uint32_t sh_table_take(struct sh_table *t, struct sh_cache *c)
+{
+    uint32_t index = c->out;
+
+    if (SH_LIKELY(index != SH_NONE)) {
+        c->out = sh_load_rlx(link_of(t, index)); /* relaxed: ours */
+        return index;
+    }
+    if (c->fresh < c->fresh_end)
+        return c->fresh++;
+    return take_slowly(t, c);
+}
+
+void sh_table_give(struct sh_table *t, struct sh_cache *c, uint32_t index)
+{
+    SH_ASSERT(index != SH_NONE);
+    SH_ASSERT(index < sh_table_used(t));
+    sh_store_rlx(link_of(t, index), c->in); /* relaxed: ours */
+    c->in = index;
+    if (++c->in_count < CHAIN)
+        return;
+    if (c->out == SH_NONE)
+        c->out = c->in;
+    else
+        push_chain(t, c->in);
+    c->in = SH_NONE;
+    c->in_count = 0;
+}
+
+void sh_table_flush(struct sh_table *t, struct sh_cache *c)
+{
+    if (c->out != SH_NONE)
+        push_chain(t, c->out);
+    if (c->in != SH_NONE)
+        push_chain(t, c->in);
+    c->out = c->in = SH_NONE;
+    c->in_count = 0;
+    while (c->fresh < c->fresh_end) {
+        sh_store_rlx(link_of(t, c->fresh), SH_NONE); /* relaxed: ours */
+        push_chain(t, c->fresh++);
+    }
+}

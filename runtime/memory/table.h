@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memory/table.h - type-stable tables: items that are named by index, never
+ * unmapped while their pool lives, and reused. See table.c.
+ */
+#ifndef SH_MEMORY_TABLE_H
+#define SH_MEMORY_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/assert.h"
+#include "base/atomic.h"
+
+/* Index 0 is never handed out: it stands for none. */
+#define SH_NONE 0u
+#define SH_INDEX_MAX (1u << 23)
+
+struct sh_table {
+    char *items;
+    size_t stride;
+    size_t link_at;  /* offset of an _Atomic uint32_t: the next free item */
+    size_t chain_at; /* offset of another: the next chain of free items */
+    uint32_t capacity;
+    _Alignas(SH_LINE) _Atomic uint32_t used; /* items ever handed out, + 1 */
+    _Alignas(SH_LINE) _Atomic uint64_t chains; /* tag 32 | index 32 */
+};
+
+/* What one thread keeps of a table, so that it need not share. */
+struct sh_cache {
+    uint32_t out; /* free items to hand out, linked */
+    uint32_t in;  /* free items that came back, linked */
+    uint32_t in_count;
+    uint32_t fresh, fresh_end; /* a run of items that were never used */
+};
+
+/* Reserve address space for capacity items, zeroed. False if the kernel
+ * refuses. */
+bool sh_table_init(struct sh_table *t, size_t stride, size_t link_at,
+                   size_t chain_at, uint32_t capacity);
+void sh_table_fini(struct sh_table *t);
+
+/* An item, SH_NONE if there is none left. Its bytes are as its last user left
+ * them, or zero. */
+uint32_t sh_table_take(struct sh_table *t, struct sh_cache *c);
+
+/* Give an item back. */
+void sh_table_give(struct sh_table *t, struct sh_cache *c, uint32_t index);
+
+/* Give back all that a thread keeps. */
+void sh_table_flush(struct sh_table *t, struct sh_cache *c);
+
+/* One more than the highest index that was ever handed out. */
+static inline uint32_t sh_table_used(struct sh_table *t)
+{
+    uint32_t used = sh_load_acq(&t->used); /* acquire: grow */
+
+    return used < t->capacity ? used : t->capacity;
+}
+
+static inline void *sh_table_at(const struct sh_table *t, uint32_t index)
+{
+    SH_ASSERT(index < t->capacity);
+    return t->items + (size_t)index * t->stride;
+}
+
+#endif /* SH_MEMORY_TABLE_H */

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sync/sleep.c - busy, searching, idle: three states of a worker, in two bits
+ * of a word that 32 workers share.
+ *
+ *                search                    announce
+ *        BUSY ------------> SEARCHING --------------------> IDLE
+ *         ^   <------------     ^  ^    withdraw (self)      |
+ *                found          |  +-------------------------+
+ *                               +------ notify, wake (other) -+
+ *
+ * Idea. Whoever makes work looks at the word: if a worker searches, that one
+ * will find it; else an idle one is made searching by one CAS and its bell is
+ * rung. Waking is the dearest thing here (tens of microseconds across CPUs),
+ * so one searcher is enough at a time, and the one that finds something wakes
+ * the next if there is more. Why no wake-up is lost: sync/README.md.
+ *
+ * Bits and not counts: a bit can be set or cleared twice without harm, and
+ * after a death it is known whose it was.
+ *
+ * Edges.
+ *   sleep     push: make work visible, then read the word || announce: set
+ *             idle, then look at all work; all seq_cst: one sees the other
+ *   more      found: clear searching, then look at all work || push: make
+ *             work visible, then read the word; all seq_cst
+ *   ring      notify: write rung -> wait: read rung       the state was moved
+ *
+ * Crash. A worker that dies leaves its bits. A stale SEARCHING bit would keep
+ * others from being woken, a stale IDLE bit would swallow a wake-up: recovery
+ * clears both and notifies once.
+ */
+#include "sync/sleep.h"
+
+#include "sync/futex.h"
+
+static _Atomic uint64_t *group(struct sh_sleep *s, unsigned w)
+{
+    return &s->group[w / 32];
+}
+
+static uint64_t idle_bit(unsigned w)
+{
+    return (uint64_t)1 << (w % 32);
+}
+
+static uint64_t search_bit(unsigned w)
+{
+    return (uint64_t)1 << (32 + w % 32);
+}
+
+static unsigned groups(const struct sh_sleep *s)
+{
+    return (s->workers + 31) / 32;
+}
+
+void sh_sleep_init(struct sh_sleep *s, struct sh_bell *bells, unsigned workers,
+                   bool shared)
+{
+    SH_ASSERT(workers > 0);
+    SH_ASSERT(workers <= SH_SLEEP_GROUPS * 32);
+    s->bells = bells;
+    s->workers = workers;
+    s->shared = shared;
+    for (unsigned g = 0; g < groups(s); g++)
+        sh_store_rlx(&s->group[g], 0); /* relaxed: nobody else has it yet */
+}
+
+static void ring(struct sh_sleep *s, unsigned w)
+{
+    sh_store_rel(&s->bells[w].rung, 1); /* release: ring */
+    sh_futex_wake(&s->bells[w].rung, 1, s->shared);
+}
+
+/* IDLE -> SEARCHING for the lowest idle worker of group g. True if done or if
+ * nobody is needed any more. */
+static bool wake_one(struct sh_sleep *s, unsigned g)
+{
+    uint64_t v = sh_load_sc(&s->group[g]); /* seq_cst: sleep, more */
+
+    while ((uint32_t)v != 0) {
+        unsigned i = (unsigned)__builtin_ctz((uint32_t)v);
+        uint64_t next = (v & ~idle_bit(i)) | search_bit(i);
+
+        if (v >> 32 != 0)
+            return true;
+        if (sh_cas_sc(&s->group[g], &v, next)) { /* seq_cst: sleep */
+            ring(s, g * 32 + i);
+            return true;
+        }
+    }
+    return v >> 32 != 0;
+}
+
+void sh_sleep_notify(struct sh_sleep *s)
+{
+    if (groups(s) > 1)
+        for (unsigned g = 0; g < groups(s); g++)
+            if (sh_load_sc(&s->group[g]) >> 32 != 0) /* seq_cst: sleep, more */
+                return;
+    for (unsigned g = 0; g < groups(s); g++)
+        if (wake_one(s, g))
+            return;
+}
+
+void sh_sleep_wake(struct sh_sleep *s, unsigned w)
+{
+    uint64_t v = sh_load_sc(group(s, w)); /* seq_cst: sleep */
+
+    SH_ASSERT(w < s->workers);
+    while (v & idle_bit(w)) {
+        uint64_t next = (v & ~idle_bit(w)) | search_bit(w);
+
+        if (sh_cas_sc(group(s, w), &v, next)) { /* seq_cst: sleep */
+            ring(s, w);
+            return;
+        }
+    }
+}
+
+void sh_sleep_search(struct sh_sleep *s, unsigned w)
+{
+    SH_ASSERT(w < s->workers);
+    sh_or_sc(group(s, w), search_bit(w)); /* seq_cst: sleep */
+}
+
+bool sh_sleep_found(struct sh_sleep *s, unsigned w)
+{
+    SH_ASSERT(w < s->workers);
+    /* seq_cst: more */
+    uint64_t v = sh_and_sc(group(s, w), ~search_bit(w)) & ~search_bit(w);
+
+    if (groups(s) > 1)
+        return true;
+    return v >> 32 == 0 && (uint32_t)v != 0;
+}
+
+void sh_sleep_announce(struct sh_sleep *s, unsigned w)
+{
+    uint64_t v = sh_load_rlx(group(s, w)); /* relaxed: the CAS validates it */
+    uint64_t next;
+
+    SH_ASSERT(w < s->workers);
+    SH_ASSERT(v & search_bit(w));
+    do {
+        next = (v & ~search_bit(w)) | idle_bit(w);
+    } while (!sh_cas_sc(group(s, w), &v, next)); /* seq_cst: sleep */
+}
+
+void sh_sleep_withdraw(struct sh_sleep *s, unsigned w)
+{
+    uint64_t v = sh_load_rlx(group(s, w)); /* relaxed: the CAS validates it */
+
+    SH_ASSERT(w < s->workers);
+    /* If the idle bit is gone, a waker was first: its ring is stale then, and
+     * wait below does not mind stale rings. */
+    while (v & idle_bit(w)) {
+        uint64_t next = (v & ~idle_bit(w)) | search_bit(w);
+
+        if (sh_cas_sc(group(s, w), &v, next)) /* seq_cst: sleep */
+            return;
+    }
+}
+
+void sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns)
+{
+    _Atomic uint32_t *rung = &s->bells[w].rung;
+
+    SH_ASSERT(w < s->workers);
+    for (;;) {
+        if (sh_load_acq(rung) != 0) /* acquire: ring */
+            sh_store_rlx(rung, 0);  /* relaxed: the word below decides */
+        if (!(sh_load_sc(group(s, w)) & idle_bit(w))) /* seq_cst: sleep */
+            return;
+        if (!sh_futex_wait(rung, 0, deadline_ns, s->shared)) {
+            sh_sleep_withdraw(s, w);
+            return;
+        }
+    }
+}
+
+bool sh_sleep_all_idle(struct sh_sleep *s)
+{
+    for (unsigned w = 0; w < s->workers; w++)
+        if (!sh_sleep_is_idle(s, w))
+            return false;
+    return true;
+}
+
+bool sh_sleep_is_idle(struct sh_sleep *s, unsigned w)
+{
+    /* seq_cst: sleep */
+    return (sh_load_sc(group(s, w)) & idle_bit(w)) != 0;
+}

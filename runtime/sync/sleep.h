@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sync/sleep.h - which workers sleep, and whom to wake. The protocol and its
+ * proof sketch are in sync/README.md.
+ */
+#ifndef SH_SYNC_SLEEP_H
+#define SH_SYNC_SLEEP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/assert.h"
+#include "base/atomic.h"
+
+#ifndef SH_SLEEP_GROUPS
+#define SH_SLEEP_GROUPS 32 /* of 32 workers each */
+#endif
+
+struct sh_bell {
+    _Alignas(SH_LINE) _Atomic uint32_t rung;
+};
+
+struct sh_sleep {
+    /* Two bits a worker: IDLE i at bit i, SEARCHING i at bit 32 + i. */
+    _Alignas(SH_LINE) _Atomic uint64_t group[SH_SLEEP_GROUPS];
+    _Alignas(SH_LINE) struct sh_bell *bells; /* one a worker */
+    unsigned workers;
+    bool shared;
+};
+
+void sh_sleep_init(struct sh_sleep *s, struct sh_bell *bells, unsigned workers,
+                   bool shared);
+
+/* Any thread, after it made work visible: wake one idle worker, unless one is
+ * searching already. */
+void sh_sleep_notify(struct sh_sleep *s);
+
+/* Any thread, after it made something visible that only worker w can do. */
+void sh_sleep_wake(struct sh_sleep *s, unsigned w);
+
+/* Worker w, busy until now, begins to search. */
+void sh_sleep_search(struct sh_sleep *s, unsigned w);
+
+/* Worker w, searching, found something to do. True if somebody else might
+ * have to be woken: the caller then looks at all queues, and calls notify if
+ * there is more to do. */
+bool sh_sleep_found(struct sh_sleep *s, unsigned w);
+
+/* Worker w, searching, found nothing and will look once more before it
+ * sleeps: from now on it can be woken. */
+void sh_sleep_announce(struct sh_sleep *s, unsigned w);
+
+/* Worker w, after announce, found something after all: it searches again. */
+void sh_sleep_withdraw(struct sh_sleep *s, unsigned w);
+
+/* Worker w, after announce and a second look: sleep until woken or until the
+ * moment deadline_ns (INT64_MAX: never). It then searches again. */
+void sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns);
+
+/* Whether all workers are idle; a guess that a later look must confirm. */
+bool sh_sleep_all_idle(struct sh_sleep *s);
+
+/* Whether worker w is idle at this moment. */
+bool sh_sleep_is_idle(struct sh_sleep *s, unsigned w);
+
+#endif /* SH_SYNC_SLEEP_H */

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task/data.c - records and their data: see data.h.
+ *
+ * Edges.
+ *   accepted  submit: write state -> handle.c, workers: read state
+ *   free      retire: write FREE -> new: read state    (through a free list)
+ */
+#include "task/data.h"
+
+#include <string.h>
+
+#include "task/handle.h"
+
+struct layout {
+    size_t out_at, bytes, align;
+    bool inside; /* of the record */
+};
+
+static size_t up_to(size_t n, size_t align)
+{
+    return (n + align - 1) & ~(align - 1);
+}
+
+/* Only a task of its own, or a step, brings an input; what follows another
+ * future reads that one's value. */
+static size_t input_bytes(const shunt_task *t, unsigned kind)
+{
+    if ((t->shape_ & SHUNT_SHAPE_IN_NONE_) != 0)
+        return 0;
+    if ((t->shape_ & SHUNT_SHAPE_STEP_) != 0)
+        return t->ctx_size_;
+    kind &= ~SH_KIND_FLAT;
+    return kind == SH_KIND_TASK || kind == SH_KIND_DEAL ? t->in_size_ : 0;
+}
+
+static struct layout layout_of(const shunt_task *t, unsigned kind)
+{
+    size_t in_bytes = input_bytes(t, kind);
+    size_t in_align = (t->shape_ & SHUNT_SHAPE_STEP_) != 0 ? t->ctx_align_
+                                                           : t->in_align_;
+    struct layout l = { .align = t->out_align_ };
+
+    if (in_bytes > 0 && in_align > l.align)
+        l.align = in_align;
+    l.out_at = up_to(in_bytes, t->out_align_);
+    l.bytes = l.out_at + t->out_size_;
+    l.inside = l.bytes <= SH_INLINE_BYTES && l.align <= 16;
+    return l;
+}
+
+struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
+                                unsigned kind, const shunt_task *task,
+                                const char *where)
+{
+    uint32_t index = sh_table_take(&pool->records, &seat->records);
+    struct sh_record *r;
+    uint64_t w;
+    uint32_t generation;
+
+    if (SH_UNLIKELY(index == SH_NONE))
+        return NULL;
+    r = sh_record_at(pool, index);
+    /* relaxed, and below: nobody has a name of this use yet; whoever has one
+     * of an earlier use is stopped by the generations */
+    w = sh_load_rlx(&r->state);
+    SH_ASSERT(sh_phase_of(w) == SH_FREE);
+    generation = w == 0 ? pool->generation : sh_generation_of(w);
+    w = (uint64_t)generation << 32 | SH_INIT | (uint64_t)SH_OWNER_HOST << 12;
+    sh_store_rlx(&r->state, w); /* relaxed: see above */
+    (void)sh_load_rlx(&r->deps); /* relaxed: see above */
+    /* release: accepted. A stale arrival that sees a later word of this use
+     * must find the generation of deps moved. */
+    sh_store_rel(&r->deps, ((sh_load_rlx(&r->deps) >> 32) + 1) << 32); /*
+                                                    * relaxed: see above */
+    sh_store_rlx(&r->edge0, 0);                        /* relaxed: see above */
+    sh_store_rlx(&r->hold, (uint64_t)generation << 32); /* relaxed: see above */
+    sh_store_rlx(&r->input, 0);       /* relaxed: see above */
+    sh_store_rlx(&r->attached, NULL); /* relaxed: see above */
+    sh_store_rlx(&r->edges, 0);       /* relaxed: see above */
+    sh_store_rlx(&r->dead, 0);        /* relaxed: see above */
+    sh_store_rel(&r->kind, (uint8_t)kind); /* release: accepted */
+    r->task = task;
+    r->where = where;
+    r->outside = false;
+    return r;
+}
+
+bool sh_record_make_data(struct sh_pool *pool, struct sh_record *r)
+{
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in INIT */
+    struct layout l = layout_of(r->task, kind);
+    struct sh_block *b;
+
+    SH_ASSERT(r->task != NULL);
+    if (SH_LIKELY(l.inside))
+        return true;
+    if (l.bytes > PTRDIFF_MAX - l.align)
+        return false;
+    b = sh_block_new(&pool->heap, l.bytes + (l.align > 16 ? l.align : 0),
+                     SH_BLOCK_VALUE);
+    r->data.block = b;
+    return b != NULL;
+}
+
+/* Where the data begins, and whether they are in a block. */
+static char *data_of(struct sh_record *r, const struct layout *l)
+{
+    uintptr_t at;
+
+    if (SH_LIKELY(l->inside))
+        return (char *)r->data.bytes;
+    at = (uintptr_t)sh_block_bytes(r->data.block);
+    return (char *)((at + l->align - 1) & ~(uintptr_t)(l->align - 1));
+}
+
+void sh_record_free_data(struct sh_pool *pool, struct sh_record *r)
+{
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours */
+    struct layout l;
+
+    (void)pool;
+    if (r->task == NULL)
+        return;
+    l = layout_of(r->task, kind);
+    if (!l.inside)
+        sh_block_free(r->data.block);
+}
+
+void sh_record_retire(struct sh_pool *pool, struct sh_seat *seat,
+                      struct sh_record *r, uint64_t word)
+{
+    uint64_t next = (uint64_t)(sh_generation_of(word) + 1) << 32 | SH_FREE;
+
+    SH_ASSERT(sh_phase_of(word) == SH_INIT ||
+              sh_phase_of(word) == SH_RELEASING);
+    sh_store_rel(&r->state, next); /* release: free */
+    if (seat != NULL)
+        sh_table_give(&pool->records, &seat->records, sh_index_of(pool, r));
+}
+
+void *sh_record_in(struct sh_record *r)
+{
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: set before accepted */
+    struct layout l = layout_of(r->task, kind);
+
+    return data_of(r, &l);
+}
+
+void *sh_record_out(struct sh_record *r)
+{
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: set before accepted */
+    struct layout l = layout_of(r->task, kind);
+
+    return data_of(r, &l) + l.out_at;
+}
+
+static struct sh_value promised_value(struct sh_record *r)
+{
+    struct sh_promised *p = &r->data.promised;
+    struct sh_value v = { p + 1, p->size, p->align, p->type, false };
+    bool inside = p->size <= SH_INLINE_BYTES - sizeof *p && p->align <= 16;
+
+    if (!inside) {
+        struct sh_block *b = *(struct sh_block **)v.bytes;
+        uintptr_t at = (uintptr_t)sh_block_bytes(b);
+
+        v.bytes = (void *)((at + p->align - 1) & ~(uintptr_t)(p->align - 1));
+    }
+    return v;
+}
+
+struct sh_value sh_record_value(struct sh_record *r)
+{
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: set before accepted */
+
+    if (kind == SH_KIND_PROMISE)
+        return promised_value(r);
+    if (kind == SH_KIND_ANY || kind == SH_KIND_RACE)
+        return (struct sh_value){ &r->data.combining.value,
+                                  sizeof(shunt_winner),
+                                  _Alignof(shunt_winner), "shunt_winner",
+                                  true };
+    if (sh_kind_combines(kind))
+        return (struct sh_value){ &r->data.combining.value,
+                                  sizeof(shunt_results),
+                                  _Alignof(shunt_results), "shunt_results",
+                                  true };
+    return (struct sh_value){ sh_record_out(r), r->task->out_size_,
+                              r->task->out_align_, r->task->out_type_, false };
+}
+
+void sh_record_drop_in(struct sh_record *r, unsigned kind)
+{
+    const shunt_task *t = r->task;
+
+    if (t == NULL || t->traits_.drop == NULL || kind > SH_KIND_FORWARD)
+        return;
+    if (kind == SH_KIND_TASK || (t->shape_ & SHUNT_SHAPE_STEP_) != 0)
+        t->traits_.drop(sh_record_in(r));
+}
+
+int sh_task_check(const struct sh_pool *pool, const shunt_task *task)
+{
+    const shunt_traits *t = &task->traits_;
+
+    if (task->size_ < sizeof *task || task->call_ == NULL)
+        return SHUNT_EINVAL;
+    if (t->retries > 0 && !t->idempotent)
+        return SHUNT_EINVAL;
+    if ((t->untrusted || t->thread_unsafe) && !pool->allow_unsafe)
+        return SHUNT_ENOTSUP;
+    return 0;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task/error.c - error records: see error.h.
+ *
+ * Edges.
+ *   attached  attach: write the head -> find, free: read the head   the block
+ */
+#include "task/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fault.h"
+
+/* clang-format off */
+#define CONSTANT(name, value, sentence)                          \
+    { .code = name, .task = "", .message = sentence, .where = "" },
+static const shunt_error constants[] = {
+    { .code = 0, .task = "", .message = "success", .where = "" },
+    SHUNT_ERRORS(CONSTANT)
+};
+/* clang-format on */
+
+const shunt_error *sh_error_constant(int code)
+{
+    unsigned outcome = sh_outcome_from(code);
+
+    SH_ASSERT(outcome < sizeof constants / sizeof constants[0]);
+    return &constants[outcome];
+}
+
+const char *shunt_code_name(int code)
+{
+    switch (code) {
+    case 0:
+        return "success";
+    case SHUNT_PENDING:
+        return "SHUNT_PENDING";
+#define NAME(name, value, sentence) \
+    case name:                      \
+        return #name;
+        SHUNT_ERRORS(NAME)
+    default:
+        return "unknown";
+    }
+}
+
+const char *shunt_code_text(int code)
+{
+    switch (code) {
+    case 0:
+        return "success";
+    case SHUNT_PENDING:
+        return "there is no outcome yet";
+#define TEXT(name, value, sentence) \
+    case name:                      \
+        return sentence;
+        SHUNT_ERRORS(TEXT)
+    default:
+        return "unknown";
+    }
+}
+
+const char *sh_task_name(const struct sh_record *r)
+{
+    if (r->task == NULL)
+        return "";
+    return r->task->traits_.name != NULL ? r->task->traits_.name : r->task->fn_;
+}
+
+/* One readable sentence; returns its length as snprintf does. */
+static int sentence(char *to, size_t size, const struct sh_failure *f,
+                    const char *task)
+{
+    const char *text = f->text != NULL ? f->text : shunt_code_text(f->code);
+
+    if (f->whole != NULL)
+        return snprintf(to, size, "%s", f->whole);
+    if (task[0] == '\0')
+        return snprintf(to, size, "%s", text);
+    if (f->code == SHUNT_EFAILED && f->text == NULL)
+        return snprintf(to, size, "%s failed with code %d", task,
+                        f->task_code);
+    if (f->code == SHUNT_EFAILED)
+        return snprintf(to, size, "%s failed with code %d: %s", task,
+                        f->task_code, text);
+    return snprintf(to, size, "%s: %s", task, text);
+}
+
+void sh_error_attach(struct sh_pool *pool, struct sh_record *r,
+                     const struct sh_failure *f)
+{
+    const char *task = f->task != NULL ? f->task : sh_task_name(r);
+    const char *where = f->where != NULL ? f->where : r->where;
+    int length = sentence(NULL, 0, f, task);
+    size_t message_bytes = length > 0 ? (size_t)length + 1 : 1;
+    size_t causes_bytes = f->cause_count * sizeof(void *);
+    size_t task_bytes = strlen(task) + 1;
+    struct sh_block *b =
+        sh_block_new(&pool->heap, sizeof(shunt_error) + causes_bytes +
+                                      message_bytes + task_bytes,
+                     SH_BLOCK_ERROR);
+
+    if (b == NULL)
+        return;
+    shunt_error *e = sh_block_bytes(b);
+    char *causes = (char *)(e + 1);
+    char *message = causes + causes_bytes;
+
+    if (causes_bytes > 0)
+        memcpy(causes, f->causes, causes_bytes);
+    message[0] = '\0';
+    (void)sentence(message, message_bytes, f, task);
+    memcpy(message + message_bytes, task, task_bytes);
+    *e = (shunt_error){ .code = f->code,
+                        .task_code = f->task_code,
+                        .task = message + message_bytes,
+                        .message = message,
+                        .where = where != NULL ? where : "",
+                        .attempts = f->code == SHUNT_EFAILED,
+                        .cause_count = f->cause_count,
+                        .causes = (void *)causes };
+    sh_attach(r, b, b);
+}
+
+void sh_attach(struct sh_record *r, struct sh_block *first,
+               struct sh_block *last)
+{
+    struct sh_block *head = sh_load_acq(&r->attached); /* acquire: attached */
+
+    do {
+        last->next = head;
+    } while (!sh_cas_acqrel(&r->attached, &head, first)); /* release: attached
+                                                           */
+}
+
+const shunt_error *sh_error_find(struct sh_record *r, unsigned outcome)
+{
+    struct sh_block *b = sh_load_acq(&r->attached); /* acquire: attached */
+
+    SH_ASSERT(outcome != SH_OUTCOME_FORWARD);
+    while (b != NULL && b->kind != SH_BLOCK_ERROR)
+        b = b->next;
+    if (outcome == 0 || b == NULL)
+        return sh_error_constant(sh_outcome_code(outcome));
+    return sh_block_bytes(b);
+}
+
+/* How much a copy takes: itself, its strings, its list of causes. */
+static size_t copy_bytes(const shunt_error *e)
+{
+    size_t bytes = sizeof *e + e->cause_count * sizeof(void *) +
+                   strlen(e->task) + strlen(e->message) + strlen(e->where) + 3;
+
+    bytes = (bytes + 15) & ~(size_t)15;
+    for (size_t i = 0; i < e->cause_count; i++)
+        bytes += sizeof *e + 64 + strlen(e->causes[i]->task) +
+                 strlen(e->causes[i]->message) + strlen(e->causes[i]->where);
+    return bytes;
+}
+
+static char *put(char *at, const char **to, const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+
+    memcpy(at, text, bytes);
+    *to = at;
+    return at + bytes;
+}
+
+/* Strings of e go to at; returns what follows them, aligned. */
+static char *copy_strings(shunt_error *e, char *at)
+{
+    at = put(at, &e->task, e->task);
+    at = put(at, &e->message, e->message);
+    at = put(at, &e->where, e->where);
+    return (char *)(((uintptr_t)at + 15) & ~(uintptr_t)15);
+}
+
+shunt_error *sh_error_copy(const shunt_error *error)
+{
+    shunt_error *e = sh_fault() ? NULL : malloc(copy_bytes(error));
+    const shunt_error **causes;
+    char *at;
+
+    if (e == NULL)
+        return NULL;
+    *e = *error;
+    causes = (const shunt_error **)(e + 1);
+    e->causes = causes;
+    at = copy_strings(e, (char *)(causes + e->cause_count));
+    for (size_t i = 0; i < error->cause_count; i++) {
+        shunt_error *cause = (shunt_error *)at;
+
+        /* Causes of causes stay behind: their future is about to go. */
+        *cause = *error->causes[i];
+        cause->cause_count = 0;
+        cause->causes = NULL;
+        at = copy_strings(cause, at + sizeof *cause);
+        causes[i] = cause;
+    }
+    return e;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task/error.h - making the error records that failed futures carry.
+ *
+ * An error is one block, strings included, attached to the record of the task
+ * that failed first. Whatever else fails because of it forwards to that
+ * record. A failure that has nothing to tell but its code has no block: its
+ * error is a constant.
+ */
+#ifndef SH_TASK_ERROR_H
+#define SH_TASK_ERROR_H
+
+#include "task/pool.h"
+
+struct sh_failure {
+    int code;
+    int task_code;
+    const char *task;  /* NULL: the record's */
+    const char *text;  /* NULL: the sentence of the code */
+    const char *whole; /* the message as it is to be; NULL: made of text */
+    const char *where; /* NULL: the record's */
+    const shunt_error *const *causes;
+    size_t cause_count;
+};
+
+/* The error that has nothing to tell but its code. */
+const shunt_error *sh_error_constant(int code);
+
+/* Attach an error to a record that is about to settle. If there is no memory
+ * it will have the constant. */
+void sh_error_attach(struct sh_pool *pool, struct sh_record *r,
+                     const struct sh_failure *failure);
+
+/* The error of a record that has settled with outcome, not forwarded. */
+const shunt_error *sh_error_find(struct sh_record *r, unsigned outcome);
+
+/* A copy in memory of the host, causes included; free(3) it. NULL if there is
+ * no memory. */
+shunt_error *sh_error_copy(const shunt_error *error);
+
+/* What a record's task is called. */
+const char *sh_task_name(const struct sh_record *r);
+
+/* Add a block, or a list of them, to what is freed with a record. */
+void sh_attach(struct sh_record *r, struct sh_block *first,
+               struct sh_block *last);
+
+#endif /* SH_TASK_ERROR_H */

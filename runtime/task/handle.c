@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task/handle.c - looking handles up, lending them, giving them back.
+ *
+ * Idea. A count of references is what a death leaves wrong, so the truth is
+ * one word a handle: for the primary handle the flags LENT and GONE of the
+ * state word, for an alias a word of its own:
+ *
+ *     generation 27 | - 11 | lent 1 | held 1 | target 24
+ *
+ * Giving back is one CAS of that word, so it happens once. Who is last is
+ * known without a count if there never were aliases (most futures). If there
+ * were, `hold` says how many are held; it repeats what the alias words say,
+ * and recovery may set it right by counting them.
+ *
+ *   retain   1 set ALIASED in state   2 hold + 1   3 fill the alias
+ *   give     alias: 1 free the word   2 hold - 1   3 if 0 and GONE: close
+ *            primary: 1 set GONE                   3 if ALIASED: close
+ *   close    hold: (generation, 0) -> (generation + 1, 0): one does it, and
+ *            only while nobody holds; a retain that comes too late finds the
+ *            generation gone.
+ *
+ * Edges.
+ *   settled  settle: write state -> find: read state      value, error
+ *   accepted submit: write state -> find: read state      the record's fields
+ *   alias    retain: write word -> find: read word        the target
+ *   last     give primary: set GONE, then read hold || give alias: lower
+ *            hold, then read GONE; all seq_cst: one of them sees the other
+ *   idle     give: what the last holder did before -> RELEASING, by the
+ *            acq_rel chain of CASes on state and hold
+ *
+ * Crash. Between 1 and 2 of retain nothing is held; between 2 and 3, and
+ * between 1 and 2 of give, hold is one too high until recovery counts.
+ */
+#include "task/handle.h"
+
+#define ALIAS_TARGET ((uint64_t)0xffffff)
+#define ALIAS_HELD ((uint64_t)1 << 24)
+#define ALIAS_LENT ((uint64_t)1 << 25)
+#define ALIAS_SHIFT 37
+
+static bool alias_matches(uint64_t word, uint64_t handle)
+{
+    return (word & ALIAS_HELD) != 0 &&
+           word >> ALIAS_SHIFT == (handle & SH_HANDLE_GENERATION) &&
+           ((word & ALIAS_LENT) != 0) == ((handle & SH_HANDLE_LENT) != 0);
+}
+
+static bool primary_matches(uint64_t word, uint64_t handle)
+{
+    return ((word >> 32 ^ handle) & SH_HANDLE_GENERATION) == 0 &&
+           sh_is_live(word) && (word & SH_GONE) == 0 &&
+           ((word & SH_LENT) != 0) == ((handle & SH_HANDLE_LENT) != 0);
+}
+
+static bool is_alias(uint64_t handle)
+{
+    return (sh_handle_index(handle) & SH_ALIAS_BIT) != 0;
+}
+
+static struct sh_alias *alias_of(const struct sh_ref *ref)
+{
+    return sh_alias_at(ref->pool,
+                       sh_handle_index(ref->handle) & ~SH_ALIAS_BIT);
+}
+
+static int find_alias(struct sh_ref *ref)
+{
+    uint32_t index = sh_handle_index(ref->handle) & ~SH_ALIAS_BIT;
+    uint64_t word;
+
+    if (index == 0 || index >= ref->pool->aliases.capacity)
+        return SHUNT_EINVAL;
+    word = sh_load_acq(&alias_of(ref)->word); /* acquire: alias */
+    if (!alias_matches(word, ref->handle))
+        return SHUNT_EINVAL;
+    ref->record = sh_record_at(ref->pool, (uint32_t)(word & ALIAS_TARGET));
+    ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
+    return 0;
+}
+
+static int find_primary(struct sh_ref *ref)
+{
+    uint32_t index = sh_handle_index(ref->handle);
+
+    if (index == 0 || index >= ref->pool->records.capacity)
+        return SHUNT_EINVAL;
+    ref->record = sh_record_at(ref->pool, index);
+    /* acquire: settled, accepted */
+    ref->word = sh_load_acq(&ref->record->state);
+    return primary_matches(ref->word, ref->handle) ? 0 : SHUNT_EINVAL;
+}
+
+static int find_reserved(struct sh_ref *ref)
+{
+    uint64_t value = ref->handle & (SH_HANDLE_LENT | SH_HANDLE_GENERATION);
+
+    ref->record = NULL;
+    ref->word = 0;
+    ref->reserved = (unsigned)value;
+    if (value == SH_RESERVED_EMPTY)
+        return 0;
+    return value >= 1 && value <= sh_outcome_from(SHUNT_EBROKEN)
+               ? 0
+               : SHUNT_EINVAL;
+}
+
+int sh_handle_find(uint64_t handle, enum sh_handle_use use,
+                   struct sh_ref *ref_out)
+{
+    unsigned id = sh_handle_pool(handle);
+
+    ref_out->handle = handle;
+    ref_out->reserved = 0;
+    ref_out->pool = sh_load_acq(&sh_pools[id]); /* acquire: registry */
+    if (sh_handle_index(handle) == SH_HANDLE_RESERVED)
+        return find_reserved(ref_out);
+    if (ref_out->pool == NULL)
+        return SHUNT_EINVAL;
+    if (ref_out->pool->process != sh_process)
+        return SHUNT_EFORKED;
+    if (use == SH_OWN && (handle & SH_HANDLE_LENT) != 0)
+        return SHUNT_EINVAL;
+    return is_alias(handle) ? find_alias(ref_out) : find_primary(ref_out);
+}
+
+bool sh_handle_lend(struct sh_ref *ref, uint64_t add_flags)
+{
+    SH_ASSERT(ref->record != NULL);
+    SH_ASSERT((ref->handle & SH_HANDLE_LENT) == 0);
+    if (is_alias(ref->handle)) {
+        struct sh_alias *a = alias_of(ref);
+        uint64_t word = sh_load_acq(&a->word); /* acquire: alias */
+
+        do {
+            if (!alias_matches(word, ref->handle))
+                return false;
+        } while (!sh_cas_acqrel(&a->word, &word, word | ALIAS_LENT)); /*
+                                                          * acq_rel: alias */
+        ref->handle |= SH_HANDLE_LENT;
+        ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
+        return true;
+    }
+    for (;;) {
+        uint64_t flags = SH_LENT | (sh_is_settled(ref->word) ? 0 : add_flags);
+
+        if (!primary_matches(ref->word, ref->handle))
+            return false;
+        /* acq_rel: settled, idle */
+        if (sh_cas_acqrel(&ref->record->state, &ref->word, ref->word | flags))
+        {
+            ref->word |= flags;
+            ref->handle |= SH_HANDLE_LENT;
+            return true;
+        }
+    }
+}
+
+/* Nobody holds the record any more, and this caller is the one to say so. */
+static enum sh_given orphan(struct sh_ref *ref, uint64_t flags)
+{
+    for (;;) {
+        uint64_t w = ref->word;
+        bool over = sh_phase_of(w) == SH_DONE && (w & SH_STAYS) == 0;
+        uint64_t next = over ? sh_word_settled(w, SH_RELEASING, 0,
+                                               sh_outcome_of(w))
+                             : w | SH_ORPHAN;
+
+        /* acq_rel: idle, settled */
+        if (sh_cas_acqrel(&ref->record->state, &ref->word, next | flags))
+            return over ? SH_GIVEN_LAST : SH_GIVEN;
+    }
+}
+
+/* After a handle of a record with aliases was given back: if it was the last,
+ * see the record off. */
+static enum sh_given close(struct sh_ref *ref, uint32_t generation)
+{
+    uint64_t hold = (uint64_t)generation << 32;
+    uint64_t closed = (uint64_t)(generation + 1) << 32;
+
+    if (!sh_cas_sc(&ref->record->hold, &hold, closed)) /* seq_cst: last, idle */
+        return SH_GIVEN;
+    ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
+    return orphan(ref, 0);
+}
+
+static enum sh_given give_alias(struct sh_ref *ref)
+{
+    struct sh_alias *a = alias_of(ref);
+    uint64_t word = sh_load_acq(&a->word); /* acquire: alias */
+    uint64_t freed = ((word >> ALIAS_SHIFT) + 1) << ALIAS_SHIFT;
+    struct sh_seat *seat = sh_seat_of(ref->pool);
+    uint64_t hold;
+
+    if (!alias_matches(word, ref->handle) || seat == NULL)
+        return SH_GIVEN_INVALID;
+    if (!sh_cas_acqrel(&a->word, &word, freed)) /* acq_rel: alias, idle */
+        return SH_GIVEN_INVALID;
+    sh_table_give(&ref->pool->aliases, &seat->aliases,
+                  sh_handle_index(ref->handle) & ~SH_ALIAS_BIT);
+    hold = sh_sub_sc(&ref->record->hold, 1); /* seq_cst: last, idle */
+    SH_ASSERT((uint32_t)hold > 0);
+    if ((uint32_t)hold > 1)
+        return SH_GIVEN;
+    ref->word = sh_load_sc(&ref->record->state); /* seq_cst: last */
+    if ((ref->word & SH_GONE) == 0)
+        return SH_GIVEN;
+    return close(ref, (uint32_t)(hold >> 32));
+}
+
+enum sh_given sh_handle_give(struct sh_ref *ref)
+{
+    SH_ASSERT(ref->record != NULL);
+    if (is_alias(ref->handle))
+        return give_alias(ref);
+    for (;;) {
+        uint64_t w = ref->word;
+
+        if (!primary_matches(w, ref->handle))
+            return SH_GIVEN_INVALID;
+        if ((w & SH_ALIASED) == 0) {
+            bool over = sh_phase_of(w) == SH_DONE && (w & SH_STAYS) == 0;
+            uint64_t next =
+                over ? sh_word_settled(w, SH_RELEASING, 0, sh_outcome_of(w))
+                     : w | SH_ORPHAN;
+
+            /* acq_rel: idle, settled */
+            if (sh_cas_acqrel(&ref->record->state, &ref->word, next | SH_GONE))
+                return over ? SH_GIVEN_LAST : SH_GIVEN;
+        } else if (sh_cas_sc(&ref->record->state, &ref->word, w | SH_GONE)) {
+            /* seq_cst: last (the CAS above) */
+            return close(ref, sh_generation_of(w));
+        }
+    }
+}
+
+/* Count one more holder of ref's record, which somebody holds already. */
+static bool hold_more(const struct sh_ref *ref)
+{
+    uint64_t w = ref->word;
+    uint64_t hold;
+
+    while (!is_alias(ref->handle) && (w & SH_ALIASED) == 0) {
+        if (!primary_matches(w, ref->handle))
+            return false;
+        if (sh_cas_acqrel(&ref->record->state, &w, w | SH_ALIASED)) /*
+                                                          * acq_rel: last */
+            break;
+    }
+    hold = sh_load_acq(&ref->record->hold); /* acquire: idle */
+    do {
+        if ((uint32_t)(hold >> 32) != sh_generation_of(w))
+            return false;
+    } while (!sh_cas_sc(&ref->record->hold, &hold, hold + 1)); /* seq_cst:
+                                                                * last */
+    return true;
+}
+
+uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref)
+{
+    struct sh_table *table = &ref->pool->aliases;
+    uint32_t index = sh_table_take(table, &seat->aliases);
+    struct sh_alias *a;
+    uint64_t word;
+
+    SH_ASSERT(seat->pool == ref->pool);
+    if (index == SH_NONE)
+        return 0;
+    if (!hold_more(ref)) {
+        sh_table_give(table, &seat->aliases, index);
+        return 0;
+    }
+    a = sh_alias_at(ref->pool, index);
+    word = sh_load_rlx(&a->word) >> ALIAS_SHIFT; /* relaxed: it is ours */
+    sh_store_rel(&a->word, word << ALIAS_SHIFT | ALIAS_HELD |
+                               sh_index_of(ref->pool, ref->record)); /*
+                                                          * release: alias */
+    return sh_handle_make(ref->pool->id, index | SH_ALIAS_BIT,
+                          (uint32_t)word);
+}
+
+bool sh_handle_is_sole(const struct sh_ref *ref)
+{
+    uint64_t hold;
+
+    if (is_alias(ref->handle)) {
+        hold = sh_load_acq(&ref->record->hold); /* acquire: idle */
+        return (ref->word & SH_GONE) != 0 && (uint32_t)hold == 1;
+    }
+    if ((ref->word & SH_ALIASED) == 0)
+        return true;
+    hold = sh_load_acq(&ref->record->hold); /* acquire: idle */
+    return (uint32_t)hold == 0;
+}

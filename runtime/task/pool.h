@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task/pool.h - the root of an arena: tables, queues and sleepers of a pool.
+ *
+ * Everything in it may be looked at by every worker and every thread of the
+ * host. Nothing in it is a lock that a worker holds, or a count that a death
+ * could leave wrong (docs/architecture.md).
+ */
+#ifndef SH_TASK_POOL_H
+#define SH_TASK_POOL_H
+
+#include <pthread.h>
+
+#include "memory/heap.h"
+#include "memory/table.h"
+#include "queue/deque.h"
+#include "queue/ring.h"
+#include "sync/sleep.h"
+#include "task/record.h"
+
+#define SH_POOLS 4096u /* identifiers; 0 stands for no pool */
+
+enum sh_gate { SH_OPEN, SH_DRAINING, SH_CANCELING, SH_STOPPED };
+
+/*
+ * What a thread uses of a pool. Workers have theirs inside; other threads
+ * get one at their first call and keep it until they end.
+ */
+struct sh_seat {
+    struct sh_pool *pool;
+    struct sh_post *post; /* of a worker; NULL: a thread outside */
+    struct sh_cache records, aliases, edges, cells;
+    struct sh_seat *next;        /* of the same thread */
+    struct sh_seat *left, *right; /* of the same pool; under the pool's lock */
+};
+
+/* What others may touch of a worker; the rest is in worker/worker.h. */
+struct sh_post {
+    struct sh_deque deque;
+    /* Parked tasks that may go on: pushed by anyone, taken by the worker. */
+    _Alignas(SH_LINE) _Atomic uint32_t resumed;
+    /* Tasks from outside that the worker has taken up. Only it writes. */
+    _Alignas(SH_LINE) _Atomic uint64_t taken;
+    _Atomic uint32_t cpu; /* where it ran last, + 1 */
+};
+
+struct sh_pool {
+    shunt_pool *name; /* what users hold: serial 36 | id 12 */
+    unsigned id;
+    unsigned process; /* sh_process when it was made */
+    unsigned workers;
+    bool shared; /* other processes map it */
+    bool allow_unsafe;
+    bool checks_pointers;
+    uint64_t queue_max;
+
+    struct sh_table records, aliases, edges, cells;
+    struct sh_heap heap;
+    struct sh_sleep sleep;
+    struct sh_post *posts; /* one a worker */
+    struct sh_ring ring; /* tasks from outside: bounded by queue_max */
+    struct sh_ring side; /* what became ready outside the workers */
+    _Atomic uint64_t limit; /* of ring.tail: tasks taken up + queue_max */
+
+    _Alignas(SH_LINE) _Atomic uint32_t gate; /* enum sh_gate */
+    _Atomic uint32_t broken;                 /* an initialiser failed */
+    /* Moves when a READY record is in no queue: look into the table. */
+    _Atomic uint64_t rescan;
+    /* Futexes: room in the queue; a change that a shutdown waits for. */
+    _Atomic uint32_t room, room_waiters;
+    _Atomic uint32_t quiet, quiet_waiters;
+    _Atomic uint32_t visitors; /* threads of the host inside a wait */
+
+    pthread_mutex_t lock; /* of seats, and of shutting down */
+    struct sh_seat *seats;
+    struct sh_team *team; /* worker/pool.c */
+    uint32_t generation;  /* where the generations of new records begin */
+};
+
+/* Counts forks: a pool whose process differs belongs to a parent. */
+extern unsigned sh_process;
+
+/* Pools by identifier; NULL: none. Users hold names and not addresses, so
+ * that a name of a freed pool is found out. */
+extern _Atomic(struct sh_pool *) sh_pools[SH_POOLS];
+
+/* Give pool an identifier and a first generation. False if all are taken. */
+bool sh_registry_add(struct sh_pool *pool);
+
+/* No new call finds the pool any more. */
+void sh_registry_remove(struct sh_pool *pool);
+
+/* The pool that a user's name stands for; NULL inside a task is the current
+ * one. 0, SHUNT_EINVAL or SHUNT_EFORKED; *pool_out is written if 0. */
+int sh_pool_find(shunt_pool *name, struct sh_pool **pool_out);
+
+static inline struct sh_record *sh_record_at(struct sh_pool *pool,
+                                             uint32_t index)
+{
+    return (struct sh_record *)pool->records.items + index;
+}
+
+static inline struct sh_cell *sh_cell_at(struct sh_pool *pool,
+                                         uint32_t index)
+{
+    return (struct sh_cell *)pool->cells.items + index;
+}
+
+static inline struct sh_edge *sh_edge_at(struct sh_pool *pool,
+                                         uint32_t index)
+{
+    return (struct sh_edge *)pool->edges.items + index;
+}
+
+static inline uint32_t sh_index_of(struct sh_pool *pool,
+                                   const struct sh_record *r)
+{
+    return (uint32_t)(r - (const struct sh_record *)pool->records.items);
+}
+
+static inline struct sh_alias *sh_alias_at(struct sh_pool *pool,
+                                           uint32_t index)
+{
+    return (struct sh_alias *)pool->aliases.items + index;
+}
+
+#endif /* SH_TASK_POOL_H */

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task/record.h - what there is of a future: 128 bytes, named by index.
+ *
+ * Idea. The first line holds what moves, the second the task's data. Small
+ * inputs and results lie in the record itself. Tables are type-stable: a
+ * reader with a stale name reads a live record, finds another generation in
+ * the word that it was going to change, and goes away. Every word that others
+ * change is therefore tagged with a generation, and what they read beforehand
+ * is atomic.
+ *
+ * Edges to dependants are words too: EMPTY, a target, DEAD (its dependant no
+ * longer waits; may be reused) or CLOSED (the future has settled; whoever
+ * comes now delivers to himself).
+ */
+#ifndef SH_TASK_RECORD_H
+#define SH_TASK_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/assert.h"
+#include "base/atomic.h"
+#include "memory/heap.h"
+#include "shunt/compose.h"
+#include "task/state.h"
+
+#define SH_INLINE_BYTES 48
+
+enum sh_kind {
+    SH_KIND_TASK = 1, /* runs its function when it is ready ... */
+    SH_KIND_THEN,     /* ... if input succeeded; else forwards it */
+    SH_KIND_RECOVER,  /* ... if input failed; else forwards it */
+    SH_KIND_FINALLY,  /* ... and then forwards input */
+    SH_KIND_FORWARD,  /* becomes what input becomes */
+    SH_KIND_PROMISE,
+    SH_KIND_ALL,
+    SH_KIND_SETTLED,
+    SH_KIND_ANY,
+    SH_KIND_RACE,
+    SH_KIND_SOME,
+    SH_KIND_KEEP, /* holds input until what it waits for has settled */
+    SH_KIND_DEAL  /* runs the elements of a map; not a future of the user */
+};
+
+/* Beside a kind: its function has run and returned a future, of which the
+ * record takes the outcome. */
+#define SH_KIND_FLAT 0x80u
+
+static inline bool sh_kind_combines(unsigned kind)
+{
+    return kind >= SH_KIND_ALL && kind <= SH_KIND_KEEP;
+}
+
+struct sh_combine; /* future/combine.h */
+
+/* The value of a promise begins behind this. */
+struct sh_promised {
+    const char *type;
+    uint32_t size, align;
+};
+
+/* The small data of a combinator, behind its value. */
+struct sh_combining {
+    union {
+        shunt_results results;
+        shunt_winner winner;
+    } value;
+    struct sh_combine *more;
+    _Atomic uint64_t tally; /* of some: generation 16 | good 24 | bad 24 */
+    _Atomic uint32_t count, quorum;
+};
+
+struct sh_record {
+    _Atomic uint64_t state; /* task/state.h */
+    _Atomic uint64_t deps;  /* generation 32 | arrived 32 */
+    _Atomic uint64_t edge0; /* the first dependant; see future/edge.h */
+    _Atomic uint64_t hold;  /* generation 32 | handles but the primary 32 */
+    /* Kind ALL to SOME: the verdict, generation 32 | code 8 | index 24.
+     * Else: the handle of the future that it waits for or forwards to; while
+     * RUNNING or PARKED, its run; of a promise, who listens for a cancel. */
+    _Atomic uint64_t input;
+    const shunt_task *task;
+    _Atomic(struct sh_block *) attached; /* freed with the record */
+    _Atomic uint32_t edges; /* further dependants: a list of sh_edge */
+    _Atomic uint32_t link;  /* next in a list that holds records */
+
+    _Alignas(16) union {
+        unsigned char bytes[SH_INLINE_BYTES];
+        struct sh_block *block; /* if bytes are too few */
+        struct sh_promised promised;
+        struct sh_combining combining;
+    } data;
+    const char *where;
+    _Atomic uint32_t dead; /* DEAD edges: tag 8 | index 24 */
+    _Atomic uint8_t kind;  /* enum sh_kind */
+    bool outside;          /* submitted from outside: counts for queue_max */
+    uint16_t link_pool;    /* the pool of link in a list of a settler */
+};
+
+_Static_assert(sizeof(struct sh_record) == 128, "two cache lines");
+_Static_assert(offsetof(struct sh_record, data) == 64, "data is the second");
+_Static_assert(sizeof(struct sh_combining) <= SH_INLINE_BYTES, "inline");
+
+/* An extra handle. */
+struct sh_alias {
+    _Atomic uint64_t word; /* task/handle.c */
+    _Atomic uint32_t link, chain;
+};
+
+/* A dependant beyond the first. Belongs to the record that it hangs on. */
+struct sh_edge {
+    _Atomic uint64_t target;
+    _Atomic uint32_t next;      /* in the record's list */
+    _Atomic uint32_t dead_next; /* in its list of DEAD edges */
+};
+
+enum sh_cell_kind {
+    SH_CELL_NODE = 1, /* of a combinator's tree: 28 arrivals go up as one */
+    SH_CELL_WAITER,   /* a thread outside sleeps on it */
+    SH_CELL_BRIDGE    /* passes an arrival on to a record of another pool */
+};
+
+#define SH_FANOUT 28u /* arrivals a word */
+
+/* Something that arrivals are counted in, but not a record. */
+struct sh_cell {
+    _Atomic uint64_t word; /* generation 32 | arrived 32 */
+    _Atomic uint64_t up;   /* a target: of the combinator's tree, or bridged */
+    _Atomic uint32_t link, chain;
+    _Atomic uint32_t base; /* NODE: the combinator's first input below it */
+    _Atomic uint8_t need;  /* NODE: how many arrivals make it full */
+    _Atomic uint8_t kind;
+    _Atomic uint16_t pool; /* BRIDGE: the pool of up */
+};
+_Static_assert(sizeof(struct sh_cell) == 32, "two to a line");
+
+#endif /* SH_TASK_RECORD_H */

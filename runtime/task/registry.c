@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task/registry.c - pools by name, and the seats of threads at them.
+ *
+ * Idea. A pool's name is a serial number and an identifier, so a name that
+ * outlives its pool is found out without a look at freed memory. The same
+ * identifier begins every handle. When an identifier is used again, the
+ * generations of the new pool's records begin beyond those of the old one.
+ *
+ * Edges.
+ *   registry  add: write the entry -> find: read the entry    the pool is set
+ *             up; remove: the same entry, NULL
+ *
+ * Fork. A child counts one process more than its parent, and every pool
+ * remembers the count at which it was made; nothing else is touched, since
+ * the child has one thread and any lock may be held by one that it lacks.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "task/handle.h"
+#include "task/run.h"
+
+unsigned sh_process = 1;
+_Atomic(struct sh_pool *) sh_pools[SH_POOLS];
+_Thread_local struct sh_here sh_here
+    __attribute__((tls_model("initial-exec")));
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t thread_end;
+static bool ready;
+static uint64_t serial;
+static unsigned next_id;
+static uint32_t generations[SH_POOLS];
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void after_fork_parent(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+static void after_fork_child(void)
+{
+    pthread_mutex_unlock(&lock);
+    sh_process++;
+    sh_here.seat = NULL;
+    sh_here.run = NULL;
+}
+
+/* The thread that ends gives back what it kept of pools that still exist. */
+static void leave(void *here)
+{
+    struct sh_seat *seat = sh_here.seats;
+
+    (void)here;
+    pthread_mutex_lock(&lock);
+    while (seat != NULL) {
+        struct sh_seat *next = seat->next;
+        struct sh_pool *pool = seat->pool;
+
+        if (pool != NULL && pool->process == sh_process) {
+            sh_table_flush(&pool->records, &seat->records);
+            sh_table_flush(&pool->aliases, &seat->aliases);
+            sh_table_flush(&pool->edges, &seat->edges);
+            sh_table_flush(&pool->cells, &seat->cells);
+            if (seat->left != NULL)
+                seat->left->right = seat->right;
+            else
+                pool->seats = seat->right;
+            if (seat->right != NULL)
+                seat->right->left = seat->left;
+        }
+        free(seat);
+        seat = next;
+    }
+    pthread_mutex_unlock(&lock);
+    free(sh_here.last);
+    memset(&sh_here, 0, sizeof sh_here);
+}
+
+static void prepare(void)
+{
+    ready = pthread_key_create(&thread_end, leave) == 0 &&
+            pthread_atfork(before_fork, after_fork_parent,
+                           after_fork_child) == 0;
+}
+
+bool sh_registry_add(struct sh_pool *pool)
+{
+    unsigned id = 0;
+
+    pthread_once(&once, prepare);
+    if (!ready)
+        return false;
+    pthread_mutex_lock(&lock);
+    /* In turn, so that an identifier rests as long as it can. */
+    for (unsigned tried = 1; tried < SH_POOLS && id == 0; tried++) {
+        next_id = next_id + 1 < SH_POOLS ? next_id + 1 : 1;
+        if (sh_load_rlx(&sh_pools[next_id]) == NULL) /* relaxed: locked */
+            id = next_id;
+    }
+    if (id != 0) {
+        pool->id = id;
+        pool->name = (shunt_pool *)(uintptr_t)(++serial << 12 | id);
+        pool->process = sh_process;
+        pool->generation = generations[id] + 1;
+        sh_store_rel(&sh_pools[id], pool); /* release: registry */
+    }
+    pthread_mutex_unlock(&lock);
+    return id != 0;
+}
+
+/* The highest generation that a handle of this pool can have had. */
+static uint32_t last_generation(struct sh_pool *pool)
+{
+    uint32_t last = pool->generation;
+    uint32_t used = sh_table_used(&pool->records);
+
+    for (uint32_t i = 1; i < used; i++) {
+        /* relaxed: nobody uses the pool any more */
+        uint64_t w = sh_load_rlx(&sh_record_at(pool, i)->state);
+
+        if ((int32_t)(sh_generation_of(w) - last) > 0 && w != 0)
+            last = sh_generation_of(w);
+    }
+    used = sh_table_used(&pool->aliases);
+    for (uint32_t i = 1; i < used; i++) {
+        /* relaxed: nobody uses the pool any more */
+        uint64_t w = sh_load_rlx(&sh_alias_at(pool, i)->word) >> 37;
+
+        if ((uint32_t)w > last)
+            last = (uint32_t)w;
+    }
+    return last;
+}
+
+void sh_registry_remove(struct sh_pool *pool)
+{
+    pthread_mutex_lock(&lock);
+    generations[pool->id] = last_generation(pool);
+    sh_store_rel(&sh_pools[pool->id], NULL); /* release: registry */
+    pthread_mutex_unlock(&lock);
+}
+
+int sh_pool_find(shunt_pool *name, struct sh_pool **pool_out)
+{
+    struct sh_pool *pool;
+
+    if (name == NULL) {
+        if (sh_here.run == NULL)
+            return SHUNT_EINVAL;
+        *pool_out = sh_here.run->pool;
+        return 0;
+    }
+    /* acquire: registry */
+    pool = sh_load_acq(&sh_pools[(uintptr_t)name & (SH_POOLS - 1)]);
+    if (pool == NULL || pool->name != name)
+        return SHUNT_EINVAL;
+    if (pool->process != sh_process)
+        return SHUNT_EFORKED;
+    *pool_out = pool;
+    return 0;
+}
+
+static struct sh_seat *seat_new(struct sh_pool *pool)
+{
+    struct sh_seat *seat = sh_fault() ? NULL : calloc(1, sizeof *seat);
+
+    if (seat == NULL)
+        return NULL;
+    if (pthread_setspecific(thread_end, &sh_here) != 0) {
+        free(seat);
+        return NULL;
+    }
+    seat->pool = pool;
+    pthread_mutex_lock(&lock);
+    seat->right = pool->seats;
+    if (seat->right != NULL)
+        seat->right->left = seat;
+    pool->seats = seat;
+    pthread_mutex_unlock(&lock);
+    seat->next = sh_here.seats;
+    sh_here.seats = seat;
+    return seat;
+}
+
+struct sh_seat *sh_seat_find(struct sh_pool *pool)
+{
+    struct sh_seat **at = &sh_here.seats;
+    struct sh_seat *seat;
+
+    /* Seats of pools that were freed are dropped on the way. */
+    while ((seat = *at) != NULL && seat->pool != pool) {
+        if (seat->pool == NULL) {
+            *at = seat->next;
+            free(seat);
+        } else {
+            at = &seat->next;
+        }
+    }
+    if (seat == NULL)
+        seat = seat_new(pool);
+    if (seat != NULL && (sh_here.seat == NULL || sh_here.seat->post == NULL))
+        sh_here.seat = seat;
+    return seat;
+}
+
+void sh_seats_clear(struct sh_pool *pool)
+{
+    pthread_mutex_lock(&lock);
+    for (struct sh_seat *s = pool->seats; s != NULL; s = s->right)
+        s->pool = NULL;
+    pool->seats = NULL;
+    pthread_mutex_unlock(&lock);
+}

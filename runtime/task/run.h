@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task/run.h - what a thread is doing: its seats, and the task that it runs.
+ *
+ * A run lives on the task's stack from the claim to the settling. It keeps
+ * what belongs to the task while it runs: its memory, the handles that it got
+ * (the ledger), and the text of its failure.
+ */
+#ifndef SH_TASK_RUN_H
+#define SH_TASK_RUN_H
+
+#include "task/pool.h"
+
+/* The writing end of a future is its handle with this bit, which is that of a
+ * lent handle: no user holds one of a promise that is pending. */
+#define SH_PROMISE_BIT ((uint64_t)1 << 27)
+
+struct sh_ledger {
+    uint64_t *names; /* points to few until they are too many */
+    uint32_t count, room;
+    uint64_t few[5];
+};
+
+struct sh_run {
+    struct sh_pool *pool;
+    struct sh_record *record;
+    uint32_t index;
+    uint32_t generation;
+    uint64_t input; /* of the record, whose own word points here meanwhile */
+    struct sh_blocks blocks; /* of shunt_alloc and shunt_take */
+    /* Handles that the task got: its own; or lent, of a task that it
+     * submitted and let go of before that one had settled. */
+    struct sh_ledger handles;
+    struct sh_ledger promises;
+    char *text;           /* of shunt_fail; of the pool's heap */
+    size_t text_bytes;
+    uint64_t fail_as;     /* a handle of ours, from shunt_fail_as, or 0 */
+    int fail_code;        /* that went with it */
+    shunt_error *last;    /* shunt_last_error */
+    struct sh_fiber *fiber; /* while parked */
+    int64_t wake_ns;      /* of a wait that may run out */
+    uint32_t timer_at;    /* its place in the worker's heap, + 1 */
+    bool timed_out;
+};
+
+struct sh_here {
+    struct sh_seat *seat;  /* the last one used */
+    struct sh_run *run;    /* NULL outside a task */
+    struct sh_seat *seats; /* all of this thread but a worker's own */
+    shunt_error *last;     /* shunt_last_error outside a task */
+};
+
+/* A few words: small enough for the static TLS that the loader spares for
+ * libraries which are loaded late. */
+extern _Thread_local struct sh_here sh_here
+    __attribute__((tls_model("initial-exec")));
+
+/* The calling thread's seat; NULL if there is no memory for one. */
+struct sh_seat *sh_seat_find(struct sh_pool *pool);
+
+static inline struct sh_seat *sh_seat_of(struct sh_pool *pool)
+{
+    struct sh_seat *seat = sh_here.seat;
+
+    if (SH_LIKELY(seat != NULL && seat->pool == pool))
+        return seat;
+    return sh_seat_find(pool);
+}
+
+/* Take the seats of a pool that is going away from their threads. */
+void sh_seats_clear(struct sh_pool *pool);
+
+/* The running task got this handle, or this promise. If there is no memory to
+ * note it, it is merely not released when the task ends. */
+void sh_run_note(struct sh_run *run, uint64_t handle);
+void sh_run_note_promise(struct sh_run *run, uint64_t handle);
+
+/* A hint that the running task has given this handle back. */
+static inline void sh_run_forget(struct sh_run *run, uint64_t handle)
+{
+    struct sh_ledger *l = &run->handles;
+
+    if (l->count > 0 && l->names[l->count - 1] == handle)
+        l->count--;
+}
+
+static inline void sh_run_init(struct sh_run *run, struct sh_pool *pool,
+                               struct sh_record *r, uint64_t word)
+{
+    run->pool = pool;
+    run->record = r;
+    run->index = sh_index_of(pool, r);
+    run->generation = sh_generation_of(word);
+    run->blocks.first = NULL;
+    run->handles.count = run->handles.room = 0;
+    run->promises.count = run->promises.room = 0;
+    run->text = NULL;
+    run->fail_as = 0;
+    run->last = NULL;
+    run->fiber = NULL;
+    run->timer_at = 0;
+    run->timed_out = false;
+}
+
+void sh_ledger_fini(struct sh_run *run, struct sh_ledger *l);
+
+#endif /* SH_TASK_RUN_H */

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task/state.h - the state word of a record: the truth about a future.
+ *
+ *   bits   0-3  phase
+ *          4-11 flags
+ *         12-23 owner: worker + 2, SH_OWNER_HOST, or 0
+ *         24-27 outcome, from COMPLETE on: 0 success, 1-12 SHUNT_E*,
+ *               SH_OUTCOME_FORWARD: look at the record that input names
+ *         28-31 reserved: the incarnation of a worker process
+ *         32-63 generation: counts the uses of the record
+ *
+ *   FREE -> INIT -> WAIT ------> READY -> RUNNING <-> PARKED
+ *             |      |  \__________|________  |
+ *             |      |             |        \ |
+ *             +-> PROMISE          |      (flatten: back to WAIT)
+ *                    |             |          |
+ *                    +--> SETTLING <----------+
+ *                             |               |
+ *                         COMPLETE            | (nobody depends on it)
+ *                             |               |
+ *                            DONE <-----------+
+ *                             |
+ *                         RELEASING -> FREE, generation + 1
+ *
+ * Every transition is a CAS of the whole word (a store where the owner alone
+ * may move it), so a name with an old generation changes nothing. Who may:
+ *
+ *   INIT       its maker: fills the record, then stores WAIT, READY, PROMISE
+ *   WAIT       whoever delivers the last arrival: to READY or SETTLING;
+ *              whoever cancels: to SETTLING
+ *   READY      a worker: to RUNNING, which is the claim; whoever cancels
+ *   RUNNING    its worker
+ *   PARKED     whoever delivers the arrival, cancels, or times out: to
+ *              RUNNING, and then hands it to the worker named by owner
+ *   SETTLING   the one who moved it there: writes the outcome
+ *   COMPLETE   the same: delivers to the dependants. May be done again.
+ *   DONE       whoever gives the last handle back: to RELEASING
+ *   RELEASING  the same: frees what belongs to it
+ *
+ * Flags, each with who sets it and who heeds it:
+ *   WATCHED    a dependant, before it adds an edge; the settler, which must
+ *              then walk the edges. Legal to set without adding one.
+ *   ALIASED    retain; whoever gives the primary handle back must look at hold
+ *   LENT       whoever consumed the primary handle: it belongs to a record
+ *   GONE       whoever gave the primary handle back
+ *   ORPHAN     whoever gave the last handle back before DONE; the settler
+ *              then frees the record
+ *   CANCEL     whoever cancels; the running task sees it
+ *   BUSY       a shutdown that settled the future over its running code: the
+ *              record must not be freed until the code has returned
+ *   KEPT       the ending task, if tasks that it submitted are at work: the
+ *              keeper that waits for those clears it. Until then as BUSY
+ */
+#ifndef SH_TASK_STATE_H
+#define SH_TASK_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shunt/errors.h"
+
+enum sh_phase {
+    SH_FREE,
+    SH_INIT,
+    SH_PROMISE,
+    SH_WAIT,
+    SH_READY,
+    SH_RUNNING,
+    SH_PARKED,
+    SH_SETTLING,
+    SH_COMPLETE,
+    SH_DONE,
+    SH_RELEASING
+};
+
+#define SH_WATCHED ((uint64_t)1 << 4)
+#define SH_ALIASED ((uint64_t)1 << 5)
+#define SH_LENT ((uint64_t)1 << 6)
+#define SH_GONE ((uint64_t)1 << 7)
+#define SH_ORPHAN ((uint64_t)1 << 8)
+#define SH_CANCEL ((uint64_t)1 << 9)
+#define SH_BUSY ((uint64_t)1 << 10)
+#define SH_KEPT ((uint64_t)1 << 11)
+#define SH_STAYS (SH_BUSY | SH_KEPT) /* not to be freed */
+#define SH_FLAGS ((uint64_t)0xff << 4)
+
+#define SH_OWNER_HOST 1u
+#define SH_OWNER_WORKER(w) ((w) + 2u)
+
+#define SH_OUTCOME_FORWARD 15u
+
+static inline enum sh_phase sh_phase_of(uint64_t word)
+{
+    return (enum sh_phase)(word & 15);
+}
+
+static inline unsigned sh_owner_of(uint64_t word)
+{
+    return (unsigned)(word >> 12) & 0xfff;
+}
+
+static inline unsigned sh_outcome_of(uint64_t word)
+{
+    return (unsigned)(word >> 24) & 15;
+}
+
+static inline uint32_t sh_generation_of(uint64_t word)
+{
+    return (uint32_t)(word >> 32);
+}
+
+/* The word in another phase, with its flags and generation. */
+static inline uint64_t sh_word_to(uint64_t word, enum sh_phase phase,
+                                  unsigned owner)
+{
+    return (word & ~(uint64_t)0x0ffff00f) | (uint64_t)phase |
+           (uint64_t)owner << 12;
+}
+
+/* The same with an outcome. */
+static inline uint64_t sh_word_settled(uint64_t word, enum sh_phase phase,
+                                       unsigned owner, unsigned outcome)
+{
+    return sh_word_to(word, phase, owner) | (uint64_t)outcome << 24;
+}
+
+/* There is an outcome to read. */
+static inline bool sh_is_settled(uint64_t word)
+{
+    return sh_phase_of(word) == SH_COMPLETE || sh_phase_of(word) == SH_DONE;
+}
+
+/* The record is in use, and names with this generation may refer to it. */
+static inline bool sh_is_live(uint64_t word)
+{
+    return sh_phase_of(word) >= SH_PROMISE && sh_phase_of(word) <= SH_DONE;
+}
+
+/* SHUNT_E* as an outcome, and back. */
+static inline unsigned sh_outcome_from(int code)
+{
+    return code == 0 ? 0 : (unsigned)(SHUNT_EFAILED - code + 1);
+}
+
+static inline int sh_outcome_code(unsigned outcome)
+{
+    return outcome == 0 ? 0 : SHUNT_EFAILED - (int)outcome + 1;
+}
+
+_Static_assert(SHUNT_EFAILED == -10001 && SHUNT_EBROKEN == -10012,
+               "twelve codes in a row fit the outcome");
+
+#endif /* SH_TASK_STATE_H */

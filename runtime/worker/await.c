@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker/await.c - waiting: a task parks its stack, another thread sleeps.
+ *
+ *   task    renew arrivals, hang an edge | RUNNING -> PARKED | look at the
+ *           arrivals | leave the stack ... | back on it | look why
+ *   thread  look for a while | hang an edge on a cell | set SLEEPS in the
+ *           cell's word | futex until the arrival is there
+ *
+ * A task may be woken for nothing (a cancel, or an arrival that crossed a
+ * timeout): it then looks at its arrivals and parks again. A thread looks
+ * around before it sleeps, as long as a wake-up would take, unless a worker
+ * would run on this very CPU if it slept.
+ *
+ * Edges.
+ *   park     await: write PARKED, then read the arrivals || deliver: set the
+ *            arrival, then read the state; all seq_cst: one sees the other
+ *   arrive   future/edge.c: the outcome is visible after the arrival
+ *   cell     future/combine.c
+ *   closing  await: raise visitors -> pool_free: read visitors
+ */
+#include <sched.h>
+
+#include "base/clock.h"
+#include "future/value.h"
+#include "sync/futex.h"
+#include "task/error.h"
+#include "worker/worker.h"
+
+/* How long a thread outside looks around before it sleeps. */
+#define LOOK_NS 50000
+
+/* Where we hang: on ref, with target, by hook. */
+struct hung {
+    struct sh_ref *ref;
+    uint64_t target;
+    sh_hook hook;
+};
+
+static void unhang(struct sh_pool *pool, const struct hung *h)
+{
+    if (sh_edge_detach(h->ref->pool, h->ref->record, h->hook, h->target) &&
+        h->ref->pool != pool)
+        sh_unbridge(h->ref->pool, h->target);
+}
+
+static enum sh_attached hang(struct sh_pool *pool, uint64_t here,
+                             struct hung *h)
+{
+    enum sh_attached how;
+
+    h->target = here;
+    if (h->ref->pool != pool)
+        h->target = sh_bridge(h->ref->pool, pool, here);
+    if (h->target == 0)
+        return SH_ATTACH_NOMEM;
+    how = sh_edge_attach(h->ref->pool, h->ref->record, h->target, &h->hook);
+    if (how != SH_ATTACHED && h->ref->pool != pool)
+        sh_unbridge(h->ref->pool, h->target);
+    return how;
+}
+
+/* RUNNING -> PARKED and away. False if there is no need to, or no stack:
+ * *rc_out then says so. */
+static bool park(struct sh_run *run, int *rc_out)
+{
+    struct sh_worker *w = sh_worker_here();
+    struct sh_record *r = run->record;
+    struct sh_fiber *fresh = sh_stacks_take(&w->stacks);
+    uint64_t word = sh_load_rlx(&r->state); /* relaxed: the CAS validates it */
+    uint64_t parked;
+
+    if (fresh == NULL) {
+        *rc_out = SHUNT_ENOMEM;
+        return false;
+    }
+    run->fiber = w->fiber;
+    do {
+        if ((word & (SH_CANCEL | SH_BUSY)) != 0 ||
+            sh_phase_of(word) != SH_RUNNING) {
+            *rc_out = SHUNT_ECANCELED;
+            sh_stacks_give(&w->stacks, fresh);
+            return false;
+        }
+        parked = sh_word_to(word, SH_PARKED, sh_owner_of(word));
+    } while (!sh_cas_sc(&r->state, &word, parked)); /* seq_cst: park */
+    w->parked++;
+    /* seq_cst: park. Arrived meanwhile? Then nobody may have seen us park. */
+    if ((sh_load_sc(&r->deps) & 1) != 0 &&
+        sh_cas_acqrel(&r->state, &parked,
+                      sh_word_to(parked, SH_RUNNING, sh_owner_of(parked)))) {
+        /* acq_rel: park (the CAS above) */
+        w->parked--;
+        sh_stacks_give(&w->stacks, fresh);
+        *rc_out = 0;
+        return false;
+    }
+    sh_here.run = NULL;
+    w->fiber = fresh;
+    sh_fiber_start(run->fiber, fresh, sh_worker_loop, w, false);
+    /* Somebody resumed us, and the loop came back to our stack. */
+    sh_worker_give_left(w);
+    sh_here.run = run;
+    *rc_out = 0;
+    return true;
+}
+
+static int await_in_task(struct sh_run *run, struct sh_ref *ref,
+                         int64_t deadline_ns)
+{
+    struct sh_worker *w = sh_worker_here();
+    struct sh_record *r = run->record;
+    struct hung h = { .ref = ref };
+    uint32_t generation;
+    int rc = 0;
+
+    if (ref->pool == run->pool && ref->record == r)
+        return SHUNT_EDEADLK;
+    if (shunt_cancelled())
+        return SHUNT_ECANCELED;
+    generation = sh_arrivals_renew(&r->deps);
+    switch (hang(run->pool,
+                 sh_target(SH_TARGET_RECORD, run->index, 0, generation), &h)) {
+    case SH_ATTACH_SETTLED:
+        return 0;
+    case SH_ATTACH_NOMEM:
+        return SHUNT_ENOMEM;
+    case SH_ATTACHED:
+        break;
+    }
+    run->timed_out = false;
+    run->wake_ns = deadline_ns;
+    if (deadline_ns != INT64_MAX && !sh_timer_add(w, run))
+        rc = SHUNT_ENOMEM;
+    while (rc == 0 && (sh_load_acq(&r->deps) & 1) == 0) { /* acquire: arrive */
+        if (run->timed_out)
+            rc = SHUNT_PENDING;
+        else
+            (void)park(run, &rc);
+    }
+    sh_timer_remove(w, run);
+    if (rc != 0)
+        unhang(run->pool, &h);
+    /* What arrives from now on is for nobody. */
+    (void)sh_arrivals_renew(&r->deps);
+    return rc;
+}
+
+/* Whether some worker is awake, and none on this CPU, which looking around
+ * would keep from it. */
+static bool looking_pays(struct sh_pool *pool)
+{
+    uint32_t here = (uint32_t)sched_getcpu() + 1;
+    bool awake = false;
+
+    for (unsigned w = 0; w < pool->workers; w++) {
+        uint32_t cpu = sh_load_rlx(&pool->posts[w].cpu); /* relaxed: a guess */
+
+        if (cpu == here)
+            return false;
+        awake = awake || cpu != 0 || !sh_sleep_is_idle(&pool->sleep, w);
+    }
+    return awake;
+}
+
+/* Look at the state for a while. True if it has settled. */
+static bool look(struct sh_ref *ref, int64_t deadline_ns)
+{
+    int64_t until = 0;
+
+    for (unsigned i = 1;; i++) {
+        ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
+        if (sh_is_settled(ref->word))
+            return true;
+        if (i % 64 == 0) {
+            int64_t now = sh_clock_ns();
+
+            if (until == 0)
+                until = now + LOOK_NS < deadline_ns ? now + LOOK_NS
+                                                    : deadline_ns;
+            if (now >= until || !looking_pays(ref->pool))
+                return false;
+        }
+        sh_relax();
+    }
+}
+
+/* Sleep on a cell until its arrival or deadline: 0 or SHUNT_PENDING. */
+static int sleep_on(struct sh_pool *pool, struct sh_cell *cell,
+                    int64_t deadline_ns)
+{
+    _Atomic uint64_t *word = &cell->word;
+    uint64_t sleeps = (uint64_t)1 << SH_BIT_SLEEPS;
+
+    for (;;) {
+        uint64_t w = sh_or_sc(word, sleeps) | sleeps; /* seq_cst: arrive */
+
+        if ((w & 1) != 0)
+            return 0;
+        /* The low half, where the arrivals are. */
+        if (!sh_futex_wait((_Atomic uint32_t *)(void *)word, (uint32_t)w,
+                           deadline_ns, pool->shared))
+            return (sh_load_acq(word) & 1) != 0 ? 0 : SHUNT_PENDING; /*
+                                                       * acquire: arrive */
+    }
+}
+
+static int await_in_thread(struct sh_ref *ref, int64_t deadline_ns)
+{
+    struct sh_pool *pool = ref->pool;
+    struct sh_seat *seat;
+    struct hung h = { .ref = ref };
+    struct sh_cell *cell;
+    uint32_t index;
+    int rc = 0;
+
+    if (look(ref, deadline_ns))
+        return 0;
+    if (deadline_ns <= sh_clock_ns())
+        return SHUNT_PENDING;
+    seat = sh_seat_of(pool);
+    index = seat == NULL ? SH_NONE : sh_table_take(&pool->cells, &seat->cells);
+    if (index == SH_NONE)
+        return SHUNT_ENOMEM;
+    sh_add_sc(&pool->visitors, 1); /* seq_cst: closing */
+    cell = sh_cell_at(pool, index);
+    uint32_t generation = sh_arrivals_renew(&cell->word);
+
+    sh_store_rel(&cell->kind, SH_CELL_WAITER); /* release: cell */
+    switch (hang(pool, sh_target(SH_TARGET_CELL, index, 0, generation), &h)) {
+    case SH_ATTACHED:
+        rc = sleep_on(pool, cell, deadline_ns);
+        if (rc != 0)
+            unhang(pool, &h);
+        break;
+    case SH_ATTACH_SETTLED:
+        break;
+    case SH_ATTACH_NOMEM:
+        rc = SHUNT_ENOMEM;
+        break;
+    }
+    (void)sh_arrivals_renew(&cell->word);
+    sh_table_give(&pool->cells, &seat->cells, index);
+    if (sh_sub_sc(&pool->visitors, 1) == 1 && /* seq_cst: closing */
+        sh_load_sc(&pool->gate) == SH_STOPPED) /* seq_cst: closing */
+        sh_futex_wake(&pool->visitors, INT32_MAX, pool->shared);
+    return rc;
+}
+
+/* Wait until ref has settled; 0 or why not. ref->word is then up to date. */
+static int wait_for(struct sh_ref *ref, int64_t ns)
+{
+    struct sh_run *run = sh_here.run;
+    int64_t deadline_ns;
+    int rc;
+
+    if (ref->record == NULL || sh_is_settled(ref->word))
+        return 0;
+    deadline_ns = ns == INT64_MAX ? INT64_MAX : sh_clock_after(ns);
+    if (run != NULL && ns <= 0)
+        rc = SHUNT_PENDING;
+    else
+        rc = run != NULL ? await_in_task(run, ref, deadline_ns)
+                         : await_in_thread(ref, deadline_ns);
+    ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
+    return rc;
+}
+
+int shunt_await_for(shunt_future *f, int64_t ns)
+{
+    struct sh_ref ref;
+    int rc = sh_handle_find(sh_handle_of(f), SH_LOOK, &ref);
+
+    if (rc == 0)
+        rc = wait_for(&ref, ns);
+    return rc != 0 ? rc : sh_ref_status(&ref);
+}
+
+int shunt_await(shunt_future *f)
+{
+    return shunt_await_for(f, SHUNT_FOREVER);
+}
+
+static int take(shunt_future *f, void *out, size_t size, bool joins)
+{
+    struct sh_ref ref;
+    int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
+
+    if (rc != 0) {
+        sh_remember_error(sh_error_constant(rc));
+        return rc;
+    }
+    rc = wait_for(&ref, SHUNT_FOREVER);
+    if (rc == 0)
+        rc = sh_ref_status(&ref);
+    return sh_take_settled(&ref, rc, out, size, joins);
+}
+
+int shunt_take_sized(shunt_future *f, void *out, size_t size)
+{
+    return take(f, out, size, false);
+}
+
+int shunt_join(shunt_future *f)
+{
+    return take(f, NULL, 0, true);
+}

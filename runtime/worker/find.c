@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker/find.c - where a worker looks for something to run, in which order.
+ *
+ *   1. its own deque, newest first: depth first, so that a tree of tasks takes
+ *      memory as deep as it is, and not as wide
+ *   2. the ring of tasks from outside, a batch at a time, in their order
+ *   3. the side ring: what became ready outside the workers
+ *   4. the task table, if something is READY there and in no queue
+ *   5. the other deques, oldest first: as much as half of one
+ *
+ * Fairness. Every 61st turn begins with the rings, and every 61st with the
+ * oldest entry of the own deque, so that neither a task that always submits
+ * another nor a busy pool starves the rest (the numbers are Go's and Tokio's:
+ * a prime, so that no pattern of the program keeps step with it).
+ *
+ * Edges.
+ *   room     took: write taken -> submit: read taken; and, seq_cst: write
+ *            taken, then read room_waiters || wait: raise room_waiters, then
+ *            read taken
+ *   sleep    sync/sleep.c: what is read in sees_work
+ */
+#include "sync/futex.h"
+#include "worker/worker.h"
+
+#define BATCH 32u
+#define FAIR 61u
+
+/* Queues of this size are exact to a task; larger ones to a batch. */
+#define EXACT 4096u
+
+void sh_worker_took(struct sh_worker *w, bool now)
+{
+    struct sh_pool *pool = w->pool;
+
+    w->taken += !now;
+    if (!now && pool->queue_max >= EXACT && w->taken % BATCH != 1)
+        return;
+    /* relaxed: only we write it */
+    if (sh_load_rlx(&w->post->taken) == w->taken)
+        return;
+    sh_store_sc(&w->post->taken, w->taken);    /* seq_cst: room */
+    if (sh_load_sc(&pool->room_waiters) != 0) { /* seq_cst: room */
+        sh_add_sc(&pool->room, 1);              /* seq_cst: room */
+        sh_futex_wake(&pool->room, INT32_MAX, pool->shared);
+    }
+}
+
+/* Take a batch from a ring: the first is returned, the rest is pushed. */
+static uint64_t from_ring(struct sh_worker *w, struct sh_ring *ring)
+{
+    uint64_t hints[BATCH];
+    uint64_t size = sh_ring_size(ring);
+    uint64_t share;
+    unsigned n;
+
+    if (size == 0)
+        return 0;
+    share = size / w->pool->workers + 1;
+    n = sh_ring_pop(ring, hints, share < BATCH ? (unsigned)share : BATCH);
+    if (n == 0)
+        return 0;
+    for (unsigned i = 1; i < n; i++)
+        __builtin_prefetch(sh_record_at(w->pool, sh_hint_index(hints[i])), 1);
+    if (n > 1) {
+        unsigned put = sh_deque_push_many(&w->post->deque, hints + 1, n - 1);
+
+        /* What does not fit is READY: the table has it. */
+        for (unsigned i = 1 + put; i < n; i++)
+            if ((hints[i] & SH_HINT_OUTSIDE) != 0)
+                sh_worker_took(w, false);
+        if (put < n - 1)
+            sh_add_sc(&w->pool->rescan, 1); /* seq_cst: sleep */
+        sh_sleep_notify(&w->pool->sleep);
+    }
+    return hints[0];
+}
+
+/* Look through the table for what is READY: as much as half a deque. */
+static uint64_t from_table(struct sh_worker *w)
+{
+    struct sh_pool *pool = w->pool;
+    uint64_t epoch = sh_load_sc(&pool->rescan); /* seq_cst: sleep */
+    uint32_t used = sh_table_used(&pool->records);
+    unsigned found = 0;
+
+    if (w->rescan_at == 0) {
+        if (epoch == w->rescan_done)
+            return 0;
+        w->rescan_now = epoch;
+        w->rescan_at = 1;
+    }
+    while (w->rescan_at < used && found < SH_DEQUE_SLOTS / 2) {
+        struct sh_record *r = sh_record_at(pool, w->rescan_at);
+        uint64_t word = sh_load_acq(&r->state); /* acquire: accepted */
+
+        if (sh_phase_of(word) == SH_READY) {
+            if (!sh_deque_push(&w->post->deque,
+                               sh_hint(w->rescan_at, sh_generation_of(word))))
+                break;
+            found++;
+        }
+        w->rescan_at++;
+    }
+    if (w->rescan_at >= used) {
+        w->rescan_at = 0;
+        w->rescan_done = w->rescan_now;
+    }
+    if (found > 1)
+        sh_sleep_notify(&pool->sleep);
+    if (found > 0) {
+        uint64_t hint;
+
+        if (sh_deque_pop(&w->post->deque, &hint))
+            return hint;
+    }
+    return 0;
+}
+
+static uint32_t next_random(struct sh_worker *w)
+{
+    /* Marsaglia's xorshift. */
+    w->random ^= w->random << 13;
+    w->random ^= w->random >> 17;
+    w->random ^= w->random << 5;
+    return w->random;
+}
+
+/* Steal from another worker: one to run, and up to half of the rest. */
+static uint64_t steal(struct sh_worker *w)
+{
+    unsigned n = w->pool->workers;
+    unsigned first = next_random(w) % n;
+
+    for (unsigned i = 0; i < n; i++) {
+        unsigned v = (first + i) % n;
+        struct sh_deque *d = &w->pool->posts[v].deque;
+        uint64_t got, more;
+        enum sh_steal how;
+        unsigned rest;
+
+        if (v == w->index)
+            continue;
+        do {
+            how = sh_deque_steal(d, &got);
+        } while (how == SH_STEAL_LOST);
+        if (how == SH_STEAL_EMPTY)
+            continue;
+        rest = sh_deque_size(d) / 2;
+        if (rest > BATCH)
+            rest = BATCH;
+        while (rest-- > 0 && sh_deque_steal(d, &more) == SH_STEAL_GOT)
+            if (!sh_deque_push(&w->post->deque, more)) {
+                sh_add_sc(&w->pool->rescan, 1); /* seq_cst: sleep */
+                break;
+            }
+        return got;
+    }
+    return 0;
+}
+
+uint64_t sh_worker_find(struct sh_worker *w)
+{
+    struct sh_pool *pool = w->pool;
+    uint32_t turn = ++w->tick % FAIR;
+    uint64_t hint = 0;
+
+    if (turn == 0) {
+        hint = from_ring(w, &pool->ring);
+        if (hint == 0)
+            hint = from_ring(w, &pool->side);
+    } else if (turn == FAIR / 2) {
+        if (sh_deque_steal(&w->post->deque, &hint) != SH_STEAL_GOT)
+            hint = 0;
+    }
+    if (hint != 0 || sh_deque_pop(&w->post->deque, &hint))
+        return hint;
+    hint = from_ring(w, &pool->ring);
+    if (hint == 0)
+        hint = from_ring(w, &pool->side);
+    if (hint == 0)
+        hint = from_table(w);
+    if (hint == 0 && pool->workers > 1)
+        hint = steal(w);
+    return hint;
+}
+
+bool sh_worker_sees_work(struct sh_worker *w)
+{
+    struct sh_pool *pool = w->pool;
+
+    if (sh_load_sc(&w->post->resumed) != SH_NONE) /* seq_cst: sleep */
+        return true;
+    if (sh_ring_size(&pool->ring) > 0 || sh_ring_size(&pool->side) > 0)
+        return true;
+    /* seq_cst: sleep */
+    if (w->rescan_at != 0 || sh_load_sc(&pool->rescan) != w->rescan_done)
+        return true;
+    for (unsigned v = 0; v < pool->workers; v++)
+        if (sh_deque_size(&pool->posts[v].deque) > 0)
+            return true;
+    return false;
+}

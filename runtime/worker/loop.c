@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker/loop.c - the loop of a worker, from its thread's start to its end.
+ *
+ * Edges.
+ *   resume   future/settle.c: push on resumed -> here: take all
+ *   sleep    sync/sleep.c
+ *   stop     shutdown: write stop, then wake -> loop: read stop
+ *   quiet    future/settle.c: here, idle is announced before quiet moves
+ */
+#define _GNU_SOURCE 1
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "worker/worker.h"
+
+/* How often an idle worker looks around before it says that it is idle: some
+ * microseconds, about what it costs to go to sleep and be woken again. */
+#define SPINS 100
+
+void sh_worker_give_left(struct sh_worker *w)
+{
+    if (w->left != NULL) {
+        sh_stacks_give(&w->stacks, w->left);
+        w->left = NULL;
+    }
+}
+
+/* Take over what others resumed, oldest first. */
+static void collect_resumed(struct sh_worker *w)
+{
+    uint32_t index, reversed = SH_NONE;
+
+    /* relaxed: a look that may be repeated */
+    if (sh_load_rlx(&w->post->resumed) == SH_NONE)
+        return;
+    index = sh_xchg_acqrel(&w->post->resumed, SH_NONE); /* acquire: resume */
+    while (index != SH_NONE) {
+        struct sh_record *r = sh_record_at(w->pool, index);
+        uint32_t next = sh_load_rlx(&r->link); /* relaxed: ours now */
+
+        sh_store_rlx(&r->link, reversed); /* relaxed: ours */
+        reversed = index;
+        index = next;
+    }
+    if (w->resumed == SH_NONE) {
+        w->resumed = reversed;
+        return;
+    }
+    struct sh_record *last = sh_record_at(w->pool, w->resumed);
+
+    /* relaxed: ours */
+    while (sh_load_rlx(&last->link) != SH_NONE)
+        last = sh_record_at(w->pool, sh_load_rlx(&last->link)); /* relaxed:
+                                                                 * ours */
+    sh_store_rlx(&last->link, reversed); /* relaxed: ours */
+}
+
+void sh_worker_resume_own(struct sh_worker *w, struct sh_record *r)
+{
+    sh_store_rlx(&r->link, w->resumed); /* relaxed: ours */
+    w->resumed = sh_index_of(w->pool, r);
+}
+
+/* Go on with the oldest parked task that may, for good. */
+static void resume_next(struct sh_worker *w)
+{
+    struct sh_record *r = sh_record_at(w->pool, w->resumed);
+    struct sh_fiber *from = w->fiber;
+    /* relaxed: its own worker wrote it */
+    struct sh_run *run = (void *)(uintptr_t)sh_load_rlx(&r->input);
+
+    w->resumed = sh_load_rlx(&r->link); /* relaxed: ours */
+    w->left = from;
+    w->fiber = run->fiber;
+    w->parked--;
+    sh_fiber_switch(from, run->fiber, true);
+}
+
+static bool must_stop(const struct sh_worker *w)
+{
+    return sh_load_acq(&w->pool->team->stop) != 0 && /* acquire: stop */
+           w->parked == 0;
+}
+
+/* Nothing to do: look around for a while, then sleep. Returns a hint, or 0 to
+ * begin again. */
+static uint64_t idle(struct sh_worker *w)
+{
+    struct sh_pool *pool = w->pool;
+    struct sh_sleep *s = &pool->sleep;
+    uint64_t hint = 0;
+    int spins = w->woke_outsider ? 0 : SPINS;
+
+    sh_worker_took(w, true);
+    w->woke_outsider = false;
+    sh_sleep_search(s, w->index);
+    for (;;) {
+        for (int i = 0; i < spins && hint == 0; i++) {
+            sh_relax();
+            if (sh_worker_sees_work(w))
+                hint = sh_worker_find(w);
+            if (sh_load_rlx(&w->post->resumed) != SH_NONE) /* relaxed: a look */
+                break;
+        }
+        if (hint == 0)
+            hint = sh_worker_find(w);
+        collect_resumed(w);
+        if (hint != 0 || w->resumed != SH_NONE || must_stop(w))
+            break;
+        sh_sleep_announce(s, w->index);
+        if (sh_worker_sees_work(w) || must_stop(w)) {
+            sh_sleep_withdraw(s, w->index);
+            if (sh_ring_size(&pool->ring) + sh_ring_size(&pool->side) > 0)
+                sched_yield(); /* to a producer in the middle of a push */
+            spins = 1;
+            continue;
+        }
+        if (sh_load_sc(&pool->gate) != SH_OPEN) /* seq_cst: quiet */
+            sh_quiet_ring(pool);
+        sh_store_rlx(&w->post->cpu, 0); /* relaxed: for a guess */
+        sh_sleep_wait(s, w->index, sh_timers_next(w));
+        sh_store_rlx(&w->post->cpu,
+                     (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
+        sh_timers_fire(w, sh_clock_ns());
+        spins = SPINS;
+    }
+    if (sh_sleep_found(s, w->index) && sh_worker_sees_work(w))
+        sh_sleep_notify(s);
+    return hint;
+}
+
+void sh_worker_loop(void *arg)
+{
+    struct sh_worker *w = arg;
+
+    sh_worker_give_left(w);
+    for (;;) {
+        uint64_t hint = 0;
+
+        collect_resumed(w);
+        if (w->timer_count > 0 && w->tick % 16 == 0)
+            sh_timers_fire(w, sh_clock_ns());
+        if (w->resumed != SH_NONE)
+            resume_next(w);
+        if (must_stop(w))
+            break;
+        hint = sh_worker_find(w);
+        if (hint == 0)
+            hint = idle(w);
+        if (hint != 0)
+            sh_worker_run(w, hint);
+    }
+    struct sh_fiber *from = w->fiber;
+
+    w->left = from;
+    w->fiber = &w->base;
+    sh_fiber_switch(from, &w->base, true);
+}
+
+/* On its own stack, the worker begins and ends. */
+static void *main_of(void *arg)
+{
+    struct sh_worker *w = arg;
+    struct sh_pool *pool = w->pool;
+    struct sh_team *team = pool->team;
+    char name[16];
+
+    snprintf(name, sizeof name, "%.10s-%u", team->name, w->index % 10000);
+    pthread_setname_np(pthread_self(), name);
+    sh_here.seat = &w->seat;
+    sh_store_rlx(&w->post->cpu,
+                 (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
+    if (team->init != NULL && team->init(team->init_arg) != 0)
+        sh_store_rel(&pool->broken, 1); /* release: broken */
+    sh_fiber_adopt(&w->base);
+    sh_fiber_start(&w->base, w->fiber, sh_worker_loop, w, false);
+    sh_worker_give_left(w);
+    sh_fiber_disown(&w->base);
+    sh_stacks_fini(&w->stacks);
+    sh_here.seat = NULL;
+    /* The last thread of a pool that was given up frees it. acq_rel: ended */
+    if (sh_sub_acqrel(&team->alive, 1) == 1 &&
+        sh_load_acq(&team->deserted) != 0) /* acquire: ended */
+        sh_pool_destroy(pool);
+    return NULL;
+}
+
+int sh_worker_start(struct sh_pool *pool, unsigned index)
+{
+    struct sh_worker *w = &pool->team->workers[index];
+
+    w->pool = pool;
+    w->index = index;
+    w->post = &pool->posts[index];
+    w->seat.pool = pool;
+    w->seat.post = w->post;
+    w->random = 2463534242u + index * 7919u;
+    sh_stacks_init(&w->stacks, pool->team->stack_bytes);
+    w->fiber = sh_stacks_take(&w->stacks);
+    if (w->fiber == NULL)
+        return SHUNT_ENOMEM;
+    sh_add_acqrel(&pool->team->alive, 1); /* acq_rel: ended */
+    if (sh_fault() ||
+        pthread_create(&w->thread, NULL, main_of, w) != 0) {
+        sh_sub_acqrel(&pool->team->alive, 1); /* acq_rel: ended */
+        sh_stacks_give(&w->stacks, w->fiber);
+        sh_stacks_fini(&w->stacks);
+        return SHUNT_ENOMEM;
+    }
+    return 0;
+}

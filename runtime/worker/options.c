@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker/options.c - what a pool is to be: the caller's options, then the
+ * environment, then what the machine offers.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/worker.h"
+
+#define QUEUE_MAX_DEFAULT ((size_t)1 << 20)
+#define STACK_BYTES_DEFAULT ((size_t)256 * 1024)
+#define STACK_BYTES_MIN ((size_t)16 * 1024)
+
+/* A limit in CPUs from "quota period" in microseconds; 0: none. */
+static int cpus_of_quota(long long quota, long long period)
+{
+    if (quota <= 0 || period <= 0)
+        return 0;
+    quota = (quota + period - 1) / period;
+    return quota < SHUNT_WORKERS_MAX ? (int)quota : SHUNT_WORKERS_MAX;
+}
+
+/* The path of our cgroup: in /proc/self/cgroup the line of that controller
+ * ("" for version 2), joined to root. False if there is none. */
+static bool cgroup_path(const char *controller, const char *root,
+                        const char *file, char *to, size_t size)
+{
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    char line[1024];
+    bool found = false;
+
+    if (f == NULL)
+        return false;
+    while (!found && fgets(line, sizeof line, f) != NULL) {
+        char *name = strchr(line, ':');
+        char *path = name != NULL ? strchr(name + 1, ':') : NULL;
+
+        if (path == NULL)
+            continue;
+        *path++ = '\0';
+        path[strcspn(path, "\n")] = '\0';
+        if (controller[0] == '\0' ? name[1] == '\0'
+                                  : strstr(name + 1, controller) != NULL) {
+            int length = snprintf(to, size, "%s%s/%s", root,
+                                  strcmp(path, "/") == 0 ? "" : path, file);
+
+            found = length > 0 && (size_t)length < size;
+        }
+    }
+    fclose(f);
+    return found;
+}
+
+/* Read up to two numbers from a file; how many there were. */
+static int read_numbers(const char *path, long long *a, long long *b)
+{
+    FILE *f = fopen(path, "re");
+    int n;
+
+    if (f == NULL)
+        return 0;
+    n = fscanf(f, "%lld %lld", a, b);
+    fclose(f);
+    return n > 0 ? n : 0;
+}
+
+static int quota_of_cgroup(void)
+{
+    char path[1200];
+    long long quota = 0, period = 0, unused;
+
+    if (cgroup_path("", "/sys/fs/cgroup", "cpu.max", path, sizeof path) &&
+        read_numbers(path, &quota, &period) == 2)
+        return cpus_of_quota(quota, period);
+    /* Inside a container its own group is often mounted as the root. */
+    if (read_numbers("/sys/fs/cgroup/cpu.max", &quota, &period) == 2)
+        return cpus_of_quota(quota, period);
+    if (read_numbers("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", &quota, &unused) >=
+            1 &&
+        read_numbers("/sys/fs/cgroup/cpu/cpu.cfs_period_us", &period,
+                     &unused) >= 1)
+        return cpus_of_quota(quota, period);
+    return 0;
+}
+
+static int cpus_of_affinity(void)
+{
+    /* Machines with more CPUs than a cpu_set_t holds answer EINVAL. */
+    for (size_t bits = 1024; bits <= 1 << 20; bits *= 2) {
+        cpu_set_t *set = CPU_ALLOC(bits);
+        size_t bytes = CPU_ALLOC_SIZE(bits);
+        int n = 0;
+
+        if (set == NULL)
+            return 1;
+        if (sched_getaffinity(0, bytes, set) == 0)
+            n = CPU_COUNT_S(bytes, set);
+        else if (errno != EINVAL)
+            n = 1;
+        CPU_FREE(set);
+        if (n > 0)
+            return n < SHUNT_WORKERS_MAX ? n : SHUNT_WORKERS_MAX;
+    }
+    return 1;
+}
+
+static int default_workers(void)
+{
+    int cpus = cpus_of_affinity();
+    int quota = quota_of_cgroup();
+
+    return quota > 0 && quota < cpus ? quota : cpus;
+}
+
+static int mode_from_environment(void)
+{
+    static const char *const names[] = { "threads", "processes", "auto" };
+    const char *word = getenv("SHUNT_MODE");
+
+    if (word == NULL || word[0] == '\0')
+        return SHUNT_THREADS;
+    for (int i = 0; i < 3; i++)
+        if (strcmp(word, names[i]) == 0)
+            return SHUNT_THREADS + i;
+    return SHUNT_EINVAL;
+}
+
+static int workers_from_environment(void)
+{
+    const char *word = getenv("SHUNT_WORKERS");
+    char *end;
+    long n;
+
+    if (word == NULL || word[0] == '\0')
+        return default_workers();
+    errno = 0;
+    n = strtol(word, &end, 10);
+    if (errno != 0 || end == word || *end != '\0' || n < 1 ||
+        n > SHUNT_WORKERS_MAX)
+        return SHUNT_EINVAL;
+    return (int)n;
+}
+
+int sh_options_resolve(const shunt_options *given, size_t given_size,
+                       shunt_options *o)
+{
+    memset(o, 0, sizeof *o);
+    if (given != NULL)
+        memcpy(o, given, given_size < sizeof *o ? given_size : sizeof *o);
+    if (o->mode == SHUNT_MODE_DEFAULT)
+        o->mode = mode_from_environment();
+    if (o->mode < SHUNT_THREADS || o->mode > SHUNT_AUTO)
+        return SHUNT_EINVAL;
+    if (o->workers == 0)
+        o->workers = workers_from_environment();
+    if (o->workers < 1 || o->workers > SHUNT_WORKERS_MAX)
+        return SHUNT_EINVAL;
+    if (o->queue_max == 0)
+        o->queue_max = QUEUE_MAX_DEFAULT;
+    if (o->queue_max > SH_INDEX_MAX)
+        o->queue_max = SH_INDEX_MAX; /* there cannot be more records */
+    if (o->stack_bytes == 0)
+        o->stack_bytes = STACK_BYTES_DEFAULT;
+    if (o->stack_bytes < STACK_BYTES_MIN ||
+        o->stack_bytes > ((size_t)1 << 40))
+        return SHUNT_EINVAL;
+    if (o->name == NULL)
+        o->name = "shunt";
+    return o->mode == SHUNT_THREADS ? 0 : SHUNT_ENOTSUP;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker/pointers.c - SHUNT_CHECK=pointers: words that no other process could
+ * follow.
+ *
+ * Idea. A word that, read as an address, lies in an anonymous private mapping
+ * of this process (its heap, its threads' stacks) points to private memory,
+ * unless that is a block of the pool, a record of it, or the stack of one of
+ * its tasks. Code, constants and static data are mapped from files, and are
+ * the same in every process of a pool. A number may look like such an address:
+ * the check is for tests, not for service.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/worker.h"
+
+/* Whether address lies in private memory of the host, by what the kernel says
+ * of the mapping. */
+static bool is_private(uintptr_t address)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    bool found = false;
+
+    if (maps == NULL)
+        return false;
+    while (!found && fgets(line, sizeof line, maps) != NULL) {
+        uintptr_t from, to;
+        unsigned long inode;
+        char access[5], kind[64] = "";
+
+        if (sscanf(line, "%lx-%lx %4s %*s %*s %lu %63s", &from, &to, access,
+                   &inode, kind) < 4)
+            continue;
+        if (address < from || address >= to)
+            continue;
+        found = inode == 0 && access[1] == 'w' && access[3] == 'p';
+        break;
+    }
+    fclose(maps);
+    return found;
+}
+
+static bool in_table(const struct sh_table *t, uintptr_t address)
+{
+    return address - (uintptr_t)t->items < t->stride * t->capacity;
+}
+
+/* The stack that we are on is a task's; others cannot be told from the
+ * outside, but for those that their fibers name. */
+static bool on_stack(const struct sh_worker *w, uintptr_t address)
+{
+    const struct sh_fiber *f = w->fiber;
+
+    return address - (uintptr_t)f->stack_low <
+           f->stack_bytes + sizeof(struct sh_fiber);
+}
+
+static bool is_bad(struct sh_pool *pool, uintptr_t address)
+{
+    struct sh_worker *w = sh_worker_here();
+
+    if (address < 4096)
+        return false;
+    if (sh_heap_knows(&pool->heap, (const void *)address) ||
+        in_table(&pool->records, address) || (w != NULL && on_stack(w, address)))
+        return false;
+    return is_private(address);
+}
+
+ptrdiff_t sh_pointers_check(struct sh_pool *pool, const void *bytes,
+                            size_t size)
+{
+    const char *at = bytes;
+    size_t skip = (size_t)(-(uintptr_t)bytes) % sizeof(uintptr_t);
+
+    for (size_t i = skip; i + sizeof(uintptr_t) <= size;
+         i += sizeof(uintptr_t)) {
+        uintptr_t word;
+
+        memcpy(&word, at + i, sizeof word);
+        if (is_bad(pool, word))
+            return (ptrdiff_t)i;
+    }
+    return -1;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker/pool.c - making a pool, and taking it apart.
+ *
+ * Edges.
+ *   ended    a worker's thread: lower alive -> the one that frees the pool
+ *   stop     write stop -> worker/loop.c: read stop
+ *   closing  future/submit.c and worker/await.c || shutdown here; seq_cst
+ *   quiet    future/settle.c
+ */
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "memory/pages.h"
+#include "sync/futex.h"
+#include "worker/worker.h"
+
+#define SIDE_SLOTS 4096u
+
+static bool reserve(struct sh_table *t, size_t stride, size_t link_at,
+                    size_t chain_at, uint32_t least)
+{
+    /* As much as the kernel gives: limits on address space are common. */
+    for (uint32_t n = SH_INDEX_MAX; n >= least; n /= 2)
+        if (sh_table_init(t, stride, link_at, chain_at, n))
+            return true;
+    return false;
+}
+
+static bool make_tables(struct sh_pool *pool)
+{
+    return reserve(&pool->records, sizeof(struct sh_record),
+                   offsetof(struct sh_record, link),
+                   offsetof(struct sh_record, edges), 4096) &&
+           reserve(&pool->aliases, sizeof(struct sh_alias),
+                   offsetof(struct sh_alias, link),
+                   offsetof(struct sh_alias, chain), 4096) &&
+           reserve(&pool->edges, sizeof(struct sh_edge),
+                   offsetof(struct sh_edge, next),
+                   offsetof(struct sh_edge, dead_next), 4096) &&
+           reserve(&pool->cells, sizeof(struct sh_cell),
+                   offsetof(struct sh_cell, link),
+                   offsetof(struct sh_cell, chain), 4096);
+}
+
+static size_t ring_slots(size_t queue_max)
+{
+    size_t slots = 64;
+
+    while (slots < queue_max)
+        slots *= 2;
+    return slots;
+}
+
+static bool make_rings(struct sh_pool *pool, size_t slots)
+{
+    struct sh_cell_of_ring *cells =
+        sh_pages_map((slots + SIDE_SLOTS) * sizeof *cells, SH_PAGES_RESERVE);
+
+    if (cells == NULL)
+        return false;
+    sh_ring_init(&pool->ring, cells, slots);
+    sh_ring_init(&pool->side, cells + slots, SIDE_SLOTS);
+    return true;
+}
+
+/* Posts, bells and the team with its workers, in one mapping. */
+static bool make_team(struct sh_pool *pool, const shunt_options *o)
+{
+    size_t n = (size_t)o->workers;
+    size_t posts = n * sizeof(struct sh_post);
+    size_t bells = n * sizeof(struct sh_bell);
+    size_t workers = n * sizeof(struct sh_worker);
+    char *at = sh_pages_map(posts + bells + workers + sizeof(struct sh_team),
+                            SH_PAGES_RESERVE);
+
+    if (at == NULL)
+        return false;
+    pool->posts = (struct sh_post *)(void *)at;
+    sh_sleep_init(&pool->sleep, (struct sh_bell *)(void *)(at + posts),
+                  (unsigned)n, pool->shared);
+    pool->team =
+        (struct sh_team *)(void *)(at + posts + bells);
+    pool->team->workers = (struct sh_worker *)(void *)(pool->team + 1);
+    pool->team->count = (unsigned)n;
+    pool->team->init = o->init;
+    pool->team->init_arg = o->init_arg;
+    pool->team->stack_bytes = o->stack_bytes;
+    snprintf(pool->team->name, sizeof pool->team->name, "%s", o->name);
+    return true;
+}
+
+static void free_team(struct sh_pool *pool)
+{
+    size_t n = pool->workers;
+
+    if (pool->posts != NULL)
+        sh_pages_unmap(pool->posts,
+                       n * (sizeof(struct sh_post) + sizeof(struct sh_bell) +
+                            sizeof(struct sh_worker)) +
+                           sizeof(struct sh_team));
+}
+
+static void free_records(struct sh_pool *pool)
+{
+    uint32_t used = sh_table_used(&pool->records);
+
+    for (uint32_t i = 1; i < used; i++) {
+        struct sh_record *r = sh_record_at(pool, i);
+
+        /* acquire: ended */
+        if (sh_phase_of(sh_load_acq(&r->state)) != SH_FREE)
+            sh_record_wreck(pool, r);
+    }
+}
+
+static void free_timers(struct sh_pool *pool)
+{
+    for (unsigned i = 0; i < pool->workers; i++) {
+        struct sh_worker *w = &pool->team->workers[i];
+
+        if (w->timer_room > 0)
+            sh_heap_put(&pool->heap, w->timers,
+                        w->timer_room * sizeof *w->timers);
+    }
+}
+
+void sh_pool_destroy(struct sh_pool *pool)
+{
+    size_t slots = pool->ring.capacity;
+
+    if (pool->records.items != NULL && pool->posts != NULL) {
+        free_records(pool);
+        free_timers(pool);
+        sh_heap_fini(&pool->heap);
+    }
+    sh_seats_clear(pool);
+    if (pool->ring.cells != NULL)
+        sh_pages_unmap(pool->ring.cells, (slots + SIDE_SLOTS) *
+                                             sizeof(struct sh_cell_of_ring));
+    sh_table_fini(&pool->records);
+    sh_table_fini(&pool->aliases);
+    sh_table_fini(&pool->edges);
+    sh_table_fini(&pool->cells);
+    free_team(pool);
+    sh_pages_unmap(pool, sizeof *pool);
+}
+
+static bool wants_pointer_check(void)
+{
+    const char *word = getenv("SHUNT_CHECK");
+
+    return word != NULL && strstr(word, "pointers") != NULL;
+}
+
+static struct sh_pool *pool_new(const shunt_options *o)
+{
+    struct sh_pool *pool = sh_pages_map(sizeof *pool, SH_PAGES_RW);
+
+    if (pool == NULL)
+        return NULL;
+    pool->workers = (unsigned)o->workers;
+    pool->allow_unsafe = o->allow_unsafe;
+    pool->checks_pointers = wants_pointer_check();
+    pool->queue_max = o->queue_max;
+    sh_store_rlx(&pool->limit, o->queue_max); /* relaxed: still ours */
+    if (!make_tables(pool) || !make_rings(pool, ring_slots(o->queue_max)) ||
+        !make_team(pool, o) ||
+        !sh_heap_init(&pool->heap, o->arena_bytes, pool->checks_pointers)) {
+        if (pool->posts != NULL) { /* only the heap is missing */
+            free_team(pool);
+            pool->posts = NULL;
+        }
+        sh_pool_destroy(pool);
+        return NULL;
+    }
+    return pool;
+}
+
+/* Have the workers end, and wait until they have. */
+static void stop(struct sh_pool *pool)
+{
+    struct sh_team *team = pool->team;
+
+    sh_store_rel(&team->stop, 1); /* release: stop */
+    for (unsigned i = 0; i < team->started; i++)
+        sh_sleep_wake(&pool->sleep, i);
+}
+
+static void join(struct sh_pool *pool)
+{
+    struct sh_team *team = pool->team;
+
+    for (unsigned i = 0; i < team->started && !team->joined; i++)
+        pthread_join(team->workers[i].thread, NULL);
+    team->joined = true;
+}
+
+int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,
+                         const shunt_options *options)
+{
+    shunt_options o;
+    struct sh_pool *pool;
+    int rc;
+
+    if (pool_out == NULL)
+        return SHUNT_EINVAL;
+    rc = sh_options_resolve(options, options_size, &o);
+    if (rc != 0)
+        return rc;
+    pool = pool_new(&o);
+    if (pool == NULL)
+        return SHUNT_ENOMEM;
+    if (!sh_registry_add(pool)) {
+        sh_pool_destroy(pool);
+        return SHUNT_EAGAIN;
+    }
+    for (unsigned i = 0; i < pool->workers && rc == 0; i++) {
+        rc = sh_worker_start(pool, i);
+        pool->team->started += rc == 0;
+    }
+    if (rc != 0) {
+        stop(pool);
+        join(pool);
+        sh_registry_remove(pool);
+        sh_pool_destroy(pool);
+        return rc;
+    }
+    *pool_out = pool->name;
+    return 0;
+}
+
+int shunt_init(void)
+{
+    return 0;
+}
+
+int shunt_pool_workers(shunt_pool *name)
+{
+    struct sh_pool *pool;
+    int rc = sh_pool_find(name, &pool);
+
+    return rc != 0 ? rc : (int)pool->workers;
+}
+
+int shunt_pool_mode(shunt_pool *name)
+{
+    struct sh_pool *pool;
+    int rc = sh_pool_find(name, &pool);
+
+    return rc != 0 ? rc : SHUNT_THREADS;
+}
+
+const char *shunt_version(void)
+{
+    return SHUNT_VERSION;
+}
+
+int shunt_pool_free(shunt_pool *name)
+{
+    struct sh_pool *pool;
+    uint32_t visitors;
+    size_t left = 0;
+    int rc = name == NULL ? SHUNT_EINVAL : sh_pool_find(name, &pool);
+
+    if (rc == 0)
+        rc = shunt_pool_shutdown(name, SHUNT_DRAIN, SHUNT_FOREVER, &left);
+    if (rc != 0)
+        return rc;
+    while ((visitors = sh_load_sc(&pool->visitors)) != 0) /* seq_cst: closing */
+        sh_futex_wait(&pool->visitors, visitors, INT64_MAX, pool->shared);
+    stop(pool);
+    sh_registry_remove(pool);
+    if (left == 0) {
+        join(pool);
+        sh_pool_destroy(pool);
+        return 0;
+    }
+    /* Code runs on that was given up: its thread frees the pool, unless it
+     * has just ended. */
+    for (unsigned i = 0; i < pool->team->started; i++)
+        pthread_detach(pool->team->workers[i].thread);
+    sh_add_acqrel(&pool->team->alive, 1);       /* acq_rel: ended */
+    sh_store_rel(&pool->team->deserted, 1);     /* release: ended */
+    if (sh_sub_acqrel(&pool->team->alive, 1) == 1) /* acq_rel: ended */
+        sh_pool_destroy(pool);
+    return 0;
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker/run.c - running one task, from the claim to the settling.
+ *
+ * Edges.
+ *   accepted  future/submit.c: write READY -> claim: read state
+ *   ready     future/settle.c: write READY -> claim: read state
+ *   claim     claim: write RUNNING -> cancel, shutdown: read state
+ *   broken    loop.c: write broken -> claim: read broken
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "future/combine.h"
+#include "future/map.h"
+#include "future/value.h"
+#include "task/error.h"
+#include "worker/worker.h"
+
+/* What a task's function is called with. */
+struct call {
+    const void *in, *ctx;
+    void *out;
+    shunt_outcome outcome; /* of finally */
+};
+
+static bool is_step(const struct sh_record *r)
+{
+    return (r->task->shape_ & SHUNT_SHAPE_STEP_) != 0;
+}
+
+/* Find the input of a continuation. False, with a failure noted, if it is not
+ * what the function expects. */
+static bool find_input(struct sh_run *run, unsigned kind, struct call *call)
+{
+    const shunt_task *t = run->record->task;
+    struct sh_ref ref;
+    struct sh_value v;
+
+    if (sh_handle_find(run->input, SH_LOOK, &ref) != 0)
+        return false;
+    if (kind == SH_KIND_RECOVER) {
+        call->in = sh_error_of(&ref);
+        return t->in_size_ == sizeof(shunt_error);
+    }
+    if (kind == SH_KIND_FINALLY) {
+        call->outcome = (shunt_outcome){ sh_ref_status(&ref),
+                                         sh_error_of(&ref) };
+        call->in = &call->outcome;
+        return t->in_size_ == sizeof(shunt_outcome);
+    }
+    if (!sh_value_of(&ref, &v))
+        return false;
+    call->in = v.bytes;
+    return v.size == t->in_size_ && v.align == t->in_align_;
+}
+
+/* Check for pointers that no other process could follow. */
+static bool check_pointers(struct sh_run *run, const char *what,
+                           const void *bytes, size_t size)
+{
+    ptrdiff_t at;
+    struct sh_failure f = { .code = SHUNT_EINVAL };
+    char text[160];
+
+    if (!run->pool->checks_pointers || bytes == NULL)
+        return true;
+    at = sh_pointers_check(run->pool, bytes, size);
+    if (at < 0)
+        return true;
+    snprintf(text, sizeof text,
+             "%s holds, at offset %td, a pointer to private memory of the "
+             "host: allocate it with shunt_alloc or shunt_pool_alloc",
+             what, at);
+    f.text = text;
+    sh_error_attach(run->pool, run->record, &f);
+    return false;
+}
+
+static bool check_arguments(struct sh_run *run, const struct call *call,
+                            unsigned kind)
+{
+    const shunt_task *t = run->record->task;
+
+    if (kind == SH_KIND_TASK &&
+        !check_pointers(run, "in", call->in, t->in_size_))
+        return false;
+    return call->ctx == NULL ||
+           check_pointers(run, "ctx", call->ctx, t->ctx_size_);
+}
+
+/* The task's function has returned rc, not 0: what that means. */
+static unsigned failed(struct sh_run *run, int rc)
+{
+    struct sh_record *r = run->record;
+    uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
+    struct sh_failure f = { .code = SHUNT_EFAILED,
+                            .task_code = rc,
+                            .text = run->text };
+
+    if (rc == SHUNT_ECANCELED && (w & SH_CANCEL) != 0) {
+        f = (struct sh_failure){ .code = SHUNT_ECANCELED, .text = run->text };
+    } else if (run->fail_as != 0 && rc == run->fail_code) {
+        uint64_t old = run->input;
+        struct sh_work work = { 0 };
+
+        run->input = run->fail_as;
+        run->fail_as = 0;
+        sh_work_give(&work, old);
+        sh_work_do(&work);
+        return SH_OUTCOME_FORWARD;
+    }
+    sh_error_attach(run->pool, r, &f);
+    return sh_outcome_from(f.code);
+}
+
+/* A finally has failed after a failure: that one's record, one cause more. */
+static unsigned failed_again(struct sh_run *run, const shunt_error *first,
+                             int rc)
+{
+    struct sh_record *r = run->record;
+    size_t n = first->cause_count;
+    size_t bytes = (n + 1) * sizeof(shunt_error *);
+    const shunt_error **causes = sh_heap_get(&run->pool->heap, bytes);
+    struct sh_failure f = { .code = first->code,
+                            .task_code = first->task_code,
+                            .task = first->task,
+                            .where = first->where,
+                            .whole = first->message,
+                            .causes = causes };
+
+    (void)failed(run, rc);
+    if (causes == NULL)
+        return SH_OUTCOME_FORWARD;
+    if (n > 0)
+        memcpy(causes, first->causes, n * sizeof *causes);
+    causes[n] = sh_error_find(r, sh_outcome_from(SHUNT_EFAILED));
+    f.cause_count = n + 1;
+    sh_error_attach(run->pool, r, &f);
+    sh_heap_put(&run->pool->heap, causes, bytes);
+    return sh_outcome_from(first->code);
+}
+
+/* The future that the task returned, lent to the record: its outcome becomes
+ * the record's. False if it is none. */
+static bool flatten(struct sh_run *run, shunt_future *inner)
+{
+    struct sh_ref ref;
+
+    return sh_handle_find(sh_handle_of(inner), SH_OWN, &ref) == 0 &&
+           ref.record != run->record &&
+           (ref.record == NULL || sh_handle_lend(&ref, SH_WATCHED)) &&
+           (run->fail_as = ref.handle) != 0;
+}
+
+static void give_handles(struct sh_run *run)
+{
+    struct sh_work work = { 0 };
+
+    for (uint32_t i = 0; i < run->handles.count; i++)
+        sh_work_give(&work, run->handles.names[i]);
+    for (uint32_t i = 0; i < run->promises.count; i++)
+        (void)shunt_promise_drop((shunt_promise *)(uintptr_t)(
+            run->promises.names[i] | SH_PROMISE_BIT));
+    sh_work_do(&work);
+    sh_ledger_fini(run, &run->handles);
+    sh_ledger_fini(run, &run->promises);
+}
+
+static void attach_blocks(struct sh_run *run)
+{
+    struct sh_block *first = run->blocks.first;
+    struct sh_block *last = first;
+
+    if (first == NULL)
+        return;
+    while (last->next != NULL)
+        last = last->next;
+    run->blocks.first = NULL;
+    sh_attach(run->record, first, last);
+}
+
+/* Everything that the run kept goes where it belongs. True if the record must
+ * stay, since tasks that it submitted are still at work. */
+static bool end_run(struct sh_run *run)
+{
+    bool keeps = run->handles.count > 0 && sh_keep(run);
+
+    attach_blocks(run);
+    if (run->handles.count > 0 || run->promises.count > 0)
+        give_handles(run);
+    if (run->text != NULL)
+        sh_heap_put(&run->pool->heap, run->text, run->text_bytes);
+    free(run->last);
+    return keeps;
+}
+
+/* The record waits once more, for the future that its function returned. */
+static void follow_inner(struct sh_run *run, unsigned kind)
+{
+    struct sh_record *r = run->record;
+    struct sh_work work = { 0 };
+    struct sh_ref ref;
+
+    sh_work_give(&work, run->input);
+    if (sh_handle_find(run->fail_as, SH_LOOK, &ref) != 0) {
+        ref.record = NULL; /* its pool was freed meanwhile */
+        ref.reserved = sh_outcome_from(SHUNT_ECLOSED);
+    }
+    (void)sh_arrivals_renew(&r->deps);
+    sh_store_rel(&r->kind, (uint8_t)(kind | SH_KIND_FLAT)); /* release:
+                                                             * accepted */
+    if (!sh_follow(&work, run->pool, r, &ref))
+        sh_settle_idle(&work, run->pool, r, SH_BUSY);
+    sh_work_do(&work);
+}
+
+static void finish_run(struct sh_run *run, unsigned kind,
+                       const struct call *call, bool called, int rc)
+{
+    struct sh_record *r = run->record;
+    const shunt_task *t = r->task;
+    bool flat = called && rc == 0 &&
+                (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) != 0;
+    unsigned outcome = 0;
+    uint64_t input;
+    bool keeps;
+
+    if (flat && !flatten(run, *(shunt_future **)call->out)) {
+        sh_error_attach(run->pool, r,
+                        &(struct sh_failure){
+                            .code = SHUNT_EINVAL,
+                            .text = "returned no valid future" });
+        outcome = sh_outcome_from(SHUNT_EINVAL);
+        flat = false;
+    } else if (!called) {
+        outcome = sh_outcome_from(SHUNT_EINVAL);
+    } else if (rc != 0 && kind == SH_KIND_FINALLY && call->outcome.status != 0)
+        outcome = failed_again(run, call->outcome.error, rc);
+    else if (rc != 0)
+        outcome = failed(run, rc);
+    else if (kind == SH_KIND_FINALLY)
+        outcome = SH_OUTCOME_FORWARD;
+
+    sh_record_drop_in(r, kind);
+    if (flat) {
+        (void)end_run(run);
+        follow_inner(run, kind);
+        return;
+    }
+    if (run->fail_as != 0) {
+        struct sh_work work = { 0 };
+
+        sh_work_give(&work, run->fail_as);
+        sh_work_do(&work);
+    }
+    keeps = end_run(run);
+    input = run->input;
+    if (outcome == SH_OUTCOME_FORWARD || keeps || t->traits_.inherits) {
+        sh_store_rlx(&r->input, input); /* relaxed: published by settling */
+        input = 0;
+    } else {
+        sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
+    }
+    sh_settle_running(run->pool, r, outcome, input);
+}
+
+static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
+                    unsigned kind)
+{
+    struct sh_run run;
+    struct call call = { 0 };
+    const shunt_task *t = r->task;
+    bool called;
+    int rc = 0;
+
+    sh_run_init(&run, w->pool, r, word);
+    run.input = sh_load_rlx(&r->input); /* relaxed: ours in RUNNING */
+    sh_store_rlx(&r->input, (uint64_t)(uintptr_t)&run); /* relaxed: ours */
+    call.out = sh_record_out(r);
+    if (kind == SH_KIND_TASK)
+        call.in = sh_record_in(r);
+    else if (is_step(r))
+        call.ctx = sh_record_in(r);
+    memset(call.out, 0, t->out_size_);
+    sh_here.run = &run;
+    called = (kind == SH_KIND_TASK || find_input(&run, kind, &call)) &&
+             check_arguments(&run, &call, kind);
+    if (SH_LIKELY(called)) {
+        rc = t->call_(call.in, call.ctx, call.out);
+        if (rc == 0 && !check_pointers(&run, "out", call.out, t->out_size_))
+            called = false;
+    }
+    sh_here.run = NULL;
+    finish_run(&run, kind, &call, called, rc);
+}
+
+/* A task that must not start any more: settle it with code. */
+static void refuse(struct sh_worker *w, struct sh_record *r, uint64_t word,
+                   int code)
+{
+    struct sh_work work = { 0 };
+
+    if (sh_settle_begin(r, word, sh_outcome_from(code))) {
+        sh_work_settle(&work, w->pool, r);
+        sh_work_do(&work);
+    }
+}
+
+void sh_worker_run(struct sh_worker *w, uint64_t hint)
+{
+    struct sh_pool *pool = w->pool;
+    struct sh_record *r = sh_record_at(pool, sh_hint_index(hint));
+    uint64_t ahead = sh_deque_glance(&w->post->deque, 3);
+    uint64_t word = sh_load_acq(&r->state); /* acquire: accepted, ready */
+    unsigned kind;
+    uint64_t running;
+
+    if (ahead != 0)
+        __builtin_prefetch(sh_record_at(pool, sh_hint_index(ahead)), 1);
+    if ((hint & SH_HINT_OUTSIDE) != 0)
+        sh_worker_took(w, false);
+    if (sh_phase_of(word) != SH_READY ||
+        sh_generation_of(word) != sh_hint_generation(hint))
+        return;
+    kind = sh_load_rlx(&r->kind); /* relaxed: the claim validates it */
+    if (kind != SH_KIND_DEAL) {
+        /* relaxed: a shutdown looks at all records itself */
+        if (SH_UNLIKELY(sh_load_rlx(&pool->gate) >= SH_CANCELING)) {
+            refuse(w, r, word, SHUNT_ECANCELED);
+            return;
+        }
+        if (SH_UNLIKELY(sh_load_acq(&pool->broken) != 0)) { /* acquire:
+                                                             * broken */
+            refuse(w, r, word, SHUNT_EBROKEN);
+            return;
+        }
+    }
+    running = sh_word_to(word, SH_RUNNING, SH_OWNER_WORKER(w->index));
+    if (!sh_cas_acqrel(&r->state, &word, running)) /* acq_rel: claim */
+        return;
+    kind = sh_load_rlx(&r->kind); /* relaxed: ours in RUNNING */
+    if (kind != SH_KIND_DEAL)
+        execute(sh_worker_here(), r, running, kind);
+    else if (!sh_map_deal(pool, r, hint & ~SH_HINT_OUTSIDE, w->post))
+        sh_settle_running(pool, r, 0, 0);
+}
+
+int shunt_fail(int code, const char *fmt, ...)
+{
+    struct sh_run *run = sh_here.run;
+    va_list args;
+    int length;
+
+    if (run == NULL || fmt == NULL)
+        return code;
+    if (run->text != NULL)
+        sh_heap_put(&run->pool->heap, run->text, run->text_bytes);
+    run->text = NULL;
+    va_start(args, fmt);
+    length = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    if (length < 0)
+        return code;
+    run->text_bytes = (size_t)length + 1;
+    run->text = sh_heap_get(&run->pool->heap, run->text_bytes);
+    if (run->text != NULL) {
+        va_start(args, fmt);
+        (void)vsnprintf(run->text, run->text_bytes, fmt, args);
+        va_end(args);
+    }
+    return code;
+}
+
+int shunt_fail_as(shunt_future *f)
+{
+    struct sh_run *run = sh_here.run;
+    struct sh_work work = { 0 };
+    struct sh_ref ref;
+    struct sh_seat *seat;
+    uint64_t alias;
+    int status = shunt_status(f);
+
+    if (run == NULL || status == 0 || status == SHUNT_PENDING ||
+        sh_handle_find(sh_handle_of(f), SH_LOOK, &ref) != 0)
+        return status;
+    if (ref.record == NULL) {
+        alias = ref.handle;
+    } else {
+        seat = sh_seat_of(ref.pool);
+        alias = seat == NULL ? 0 : sh_handle_alias(seat, &ref);
+        if (alias == 0 || sh_handle_find(alias, SH_OWN, &ref) != 0 ||
+            !sh_handle_lend(&ref, 0))
+            return status;
+        alias = ref.handle;
+    }
+    sh_work_give(&work, run->fail_as);
+    sh_work_do(&work);
+    run->fail_as = alias;
+    run->fail_code = status;
+    return status;
+}
+
+bool shunt_cancelled(void)
+{
+    struct sh_run *run = sh_here.run;
+    uint64_t w;
+
+    if (run == NULL)
+        return false;
+    w = sh_load_acq(&run->record->state); /* acquire: claim */
+    return (w & (SH_CANCEL | SH_BUSY)) != 0;
+}
+
+shunt_pool *shunt_pool_current(void)
+{
+    return sh_here.run != NULL ? sh_here.run->pool->name : NULL;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker/shutdown.c - bringing a pool to its end, in three ways.
+ *
+ * Idea. No count of unfinished tasks is kept, since it would cost every task
+ * and a death could leave it wrong. When all workers are idle and no queue
+ * holds anything, whatever has not settled waits for something outside: a
+ * promise, or another pool. So a shutdown sleeps until the workers are idle,
+ * looks at the task table, and does what its kind of end asks:
+ *
+ *   drain    fails the promises that nobody has kept
+ *   cancel   asks everything to cancel, at once and whenever it looks
+ *   kill     the same, and gives up what runs at the deadline
+ *
+ * Edges.
+ *   quiet    future/settle.c, worker/loop.c: the state moved, then quiet ||
+ *            here: read quiet, then the states; all seq_cst
+ *   closing  future/submit.c, settle.c: READY, then read the gate || here:
+ *            write STOPPED, then look at the states; all seq_cst
+ *   settled  future/settle.c
+ */
+#include "base/clock.h"
+#include "sync/futex.h"
+#include "worker/worker.h"
+
+/* Whether a record has a future, of the user or of the runtime, that has not
+ * settled. Dealers and keepers end by themselves. */
+static bool is_pending(struct sh_record *r, uint64_t w)
+{
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: a look, repeated */
+
+    return sh_is_live(w) && !sh_is_settled(w) && kind != SH_KIND_DEAL &&
+           kind != SH_KIND_KEEP;
+}
+
+/* What to do with each record that has not settled; all return how many there
+ * are, or, for busy, how many run on though they have settled. */
+enum look { COUNT, DROP_PROMISES, CANCEL_ALL, GIVE_UP, CLOSE };
+
+static void treat(struct sh_work *work, struct sh_pool *pool,
+                  struct sh_record *r, uint64_t w, enum look look)
+{
+    unsigned canceled = sh_outcome_from(SHUNT_ECANCELED);
+    enum sh_phase phase = sh_phase_of(w);
+
+    if (look == CANCEL_ALL || look == GIVE_UP)
+        (void)sh_cancel_ask(work, pool, r, sh_generation_of(w));
+    /* A promise with a listener has been told; now it fails all the same. */
+    if (look != COUNT && look != CLOSE && phase == SH_PROMISE &&
+        sh_settle_begin(r, sh_load_acq(&r->state), canceled)) /* acquire:
+                                                               * settled */
+        sh_work_settle(work, pool, r);
+    if (look == GIVE_UP && (phase == SH_RUNNING || phase == SH_PARKED))
+        sh_settle_over(work, pool, r, sh_load_acq(&r->state)); /* acquire:
+                                                                * settled */
+    if (look == CLOSE && (phase == SH_READY || phase == SH_WAIT) &&
+        sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECLOSED)))
+        sh_work_settle(work, pool, r);
+    sh_work_do(work);
+}
+
+static size_t look_at_all(struct sh_pool *pool, enum look look)
+{
+    uint32_t used = sh_table_used(&pool->records);
+    struct sh_work work = { 0 };
+    size_t left = 0;
+
+    for (uint32_t i = 1; i < used; i++) {
+        struct sh_record *r = sh_record_at(pool, i);
+        uint64_t w = sh_load_sc(&r->state); /* seq_cst: quiet, closing */
+
+        if (!is_pending(r, w))
+            continue;
+        if (look != COUNT)
+            treat(&work, pool, r, w, look);
+        w = sh_load_sc(&r->state); /* seq_cst: quiet, closing */
+        left += is_pending(r, w);
+    }
+    return left;
+}
+
+/* Tasks that were given up and whose code still runs. */
+static size_t count_busy(struct sh_pool *pool)
+{
+    uint32_t used = sh_table_used(&pool->records);
+    size_t busy = 0;
+
+    for (uint32_t i = 1; i < used; i++)
+        /* acquire: settled */
+        busy += (sh_load_acq(&sh_record_at(pool, i)->state) & SH_BUSY) != 0;
+    return busy;
+}
+
+static bool is_stalled(struct sh_pool *pool)
+{
+    if (!sh_sleep_all_idle(&pool->sleep))
+        return false;
+    for (unsigned i = 0; i < pool->workers; i++)
+        if (sh_worker_sees_work(&pool->team->workers[i]))
+            return false;
+    return sh_sleep_all_idle(&pool->sleep);
+}
+
+/* One look; what is left. */
+static size_t step(struct sh_pool *pool, enum shunt_how how)
+{
+    size_t left;
+
+    if (how != SHUNT_DRAIN)
+        return look_at_all(pool, CANCEL_ALL);
+    if (!is_stalled(pool))
+        return look_at_all(pool, COUNT);
+    left = look_at_all(pool, DROP_PROMISES);
+    return left;
+}
+
+/* Look until nothing is left or the deadline has come. */
+static size_t bring_to_end(struct sh_pool *pool, enum shunt_how how,
+                           int64_t deadline_ns)
+{
+    size_t left;
+
+    sh_add_sc(&pool->quiet_waiters, 1); /* seq_cst: quiet */
+    for (;;) {
+        uint32_t quiet = sh_load_sc(&pool->quiet); /* seq_cst: quiet */
+
+        left = step(pool, how);
+        if (left == 0 || sh_clock_ns() >= deadline_ns)
+            break;
+        if (sh_load_sc(&pool->quiet) == quiet) /* seq_cst: quiet */
+            sh_futex_wait(&pool->quiet, quiet, deadline_ns, pool->shared);
+    }
+    sh_sub_sc(&pool->quiet_waiters, 1); /* seq_cst: quiet */
+    return left;
+}
+
+/* Raise the gate to at least this. */
+static void close_gate(struct sh_pool *pool, uint32_t gate)
+{
+    uint32_t now = sh_load_sc(&pool->gate); /* seq_cst: closing, quiet */
+
+    while (now < gate &&
+           !sh_cas_sc(&pool->gate, &now, gate)) /* seq_cst: closing, quiet */
+        continue;
+    /* Whoever waits for room learns that there will be none. */
+    sh_add_sc(&pool->room, 1); /* seq_cst: room */
+    sh_futex_wake(&pool->room, INT32_MAX, pool->shared);
+}
+
+int shunt_pool_shutdown(shunt_pool *name, enum shunt_how how,
+                        int64_t timeout_ns, size_t *left_out)
+{
+    struct sh_pool *pool;
+    int64_t deadline_ns = sh_clock_after(timeout_ns);
+    size_t left, busy;
+    int rc = name == NULL ? SHUNT_EINVAL : sh_pool_find(name, &pool);
+
+    if (rc != 0)
+        return rc;
+    if (how != SHUNT_DRAIN && how != SHUNT_CANCEL && how != SHUNT_KILL)
+        return SHUNT_EINVAL;
+    if (sh_worker_here() != NULL && sh_worker_here()->pool == pool)
+        return SHUNT_EDEADLK;
+    if (timeout_ns == SHUNT_FOREVER)
+        deadline_ns = INT64_MAX;
+    close_gate(pool, how == SHUNT_DRAIN ? SH_DRAINING : SH_CANCELING);
+    left = bring_to_end(pool, how, deadline_ns);
+    if (left > 0 && how == SHUNT_KILL) {
+        (void)look_at_all(pool, GIVE_UP);
+        left = 0;
+    }
+    if (left == 0) {
+        close_gate(pool, SH_STOPPED);
+        (void)look_at_all(pool, CLOSE);
+    }
+    busy = count_busy(pool);
+    if (left_out != NULL)
+        *left_out = left + busy;
+    return left + busy == 0 || (how == SHUNT_DRAIN && left == 0)
+               ? 0
+               : SHUNT_ETIMEDOUT;
+}
