@@ -19,7 +19,7 @@ static int first_pool(shunt_future *const *fs, size_t n,
 
         if (rc == SHUNT_EFORKED)
             return rc;
-        if (rc == 0 && ref.pool != NULL && ref.pool->process == sh_process) {
+        if (rc == 0 && ref.pool != NULL && sh_pool_is_ours(ref.pool)) {
             *pool_out = ref.pool;
             return 0;
         }

@@ -41,8 +41,8 @@ static int find(shunt_promise *p, struct sh_ref *ref_out)
     if ((handle & SH_PROMISE_BIT) == 0 || pool == NULL || index == 0 ||
         index >= pool->records.capacity)
         return SHUNT_EINVAL;
-    if (pool->process != sh_process)
-        return SHUNT_EFORKED;
+    if (!sh_pool_is_ours(pool))
+        return sh_pool_refusal(pool);
     ref_out->handle = handle & ~SH_PROMISE_BIT;
     ref_out->pool = pool;
     ref_out->record = sh_record_at(pool, index);

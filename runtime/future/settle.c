@@ -47,7 +47,10 @@ bool sh_settle_begin(struct sh_record *r, uint64_t word, unsigned outcome)
 {
     uint64_t next = sh_word_settled(word, SH_SETTLING, sh_owner_of(word),
                                     outcome);
+    enum sh_phase phase = sh_phase_of(word);
 
+    if (phase != SH_PROMISE && phase != SH_WAIT && phase != SH_READY)
+        return false;
     return sh_cas_acqrel(&r->state, &word, next); /* acq_rel: settled */
 }
 

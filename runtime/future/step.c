@@ -161,7 +161,7 @@ static shunt_future *step(unsigned kind, shunt_future *f,
                        : f;
         if (kind == SH_KIND_THEN && status != 0)
             return f;
-        if (ref.pool->process != sh_process)
+        if (!sh_pool_is_ours(ref.pool))
             return f;
     }
     rc = check(ref.pool, task, ctx);

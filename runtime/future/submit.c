@@ -26,7 +26,7 @@ static int find_pool(shunt_pool *name, struct sh_pool **pool_out)
 
     if (SH_LIKELY(seat != NULL && seat->pool != NULL &&
                   seat->pool->name == name &&
-                  seat->pool->process == sh_process)) {
+                  sh_pool_is_ours(seat->pool))) {
         *pool_out = seat->pool;
         return 0;
     }
@@ -120,7 +120,6 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
     }
     if ((task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
         memcpy(sh_record_in(r), in, task->in_size_);
-    r->outside = seat->post == NULL;
     w = sh_word_to(w, SH_READY, 0);
     index = sh_index_of(pool, r);
     sh_store_rel(&r->state, w); /* release: accepted */

@@ -2,7 +2,6 @@
 /*
  * memory/pages.c - whole pages from the kernel, and back to it.
  */
-#define _GNU_SOURCE 1
 #include "memory/pages.h"
 
 #include "base/assert.h"

@@ -7,8 +7,8 @@
  *     shared:   chains -> (128 items) -> (128 items)     used = 4,711
  *
  * Idea. A thread hands out of one list and takes back into another; when the
- * second has CHAIN items it becomes the first, or goes to the shared stack of
- * chains. So a thread that only takes and one that only gives meet every CHAIN
+ * second has 128 items it becomes the first, or goes to the shared stack of
+ * chains. So a thread that only takes and one that only gives meet every 128
  * items, and an item rests for about as many uses before it is used again,
  * which keeps its generation from coming round soon. Untouched items are
  * handed out in runs, in address order.
@@ -28,13 +28,7 @@
 #include "base/fault.h"
 #include "memory/pages.h"
 
-#define CHAIN 128u /* items of a chain */
 #define FRESH 64u  /* items of a run */
-
-static _Atomic uint32_t *link_of(struct sh_table *t, uint32_t index)
-{
-    return (_Atomic uint32_t *)((char *)sh_table_at(t, index) + t->link_at);
-}
 
 static _Atomic uint32_t *chain_of(struct sh_table *t, uint32_t index)
 {
@@ -108,10 +102,11 @@ static bool grow(struct sh_table *t, struct sh_cache *c)
     return true;
 }
 
-static uint32_t take_slowly(struct sh_table *t, struct sh_cache *c)
+uint32_t sh_table_take_more(struct sh_table *t, struct sh_cache *c)
 {
     uint32_t chain = pop_chain(t);
 
+    SH_ASSERT(c->out == SH_NONE);
     if (chain == SH_NONE && grow(t, c))
         return c->fresh++;
     if (chain == SH_NONE) { /* nothing but what came back here */
@@ -120,31 +115,13 @@ static uint32_t take_slowly(struct sh_table *t, struct sh_cache *c)
         c->in_count = 0;
     }
     if (chain != SH_NONE)
-        c->out = sh_load_rlx(link_of(t, chain)); /* relaxed: ours now */
+        c->out = sh_load_rlx(sh_table_link(t, chain)); /* relaxed: ours now */
     return chain;
 }
 
-uint32_t sh_table_take(struct sh_table *t, struct sh_cache *c)
+void sh_table_give_more(struct sh_table *t, struct sh_cache *c)
 {
-    uint32_t index = c->out;
-
-    if (SH_LIKELY(index != SH_NONE)) {
-        c->out = sh_load_rlx(link_of(t, index)); /* relaxed: ours */
-        return index;
-    }
-    if (c->fresh < c->fresh_end)
-        return c->fresh++;
-    return take_slowly(t, c);
-}
-
-void sh_table_give(struct sh_table *t, struct sh_cache *c, uint32_t index)
-{
-    SH_ASSERT(index != SH_NONE);
-    SH_ASSERT(index < sh_table_used(t));
-    sh_store_rlx(link_of(t, index), c->in); /* relaxed: ours */
-    c->in = index;
-    if (++c->in_count < CHAIN)
-        return;
+    SH_ASSERT(c->in_count == SH_CHAIN);
     if (c->out == SH_NONE)
         c->out = c->in;
     else
@@ -162,7 +139,7 @@ void sh_table_flush(struct sh_table *t, struct sh_cache *c)
     c->out = c->in = SH_NONE;
     c->in_count = 0;
     while (c->fresh < c->fresh_end) {
-        sh_store_rlx(link_of(t, c->fresh), SH_NONE); /* relaxed: ours */
+        sh_store_rlx(sh_table_link(t, c->fresh), SH_NONE); /* relaxed: ours */
         push_chain(t, c->fresh++);
     }
 }

@@ -41,12 +41,43 @@ bool sh_table_init(struct sh_table *t, size_t stride, size_t link_at,
                    size_t chain_at, uint32_t capacity);
 void sh_table_fini(struct sh_table *t);
 
+/* Where an item's link is; relaxed, since a free item is its keeper's own. */
+static inline _Atomic uint32_t *sh_table_link(const struct sh_table *t,
+                                              uint32_t index)
+{
+    return (_Atomic uint32_t *)(void *)(t->items + (size_t)index * t->stride +
+                                        t->link_at);
+}
+
+/* The parts of the two below that are rarely needed. */
+uint32_t sh_table_take_more(struct sh_table *t, struct sh_cache *c);
+void sh_table_give_more(struct sh_table *t, struct sh_cache *c);
+
 /* An item, SH_NONE if there is none left. Its bytes are as its last user left
  * them, or zero. */
-uint32_t sh_table_take(struct sh_table *t, struct sh_cache *c);
+static inline uint32_t sh_table_take(struct sh_table *t, struct sh_cache *c)
+{
+    uint32_t index = c->out;
+
+    if (SH_LIKELY(index != SH_NONE)) {
+        c->out = sh_load_rlx(sh_table_link(t, index)); /* relaxed: ours */
+        return index;
+    }
+    return c->fresh < c->fresh_end ? c->fresh++ : sh_table_take_more(t, c);
+}
+
+#define SH_CHAIN 128u /* items of a chain */
 
 /* Give an item back. */
-void sh_table_give(struct sh_table *t, struct sh_cache *c, uint32_t index);
+static inline void sh_table_give(struct sh_table *t, struct sh_cache *c,
+                                 uint32_t index)
+{
+    SH_ASSERT(index != SH_NONE && index < t->capacity);
+    sh_store_rlx(sh_table_link(t, index), c->in); /* relaxed: ours */
+    c->in = index;
+    if (SH_UNLIKELY(++c->in_count >= SH_CHAIN))
+        sh_table_give_more(t, c);
+}
 
 /* Give back all that a thread keeps. */
 void sh_table_flush(struct sh_table *t, struct sh_cache *c);

@@ -68,7 +68,6 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
     generation = w == 0 ? pool->generation : sh_generation_of(w);
     w = (uint64_t)generation << 32 | SH_INIT | (uint64_t)SH_OWNER_HOST << 12;
     sh_store_rlx(&r->state, w); /* relaxed: see above */
-    (void)sh_load_rlx(&r->deps); /* relaxed: see above */
     /* release: accepted. A stale arrival that sees a later word of this use
      * must find the generation of deps moved. */
     sh_store_rel(&r->deps, ((sh_load_rlx(&r->deps) >> 32) + 1) << 32); /*
@@ -82,7 +81,7 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
     sh_store_rel(&r->kind, (uint8_t)kind); /* release: accepted */
     r->task = task;
     r->where = where;
-    r->outside = false;
+    r->out_at = 0;
     return r;
 }
 
@@ -93,6 +92,7 @@ bool sh_record_make_data(struct sh_pool *pool, struct sh_record *r)
     struct sh_block *b;
 
     SH_ASSERT(r->task != NULL);
+    r->out_at = l.inside ? (uint8_t)l.out_at : SH_OUT_IN_BLOCK;
     if (SH_LIKELY(l.inside))
         return true;
     if (l.bytes > PTRDIFF_MAX - l.align)
@@ -103,27 +103,20 @@ bool sh_record_make_data(struct sh_pool *pool, struct sh_record *r)
     return b != NULL;
 }
 
-/* Where the data begins, and whether they are in a block. */
+/* Where the data begins in its block. */
 static char *data_of(struct sh_record *r, const struct layout *l)
 {
-    uintptr_t at;
+    uintptr_t at = (uintptr_t)sh_block_bytes(r->data.block);
 
-    if (SH_LIKELY(l->inside))
-        return (char *)r->data.bytes;
-    at = (uintptr_t)sh_block_bytes(r->data.block);
+    SH_ASSERT(r->out_at == SH_OUT_IN_BLOCK);
     return (char *)((at + l->align - 1) & ~(uintptr_t)(l->align - 1));
 }
 
 void sh_record_free_data(struct sh_pool *pool, struct sh_record *r)
 {
-    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours */
-    struct layout l;
-
     (void)pool;
-    if (r->task == NULL)
-        return;
-    l = layout_of(r->task, kind);
-    if (!l.inside)
+    if (r->task != NULL && r->out_at == SH_OUT_IN_BLOCK &&
+        r->data.block != NULL)
         sh_block_free(r->data.block);
 }
 
@@ -139,7 +132,7 @@ void sh_record_retire(struct sh_pool *pool, struct sh_seat *seat,
         sh_table_give(&pool->records, &seat->records, sh_index_of(pool, r));
 }
 
-void *sh_record_in(struct sh_record *r)
+void *sh_block_in(struct sh_record *r)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: set before accepted */
     struct layout l = layout_of(r->task, kind);
@@ -147,7 +140,7 @@ void *sh_record_in(struct sh_record *r)
     return data_of(r, &l);
 }
 
-void *sh_record_out(struct sh_record *r)
+void *sh_block_out(struct sh_record *r)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: set before accepted */
     struct layout l = layout_of(r->task, kind);

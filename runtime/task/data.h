@@ -25,9 +25,23 @@ void sh_record_free_data(struct sh_pool *pool, struct sh_record *r);
 void sh_record_retire(struct sh_pool *pool, struct sh_seat *seat,
                       struct sh_record *r, uint64_t word);
 
-/* In (of a task) or ctx (of a step), and out. */
-void *sh_record_in(struct sh_record *r);
-void *sh_record_out(struct sh_record *r);
+/* In (of a task) or ctx (of a step), and out, when they are in a block. */
+void *sh_block_in(struct sh_record *r);
+void *sh_block_out(struct sh_record *r);
+
+/* The same, wherever they are. */
+static inline void *sh_record_in(struct sh_record *r)
+{
+    return SH_LIKELY(r->out_at != SH_OUT_IN_BLOCK) ? r->data.bytes
+                                                   : sh_block_in(r);
+}
+
+static inline void *sh_record_out(struct sh_record *r)
+{
+    return SH_LIKELY(r->out_at != SH_OUT_IN_BLOCK)
+               ? r->data.bytes + r->out_at
+               : sh_block_out(r);
+}
 
 struct sh_value {
     void *bytes;

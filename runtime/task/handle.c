@@ -117,8 +117,8 @@ int sh_handle_find(uint64_t handle, enum sh_handle_use use,
         return find_reserved(ref_out);
     if (ref_out->pool == NULL)
         return SHUNT_EINVAL;
-    if (ref_out->pool->process != sh_process)
-        return SHUNT_EFORKED;
+    if (!sh_pool_is_ours(ref_out->pool))
+        return sh_pool_refusal(ref_out->pool);
     if (use == SH_OWN && (handle & SH_HANDLE_LENT) != 0)
         return SHUNT_EINVAL;
     return is_alias(handle) ? find_alias(ref_out) : find_primary(ref_out);

@@ -89,6 +89,14 @@ enum sh_handle_use {
     SH_OWN   /* only one that the caller can give back */
 };
 
+/* Whether a primary handle, not lent, is good for a record in that state. */
+static inline bool sh_handle_fits(uint64_t handle, uint64_t word)
+{
+    return ((word >> 32 ^ handle) & SH_HANDLE_GENERATION) == 0 &&
+           (handle & SH_HANDLE_LENT) == 0 &&
+           (word & (SH_GONE | SH_LENT)) == 0 && sh_is_live(word);
+}
+
 /* 0, SHUNT_EINVAL or SHUNT_EFORKED. */
 int sh_handle_find(uint64_t handle, enum sh_handle_use use,
                    struct sh_ref *ref_out);

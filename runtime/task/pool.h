@@ -47,7 +47,7 @@ struct sh_post {
 struct sh_pool {
     shunt_pool *name; /* what users hold: serial 36 | id 12 */
     unsigned id;
-    unsigned process; /* sh_process when it was made */
+    _Atomic unsigned process; /* sh_process when it was made; 0: deserted */
     unsigned workers;
     bool shared; /* other processes map it */
     bool allow_unsafe;
@@ -79,6 +79,18 @@ struct sh_pool {
 
 /* Counts forks: a pool whose process differs belongs to a parent. */
 extern unsigned sh_process;
+
+/* Whether the calling process made the pool, and has not deserted it. */
+#define sh_pool_is_ours(pool) \
+    (sh_load_rlx(&(pool)->process) == sh_process) /* relaxed: an identity */
+
+/* Why a pool that is not ours cannot be used. */
+static inline int sh_pool_refusal(const struct sh_pool *pool)
+{
+    return sh_load_rlx(&pool->process) == 0 ? SHUNT_EINVAL
+                                            : SHUNT_EFORKED; /* relaxed: an
+                                                              * identity */
+}
 
 /* Pools by identifier; NULL: none. Users hold names and not addresses, so
  * that a name of a freed pool is found out. */

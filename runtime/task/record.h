@@ -26,6 +26,7 @@
 #include "task/state.h"
 
 #define SH_INLINE_BYTES 48
+#define SH_OUT_IN_BLOCK 0xffu /* in and out are in data.block */
 
 enum sh_kind {
     SH_KIND_TASK = 1, /* runs its function when it is ready ... */
@@ -94,7 +95,7 @@ struct sh_record {
     const char *where;
     _Atomic uint32_t dead; /* DEAD edges: tag 8 | index 24 */
     _Atomic uint8_t kind;  /* enum sh_kind */
-    bool outside;          /* submitted from outside: counts for queue_max */
+    uint8_t out_at;        /* of data, where out begins; SH_OUT_IN_BLOCK */
     uint16_t link_pool;    /* the pool of link in a list of a settler */
 };
 

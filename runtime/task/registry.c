@@ -65,7 +65,7 @@ static void leave(void *here)
         struct sh_seat *next = seat->next;
         struct sh_pool *pool = seat->pool;
 
-        if (pool != NULL && pool->process == sh_process) {
+        if (pool != NULL && sh_pool_is_ours(pool)) {
             sh_table_flush(&pool->records, &seat->records);
             sh_table_flush(&pool->aliases, &seat->aliases);
             sh_table_flush(&pool->edges, &seat->edges);
@@ -109,7 +109,7 @@ bool sh_registry_add(struct sh_pool *pool)
     if (id != 0) {
         pool->id = id;
         pool->name = (shunt_pool *)(uintptr_t)(++serial << 12 | id);
-        pool->process = sh_process;
+        sh_store_rlx(&pool->process, sh_process); /* relaxed: published below */
         pool->generation = generations[id] + 1;
         sh_store_rel(&sh_pools[id], pool); /* release: registry */
     }
@@ -163,8 +163,8 @@ int sh_pool_find(shunt_pool *name, struct sh_pool **pool_out)
     pool = sh_load_acq(&sh_pools[(uintptr_t)name & (SH_POOLS - 1)]);
     if (pool == NULL || pool->name != name)
         return SHUNT_EINVAL;
-    if (pool->process != sh_process)
-        return SHUNT_EFORKED;
+    if (!sh_pool_is_ours(pool))
+        return sh_pool_refusal(pool);
     *pool_out = pool;
     return 0;
 }
@@ -200,6 +200,8 @@ struct sh_seat *sh_seat_find(struct sh_pool *pool)
     while ((seat = *at) != NULL && seat->pool != pool) {
         if (seat->pool == NULL) {
             *at = seat->next;
+            if (sh_here.seat == seat)
+                sh_here.seat = NULL;
             free(seat);
         } else {
             at = &seat->next;

@@ -185,8 +185,10 @@ static void *main_of(void *arg)
     sh_here.seat = NULL;
     /* The last thread of a pool that was given up frees it. acq_rel: ended */
     if (sh_sub_acqrel(&team->alive, 1) == 1 &&
-        sh_load_acq(&team->deserted) != 0) /* acquire: ended */
+        sh_load_acq(&team->deserted) != 0) { /* acquire: ended */
+        sh_registry_remove(pool);
         sh_pool_destroy(pool);
+    }
     return NULL;
 }
 

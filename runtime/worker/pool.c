@@ -275,19 +275,22 @@ int shunt_pool_free(shunt_pool *name)
     while ((visitors = sh_load_sc(&pool->visitors)) != 0) /* seq_cst: closing */
         sh_futex_wait(&pool->visitors, visitors, INT64_MAX, pool->shared);
     stop(pool);
-    sh_registry_remove(pool);
     if (left == 0) {
         join(pool);
+        sh_registry_remove(pool);
         sh_pool_destroy(pool);
         return 0;
     }
     /* Code runs on that was given up: its thread frees the pool, unless it
-     * has just ended. */
+     * has just ended. Nobody else finds the pool from now on. */
+    sh_store_rlx(&pool->process, 0); /* relaxed: an identity */
     for (unsigned i = 0; i < pool->team->started; i++)
         pthread_detach(pool->team->workers[i].thread);
     sh_add_acqrel(&pool->team->alive, 1);       /* acq_rel: ended */
     sh_store_rel(&pool->team->deserted, 1);     /* release: ended */
-    if (sh_sub_acqrel(&pool->team->alive, 1) == 1) /* acq_rel: ended */
+    if (sh_sub_acqrel(&pool->team->alive, 1) == 1) { /* acq_rel: ended */
+        sh_registry_remove(pool);
         sh_pool_destroy(pool);
+    }
     return 0;
 }

@@ -58,14 +58,14 @@ static bool find_input(struct sh_run *run, unsigned kind, struct call *call)
 }
 
 /* Check for pointers that no other process could follow. */
-static bool check_pointers(struct sh_run *run, const char *what,
-                           const void *bytes, size_t size)
+static SH_COLD bool check_pointers(struct sh_run *run, const char *what,
+                                   const void *bytes, size_t size)
 {
     ptrdiff_t at;
     struct sh_failure f = { .code = SHUNT_EINVAL };
     char text[160];
 
-    if (!run->pool->checks_pointers || bytes == NULL)
+    if (bytes == NULL)
         return true;
     at = sh_pointers_check(run->pool, bytes, size);
     if (at < 0)
@@ -267,6 +267,19 @@ static void finish_run(struct sh_run *run, unsigned kind,
     sh_settle_running(run->pool, r, outcome, input);
 }
 
+/* The task left nothing behind but its value. */
+static bool is_plain(const struct sh_run *run)
+{
+    const shunt_task *t = run->record->task;
+
+    return run->blocks.first == NULL &&
+           (run->handles.count | run->promises.count) == 0 &&
+           run->handles.room <= sizeof run->handles.few / sizeof(uint64_t) &&
+           run->promises.room == 0 && run->text == NULL && run->last == NULL &&
+           run->fail_as == 0 && t->traits_.drop == NULL &&
+           (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) == 0;
+}
+
 static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
                     unsigned kind)
 {
@@ -284,16 +297,27 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
         call.in = sh_record_in(r);
     else if (is_step(r))
         call.ctx = sh_record_in(r);
-    memset(call.out, 0, t->out_size_);
+    if (SH_LIKELY(t->out_size_ <= 8) && r->out_at != SH_OUT_IN_BLOCK &&
+        r->out_at <= SH_INLINE_BYTES - 8)
+        memset(call.out, 0, 8); /* one store */
+    else
+        memset(call.out, 0, t->out_size_);
     sh_here.run = &run;
-    called = (kind == SH_KIND_TASK || find_input(&run, kind, &call)) &&
-             check_arguments(&run, &call, kind);
-    if (SH_LIKELY(called)) {
+    called = kind == SH_KIND_TASK || find_input(&run, kind, &call);
+    if (SH_UNLIKELY(w->pool->checks_pointers))
+        called = called && check_arguments(&run, &call, kind);
+    if (SH_LIKELY(called))
         rc = t->call_(call.in, call.ctx, call.out);
-        if (rc == 0 && !check_pointers(&run, "out", call.out, t->out_size_))
-            called = false;
-    }
+    if (SH_UNLIKELY(w->pool->checks_pointers))
+        called = called && (rc != 0 || check_pointers(&run, "out", call.out,
+                                                      t->out_size_));
     sh_here.run = NULL;
+    if (SH_LIKELY(called && rc == 0 && kind == SH_KIND_TASK) &&
+        is_plain(&run)) {
+        sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
+        sh_settle_running(run.pool, r, 0, 0);
+        return;
+    }
     finish_run(&run, kind, &call, called, rc);
 }
 
