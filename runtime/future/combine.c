@@ -242,7 +242,8 @@ void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
         if (ref->pool != pool)
             there = sh_bridge(ref->pool, pool, here);
         how = there == 0 ? SH_ATTACH_NOMEM
-                         : sh_edge_attach(ref->pool, ref->record, there,
+                         : sh_edge_attach(ref->pool, ref->record,
+                                          sh_generation_of(ref->word), there,
                                           &c->hooks[i]);
         if (how != SH_ATTACHED && there != here && there != 0)
             sh_unbridge(ref->pool, there);

@@ -119,12 +119,12 @@ static enum sh_attached push_edge(struct sh_pool *pool, struct sh_record *r,
 }
 
 /* Say in the state that there are dependants. False if it is too late. */
-static bool watch(struct sh_record *r)
+static bool watch(struct sh_record *r, uint32_t generation)
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: closed */
 
     do {
-        if (sh_is_settled(w))
+        if (sh_is_settled(w) || sh_generation_of(w) != generation)
             return false;
         if ((w & SH_WATCHED) != 0)
             return true;
@@ -134,13 +134,14 @@ static bool watch(struct sh_record *r)
 }
 
 enum sh_attached sh_edge_attach(struct sh_pool *pool, struct sh_record *r,
-                                uint64_t target, sh_hook *hook_out)
+                                uint32_t generation, uint64_t target,
+                                sh_hook *hook_out)
 {
     uint64_t e = SH_EDGE_EMPTY;
     uint32_t index;
 
     SH_ASSERT(sh_target_kind(target) != 0);
-    if (!watch(r))
+    if (!watch(r, generation))
         return SH_ATTACH_SETTLED;
     *hook_out = 0;
     do {

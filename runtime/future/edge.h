@@ -74,9 +74,11 @@ enum sh_attached {
     SH_ATTACH_NOMEM
 };
 
-/* Hang a dependant on a record that the caller holds by a handle. */
+/* Hang a dependant on a record that the caller holds by a handle, and has seen
+ * in that generation. SETTLED too if it is gone. */
 enum sh_attached sh_edge_attach(struct sh_pool *pool, struct sh_record *r,
-                                uint64_t target, sh_hook *hook_out);
+                                uint32_t generation, uint64_t target,
+                                sh_hook *hook_out);
 
 /* Take it off again. False if it is being, or was, delivered. */
 bool sh_edge_detach(struct sh_pool *pool, struct sh_record *r, sh_hook hook,

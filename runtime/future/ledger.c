@@ -33,7 +33,7 @@ static bool is_worth(uint64_t handle, bool promise)
         /* acquire: settled */
         w = sh_load_acq(&sh_record_at(pool, sh_handle_index(handle))->state);
         return ((w >> 32 ^ handle) & SH_HANDLE_GENERATION) == 0 &&
-               sh_phase_of(w) == SH_PROMISE;
+               (w & SH_KEPT) != 0;
     }
     if (rc != 0)
         return false;

@@ -2,9 +2,10 @@
 /*
  * future/promise.c - futures that somebody gives a value.
  *
- * A promise is the record's own handle with the promise bit: it is good as
- * long as the record is in PROMISE in that generation, so it can be consumed
- * once without a word of its own.
+ * A promise is the record's own handle with the promise bit. It is good as
+ * long as the record is KEPT in that generation, and consuming it is the CAS
+ * that ends that: so it is consumed once, and a writer that comes after the
+ * future was cancelled, or even released, learns of it.
  *
  * Edges.
  *   settled  future/settle.c
@@ -29,8 +30,7 @@ static shunt_promise *promise_of(uint64_t handle)
     return (shunt_promise *)(uintptr_t)(handle | SH_PROMISE_BIT);
 }
 
-/* Look a promise up: 0, or why not. A record that was cancelled in this
- * generation is SHUNT_ECANCELED. */
+/* Look a promise up: 0, or why not. */
 static int find(shunt_promise *p, struct sh_ref *ref_out)
 {
     uint64_t handle = (uint64_t)(uintptr_t)p;
@@ -48,7 +48,7 @@ static int find(shunt_promise *p, struct sh_ref *ref_out)
     ref_out->record = sh_record_at(pool, index);
     ref_out->word = sh_load_acq(&ref_out->record->state); /* acquire: settled */
     if (((ref_out->word >> 32 ^ handle) & SH_HANDLE_GENERATION) != 0 ||
-        !sh_is_live(ref_out->word) ||
+        (ref_out->word & SH_KEPT) == 0 ||
         sh_load_rlx(&ref_out->record->kind) != SH_KIND_PROMISE) /* relaxed:
                                                          * as the state */
         return SHUNT_EINVAL;
@@ -90,7 +90,7 @@ int shunt_promise_new_typed(shunt_pool *name, size_t size, size_t align,
         sh_record_retire(pool, seat, r, w);
         return SHUNT_ENOMEM;
     }
-    w = sh_word_to(w, SH_PROMISE, 0);
+    w = sh_word_to(w, SH_PROMISE, 0) | SH_KEPT;
     sh_store_rel(&r->state, w); /* release: accepted */
     handle = sh_handle_make(pool->id, sh_index_of(pool, r),
                             sh_generation_of(w));
@@ -103,27 +103,35 @@ int shunt_promise_new_typed(shunt_pool *name, size_t size, size_t align,
     return 0;
 }
 
-/* Move the promise to SETTLING: 0, SHUNT_EINVAL, SHUNT_ECANCELED. */
+/* Consume the writing end, and move the promise to SETTLING: 0. Or the future
+ * was cancelled: SHUNT_ECANCELED. Or the end was consumed: SHUNT_EINVAL. */
 static int begin(struct sh_ref *ref, int code)
 {
-    while (sh_phase_of(ref->word) == SH_PROMISE) {
-        if (sh_settle_begin(ref->record, ref->word, sh_outcome_from(code)))
-            return 0;
-        ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
-        if (((ref->word >> 32 ^ ref->handle) & SH_HANDLE_GENERATION) != 0)
-            return SHUNT_EINVAL;
-    }
-    /* The reading end settled it: tell the writer once that it is over. */
-    if ((ref->word & SH_CANCEL) == 0)
-        return SHUNT_EINVAL;
+    uint32_t generation = sh_generation_of(ref->word);
+    struct sh_work work = { 0 };
     uint64_t w = ref->word;
+    uint64_t next;
+    bool open;
 
-    while ((w & SH_CANCEL) != 0 &&
-           sh_generation_of(w) == sh_generation_of(ref->word))
-        if (sh_cas_acqrel(&ref->record->state, &w, w & ~SH_CANCEL)) /*
-                                                       * acq_rel: settled */
-            return SHUNT_ECANCELED;
-    return SHUNT_EINVAL;
+    do {
+        if (sh_generation_of(w) != generation || (w & SH_KEPT) == 0)
+            return SHUNT_EINVAL;
+        open = sh_phase_of(w) == SH_PROMISE;
+        next = w & ~SH_KEPT;
+        if (open)
+            next = sh_word_settled(next, SH_SETTLING, 0,
+                                   sh_outcome_from(code));
+        else if (sh_phase_of(w) == SH_DONE && (w & SH_ORPHAN) != 0)
+            next = sh_word_settled(next, SH_RELEASING, 0, sh_outcome_of(w));
+        /* acq_rel: settled, idle */
+    } while (!sh_cas_acqrel(&ref->record->state, &w, next));
+    if (open)
+        return 0;
+    if (sh_phase_of(next) == SH_RELEASING) {
+        sh_work_free(&work, ref->pool, ref->record);
+        sh_work_do(&work);
+    }
+    return SHUNT_ECANCELED;
 }
 
 static void settle(struct sh_ref *ref)
@@ -211,7 +219,7 @@ int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
     if (fn == NULL)
         return SHUNT_EINVAL;
     if (sh_phase_of(ref.word) != SH_PROMISE)
-        return (ref.word & SH_CANCEL) != 0 ? SHUNT_ECANCELED : SHUNT_EINVAL;
+        return SHUNT_ECANCELED;
     l = sh_heap_get(&ref.pool->heap, sizeof *l);
     if (l == NULL)
         return SHUNT_ENOMEM;

@@ -30,6 +30,7 @@
  *   quiet    finish: write DONE, then read the gate || shutdown: close the
  *            gate, then look at all records; all seq_cst. quiet itself moves
  *            before quiet_waiters is read, and is read after that is raised
+ *   room     future/submit.c
  *   closing  make ready: queue, then read the gate || shutdown: write STOPPED,
  *            then look at all records; all seq_cst
  *
@@ -45,13 +46,19 @@
 
 bool sh_settle_begin(struct sh_record *r, uint64_t word, unsigned outcome)
 {
-    uint64_t next = sh_word_settled(word, SH_SETTLING, sh_owner_of(word),
-                                    outcome);
     enum sh_phase phase = sh_phase_of(word);
+    uint32_t generation = sh_generation_of(word);
+    uint64_t next;
 
-    if (phase != SH_PROMISE && phase != SH_WAIT && phase != SH_READY)
-        return false;
-    return sh_cas_acqrel(&r->state, &word, next); /* acq_rel: settled */
+    /* Flags may change under our hands: that is no reason to give up. */
+    do {
+        if (sh_phase_of(word) != phase ||
+            sh_generation_of(word) != generation ||
+            (phase != SH_PROMISE && phase != SH_WAIT && phase != SH_READY))
+            return false;
+        next = sh_word_settled(word, SH_SETTLING, sh_owner_of(word), outcome);
+    } while (!sh_cas_acqrel(&r->state, &word, next)); /* acq_rel: settled */
+    return true;
 }
 
 static void work_push(struct sh_record **list, unsigned *list_pool,
@@ -468,6 +475,10 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
 
     SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
+    if ((w & SH_OUTSIDE) != 0 && kind == SH_KIND_TASK) {
+        sh_add_sc(&pool->dropped, 1); /* seq_cst: room */
+        sh_room_ring(pool);
+    }
     if (sh_kind_combines(kind))
         outcome = sh_combine_conclude(work, pool, r, outcome);
     if (outcome == SH_OUTCOME_FORWARD)
@@ -482,6 +493,14 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
                                      .code = sh_outcome_code(outcome) });
     commit(r, outcome);
     finish(work, pool, r);
+}
+
+void sh_room_ring(struct sh_pool *pool)
+{
+    if (SH_LIKELY(sh_load_sc(&pool->room_waiters) == 0)) /* seq_cst: room */
+        return;
+    sh_add_sc(&pool->room, 1); /* seq_cst: room */
+    sh_futex_wake(&pool->room, INT32_MAX, pool->shared);
 }
 
 static void free_blocks(struct sh_work *work, struct sh_record *r)
@@ -559,14 +578,6 @@ int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
                 w = sh_load_acq(&r->state); /* acquire: settled */
                 continue;
             }
-            /* The mark tells the writing end why it comes too late. */
-            if (sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECANCELED))) {
-                sh_or_sc(&r->state, SH_CANCEL); /* seq_cst: hook */
-                sh_work_settle(work, pool, r);
-                return 1;
-            }
-            w = sh_load_acq(&r->state); /* acquire: settled */
-            continue;
         }
         if (phase == SH_RUNNING || phase == SH_PARKED) {
             /* acq_rel: park, settled */
@@ -635,12 +646,16 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
 void sh_settle_over(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t w)
 {
-    uint64_t next = sh_word_settled(w | SH_BUSY, SH_COMPLETE, 0,
-                                    sh_outcome_from(SHUNT_ECANCELED));
+    uint32_t generation = sh_generation_of(w);
 
-    if (sh_phase_of(w) == SH_RUNNING &&
-        sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: settled, watch */
-        finish(work, pool, r);
+    while (sh_phase_of(w) == SH_RUNNING && sh_generation_of(w) == generation)
+        /* acq_rel: settled, watch */
+        if (sh_cas_acqrel(&r->state, &w,
+                          sh_word_settled(w | SH_BUSY, SH_COMPLETE, 0,
+                                          sh_outcome_from(SHUNT_ECANCELED)))) {
+            finish(work, pool, r);
+            return;
+        }
 }
 
 void sh_record_wreck(struct sh_pool *pool, struct sh_record *r)

@@ -19,8 +19,8 @@ struct sh_work {
     struct sh_blocks *heir;
 };
 
-/* Give the claim of a record in a phase that may settle: CAS word to SETTLING
- * with outcome. False if the state has changed. */
+/* Move a record, seen with word in a phase that may settle, to SETTLING with
+ * outcome. False if it has left that phase. */
 bool sh_settle_begin(struct sh_record *r, uint64_t word, unsigned outcome);
 
 /* Put a record that the caller moved to SETTLING on the list. */
@@ -112,9 +112,10 @@ int sh_ref_status(const struct sh_ref *ref);
 bool sh_origin_of(struct sh_pool **pool, struct sh_record **r,
                   uint64_t *word);
 
-/* Queue hints: a name and whether it counts for queue_max. */
-#define SH_HINT_OUTSIDE ((uint64_t)1 << 63)
+/* A task from outside has left the queue: whoever waits for room may look. */
+void sh_room_ring(struct sh_pool *pool);
 
+/* Queue hints: a record and its generation. */
 static inline uint64_t sh_hint(uint32_t index, uint32_t generation)
 {
     return (uint64_t)generation << 24 | index;

@@ -48,7 +48,8 @@ static bool follow(struct sh_work *work, struct sh_pool *pool,
         if (ref->pool != pool)
             there = sh_bridge(ref->pool, pool, target);
         how = there == 0 ? SH_ATTACH_NOMEM
-                         : sh_edge_attach(ref->pool, ref->record, there,
+                         : sh_edge_attach(ref->pool, ref->record,
+                                          sh_generation_of(ref->word), there,
                                           &hook);
         if (how != SH_ATTACHED && there != target && there != 0)
             sh_unbridge(ref->pool, there);
@@ -142,6 +143,24 @@ static int check(const struct sh_pool *pool, const shunt_task *task,
     return sh_task_check(pool, task);
 }
 
+/* What recovers must give what the input would have given, as far as that is
+ * known before it has settled. */
+static int check_result(struct sh_record *r, const shunt_task *task)
+{
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: as the state */
+    struct sh_value v;
+
+    if (kind == SH_KIND_FORWARD || kind == SH_KIND_FINALLY ||
+        (kind & SH_KIND_FLAT) != 0 ||
+        (task->shape_ & SHUNT_SHAPE_OUT_FUTURE_) != 0 ||
+        (r->task != NULL && (r->task->shape_ & SHUNT_SHAPE_OUT_FUTURE_) != 0))
+        return 0;
+    v = sh_record_value(r);
+    return v.size == task->out_size_ && v.align == task->out_align_
+               ? 0
+               : SHUNT_EINVAL;
+}
+
 static shunt_future *step(unsigned kind, shunt_future *f,
                           const shunt_task *task, const void *ctx,
                           const char *where)
@@ -165,6 +184,8 @@ static shunt_future *step(unsigned kind, shunt_future *f,
             return f;
     }
     rc = check(ref.pool, task, ctx);
+    if (rc == 0 && kind == SH_KIND_RECOVER && ref.record != NULL)
+        rc = check_result(ref.record, task);
     /* relaxed: looked at when the step is ready, too */
     if (rc == 0 && sh_load_rlx(&ref.pool->gate) == SH_STOPPED)
         rc = sh_ref_status(&ref) != 0 && ref.record == NULL

@@ -8,7 +8,9 @@
  *
  * Edges.
  *   accepted  submit: write READY -> worker: claim; handle.c: read state
- *   room      worker: write taken -> submit: read taken
+ *   room      worker: write taken, conclude: write dropped -> submit: read
+ *             both; and, seq_cst: write them, then read room_waiters || wait:
+ *             raise room_waiters, then read them
  *   closing   submit: make READY, then read gate || shutdown: write STOPPED,
  *             then look at all records; all seq_cst: one sees the other
  *   sleep     sync/sleep.c
@@ -49,7 +51,9 @@ static int closed(struct sh_pool *pool, bool inside)
 /* How many more tasks from outside may be put in, from now on. */
 static uint64_t new_limit(struct sh_pool *pool)
 {
-    uint64_t limit = pool->queue_max;
+    /* acquire, twice: room */
+    uint64_t limit = pool->queue_max + sh_load_acq(&pool->dropped) -
+                     sh_load_acq(&pool->spilled);
 
     for (unsigned w = 0; w < pool->workers; w++)
         limit += sh_load_acq(&pool->posts[w].taken); /* acquire: room */
@@ -59,15 +63,26 @@ static uint64_t new_limit(struct sh_pool *pool)
 
 static bool enqueue(struct sh_pool *pool, struct sh_seat *seat, uint64_t hint)
 {
+    uint64_t limit;
+
     if (seat->post != NULL) {
         if (!sh_deque_push(&seat->post->deque, hint))
             sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
         return true;
     }
-    hint |= SH_HINT_OUTSIDE;
     /* relaxed: any former value is safe */
-    return sh_ring_push(&pool->ring, hint, sh_load_rlx(&pool->limit)) ||
-           sh_ring_push(&pool->ring, hint, new_limit(pool));
+    if (SH_LIKELY(sh_ring_push(&pool->ring, hint, sh_load_rlx(&pool->limit))))
+        return true;
+    limit = new_limit(pool);
+    if (sh_ring_push(&pool->ring, hint, limit))
+        return true;
+    if (sh_load_rlx(&pool->ring.tail) >= limit) /* relaxed: as the push did */
+        return false;
+    /* Full of hints that are stale, since what they named was cancelled: the
+     * table has this one. */
+    sh_add_acqrel(&pool->spilled, 1); /* acq_rel: room */
+    sh_add_sc(&pool->rescan, 1);      /* seq_cst: sleep */
+    return true;
 }
 
 /* The queue has no room for a record that is READY: take it back. False if a
@@ -77,7 +92,9 @@ static bool take_back(struct sh_pool *pool, struct sh_seat *seat,
 {
     uint64_t gone = sh_word_to(w, SH_RELEASING, SH_OWNER_HOST);
 
-    if (!sh_cas_acqrel(&r->state, &w, gone)) /* acq_rel: accepted */
+    /* Nobody has its handle, so no flag of it can change.
+     * acq_rel: accepted */
+    if (!sh_cas_acqrel(&r->state, &w, gone))
         return false;
     sh_record_free_data(pool, r);
     sh_record_retire(pool, seat, r, gone);
@@ -120,7 +137,7 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
     }
     if ((task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
         memcpy(sh_record_in(r), in, task->in_size_);
-    w = sh_word_to(w, SH_READY, 0);
+    w = sh_word_to(w, SH_READY, 0) | (seat->post == NULL ? SH_OUTSIDE : 0);
     index = sh_index_of(pool, r);
     sh_store_rel(&r->state, w); /* release: accepted */
     *handle_out = sh_handle_make(pool->id, index, sh_generation_of(w));
@@ -169,12 +186,11 @@ shunt_future *shunt_submit_sized(shunt_pool *name, const shunt_task *task,
                                  size_t options_size,
                                  const shunt_submit_options *options)
 {
-    if (options != NULL && task != NULL) {
-        if (options_size < sizeof options->retries)
-            return sh_handle_failed(0, SHUNT_EINVAL);
-        if (options->retries > 0 && !task->traits_.idempotent)
-            return sh_handle_failed(0, SHUNT_EINVAL);
-    }
+    /* What the caller's struct does not have yet is default. */
+    if (options != NULL && task != NULL &&
+        options_size >= sizeof options->retries && options->retries > 0 &&
+        !task->traits_.idempotent)
+        return sh_handle_failed(0, SHUNT_EINVAL);
     return shunt_submit_here(name, task, in, where);
 }
 

@@ -60,7 +60,10 @@ struct sh_pool {
     struct sh_post *posts; /* one a worker */
     struct sh_ring ring; /* tasks from outside: bounded by queue_max */
     struct sh_ring side; /* what became ready outside the workers */
-    _Atomic uint64_t limit; /* of ring.tail: tasks taken up + queue_max */
+    /* Of ring.tail: queue_max + tasks taken up + dropped - spilled. */
+    _Atomic uint64_t limit;
+    _Atomic uint64_t dropped; /* tasks from outside that never started */
+    _Atomic uint64_t spilled; /* and those that found the ring full */
 
     _Alignas(SH_LINE) _Atomic uint32_t gate; /* enum sh_gate */
     _Atomic uint32_t broken;                 /* an initialiser failed */

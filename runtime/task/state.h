@@ -7,7 +7,8 @@
  *         12-23 owner: worker + 2, SH_OWNER_HOST, or 0
  *         24-27 outcome, from COMPLETE on: 0 success, 1-12 SHUNT_E*,
  *               SH_OUTCOME_FORWARD: look at the record that input names
- *         28-31 reserved: the incarnation of a worker process
+ *            28 OUTSIDE
+ *         29-31 reserved: the incarnation of a worker process
  *         32-63 generation: counts the uses of the record
  *
  *   FREE -> INIT -> WAIT ------> READY -> RUNNING <-> PARKED
@@ -50,7 +51,9 @@
  *   BUSY       a shutdown that settled the future over its running code: the
  *              record must not be freed until the code has returned
  *   KEPT       the ending task, if tasks that it submitted are at work: the
- *              keeper that waits for those clears it. Until then as BUSY
+ *              keeper that waits for those clears it. Until then as BUSY.
+ *              Also of a promise, until its writing end is consumed
+ *   OUTSIDE    submit from outside: counts for queue_max while READY
  */
 #ifndef SH_TASK_STATE_H
 #define SH_TASK_STATE_H
@@ -82,6 +85,7 @@ enum sh_phase {
 #define SH_CANCEL ((uint64_t)1 << 9)
 #define SH_BUSY ((uint64_t)1 << 10)
 #define SH_KEPT ((uint64_t)1 << 11)
+#define SH_OUTSIDE ((uint64_t)1 << 28)
 #define SH_STAYS (SH_BUSY | SH_KEPT) /* not to be freed */
 #define SH_FLAGS ((uint64_t)0xff << 4)
 

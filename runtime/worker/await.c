@@ -55,7 +55,8 @@ static enum sh_attached hang(struct sh_pool *pool, uint64_t here,
         h->target = sh_bridge(h->ref->pool, pool, here);
     if (h->target == 0)
         return SH_ATTACH_NOMEM;
-    how = sh_edge_attach(h->ref->pool, h->ref->record, h->target, &h->hook);
+    how = sh_edge_attach(h->ref->pool, h->ref->record,
+                         sh_generation_of(h->ref->word), h->target, &h->hook);
     if (how != SH_ATTACHED && h->ref->pool != pool)
         sh_unbridge(h->ref->pool, h->target);
     return how;
@@ -168,10 +169,12 @@ static bool looking_pays(struct sh_pool *pool)
 static bool look(struct sh_ref *ref, int64_t deadline_ns)
 {
     int64_t until = 0;
+    uint64_t w;
 
     for (unsigned i = 1;; i++) {
-        ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
-        if (sh_is_settled(ref->word))
+        w = sh_load_acq(&ref->record->state); /* acquire: settled */
+        if (sh_is_settled(w) ||
+            sh_generation_of(w) != sh_generation_of(ref->word))
             return true;
         if (i % 64 == 0) {
             int64_t now = sh_clock_ns();
@@ -252,6 +255,7 @@ static int await_in_thread(struct sh_ref *ref, int64_t deadline_ns)
 static int wait_for(struct sh_ref *ref, int64_t ns)
 {
     struct sh_run *run = sh_here.run;
+    uint32_t generation = sh_generation_of(ref->word);
     int64_t deadline_ns;
     int rc;
 
@@ -264,7 +268,8 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
         rc = run != NULL ? await_in_task(run, ref, deadline_ns)
                          : await_in_thread(ref, deadline_ns);
     ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
-    return rc;
+    /* Somebody gave the handle back under our hands, and it has settled. */
+    return sh_generation_of(ref->word) == generation ? rc : SHUNT_EINVAL;
 }
 
 int shunt_await_for(shunt_future *f, int64_t ns)

@@ -15,35 +15,21 @@
  * a prime, so that no pattern of the program keeps step with it).
  *
  * Edges.
- *   room     took: write taken -> submit: read taken; and, seq_cst: write
- *            taken, then read room_waiters || wait: raise room_waiters, then
- *            read taken
+ *   room     future/submit.c: here taken is written
  *   sleep    sync/sleep.c: what is read in sees_work
  */
-#include "sync/futex.h"
 #include "worker/worker.h"
 
 #define BATCH 32u
 #define FAIR 61u
 
-/* Queues of this size are exact to a task; larger ones to a batch. */
-#define EXACT 4096u
-
-void sh_worker_took(struct sh_worker *w, bool now)
+void sh_worker_took(struct sh_worker *w)
 {
-    struct sh_pool *pool = w->pool;
+    _Atomic uint64_t *taken = &w->post->taken;
 
-    w->taken += !now;
-    if (!now && pool->queue_max >= EXACT && w->taken % BATCH != 1)
-        return;
     /* relaxed: only we write it */
-    if (sh_load_rlx(&w->post->taken) == w->taken)
-        return;
-    sh_store_sc(&w->post->taken, w->taken);    /* seq_cst: room */
-    if (sh_load_sc(&pool->room_waiters) != 0) { /* seq_cst: room */
-        sh_add_sc(&pool->room, 1);              /* seq_cst: room */
-        sh_futex_wake(&pool->room, INT32_MAX, pool->shared);
-    }
+    sh_store_sc(taken, sh_load_rlx(taken) + 1); /* seq_cst: room */
+    sh_room_ring(w->pool);
 }
 
 /* Take a batch from a ring: the first is returned, the rest is pushed. */
@@ -66,9 +52,6 @@ static uint64_t from_ring(struct sh_worker *w, struct sh_ring *ring)
         unsigned put = sh_deque_push_many(&w->post->deque, hints + 1, n - 1);
 
         /* What does not fit is READY: the table has it. */
-        for (unsigned i = 1 + put; i < n; i++)
-            if ((hints[i] & SH_HINT_OUTSIDE) != 0)
-                sh_worker_took(w, false);
         if (put < n - 1)
             sh_add_sc(&w->pool->rescan, 1); /* seq_cst: sleep */
         sh_sleep_notify(&w->pool->sleep);

@@ -96,7 +96,6 @@ static uint64_t idle(struct sh_worker *w)
     uint64_t hint = 0;
     int spins = w->woke_outsider ? 0 : SPINS;
 
-    sh_worker_took(w, true);
     w->woke_outsider = false;
     sh_sleep_search(s, w->index);
     for (;;) {

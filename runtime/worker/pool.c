@@ -52,7 +52,8 @@ static size_t ring_slots(size_t queue_max)
 {
     size_t slots = 64;
 
-    while (slots < queue_max)
+    /* Twice, since hints of what was cancelled take room too. */
+    while (slots < 2 * queue_max)
         slots *= 2;
     return slots;
 }

@@ -344,8 +344,6 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
 
     if (ahead != 0)
         __builtin_prefetch(sh_record_at(pool, sh_hint_index(ahead)), 1);
-    if ((hint & SH_HINT_OUTSIDE) != 0)
-        sh_worker_took(w, false);
     if (sh_phase_of(word) != SH_READY ||
         sh_generation_of(word) != sh_hint_generation(hint))
         return;
@@ -362,13 +360,19 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
             return;
         }
     }
-    running = sh_word_to(word, SH_RUNNING, SH_OWNER_WORKER(w->index));
-    if (!sh_cas_acqrel(&r->state, &word, running)) /* acq_rel: claim */
-        return;
+    do {
+        /* Flags may change meanwhile; the hint is good as long as this. */
+        if (sh_phase_of(word) != SH_READY ||
+            sh_generation_of(word) != sh_hint_generation(hint))
+            return;
+        running = sh_word_to(word, SH_RUNNING, SH_OWNER_WORKER(w->index));
+    } while (!sh_cas_acqrel(&r->state, &word, running)); /* acq_rel: claim */
+    if ((running & SH_OUTSIDE) != 0)
+        sh_worker_took(w);
     kind = sh_load_rlx(&r->kind); /* relaxed: ours in RUNNING */
     if (kind != SH_KIND_DEAL)
         execute(sh_worker_here(), r, running, kind);
-    else if (!sh_map_deal(pool, r, hint & ~SH_HINT_OUTSIDE, w->post))
+    else if (!sh_map_deal(pool, r, hint, w->post))
         sh_settle_running(pool, r, 0, 0);
 }
 

@@ -36,7 +36,6 @@ struct sh_worker {
     uint32_t random;
     uint64_t rescan_done, rescan_now; /* the epochs seen, and being looked at */
     uint32_t rescan_at;
-    uint64_t taken;           /* our copy of post->taken, ahead of it */
     bool woke_outsider;       /* somebody outside wants the CPU: do not spin */
     bool prepared;            /* .init has run */
 };
@@ -82,7 +81,7 @@ uint64_t sh_worker_find(struct sh_worker *w);
 bool sh_worker_sees_work(struct sh_worker *w);
 
 /* A task from outside was taken up: make room in the queue. */
-void sh_worker_took(struct sh_worker *w, bool now);
+void sh_worker_took(struct sh_worker *w);
 
 /* Timers of parked tasks: add (false: no memory), remove, and hand those that
  * are due back to the loop. The next moment, INT64_MAX: none. */
