@@ -71,6 +71,12 @@ static bool hang_all(struct sh_work *work, struct sh_pool *pool,
     return good;
 }
 
+/* No array is that long, whatever it holds. */
+static bool is_absurd(size_t n)
+{
+    return n > PTRDIFF_MAX / sizeof(shunt_future *);
+}
+
 static shunt_future *combine(unsigned kind, shunt_future *const *fs, size_t n,
                              size_t quorum)
 {
@@ -79,11 +85,13 @@ static shunt_future *combine(unsigned kind, shunt_future *const *fs, size_t n,
     struct sh_seat *seat;
     struct sh_record *r = NULL;
     uint64_t handle;
-    int rc = fs == NULL ? SHUNT_EINVAL : first_pool(fs, n, &pool);
+    int rc = SHUNT_EINVAL;
 
+    if (fs == NULL || is_absurd(n))
+        return sh_handle_failed(0, SHUNT_EINVAL);
+    rc = first_pool(fs, n, &pool);
     if (rc != 0) {
-        if (fs != NULL)
-            give_all(&work, fs, n);
+        give_all(&work, fs, n);
         sh_work_do(&work);
         return sh_handle_failed(0, rc);
     }
@@ -113,7 +121,7 @@ static shunt_future *refuse(shunt_future *const *fs, size_t n)
 {
     struct sh_work work = { 0 };
 
-    if (fs != NULL)
+    if (fs != NULL && !is_absurd(n))
         give_all(&work, fs, n);
     sh_work_do(&work);
     return sh_handle_failed(0, SHUNT_EINVAL);

@@ -5,6 +5,8 @@
  * Edges.
  *   attached  task/error.c: a block is pushed on a record's list
  */
+#include <stddef.h>
+
 #include "future/settle.h"
 #include "shunt/memory.h"
 #include "task/error.h"
@@ -45,16 +47,29 @@ static bool is_ours(const struct sh_run *run, const struct sh_block *b)
            (b->prev != NULL || run->blocks.first == b);
 }
 
+/* Whether the pool of a block can be used by this process: 0, or why not. */
+static int check_pool(const struct sh_block *b)
+{
+    const char *at = (const char *)b->heap - offsetof(struct sh_pool, heap);
+    const struct sh_pool *pool = (const struct sh_pool *)(const void *)at;
+
+    return sh_pool_is_ours(pool) ? 0 : sh_pool_refusal(pool);
+}
+
 int shunt_free(void *p)
 {
     struct sh_run *run = sh_here.run;
     struct sh_block *b;
+    int rc;
 
     if (p == NULL)
         return 0;
     b = sh_block_of(p);
     if (b == NULL || b->kind != SH_BLOCK_USER)
         return SHUNT_EINVAL;
+    rc = check_pool(b);
+    if (rc != 0)
+        return rc;
     if (is_ours(run, b))
         sh_blocks_remove(&run->blocks, b);
     else if (b->owner != 0 || !sh_heap_fasten(b->heap, b))

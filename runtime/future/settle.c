@@ -404,11 +404,9 @@ static void commit(struct sh_record *r, unsigned outcome)
         continue;
 }
 
-/* r forwards to input, and input may forward itself: point to the origin, so
- * that no chain of forwards grows. */
-static void shorten(struct sh_work *work, struct sh_record *r)
+void sh_shorten(struct sh_work *work, struct sh_record *r)
 {
-    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours in SETTLING */
+    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
     uint64_t origin;
     struct sh_ref ref, next;
     struct sh_seat *seat;
@@ -482,7 +480,7 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     if (sh_kind_combines(kind))
         outcome = sh_combine_conclude(work, pool, r, outcome);
     if (outcome == SH_OUTCOME_FORWARD)
-        shorten(work, r);
+        sh_shorten(work, r);
     else if ((kind >= SH_KIND_THEN && kind <= SH_KIND_FORWARD) ||
              (kind & SH_KIND_FLAT) != 0)
         leave_input(work, pool, r);
@@ -503,7 +501,7 @@ void sh_room_ring(struct sh_pool *pool)
     sh_futex_wake(&pool->room, INT32_MAX, pool->shared);
 }
 
-static void free_blocks(struct sh_work *work, struct sh_record *r)
+static void free_blocks(struct sh_record *r)
 {
     /* acquire: attached */
     struct sh_block *b = sh_xchg_acqrel(&r->attached, NULL);
@@ -512,10 +510,7 @@ static void free_blocks(struct sh_work *work, struct sh_record *r)
         struct sh_block *next = b->next;
 
         b->next = b->prev = NULL;
-        if (work->heir != NULL && b->kind == SH_BLOCK_USER)
-            sh_blocks_add(work->heir, b);
-        else
-            sh_block_free(b);
+        sh_block_free(b);
         b = next;
     }
 }
@@ -535,7 +530,7 @@ static void dispose(struct sh_work *work, struct sh_pool *pool,
         sh_promise_dispose(pool, r);
     else
         sh_work_give(work, input);
-    free_blocks(work, r);
+    free_blocks(r);
     sh_record_free_data(pool, r);
     sh_edge_free(pool, r);
     sh_record_retire(pool, seat, r, w);
@@ -660,13 +655,12 @@ void sh_settle_over(struct sh_work *work, struct sh_pool *pool,
 
 void sh_record_wreck(struct sh_pool *pool, struct sh_record *r)
 {
-    struct sh_work work = { 0 };
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: nobody else is left */
 
     if (sh_kind_combines(kind))
         sh_combine_wreck(pool, r);
     else if (kind == SH_KIND_PROMISE)
         sh_promise_dispose(pool, r);
-    free_blocks(&work, r);
+    free_blocks(r);
     sh_record_free_data(pool, r);
 }

@@ -15,8 +15,6 @@ struct sh_work {
     struct sh_record *settling; /* linked by link and link_pool */
     struct sh_record *freeing;
     unsigned settling_pool, freeing_pool;
-    /* Receives the blocks of the next record that is freed, if not NULL. */
-    struct sh_blocks *heir;
 };
 
 /* Move a record, seen with word in a phase that may settle, to SETTLING with
@@ -100,6 +98,10 @@ int sh_promise_tell(struct sh_record *r, uint64_t word);
 
 /* A promise in RELEASING: free what it has beside its value. */
 void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r);
+
+/* r, which is ours, is to forward to its input, and that may forward itself:
+ * point to the origin, so that no chain of forwards grows. */
+void sh_shorten(struct sh_work *work, struct sh_record *r);
 
 /* The final status of a record that has settled. */
 int sh_status_of(struct sh_pool *pool, struct sh_record *r, uint64_t word);

@@ -150,23 +150,47 @@ void sh_remember_error(const shunt_error *error)
     *last = sh_error_copy(error);
 }
 
-/* What the freed future leaves goes to the running task, or to the caller. */
-static void inherit(struct sh_pool *pool, struct sh_blocks *left)
+/* The memory of a record goes to the running task, or to the caller. */
+static void move_blocks(struct sh_record *r)
 {
     struct sh_run *run = sh_here.run;
+    /* acq_rel: attached */
+    struct sh_block *b = sh_xchg_acqrel(&r->attached, NULL);
 
-    while (left->first != NULL) {
-        struct sh_block *b = left->first;
+    while (b != NULL) {
+        struct sh_block *next = b->next;
 
-        sh_blocks_remove(left, b);
-        if (run != NULL && b->heap == &run->pool->heap) {
+        b->next = b->prev = NULL;
+        if (b->kind != SH_BLOCK_USER) {
+            sh_attach(r, b, b);
+        } else if (run != NULL && b->heap == &run->pool->heap) {
             b->owner = run->index;
             sh_blocks_add(&run->blocks, b);
         } else {
             sh_heap_loosen(b->heap, b);
         }
+        b = next;
     }
-    (void)pool;
+}
+
+/* ref's value has been taken: if it is the only handle, so is the memory of
+ * its record, and of those that it keeps for it: what it forwards, what a step
+ * inherits. */
+static void move_memory(const struct sh_ref *taken)
+{
+    struct sh_ref ref = *taken;
+
+    while (ref.record != NULL && sh_handle_is_sole(&ref)) {
+        uint64_t input = sh_load_rlx(&ref.record->input); /* relaxed: settled */
+        unsigned kind = sh_load_rlx(&ref.record->kind); /* relaxed: settled */
+
+        move_blocks(ref.record);
+        if (kind == SH_KIND_PROMISE || input == 0 ||
+            (sh_kind_combines(kind) &&
+             sh_outcome_of(ref.word) != SH_OUTCOME_FORWARD) ||
+            sh_handle_find(input, SH_LOOK, &ref) != 0)
+            break;
+    }
 }
 
 /* The running task lets go of a task that it submitted and that may still use
@@ -184,11 +208,10 @@ static bool defer(struct sh_ref *ref)
     return true;
 }
 
-/* Give a handle back, and free what nobody holds; its memory goes to heir if
- * that is not NULL. */
-static int give(struct sh_ref *ref, struct sh_blocks *heir)
+/* Give a handle back, and free what nobody holds. */
+static int give(struct sh_ref *ref)
 {
-    struct sh_work work = { .heir = heir };
+    struct sh_work work = { 0 };
     uint64_t handle = ref->handle;
 
     if (ref->record == NULL || defer(ref))
@@ -213,7 +236,7 @@ int shunt_release(shunt_future *f)
     struct sh_ref ref;
     int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
 
-    return rc != 0 ? rc : give(&ref, NULL);
+    return rc != 0 ? rc : give(&ref);
 }
 
 shunt_future *shunt_retain(shunt_future *f)
@@ -237,7 +260,6 @@ shunt_future *shunt_retain(shunt_future *f)
 static int take_value(struct sh_ref *ref, void *out, size_t size)
 {
     struct sh_value v;
-    struct sh_blocks left = { NULL };
     int rc = 0;
 
     if (!value_of(ref, &v))
@@ -248,10 +270,10 @@ static int take_value(struct sh_ref *ref, void *out, size_t size)
         memcpy(out, v.bytes, v.size);
     else if (v.size > sizeof(shunt_none))
         rc = SHUNT_EINVAL;
-    if (give(ref, rc == 0 ? &left : NULL) != 0)
+    if (rc == 0)
+        move_memory(ref);
+    if (give(ref) != 0)
         return SHUNT_EINVAL;
-    if (left.first != NULL)
-        inherit(ref->pool, &left);
     return rc;
 }
 
@@ -262,12 +284,12 @@ int sh_take_settled(struct sh_ref *ref, int status, void *out, size_t size,
         sh_remember_error(sh_is_settled(ref->word) || ref->record == NULL
                               ? sh_error_of(ref)
                               : sh_error_constant(status));
-        if (give(ref, NULL) != 0)
+        if (give(ref) != 0)
             return SHUNT_EINVAL;
         return status;
     }
     if (joins)
-        return give(ref, NULL);
+        return give(ref);
     status = take_value(ref, out, size);
     if (status != 0)
         sh_remember_error(sh_error_constant(status));

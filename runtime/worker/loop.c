@@ -167,10 +167,7 @@ static void *main_of(void *arg)
     struct sh_worker *w = arg;
     struct sh_pool *pool = w->pool;
     struct sh_team *team = pool->team;
-    char name[16];
 
-    snprintf(name, sizeof name, "%.10s-%u", team->name, w->index % 10000);
-    pthread_setname_np(pthread_self(), name);
     sh_here.seat = &w->seat;
     sh_store_rlx(&w->post->cpu,
                  (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
@@ -189,6 +186,17 @@ static void *main_of(void *arg)
         sh_pool_destroy(pool);
     }
     return NULL;
+}
+
+/* NAME-3, cut so that the number is whole within the system's 15 characters. */
+static void set_name(struct sh_worker *w)
+{
+    char name[16], number[8];
+    int digits = snprintf(number, sizeof number, "-%u", w->index % 100000);
+
+    snprintf(name, sizeof name, "%.*s%s", 15 - digits, w->pool->team->name,
+             number);
+    pthread_setname_np(w->thread, name);
 }
 
 int sh_worker_start(struct sh_pool *pool, unsigned index)
@@ -213,5 +221,6 @@ int sh_worker_start(struct sh_pool *pool, unsigned index)
         sh_stacks_fini(&w->stacks);
         return SHUNT_ENOMEM;
     }
+    set_name(w);
     return 0;
 }

@@ -267,7 +267,7 @@ int shunt_pool_free(shunt_pool *name)
     struct sh_pool *pool;
     uint32_t visitors;
     size_t left = 0;
-    int rc = name == NULL ? SHUNT_EINVAL : sh_pool_find(name, &pool);
+    int rc = sh_pool_find(name, &pool);
 
     if (rc == 0)
         rc = shunt_pool_shutdown(name, SHUNT_DRAIN, SHUNT_FOREVER, &left);

@@ -261,6 +261,12 @@ static void finish_run(struct sh_run *run, unsigned kind,
     if (outcome == SH_OUTCOME_FORWARD || keeps || t->traits_.inherits) {
         sh_store_rlx(&r->input, input); /* relaxed: published by settling */
         input = 0;
+        if (outcome == SH_OUTCOME_FORWARD) {
+            struct sh_work work = { 0 };
+
+            sh_shorten(&work, r);
+            sh_work_do(&work);
+        }
     } else {
         sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
     }

@@ -153,7 +153,7 @@ int shunt_pool_shutdown(shunt_pool *name, enum shunt_how how,
     struct sh_pool *pool;
     int64_t deadline_ns = sh_clock_after(timeout_ns);
     size_t left, busy;
-    int rc = name == NULL ? SHUNT_EINVAL : sh_pool_find(name, &pool);
+    int rc = sh_pool_find(name, &pool);
 
     if (rc != 0)
         return rc;
