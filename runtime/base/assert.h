@@ -12,9 +12,9 @@
 #define SH_BASE_ASSERT_H
 
 #ifdef SH_CHECKS
+#undef NDEBUG
 #include <assert.h>
 #include <stdbool.h>
-#undef NDEBUG
 #define SH_ASSERT(condition) assert(condition)
 #define SH_EXPENSIVE(condition) assert(condition)
 #define SH_BELIEVE(condition) (assert(condition), true)

@@ -251,7 +251,7 @@ void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
     if (how == SH_ATTACHED)
         c->targets[i] = there;
     else if (how == SH_ATTACH_SETTLED)
-        sh_deliver_to(work, pool, here, sh_ref_status(ref));
+        sh_deliver_to(work, pool, here, sh_ref_status_now(ref));
     else
         c->held = UINT32_MAX; /* accept will see that memory ran out */
 }

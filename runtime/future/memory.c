@@ -94,6 +94,7 @@ int shunt_adopt(shunt_future *f, void *p)
     else if (b->owner != 0 || !sh_heap_fasten(b->heap, b))
         return SHUNT_EINVAL;
     b->owner = sh_index_of(ref.pool, ref.record);
+    b->kind = SH_BLOCK_ADOPTED;
     sh_attach(ref.record, b, b);
     return 0;
 }

@@ -22,7 +22,12 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 
-enum sh_block_kind { SH_BLOCK_USER = 1, SH_BLOCK_ERROR, SH_BLOCK_VALUE };
+enum sh_block_kind {
+    SH_BLOCK_USER = 1, /* of a task: moves along when its value is taken */
+    SH_BLOCK_ADOPTED,  /* stays with the future that it was given to */
+    SH_BLOCK_ERROR,
+    SH_BLOCK_VALUE
+};
 
 #define SH_BLOCK_MARK 0x5b10cc3du /* of a live block */
 
