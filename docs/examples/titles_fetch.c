@@ -208,7 +208,7 @@ static int download(struct download *d, const struct request *in,
     code = curl_easy_perform(d->easy);
     if (code != CURLE_OK)
         return fail(d, code, reason);
-    if (!is_html(content_type(d->easy))) { /* and empty: take_bytes slept */
+    if (!is_html(content_type(d->easy))) { /* empty: not seen by take_bytes */
         d->refused = PAGE_NOT_HTML;
         return refuse(d);
     }

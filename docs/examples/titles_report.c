@@ -73,8 +73,8 @@ static const char *print_page(const char *url, shunt_future *f)
         put_text(title->text);
         return NULL;
     }
-    printf("%7s %7s  %s  failed: ", "-", "-", url);
-    put_text(error->message);
+    printf("%7s %7s  %s  ", "-", "-", url);
+    put_text(error->message); /* names the task that failed, and why */
     return kind_of(error);
 }
 
@@ -109,9 +109,10 @@ size_t print_report(const struct settings *s, const shunt_results *results,
             failed++;
         }
     }
-    printf(
-        "\n%zu pages in %.2f s with %d workers: %zu with a title, %zu failed\n",
-        results->count, seconds, workers, results->count - failed, failed);
+    printf("\n%zu page%s in %.2f s with %d worker%s: ", results->count,
+           results->count == 1 ? "" : "s", seconds, workers,
+           workers == 1 ? "" : "s");
+    printf("%zu with a title, %zu failed\n", results->count - failed, failed);
     for (size_t i = 0; i < KINDS_MAX && tally[i].kind; i++)
         printf("%7zu  %s\n", tally[i].count, tally[i].kind);
     return failed;

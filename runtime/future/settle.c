@@ -101,27 +101,48 @@ void sh_work_free(struct sh_work *work, struct sh_pool *pool,
     work_push(&work->freeing, &work->freeing_pool, pool, r);
 }
 
+/* Whether the calling thread is a worker of the pool with this identifier,
+ * which then waits for it before it goes. */
+static bool is_at_home(unsigned id)
+{
+    const struct sh_seat *seat = sh_here.seat;
+
+    /* relaxed: a worker's own pool is there */
+    return seat != NULL && seat->post != NULL &&
+           sh_load_rlx(&seat->pool)->id == id;
+}
+
 void sh_work_give(struct sh_work *work, uint64_t handle)
 {
+    unsigned id = sh_handle_pool(handle);
+    bool home = is_at_home(id);
     struct sh_ref ref;
 
-    if (handle == 0 || sh_handle_find(handle, SH_LOOK, &ref) != 0 ||
-        ref.record == NULL)
+    if (handle == 0 || (!home && !sh_pool_visit(id)))
         return;
-    if (sh_handle_give(&ref) == SH_GIVEN_LAST)
+    if (sh_handle_find(handle, SH_LOOK, &ref) == 0 && ref.record != NULL &&
+        sh_handle_give(&ref) == SH_GIVEN_LAST)
         sh_work_free(work, ref.pool, ref.record);
+    if (!home)
+        sh_pool_leave(id);
 }
 
 void sh_work_abandon(struct sh_work *work, uint64_t handle)
 {
+    unsigned id = sh_handle_pool(handle);
+    bool home = is_at_home(id);
     struct sh_ref ref;
 
-    if (handle != 0 && sh_handle_find(handle, SH_LOOK, &ref) == 0 &&
+    if (handle == 0 || (!home && !sh_pool_visit(id)))
+        return;
+    if (sh_handle_find(handle, SH_LOOK, &ref) == 0 &&
         ref.record != NULL && !sh_is_settled(ref.word) &&
         sh_handle_is_sole(&ref) && !sh_edge_any(ref.pool, ref.record))
         (void)sh_cancel_ask(work, ref.pool, ref.record,
                             sh_generation_of(ref.word));
     sh_work_give(work, handle);
+    if (!home)
+        sh_pool_leave(id);
 }
 
 bool sh_origin_of(struct sh_pool **pool, struct sh_record **r, uint64_t *word)
@@ -178,7 +199,8 @@ void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
     uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(word));
     bool queued;
 
-    if (seat != NULL && seat->pool == pool && seat->post != NULL)
+    if (seat != NULL && sh_load_rlx(&seat->pool) == pool &&
+        seat->post != NULL) /* relaxed: ours */
         queued = sh_deque_push(&seat->post->deque, hint);
     else
         queued = sh_ring_push(&pool->side, hint, UINT64_MAX);
@@ -300,31 +322,14 @@ static struct sh_pool *cross(struct sh_pool *pool, struct sh_cell *c,
     *target = up;
     if (seat != NULL)
         sh_table_give(&pool->cells, &seat->cells, index);
-    return sh_load_acq(&sh_pools[id]); /* acquire: registry */
+    /* Its caller is a guest there until it leaves.
+     * acquire: registry */
+    return sh_pool_visit(id) ? sh_load_acq(&sh_pools[id]) : NULL;
 }
 
-void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
-                   int status)
+static void deliver_record(struct sh_work *work, struct sh_pool *pool,
+                           uint64_t target, int status)
 {
-    while (sh_target_kind(target) == SH_TARGET_CELL) {
-        struct sh_cell *c = sh_cell_at(pool, sh_target_index(target));
-        unsigned kind = sh_load_acq(&c->kind); /* acquire: cell */
-        struct sh_tally tally;
-
-        if (kind == SH_CELL_WAITER) {
-            ring_waiter(pool, c, target);
-            return;
-        }
-        if (kind == SH_CELL_NODE) {
-            if (tally_of_leaf(c, target, &tally))
-                sh_combine_arrive(work, pool, &tally, status == 0);
-            return;
-        }
-        pool = cross(pool, c, &target);
-        if (pool == NULL)
-            return;
-    }
-
     struct sh_record *r = sh_record_at(pool, sh_target_index(target));
     uint32_t generation = sh_target_generation(target);
 
@@ -346,6 +351,39 @@ void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
     if (sh_arrive(&r->deps, generation, sh_target_bit(target), NULL) !=
         SH_ARRIVED_STALE)
         proceed(work, pool, r, target, status);
+}
+
+void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
+                   int status)
+{
+    unsigned visited = 0;
+
+    while (sh_target_kind(target) == SH_TARGET_CELL) {
+        struct sh_cell *c = sh_cell_at(pool, sh_target_index(target));
+        unsigned kind = sh_load_acq(&c->kind); /* acquire: cell */
+        struct sh_tally tally;
+
+        if (kind == SH_CELL_WAITER || kind == SH_CELL_NODE) {
+            if (kind == SH_CELL_WAITER)
+                ring_waiter(pool, c, target);
+            else if (tally_of_leaf(c, target, &tally))
+                sh_combine_arrive(work, pool, &tally, status == 0);
+            if (visited != 0)
+                sh_pool_leave(visited);
+            return;
+        }
+        pool = cross(pool, c, &target);
+        if (pool == NULL)
+            break;
+        /* The pool may be about to go: be its guest, or drop it. */
+        if (visited != 0)
+            sh_pool_leave(visited);
+        visited = pool->id;
+    }
+    if (pool != NULL)
+        deliver_record(work, pool, target, status);
+    if (visited != 0)
+        sh_pool_leave(visited);
 }
 
 struct delivery {
@@ -540,16 +578,31 @@ void sh_work_do(struct sh_work *work)
 {
     struct sh_pool *pool;
     struct sh_record *r;
+    unsigned visited = 0; /* the pool that we are a guest of */
 
     while (work->settling != NULL || work->freeing != NULL) {
-        if (work->settling != NULL) {
+        bool settles = work->settling != NULL;
+        unsigned id = settles ? work->settling_pool : work->freeing_pool;
+
+        /* What is on its way is pending: its pool cannot go before we are
+         * counted in. */
+        if (id != visited && !is_at_home(id)) {
+            if (visited != 0)
+                sh_pool_leave(visited);
+            visited = sh_pool_visit(id) ? id : 0;
+        }
+        if (settles) {
             r = work_pop(&work->settling, &work->settling_pool, &pool);
             conclude(work, pool, r);
         } else {
             r = work_pop(&work->freeing, &work->freeing_pool, &pool);
             dispose(work, pool, r);
+            if (sh_load_sc(&pool->gate) != SH_OPEN) /* seq_cst: quiet */
+                sh_quiet_ring(pool);
         }
     }
+    if (visited != 0)
+        sh_pool_leave(visited);
 }
 
 int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,

@@ -264,7 +264,7 @@ uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref)
     struct sh_alias *a;
     uint64_t word;
 
-    SH_ASSERT(seat->pool == ref->pool);
+    SH_ASSERT(sh_load_rlx(&seat->pool) == ref->pool); /* relaxed: ours */
     if (index == SH_NONE)
         return 0;
     if (!hold_more(ref)) {

@@ -27,7 +27,9 @@ enum sh_gate { SH_OPEN, SH_DRAINING, SH_CANCELING, SH_STOPPED };
  * get one at their first call and keep it until they end.
  */
 struct sh_seat {
-    struct sh_pool *pool;
+    _Atomic(struct sh_pool *) pool; /* NULL once the pool is freed */
+    shunt_pool *name;               /* its name, which is never used again */
+    unsigned process;               /* that it belongs to */
     struct sh_post *post; /* of a worker; NULL: a thread outside */
     struct sh_cache records, aliases, edges, cells;
     struct sh_seat *next;        /* of the same thread */
@@ -86,6 +88,11 @@ extern unsigned sh_process;
 /* Whether the calling process made the pool, and has not deserted it. */
 #define sh_pool_is_ours(pool) \
     (sh_load_rlx(&(pool)->process) == sh_process) /* relaxed: an identity */
+
+/* Work that a thread does in a pool which it is not a worker of, and which
+ * somebody else may be about to free. False if it is gone. See registry.c. */
+bool sh_pool_visit(unsigned id);
+void sh_pool_leave(unsigned id);
 
 /* Why a pool that is not ours cannot be used. */
 static inline int sh_pool_refusal(const struct sh_pool *pool)

@@ -11,6 +11,15 @@
  *   registry  add: write the entry -> find: read the entry    the pool is set
  *             up; remove: the same entry, NULL
  *
+ *   visit     visit: raise visits, then read the entry || remove: clear the
+ *             entry, then read visits; all seq_cst: one sees the other
+ *
+ * Visits. A worker of one pool may give back a handle of another, or deliver to
+ * it, at any moment after that one's futures have settled. It counts itself in
+ * meanwhile; whoever frees the pool takes the entry away first, and then waits
+ * until nobody is in. The counts are static, so they can be raised for a pool
+ * that has gone.
+ *
  * Fork. A child counts one process more than its parent, and every pool
  * remembers the count at which it was made; nothing else is touched, since
  * the child has one thread and any lock may be held by one that it lacks.
@@ -20,6 +29,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "sync/futex.h"
 #include "task/handle.h"
 #include "task/run.h"
 
@@ -35,6 +45,8 @@ static bool ready;
 static uint64_t serial;
 static unsigned next_id;
 static uint32_t generations[SH_POOLS];
+static bool leaving[SH_POOLS];
+static _Atomic uint32_t visits[SH_POOLS];
 
 static void before_fork(void)
 {
@@ -50,6 +62,8 @@ static void after_fork_child(void)
 {
     pthread_mutex_unlock(&lock);
     sh_process++;
+    for (unsigned i = 0; i < SH_POOLS; i++)
+        sh_store_rlx(&visits[i], 0); /* relaxed: we are alone */
     sh_here.seat = NULL;
     sh_here.run = NULL;
 }
@@ -63,7 +77,7 @@ static void leave(void *here)
     pthread_mutex_lock(&lock);
     while (seat != NULL) {
         struct sh_seat *next = seat->next;
-        struct sh_pool *pool = seat->pool;
+        struct sh_pool *pool = sh_load_rlx(&seat->pool); /* relaxed: locked */
 
         if (pool != NULL && sh_pool_is_ours(pool)) {
             sh_table_flush(&pool->records, &seat->records);
@@ -103,7 +117,8 @@ bool sh_registry_add(struct sh_pool *pool)
     /* In turn, so that an identifier rests as long as it can. */
     for (unsigned tried = 1; tried < SH_POOLS && id == 0; tried++) {
         next_id = next_id + 1 < SH_POOLS ? next_id + 1 : 1;
-        if (sh_load_rlx(&sh_pools[next_id]) == NULL) /* relaxed: locked */
+        if (sh_load_rlx(&sh_pools[next_id]) == NULL && /* relaxed: locked */
+            !leaving[next_id])
             id = next_id;
     }
     if (id != 0) {
@@ -141,11 +156,36 @@ static uint32_t last_generation(struct sh_pool *pool)
     return last;
 }
 
+bool sh_pool_visit(unsigned id)
+{
+    sh_add_sc(&visits[id], 1); /* seq_cst: visit */
+    if (sh_load_sc(&sh_pools[id]) != NULL) /* seq_cst: visit */
+        return true;
+    sh_pool_leave(id);
+    return false;
+}
+
+void sh_pool_leave(unsigned id)
+{
+    if (sh_sub_sc(&visits[id], 1) == 1 &&      /* seq_cst: visit */
+        sh_load_sc(&sh_pools[id]) == NULL)     /* seq_cst: visit */
+        sh_futex_wake(&visits[id], INT32_MAX, false);
+}
+
 void sh_registry_remove(struct sh_pool *pool)
 {
+    unsigned id = pool->id;
+    uint32_t n;
+
     pthread_mutex_lock(&lock);
-    generations[pool->id] = last_generation(pool);
-    sh_store_rel(&sh_pools[pool->id], NULL); /* release: registry */
+    leaving[id] = true;
+    sh_store_sc(&sh_pools[id], NULL); /* seq_cst: registry, visit */
+    pthread_mutex_unlock(&lock);
+    while ((n = sh_load_sc(&visits[id])) != 0) /* seq_cst: visit */
+        sh_futex_wait(&visits[id], n, INT64_MAX, false);
+    pthread_mutex_lock(&lock);
+    generations[id] = last_generation(pool);
+    leaving[id] = false;
     pthread_mutex_unlock(&lock);
 }
 
@@ -179,7 +219,9 @@ static struct sh_seat *seat_new(struct sh_pool *pool)
         free(seat);
         return NULL;
     }
-    seat->pool = pool;
+    sh_store_rlx(&seat->pool, pool); /* relaxed: ours */
+    seat->name = pool->name;
+    seat->process = sh_process;
     pthread_mutex_lock(&lock);
     seat->right = pool->seats;
     if (seat->right != NULL)
@@ -197,8 +239,13 @@ struct sh_seat *sh_seat_find(struct sh_pool *pool)
     struct sh_seat *seat;
 
     /* Seats of pools that were freed are dropped on the way. */
-    while ((seat = *at) != NULL && seat->pool != pool) {
-        if (seat->pool == NULL) {
+    while ((seat = *at) != NULL) {
+        /* relaxed: a pool that is in use does not go */
+        struct sh_pool *its = sh_load_rlx(&seat->pool);
+
+        if (its == pool)
+            break;
+        if (its == NULL) {
             *at = seat->next;
             if (sh_here.seat == seat)
                 sh_here.seat = NULL;
@@ -218,7 +265,7 @@ void sh_seats_clear(struct sh_pool *pool)
 {
     pthread_mutex_lock(&lock);
     for (struct sh_seat *s = pool->seats; s != NULL; s = s->right)
-        s->pool = NULL;
+        sh_store_rlx(&s->pool, NULL); /* relaxed: locked */
     pool->seats = NULL;
     pthread_mutex_unlock(&lock);
 }

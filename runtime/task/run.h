@@ -62,7 +62,8 @@ static inline struct sh_seat *sh_seat_of(struct sh_pool *pool)
 {
     struct sh_seat *seat = sh_here.seat;
 
-    if (SH_LIKELY(seat != NULL && seat->pool == pool))
+    /* relaxed: a pool that is in use does not go */
+    if (SH_LIKELY(seat != NULL && sh_load_rlx(&seat->pool) == pool))
         return seat;
     return sh_seat_find(pool);
 }

@@ -299,7 +299,8 @@ static bool take_plain(uint64_t handle, void *out, size_t size)
     struct sh_record *r;
     uint64_t w;
 
-    if (pool == NULL || seat == NULL || seat->pool != pool ||
+    if (pool == NULL || seat == NULL ||
+        sh_load_rlx(&seat->pool) != pool || /* relaxed: it is in use */
         !sh_pool_is_ours(pool) ||
         sh_handle_index(handle) >= pool->records.capacity)
         return false;

@@ -206,7 +206,9 @@ int sh_worker_start(struct sh_pool *pool, unsigned index)
     w->pool = pool;
     w->index = index;
     w->post = &pool->posts[index];
-    w->seat.pool = pool;
+    sh_store_rlx(&w->seat.pool, pool); /* relaxed: its thread starts later */
+    w->seat.name = pool->name;
+    w->seat.process = sh_process;
     w->seat.post = w->post;
     w->random = 2463534242u + index * 7919u;
     sh_stacks_init(&w->stacks, pool->team->stack_bytes);

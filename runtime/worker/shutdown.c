@@ -29,6 +29,8 @@ static bool is_pending(struct sh_record *r, uint64_t w)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: a look, repeated */
 
+    if (sh_phase_of(w) == SH_RELEASING || sh_phase_of(w) == SH_COMPLETE)
+        return true; /* whoever does that may be of another pool */
     return sh_is_live(w) && !sh_is_settled(w) && kind != SH_KIND_DEAL &&
            kind != SH_KIND_KEEP;
 }

@@ -33,10 +33,7 @@ echo "libshunt: $bytes bytes a thread, in the static block: $static"
 try 'a host that is linked with shunt' "$linked" "$plugin"
 try 'GLIBC_TUNABLES' env \
     GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096 "$plain" "$plugin"
-if ! nm -D "$lib" | grep -q ' U __[at]san_init'; then
-    # The sanitizers want to be the first that is loaded.
-    try 'LD_PRELOAD' env LD_PRELOAD="$lib" "$plain" "$plugin"
-fi
+try 'LD_PRELOAD' env LD_PRELOAD="$lib" "$plain" "$plugin"
 if [ "$static" = 0 ] || [ "$bytes" -le "$spare" ]; then
     try 'a host that knows nothing of shunt' "$plain" "$plugin"
 elif said=$("$plain" "$plugin" 2>&1); then

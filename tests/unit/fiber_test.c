@@ -5,7 +5,6 @@
  * Nothing is asserted on a fiber: a failed assertion of cmocka jumps to the
  * stack of main. Fibers write down what they saw; the test looks at it.
  */
-#define _GNU_SOURCE 1
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,10 +21,16 @@
 #include "fiber/fiber.h"
 #include "fiber/stacks.h"
 #include "fiber/switch.h"
+#include "keep_registers.h"
 
 enum {
     STACK_BYTES = 256 * 1024,
-    FIBERS = 3
+    FIBERS = 3,
+    THREADS = 2,
+    DEPTH = 100,
+    ROUNDS = 20,
+    STARTS = 10000,
+    FRAMES_MAX = 64
 };
 
 /* The fibers of one thread, and whose turn it is. */
@@ -136,79 +141,15 @@ static void a_fiber_runs_on_its_own_stack_and_continues_where_it_was(
     assert_int_equal(jobs[0].saw[1], 2);
 }
 
-/*
- * keep_registers(in, out, call, arg): put the words of in into the registers
- * that a callee keeps, call call(arg), and store to out what they are then.
- */
-#if defined(__x86_64__)
-enum {
-    KEPT = 6
-};
-__asm__(".pushsection .text\n"
-        ".type keep_registers, @function\n"
-        "keep_registers:\n"
-        "    endbr64\n"
-        "    pushq %rbp\n    pushq %rbx\n    pushq %r12\n"
-        "    pushq %r13\n    pushq %r14\n    pushq %r15\n"
-        "    pushq %rsi\n"
-        "    movq 0(%rdi), %rbp\n    movq 8(%rdi), %rbx\n"
-        "    movq 16(%rdi), %r12\n   movq 24(%rdi), %r13\n"
-        "    movq 32(%rdi), %r14\n   movq 40(%rdi), %r15\n"
-        "    movq %rcx, %rdi\n"
-        "    call *%rdx\n"
-        "    popq %rsi\n"
-        "    movq %rbp, 0(%rsi)\n    movq %rbx, 8(%rsi)\n"
-        "    movq %r12, 16(%rsi)\n   movq %r13, 24(%rsi)\n"
-        "    movq %r14, 32(%rsi)\n   movq %r15, 40(%rsi)\n"
-        "    popq %r15\n    popq %r14\n    popq %r13\n"
-        "    popq %r12\n    popq %rbx\n    popq %rbp\n"
-        "    ret\n"
-        ".size keep_registers, . - keep_registers\n"
-        ".popsection\n");
-#elif defined(__aarch64__)
-enum {
-    KEPT = 19
-};
-__asm__(".pushsection .text\n"
-        ".type keep_registers, %function\n"
-        "keep_registers:\n"
-        "    hint #34\n"
-        "    stp x29, x30, [sp, #-176]!\n"
-        "    stp x19, x20, [sp, #16]\n    stp x21, x22, [sp, #32]\n"
-        "    stp x23, x24, [sp, #48]\n    stp x25, x26, [sp, #64]\n"
-        "    stp x27, x28, [sp, #80]\n    stp d8, d9, [sp, #96]\n"
-        "    stp d10, d11, [sp, #112]\n   stp d12, d13, [sp, #128]\n"
-        "    stp d14, d15, [sp, #144]\n   str x1, [sp, #160]\n"
-        "    ldp x19, x20, [x0]\n         ldp x21, x22, [x0, #16]\n"
-        "    ldp x23, x24, [x0, #32]\n    ldp x25, x26, [x0, #48]\n"
-        "    ldp x27, x28, [x0, #64]\n    ldp d8, d9, [x0, #80]\n"
-        "    ldp d10, d11, [x0, #96]\n    ldp d12, d13, [x0, #112]\n"
-        "    ldp d14, d15, [x0, #128]\n   ldr x29, [x0, #144]\n"
-        "    mov x0, x3\n"
-        "    blr x2\n"
-        "    ldr x1, [sp, #160]\n"
-        "    stp x19, x20, [x1]\n         stp x21, x22, [x1, #16]\n"
-        "    stp x23, x24, [x1, #32]\n    stp x25, x26, [x1, #48]\n"
-        "    stp x27, x28, [x1, #64]\n    stp d8, d9, [x1, #80]\n"
-        "    stp d10, d11, [x1, #96]\n    stp d12, d13, [x1, #112]\n"
-        "    stp d14, d15, [x1, #128]\n   str x29, [x1, #144]\n"
-        "    ldp d14, d15, [sp, #144]\n   ldp d12, d13, [sp, #128]\n"
-        "    ldp d10, d11, [sp, #112]\n   ldp d8, d9, [sp, #96]\n"
-        "    ldp x27, x28, [sp, #80]\n    ldp x25, x26, [sp, #64]\n"
-        "    ldp x23, x24, [sp, #48]\n    ldp x21, x22, [sp, #32]\n"
-        "    ldp x19, x20, [sp, #16]\n    ldp x29, x30, [sp], #176\n"
-        "    ret\n"
-        ".size keep_registers, . - keep_registers\n"
-        ".popsection\n");
-#endif
-SH_SWITCH_HIDDEN void keep_registers(const uint64_t *in, uint64_t *out,
-                                     void (*call)(struct job *),
-                                     struct job *job);
-
 /* Words that differ by job and register, and are no addresses. */
 static uint64_t pattern(size_t job, size_t i)
 {
     return 0xa5a5000000000000u + (job << 16) + i;
+}
+
+static void park_in_base(void *arg)
+{
+    to_base(arg);
 }
 
 static void keep_registers_over_a_switch(struct job *job)
@@ -217,7 +158,7 @@ static void keep_registers_over_a_switch(struct job *job)
 
     for (size_t i = 0; i < KEPT; i++)
         in[i] = pattern(job->number, i);
-    keep_registers(in, job->saw, to_base, job);
+    keep_registers(in, job->saw, park_in_base, job);
 }
 
 /* Goal: the switch keeps all that the calling convention makes it keep.
@@ -299,11 +240,6 @@ static void a_fresh_fiber_rounds_as_its_thread_did_when_adopted(void **state)
     fesetround(FE_TONEAREST);
     assert_true(jobs[1].saw[0] == rounded(FE_DOWNWARD));
 }
-
-enum {
-    DEPTH = 100,
-    ROUNDS = 20
-};
 
 /* Call down to a depth and back, with a switch on every step, and what each
  * frame holds checked after it. */
@@ -438,10 +374,6 @@ static void longjmp_works_within_a_fiber(void **state)
     assert_int_equal(jobs[0].saw[0], 3);
 }
 
-enum {
-    FRAMES_MAX = 64
-};
-
 static void unwind(struct job *job)
 {
     void *frames[FRAMES_MAX];
@@ -463,10 +395,6 @@ static void unwinding_a_fiber_ends_at_its_root(void **state)
     assert_in_range(jobs[0].saw[1], root + 1, root + 64);
 }
 
-enum {
-    STARTS = 20000
-};
-
 static void leave_with_frames(struct job *job, int depth)
 {
     volatile int frame[16];
@@ -487,7 +415,7 @@ static void leave_from_below(struct job *job)
 }
 
 /* Goal: leaving forgets the frames in every sense, also in that of checkers
- * which count calls: 120,000 frames are entered here that never return. */
+ * which count calls: 100,000 frames are entered here that never return. */
 static void a_stack_is_left_and_started_afresh_any_number_of_times(void **state)
 {
     (void)state;
@@ -560,10 +488,6 @@ static void a_fiber_may_leave_by_starting_another(void **state)
     assert_int_equal(jobs[0].saw[0], 1);
     ring.count = 2;
 }
-
-enum {
-    THREADS = 2
-};
 
 static void *run_a_ring_of_its_own(void *arg)
 {

@@ -2,7 +2,6 @@
 /*
  * unit/pages_test.c - pages from the kernel, and the faults that tests inject.
  */
-#define _GNU_SOURCE 1
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shunt/cases.h - the benchmarks that only shunt has, and what they share.
+ */
+#ifndef BENCH_SHUNT_CASES_H
+#define BENCH_SHUNT_CASES_H
+
+#include <shunt/shunt.h>
+
+#include "binding/gbench.h"
+
+/* The tiny task of every benchmark: out = in + 1. */
+int bench_add_one(const uint64_t *in, uint64_t *out);
+SHUNT_TASK_DECLARE(bench_add_one, uint64_t, uint64_t)
+
+/* n pending futures and the promises that will settle them. */
+struct bench_promises {
+    shunt_promise **promises;
+    shunt_future **futures;
+    size_t count;
+};
+
+/* Room for n, whose pages are present; no promise yet. 0 or -1. */
+int bench_promises_init(struct bench_promises *set, size_t n);
+
+/* Make n promises of 64-bit numbers in pool. 0 or -1; those that were made
+ * are in the set. */
+int bench_promises_make(struct bench_promises *set, shunt_pool *pool, size_t n);
+
+/* Give every promise its index. 0 or -1. */
+int bench_promises_give(struct bench_promises *set);
+
+/* Release every future. 0 or -1. */
+int bench_promises_release(struct bench_promises *set);
+
+/* Free the room. The promises and futures have been given and released. */
+void bench_promises_fini(struct bench_promises *set);
+
+/* Each registers the benchmarks of its file. */
+void bench_chain_register(void);
+void bench_inputs_register(void);
+void bench_pending_register(void);
+
+#endif /* BENCH_SHUNT_CASES_H */

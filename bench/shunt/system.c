@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shunt/system.c - shunt's side of the workloads that its peers have too.
+ *
+ * Every task has a future, and every result is taken through it, one by one
+ * and in order.
+ */
+#include <stdlib.h>
+
+#include "measure.h"
+#include "shunt/cases.h"
+#include "workload.h"
+
+static shunt_pool *pool;
+static shunt_future **handles;
+static struct bench_promises pending;
+
+int bench_add_one(const uint64_t *in, uint64_t *out)
+{
+    *out = *in + 1;
+    return 0;
+}
+SHUNT_TASK_DEFINE(bench_add_one)
+
+static int system_open(int workers, int cpu)
+{
+    (void)cpu; /* the workers inherit it */
+    return shunt_pool_new(&pool, &(shunt_options){ .workers = workers });
+}
+
+static void system_close(void)
+{
+    (void)shunt_pool_free(pool);
+    free(handles);
+    handles = NULL;
+    bench_promises_fini(&pending);
+}
+
+static int system_prepare(size_t n)
+{
+    handles = bench_pages_new(n * sizeof(shunt_future *));
+    if (handles == NULL || bench_promises_init(&pending, n) != 0)
+        return -1;
+    return 0;
+}
+
+static int system_window(uint64_t first, size_t n, uint64_t *sum_out)
+{
+    uint64_t sum = 0, out = 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t in = first + i;
+        handles[i] = shunt_submit(pool, bench_add_one, &in);
+    }
+    for (size_t i = 0; i < n; i++) {
+        rc |= shunt_take(handles[i], &out);
+        sum += out;
+    }
+    *sum_out = sum;
+    return rc == 0 ? 0 : -1;
+}
+
+static int system_ping(void)
+{
+    uint64_t in = 1, out = 0;
+    int rc = shunt_take(shunt_submit(pool, bench_add_one, &in), &out);
+
+    return rc == 0 && out == 2 ? 0 : -1;
+}
+
+struct branch {
+    uint64_t first, leaves;
+};
+
+static int add_leaves(const struct branch *in, uint64_t *sum_out);
+SHUNT_TASK(add_leaves, struct branch, uint64_t)
+
+static int add_leaves(const struct branch *in, uint64_t *sum_out)
+{
+    shunt_future *children[10];
+    uint64_t part = in->leaves / 10;
+
+    if (in->leaves == 1) {
+        *sum_out = in->first;
+        return 0;
+    }
+    for (uint64_t i = 0; i < 10; i++)
+        children[i] = shunt_submit(
+            NULL, add_leaves, &(struct branch){ in->first + i * part, part });
+    for (uint64_t i = 0; i < 10; i++) {
+        uint64_t sum = 0;
+        int rc = shunt_take(children[i], &sum);
+        if (rc != 0)
+            return rc;
+        *sum_out += sum;
+    }
+    return 0;
+}
+
+static int system_tree(uint64_t first, uint64_t leaves, uint64_t *sum_out)
+{
+    struct branch root = { first, leaves };
+
+    return shunt_take(shunt_submit(pool, add_leaves, &root), sum_out);
+}
+
+static int system_pending_new(size_t n)
+{
+    return bench_promises_make(&pending, pool, n);
+}
+
+static void system_pending_free(void)
+{
+    (void)bench_promises_give(&pending);
+    (void)bench_promises_release(&pending);
+}
+
+static void cases_register(void)
+{
+    bench_chain_register();
+    bench_inputs_register();
+    bench_pending_register();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct bench_system shunt = {
+        .open = system_open,
+        .close = system_close,
+        .prepare = system_prepare,
+        .window = system_window,
+        .ping = system_ping,
+        .tree = system_tree,
+        .pending_new = system_pending_new,
+        .pending_free = system_pending_free,
+    };
+
+    return bench_main(argc, argv, &shunt, cases_register);
+}

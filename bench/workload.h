@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * workload.h - the workloads that several systems have, measured by one code.
+ *
+ * Each system (shunt, and every peer) is a program of its own, so that none
+ * warms or disturbs another. It fills in a struct bench_system and gets the
+ * benchmarks whose functions it has:
+ *
+ *     submit/{1,2}w/window:{1024,all}   window
+ *     roundtrip/{one-cpu,apart,free}    ping
+ *     idle/2w                           window
+ *     tree/{1,2}w                       tree
+ *     memory/pending                    pending_new, pending_free
+ *
+ * The tiny task adds 1 to a 64-bit number. Every result is added up and the
+ * sum compared, so that a system which loses a task has no figures.
+ */
+#ifndef BENCH_WORKLOAD_H
+#define BENCH_WORKLOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* All int functions return 0, or -1 if the system failed. */
+struct bench_system {
+    /* Start so many workers. The calling thread is pinned to cpu meanwhile,
+     * so threads made now run there; -1: pinned nowhere. */
+    int (*open)(int workers, int cpu);
+    void (*close)(void);
+    /* Make what the benchmark itself needs for windows of n; not measured. */
+    int (*prepare)(size_t n);
+    /* Submit the numbers first to first + n - 1 as one task each, get every
+     * result, and add them up. */
+    int (*window)(uint64_t first, size_t n, uint64_t *sum_out);
+    /* Submit one task to a worker and wait for it. */
+    int (*ping)(void);
+    /* A task that has ten children with a tenth of the leaves each, until
+     * one is left; every parent waits for its children. The sum of the
+     * leaves' numbers, which count from first. */
+    int (*tree)(uint64_t first, uint64_t leaves, uint64_t *sum_out);
+    /* n futures that nothing has settled. */
+    int (*pending_new)(size_t n);
+    void (*pending_free)(void);
+};
+
+/*
+ * main of every program here: registers the workloads of system and what
+ * more adds (may be NULL), and runs what argv selects. --scale=F makes the
+ * numbers of tasks, iterations and seconds F times as large.
+ */
+int bench_main(int argc, char **argv, const struct bench_system *system,
+               void (*more)(void));
+
+/* n times the scale, at least 1. */
+size_t bench_scaled(size_t n);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* BENCH_WORKLOAD_H */
