@@ -165,8 +165,9 @@ struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
 
     if (r == NULL)
         return NULL;
-    /* relaxed, twice: ours in INIT */
+    /* relaxed: ours in INIT */
     generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
+    /* relaxed: ours in INIT */
     sh_store_rlx(&r->input, sh_verdict_make(generation, SH_VERDICT_NONE, 0));
     c = block_new(pool, n, cells);
     r->data.combining.more = c;
@@ -449,8 +450,9 @@ static void let_go(struct sh_work *work, struct sh_combine *c, uint32_t i)
         ref.record != NULL && !sh_is_settled(ref.word) &&
         sh_edge_detach(ref.pool, ref.record, c->hooks[i], target) &&
         sh_target_kind(target) == SH_TARGET_CELL &&
+        /* relaxed: ours, we took the edge off */
         sh_load_rlx(&sh_cell_at(ref.pool, sh_target_index(target))->kind) ==
-            SH_CELL_BRIDGE) /* relaxed: ours, we took the edge off */
+            SH_CELL_BRIDGE)
         sh_unbridge(ref.pool, target);
     sh_work_abandon(work, handle);
 }

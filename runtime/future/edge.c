@@ -19,6 +19,7 @@
  * twice, or too late, is harmless, and so is doing the whole walk again.
  *
  * Edges.
+ *   accept   future/settle.c
  *   watch    attach: set WATCHED -> settle: CAS of state    then walks edges
  *   hang     attach: write target -> close: read target     the dependant is
  *            set up

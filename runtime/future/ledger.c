@@ -5,6 +5,10 @@
  * A ledger is only a list of what to look at when the task ends: whether a
  * handle is still held stands in its own word. So giving one back costs
  * nothing here, and what is out of date is swept out when the list is full.
+ *
+ * Edges.
+ *   registry task/registry.c
+ *   settled  future/settle.c
  */
 #include <string.h>
 

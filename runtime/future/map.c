@@ -12,6 +12,10 @@
  * has a chunk of its own, no element waits behind one that blocks, and how
  * long a chunk took is what passes between two turns of the dealer.
  *
+ * Edges.
+ *   accepted task/handle.c: here state is written
+ *   sleep    sync/sleep.c
+ *
  * Crash. Elements that a dead dealer had not put anywhere are READY: recovery
  * finds them in the task table.
  */
@@ -180,13 +184,13 @@ static uint32_t fill(struct sh_work *work, struct sh_pool *pool,
 static int check(const struct sh_pool *pool, const shunt_task *task,
                  const void *ins)
 {
-    /* relaxed, twice: elements are exempt from a shutdown that begins now */
+    /* relaxed: elements are exempt from a shutdown that begins now */
     uint32_t gate = sh_load_rlx(&pool->gate);
 
     if (task == NULL || (task->shape_ & SHUNT_SHAPE_STEP_) != 0 ||
         (ins == NULL && (task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0))
         return SHUNT_EINVAL;
-    if (sh_load_rlx(&pool->broken) != 0)
+    if (sh_load_rlx(&pool->broken) != 0) /* relaxed: a report */
         return SHUNT_EBROKEN;
     if (gate != SH_OPEN && !(gate == SH_DRAINING && sh_here.run != NULL &&
                              sh_here.run->pool == pool))

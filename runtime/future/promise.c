@@ -8,6 +8,9 @@
  * future was cancelled, or even released, learns of it.
  *
  * Edges.
+ *   accepted task/handle.c: here state is written
+ *   idle     future/settle.c
+ *   registry task/registry.c
  *   settled  future/settle.c
  *   hook     on_cancel: write input, then read state || cancel: set CANCEL or
  *            settle, then read input; all seq_cst: one sees the other
@@ -224,8 +227,8 @@ int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
     if (l == NULL)
         return SHUNT_ENOMEM;
     *l = (struct listener){ fn, user };
+    /* One listener, for good. seq_cst: hook */
     if (!sh_cas_sc(&ref.record->input, &none, (uint64_t)(uintptr_t)l)) {
-        /* seq_cst: hook (the CAS above); one listener, for good */
         sh_heap_put(&ref.pool->heap, l, sizeof *l);
         return SHUNT_EINVAL;
     }

@@ -17,6 +17,10 @@
  * A task that nobody depends on, the usual case, is settled by one CAS.
  *
  * Edges.
+ *   attached task/error.c
+ *   cell     future/combine.c
+ *   list     future/edge.c
+ *   sleep    sync/sleep.c
  *   settled  settle: write state -> any reader of an outcome     value, error
  *   watch    attach: set WATCHED -> settle: CAS of state
  *   ready    make ready: write state -> worker's claim           the inputs
@@ -80,12 +84,12 @@ static struct sh_record *work_pop(struct sh_record **list, unsigned *list_pool,
 {
     struct sh_record *r = *list;
     uint32_t next = sh_load_rlx(&r->link); /* relaxed: ours, see push */
+    struct sh_pool *pool;
 
     *pool_out = sh_load_rlx(&sh_pools[*list_pool]); /* relaxed: it is in use */
     *list_pool = r->link_pool;
-    *list = next == SH_NONE ? NULL
-                            : sh_record_at(sh_load_rlx(&sh_pools[*list_pool]),
-                                           next); /* relaxed: it is in use */
+    pool = sh_load_rlx(&sh_pools[*list_pool]); /* relaxed: it is in use */
+    *list = next == SH_NONE ? NULL : sh_record_at(pool, next);
     return r;
 }
 
@@ -107,8 +111,8 @@ static bool is_at_home(unsigned id)
 {
     const struct sh_seat *seat = sh_here.seat;
 
-    /* relaxed: a worker's own pool is there */
     return seat != NULL && seat->post != NULL &&
+           /* relaxed: a worker's own pool is there */
            sh_load_rlx(&seat->pool)->id == id;
 }
 
@@ -145,53 +149,6 @@ void sh_work_abandon(struct sh_work *work, uint64_t handle)
         sh_pool_leave(id);
 }
 
-bool sh_origin_of(struct sh_pool **pool, struct sh_record **r, uint64_t *word)
-{
-    while (sh_outcome_of(*word) == SH_OUTCOME_FORWARD) {
-        struct sh_ref ref;
-        uint64_t input = sh_load_rlx(&(*r)->input); /* relaxed: as state */
-
-        if (sh_handle_find(input, SH_LOOK, &ref) != 0 || ref.record == NULL)
-            return false;
-        *pool = ref.pool;
-        *r = ref.record;
-        *word = ref.word;
-    }
-    return true;
-}
-
-int sh_ref_status(const struct sh_ref *ref)
-{
-    return ref->record == NULL ? sh_reserved_status(ref->reserved)
-                               : sh_status_of(ref->pool, ref->record, ref->word);
-}
-
-int sh_ref_status_now(const struct sh_ref *ref)
-{
-    struct sh_ref now = *ref;
-
-    if (now.record != NULL)
-        now.word = sh_load_acq(&now.record->state); /* acquire: settled */
-    return sh_ref_status(&now);
-}
-
-int sh_status_of(struct sh_pool *pool, struct sh_record *r, uint64_t word)
-{
-    if (!sh_is_settled(word))
-        return SHUNT_PENDING;
-    if (sh_outcome_of(word) == SH_OUTCOME_FORWARD) {
-        struct sh_ref ref;
-
-        /* relaxed: as state. A reserved handle is its own outcome. */
-        if (sh_handle_find(sh_load_rlx(&r->input), SH_LOOK, &ref) == 0 &&
-            ref.record == NULL)
-            return sh_reserved_status(ref.reserved);
-        if (!sh_origin_of(&pool, &r, &word))
-            return SHUNT_ECLOSED; /* its pool was freed */
-    }
-    return sh_outcome_code(sh_outcome_of(word));
-}
-
 void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
                    struct sh_record *r, uint64_t word)
 {
@@ -199,8 +156,8 @@ void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
     uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(word));
     bool queued;
 
-    if (seat != NULL && sh_load_rlx(&seat->pool) == pool &&
-        seat->post != NULL) /* relaxed: ours */
+    /* relaxed: ours */
+    if (seat != NULL && sh_load_rlx(&seat->pool) == pool && seat->post != NULL)
         queued = sh_deque_push(&seat->post->deque, hint);
     else
         queued = sh_ring_push(&pool->side, hint, UINT64_MAX);
@@ -213,8 +170,7 @@ void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
     sh_sleep_notify(&pool->sleep);
 }
 
-/* A parked task may go on: hand it to its worker. */
-static void resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
+void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
 {
     unsigned w = owner - SH_OWNER_WORKER(0);
     _Atomic uint32_t *list = &pool->posts[w].resumed;
@@ -266,7 +222,7 @@ static void proceed(struct sh_work *work, struct sh_pool *pool,
         if (!sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: ready, park */
             continue;
         if (sh_phase_of(w) == SH_PARKED)
-            resume(pool, r, owner);
+            sh_resume(pool, r, owner);
         else if (runs)
             sh_make_ready(work, pool, r, next);
         else
@@ -424,13 +380,6 @@ static void finish(struct sh_work *work, struct sh_pool *pool,
         sh_quiet_ring(pool);
 }
 
-void sh_quiet_ring(struct sh_pool *pool)
-{
-    sh_add_sc(&pool->quiet, 1);                 /* seq_cst: quiet */
-    if (sh_load_sc(&pool->quiet_waiters) != 0) /* seq_cst: quiet */
-        sh_futex_wake(&pool->quiet, INT32_MAX, pool->shared);
-}
-
 /* The outcome is decided: nobody else moves the state until COMPLETE. */
 static void commit(struct sh_record *r, unsigned outcome)
 {
@@ -440,36 +389,6 @@ static void commit(struct sh_record *r, unsigned outcome)
                           sh_word_settled(w, SH_COMPLETE, sh_owner_of(w),
                                           outcome))) /* acq_rel: settled */
         continue;
-}
-
-void sh_shorten(struct sh_work *work, struct sh_record *r)
-{
-    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
-    uint64_t origin;
-    struct sh_ref ref, next;
-    struct sh_seat *seat;
-
-    if (sh_handle_find(input, SH_LOOK, &ref) != 0 || ref.record == NULL ||
-        !sh_is_settled(ref.word) ||
-        sh_outcome_of(ref.word) != SH_OUTCOME_FORWARD)
-        return;
-    origin = sh_load_rlx(&ref.record->input); /* relaxed: as its state */
-    if (sh_handle_is_sole(&ref)) {
-        /* Nobody else can look at it: take its handle over. */
-        sh_store_rlx(&ref.record->input, 0); /* relaxed: we are alone */
-    } else {
-        if (sh_handle_find(origin, SH_LOOK, &next) != 0 ||
-            next.record == NULL)
-            return;
-        seat = sh_seat_of(next.pool);
-        origin = seat == NULL ? 0 : sh_handle_alias(seat, &next);
-        if (origin == 0 || sh_handle_find(origin, SH_OWN, &next) != 0 ||
-            !sh_handle_lend(&next, 0))
-            return;
-        origin = next.handle;
-    }
-    sh_store_rlx(&r->input, origin); /* relaxed: published by the commit */
-    sh_work_give(work, input);
 }
 
 /* A step or a forward that was canceled while it waited. */
@@ -529,14 +448,6 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
                                      .code = sh_outcome_code(outcome) });
     commit(r, outcome);
     finish(work, pool, r);
-}
-
-void sh_room_ring(struct sh_pool *pool)
-{
-    if (SH_LIKELY(sh_load_sc(&pool->room_waiters) == 0)) /* seq_cst: room */
-        return;
-    sh_add_sc(&pool->room, 1); /* seq_cst: room */
-    sh_futex_wake(&pool->room, INT32_MAX, pool->shared);
 }
 
 static void free_blocks(struct sh_record *r)
@@ -603,45 +514,6 @@ void sh_work_do(struct sh_work *work)
     }
     if (visited != 0)
         sh_pool_leave(visited);
-}
-
-int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
-                  struct sh_record *r, uint32_t generation)
-{
-    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
-
-    for (;;) {
-        enum sh_phase phase = sh_phase_of(w);
-        unsigned owner = sh_owner_of(w);
-
-        if (sh_generation_of(w) != generation || phase > SH_PARKED ||
-            phase < SH_PROMISE)
-            return 0;
-        if (phase == SH_PROMISE) {
-            int told = sh_promise_tell(r, w);
-
-            if (told >= 0)
-                return told;
-            if (told == -2) {
-                w = sh_load_acq(&r->state); /* acquire: settled */
-                continue;
-            }
-        }
-        if (phase == SH_RUNNING || phase == SH_PARKED) {
-            /* acq_rel: park, settled */
-            if (!sh_cas_acqrel(&r->state, &w,
-                               sh_word_to(w, SH_RUNNING, owner) | SH_CANCEL))
-                continue;
-            if (phase == SH_PARKED)
-                resume(pool, r, owner);
-            return 1;
-        }
-        if (sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECANCELED))) {
-            sh_work_settle(work, pool, r);
-            return 1;
-        }
-        w = sh_load_acq(&r->state); /* acquire: settled */
-    }
 }
 
 /* The code of a record that was settled over its head has returned, or the

@@ -39,6 +39,9 @@ void sh_work_give(struct sh_work *work, uint64_t handle);
  * give the handle back. */
 void sh_work_abandon(struct sh_work *work, uint64_t handle);
 
+/* A parked task, moved to RUNNING, may go on: hand it to its worker. */
+void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner);
+
 /* Ask a record to cancel: 1 if that may help, 0 if it has settled. */
 int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
                   struct sh_record *r, uint32_t generation);

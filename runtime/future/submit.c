@@ -52,10 +52,10 @@ static int closed(struct sh_pool *pool, bool inside)
 /* How many more tasks from outside may be put in, from now on. */
 static uint64_t new_limit(struct sh_pool *pool)
 {
-    /* acquire, twice: room */
-    uint64_t limit = pool->queue_max + sh_load_acq(&pool->dropped) -
-                     sh_load_acq(&pool->spilled);
+    uint64_t limit = pool->queue_max;
 
+    limit += sh_load_acq(&pool->dropped); /* acquire: room */
+    limit -= sh_load_acq(&pool->spilled); /* acquire: room */
     for (unsigned w = 0; w < pool->workers; w++)
         limit += sh_load_acq(&pool->posts[w].taken); /* acquire: room */
     sh_store_rlx(&pool->limit, limit); /* relaxed: any former value is safe */

@@ -5,6 +5,7 @@
  * Edges.
  *   settled  future/settle.c -> here: the value and the error
  *   idle     here: CAS to RELEASING -> dispose
+ *   attached task/error.c
  */
 #include <stdlib.h>
 #include <string.h>

@@ -2,6 +2,9 @@
 /*
  * memory/table.h - type-stable tables: items that are named by index, never
  * unmapped while their pool lives, and reused. See table.c.
+ *
+ * Edges.
+ *   grow     table.c
  */
 #ifndef SH_MEMORY_TABLE_H
 #define SH_MEMORY_TABLE_H

@@ -61,9 +61,9 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
     if (SH_UNLIKELY(index == SH_NONE))
         return NULL;
     r = sh_record_at(pool, index);
-    /* relaxed, and below: nobody has a name of this use yet; whoever has one
-     * of an earlier use is stopped by the generations */
-    w = sh_load_rlx(&r->state);
+    /* Nobody has a name of this use yet; whoever has one of an earlier use is
+     * stopped by the generations. acquire: free */
+    w = sh_load_acq(&r->state);
     SH_ASSERT(sh_phase_of(w) == SH_FREE);
     generation = w == 0 ? pool->generation : sh_generation_of(w);
     w = (uint64_t)generation << 32 | SH_INIT | (uint64_t)SH_OWNER_HOST << 12;

@@ -21,6 +21,7 @@
  *            generation gone.
  *
  * Edges.
+ *   registry task/registry.c
  *   settled  settle: write state -> find: read state      value, error
  *   accepted submit: write state -> find: read state      the record's fields
  *   alias    retain: write word -> find: read word        the target
@@ -228,8 +229,8 @@ enum sh_given sh_handle_give(struct sh_ref *ref)
             /* acq_rel: idle, settled */
             if (sh_cas_acqrel(&ref->record->state, &ref->word, next | SH_GONE))
                 return over ? SH_GIVEN_LAST : SH_GIVEN;
+            /* seq_cst: last */
         } else if (sh_cas_sc(&ref->record->state, &ref->word, w | SH_GONE)) {
-            /* seq_cst: last (the CAS above) */
             return close(ref, sh_generation_of(w));
         }
     }

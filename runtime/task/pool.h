@@ -97,9 +97,9 @@ void sh_pool_leave(unsigned id);
 /* Why a pool that is not ours cannot be used. */
 static inline int sh_pool_refusal(const struct sh_pool *pool)
 {
-    return sh_load_rlx(&pool->process) == 0 ? SHUNT_EINVAL
-                                            : SHUNT_EFORKED; /* relaxed: an
-                                                              * identity */
+    unsigned process = sh_load_rlx(&pool->process); /* relaxed: an identity */
+
+    return process == 0 ? SHUNT_EINVAL : SHUNT_EFORKED;
 }
 
 /* Pools by identifier; NULL: none. Users hold names and not addresses, so

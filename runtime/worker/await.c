@@ -13,6 +13,10 @@
  * would run on this very CPU if it slept.
  *
  * Edges.
+ *   free     task/data.c
+ *   idle     future/settle.c
+ *   registry task/registry.c
+ *   settled  future/settle.c
  *   park     await: write PARKED, then read the arrivals || deliver: set the
  *            arrival, then read the state; all seq_cst: one sees the other
  *   arrive   future/edge.c: the outcome is visible after the arrival
@@ -87,11 +91,12 @@ static bool park(struct sh_run *run, int *rc_out)
         parked = sh_word_to(word, SH_PARKED, sh_owner_of(word));
     } while (!sh_cas_sc(&r->state, &word, parked)); /* seq_cst: park */
     w->parked++;
-    /* seq_cst: park. Arrived meanwhile? Then nobody may have seen us park. */
-    if ((sh_load_sc(&r->deps) & 1) != 0 &&
+    /* Arrived meanwhile? Then nobody may have seen us park.
+     * seq_cst: park; acq_rel: park */
+    if ((sh_load_sc(&r->deps) & 1) != 0 && /* seq_cst: park */
+        /* acq_rel: park */
         sh_cas_acqrel(&r->state, &parked,
                       sh_word_to(parked, SH_RUNNING, sh_owner_of(parked)))) {
-        /* acq_rel: park (the CAS above) */
         w->parked--;
         sh_stacks_give(&w->stacks, fresh);
         *rc_out = 0;

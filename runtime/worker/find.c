@@ -15,6 +15,7 @@
  * a prime, so that no pattern of the program keeps step with it).
  *
  * Edges.
+ *   accepted task/handle.c: here state is read
  *   room     future/submit.c: here taken is written
  *   sleep    sync/sleep.c: what is read in sees_work
  */

@@ -3,6 +3,8 @@
  * worker/loop.c - the loop of a worker, from its thread's start to its end.
  *
  * Edges.
+ *   broken   worker/run.c
+ *   ended    worker/pool.c
  *   resume   future/settle.c: push on resumed -> here: take all
  *   sleep    sync/sleep.c
  *   stop     shutdown: write stop, then wake -> loop: read stop

@@ -13,6 +13,7 @@
  *   kill     the same, and gives up what runs at the deadline
  *
  * Edges.
+ *   room     future/submit.c
  *   quiet    future/settle.c, worker/loop.c: the state moved, then quiet ||
  *            here: read quiet, then the states; all seq_cst
  *   closing  future/submit.c, settle.c: READY, then read the gate || here:

@@ -2,6 +2,9 @@
 /*
  * worker/timers.c - waits that may run out: a heap of each worker's own, since
  * a parked task goes on where it started.
+ *
+ * Edges.
+ *   park     worker/await.c
  */
 #include "worker/worker.h"
 

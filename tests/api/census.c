@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * census.c - reads /proc/self: task, task/N/children, fd, maps.
+ *
+ * Allowance. Freed memory is not always given back to the system: the C
+ * library keeps up to 40 MiB of stacks of ended threads and the top of its
+ * heap, and jemalloc keeps extents for reuse. So a claim may leave a little
+ * more mapped than it found; one that leaks a mapping per pool or per stack
+ * is still found, because such claims make hundreds.
+ */
+#include "census.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    MAPPINGS_ALLOWED = 96,
+    MAPPED_MIB_ALLOWED = 64,
+    SETTLE_ROUNDS = 10000,
+    PATH_SIZE = 64
+};
+
+static void add(struct census_ids *list, long id)
+{
+    if (list->count < CENSUS_IDS_MAX)
+        list->ids[list->count++] = id;
+}
+
+static bool has(const struct census_ids *list, long id)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->ids[i] == id)
+            return true;
+    }
+    return false;
+}
+
+static bool covers(const struct census_ids *old, const struct census_ids *now)
+{
+    for (size_t i = 0; i < now->count; i++) {
+        if (!has(old, now->ids[i]))
+            return false;
+    }
+    return true;
+}
+
+/* The numbers that name the entries of a folder, but for one of them. */
+static void list_numbers(const char *path, struct census_ids *out)
+{
+    DIR *folder = opendir(path);
+
+    out->count = 0;
+    if (folder == NULL)
+        return;
+    for (size_t i = 0; i < CENSUS_IDS_MAX; i++) {
+        const struct dirent *entry = readdir(folder);
+        if (entry == NULL)
+            break;
+        char *end;
+        long id = strtol(entry->d_name, &end, 10);
+        if (*end == '\0' && id != dirfd(folder))
+            add(out, id);
+    }
+    closedir(folder);
+}
+
+static void list_children(const struct census_ids *threads,
+                          struct census_ids *out)
+{
+    out->count = 0;
+    for (size_t i = 0; i < threads->count; i++) {
+        char path[PATH_SIZE];
+        snprintf(path, sizeof path, "/proc/self/task/%ld/children",
+                 threads->ids[i]);
+        FILE *file = fopen(path, "r");
+        if (file == NULL)
+            continue;
+        long id;
+        while (out->count < CENSUS_IDS_MAX && fscanf(file, "%ld", &id) == 1)
+            add(out, id);
+        fclose(file);
+    }
+}
+
+static void count_mappings(struct census *out)
+{
+    FILE *file = fopen("/proc/self/maps", "r");
+    char line[512];
+
+    out->mappings = 0;
+    out->mapped_bytes = 0;
+    if (file == NULL)
+        return;
+    while (fgets(line, sizeof line, file) != NULL) {
+        size_t from, to;
+        if (sscanf(line, "%zx-%zx", &from, &to) != 2)
+            continue;
+        out->mappings++;
+        out->mapped_bytes += to - from;
+    }
+    fclose(file);
+}
+
+void census_take(struct census *out)
+{
+    list_numbers("/proc/self/task", &out->threads);
+    list_numbers("/proc/self/fd", &out->descriptors);
+    list_children(&out->threads, &out->children);
+    count_mappings(out);
+}
+
+void census_settle(const struct census *before, struct census *after)
+{
+    const struct timespec pause = { 0, 1000000 };
+
+    for (int round = 0; round < SETTLE_ROUNDS; round++) {
+        census_take(after);
+        if (covers(&before->threads, &after->threads) &&
+            covers(&before->children, &after->children))
+            return;
+        nanosleep(&pause, NULL);
+    }
+}
+
+static bool compare_ids(const struct census_ids *before,
+                        const struct census_ids *after, const char *what,
+                        const char *name_path)
+{
+    for (size_t i = 0; i < after->count; i++) {
+        long id = after->ids[i];
+        if (has(before, id))
+            continue;
+        char path[PATH_SIZE], name[128] = "";
+        snprintf(path, sizeof path, name_path, id);
+        ssize_t length = readlink(path, name, sizeof name - 1);
+        FILE *file = length < 0 ? fopen(path, "r") : NULL;
+        if (file != NULL) {
+            if (fgets(name, sizeof name, file) == NULL)
+                name[0] = '\0';
+            fclose(file);
+        }
+        name[strcspn(name, "\n")] = '\0';
+        fprintf(stderr, "the claim leaves a %s behind: %ld (%s)\n", what, id,
+                name);
+    }
+    return covers(before, after);
+}
+
+bool census_compare(const struct census *before, const struct census *after,
+                    size_t footprint, bool with_mappings)
+{
+    bool same = compare_ids(&before->threads, &after->threads, "thread",
+                            "/proc/self/task/%ld/comm");
+
+    same &= compare_ids(&before->children, &after->children, "child",
+                        "/proc/%ld/comm");
+    same &= compare_ids(&before->descriptors, &after->descriptors, "descriptor",
+                        "/proc/self/fd/%ld");
+    if (!with_mappings)
+        return same;
+    size_t bytes_max =
+        before->mapped_bytes + footprint + ((size_t)MAPPED_MIB_ALLOWED << 20);
+    /* A footprint may be kept in pieces of no less than 64 KiB. */
+    size_t count_max = before->mappings + MAPPINGS_ALLOWED + (footprint >> 16);
+    if (after->mapped_bytes <= bytes_max && after->mappings <= count_max)
+        return same;
+    fprintf(stderr,
+            "the claim leaves mappings behind: %zu of %zu KiB before, "
+            "%zu of %zu KiB after\n",
+            before->mappings, before->mapped_bytes >> 10, after->mappings,
+            after->mapped_bytes >> 10);
+    return false;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cxx_test.cc - the headers from C++17: values where C has compound literals,
+ * designators for traits and options, lambdas for small tasks.
+ *
+ * cmocka leaves a failed test by longjmp, past destructors; so this program
+ * has no harness, and says what failed by its line.
+ */
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include <shunt/shunt.h>
+
+namespace
+{
+
+struct span {
+    long from, to;
+};
+
+int add_up(const span *in, long *out)
+{
+    for (long i = in->from; i < in->to; i++)
+        *out += i;
+    return 0;
+}
+SHUNT_TASK(add_up, span, long)
+
+int scale(const long *in, const long *factor, long *out)
+{
+    *out = *in * *factor;
+    return 0;
+}
+SHUNT_STEP(scale, long, long, long, .name = "scaling")
+
+int refuse(const long *in, long *out)
+{
+    *out = 0;
+    return shunt_fail(static_cast<int>(*in), "refused %ld", *in);
+}
+SHUNT_TASK(refuse, long, long, .idempotent = true, .retries = 1)
+
+int code_of(const shunt_error *in, long *out)
+{
+    *out = in->task_code;
+    return 0;
+}
+SHUNT_TASK(code_of, shunt_error, long)
+
+int look_on(const shunt_outcome *in, shunt_none *)
+{
+    return in->status == 0 || in->error->code != 0 ? 0 : 1;
+}
+SHUNT_TASK(look_on, shunt_outcome, shunt_none)
+
+int nothing(const shunt_none *, shunt_none *)
+{
+    return 0;
+}
+SHUNT_TASK(nothing, shunt_none, shunt_none)
+
+int later(const long *in, shunt_future **out)
+{
+    *out = shunt_submit(nullptr, add_up, span{ 0, *in });
+    return 0;
+}
+SHUNT_TASK(later, long, shunt_future *)
+
+int first_letter(const char *const *in, char *out)
+{
+    *out = **in;
+    return 0;
+}
+SHUNT_TASK(first_letter, const char *, char)
+
+int sum(const shunt_results *in, long *out)
+{
+    for (size_t i = 0; i < in->count; i++)
+        *out += *shunt_peek(in->futures[i], long);
+    return 0;
+}
+SHUNT_TASK(sum, shunt_results, long)
+
+void check(bool holds, int line)
+{
+    if (holds)
+        return;
+    std::fprintf(stderr, "cxx_test.cc:%d does not hold\n", line);
+    std::exit(1);
+}
+#define CHECK(condition) check(condition, __LINE__)
+
+void submits(shunt_pool *pool)
+{
+    long value = 0;
+    const span ten{ 0, 10 };
+    CHECK(shunt_take(shunt_submit(pool, add_up, span{ 0, 10 }), &value) == 0);
+    CHECK(value == 45);
+    CHECK(shunt_take(shunt_submit(pool, add_up, &ten), &value) == 0);
+    CHECK(shunt_take(shunt_submit_wait(pool, add_up, ten), &value) == 0);
+    CHECK(shunt_take(shunt_submit_with(pool, add_up, ten, .retries = 0),
+                     &value) == 0);
+    CHECK(value == 45);
+    CHECK(shunt_join(shunt_submit(pool, nothing, nullptr)) == 0);
+    CHECK(shunt_join(shunt_submit(pool, nothing, shunt_none{})) == 0);
+    char letter = 0;
+    const char *text = "text";
+    CHECK(shunt_take(shunt_submit(pool, first_letter, text), &letter) == 0);
+    CHECK(letter == 't');
+}
+
+void composes(shunt_pool *pool)
+{
+    long value = 0;
+    shunt_future *f = shunt_submit(pool, add_up, span{ 0, 10 });
+    f = shunt_then_with(f, scale, 2L);
+    f = shunt_then(f, later);
+    f = shunt_recover(f, code_of);
+    f = shunt_finally(f, look_on);
+    CHECK(shunt_take(f, &value) == 0);
+    CHECK(value == 4005);
+    f = shunt_submit(pool, refuse, 7L);
+    CHECK(shunt_await(f) == SHUNT_EFAILED);
+    CHECK(shunt_error_of(f)->task_code == 7);
+    CHECK(std::strstr(shunt_error_of(f)->message, "refused 7") != nullptr);
+    CHECK(shunt_take(shunt_recover(f, code_of), &value) == 0);
+    CHECK(value == 7);
+    shunt_future *fs[3];
+    for (long i = 0; i < 3; i++)
+        fs[i] = shunt_submit(pool, add_up, span{ 0, i });
+    CHECK(shunt_take(shunt_then(shunt_when_all(fs, 3), sum), &value) == 0);
+    CHECK(value == 1);
+    const span spans[2] = { { 0, 10 }, { 0, 5 } };
+    CHECK(shunt_take(shunt_then(shunt_map(pool, add_up, spans, 2), sum),
+                     &value) == 0);
+    CHECK(value == 55);
+}
+
+void promises(shunt_pool *pool)
+{
+    shunt_promise *promise = nullptr;
+    shunt_future *future = nullptr;
+    long value = 0;
+    CHECK(shunt_promise_new(pool, long, &promise, &future) == 0);
+    const long kept = 6;
+    CHECK(shunt_promise_give(promise, &kept) == 0);
+    const long *peeked = shunt_peek(future, long);
+    CHECK(peeked != nullptr && *peeked == 6);
+    CHECK(shunt_peek(future, short) == nullptr);
+    CHECK(shunt_take(future, &value) == 0 && value == 6);
+    CHECK(shunt_take(future, &value) == SHUNT_EINVAL);
+}
+
+} // namespace
+
+int main()
+{
+    shunt_pool *pool = nullptr;
+    const shunt_options options{ .workers = 2, .name = "cxx" };
+
+    CHECK(shunt_pool_new(&pool, &options) == 0);
+    CHECK(shunt_pool_workers(pool) == 2);
+    submits(pool);
+    composes(pool);
+    promises(pool);
+    CHECK(shunt_pool_free(pool) == 0);
+    CHECK(shunt_pool_new(&pool, nullptr) == 0);
+    CHECK(shunt_pool_free(pool) == 0);
+    return 0;
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork_test.c - a child that the program forks has its parent's pools in its
+ * memory but not their threads: every call with them answers SHUNT_EFORKED,
+ * none hangs, and pools of its own work.
+ *
+ * Method. The child makes its checks and sends the line of the first that
+ * failed through a pipe; an alarm ends one that hangs.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "stage.h"
+
+/* What the parent had when it forked. */
+struct inherited {
+    shunt_pool *pool;
+    shunt_future *settled, *pending, *failed;
+    shunt_promise *promise;
+    void *block;
+};
+
+typedef int in_child(const struct inherited *had);
+
+/* In the child: the line of the first check that does not hold. */
+#define CHECK(condition)     \
+    do {                     \
+        if (!(condition))    \
+            return __LINE__; \
+    } while (0)
+
+/* The line at which child failed, 0 if it did not. */
+static int run_child(in_child *child, const struct inherited *had)
+{
+    int ends[2], line = -1, status = 0;
+
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        alarm(20 * harness_slowness());
+        line = child(had);
+        ssize_t written = write(ends[1], &line, sizeof line);
+        _exit(written == sizeof line ? 0 : 1);
+    }
+    close(ends[1]);
+    if (read(ends[0], &line, sizeof line) != (ssize_t)sizeof line)
+        line = -1;
+    close(ends[0]);
+    while (waitpid(pid, &status, 0) < 0)
+        assert_int_equal(errno, EINTR);
+    if (line == 0 && status != 0)
+        line = -2;
+    return line;
+}
+
+static struct inherited inherit(void)
+{
+    struct inherited had = { .pool = harness_pool(2) };
+    struct stage_promise made = stage_promise(had.pool);
+
+    had.settled = stage_given(had.pool, 5);
+    had.failed = stage_failed(had.pool, 6);
+    had.pending = made.future;
+    had.promise = made.promise;
+    had.block = shunt_pool_alloc(had.pool, 64);
+    assert_non_null(had.block);
+    return had;
+}
+
+/* Nothing that the child did has changed anything here. */
+static void assert_untouched(const struct inherited *had)
+{
+    assert_status(shunt_status(had->pending), SHUNT_PENDING);
+    stage_give(had->promise, 7);
+    assert_takes(had->pending, 7);
+    assert_takes(had->settled, 5);
+    assert_joins(had->failed, SHUNT_EFAILED);
+    assert_ok(shunt_free(had->block));
+    assert_takes(shunt_submit(had->pool, stage_same, &(long){ 8 }), 8);
+    harness_free(had->pool);
+}
+
+static void fork_and_run(in_child *child)
+{
+    struct inherited had = inherit();
+
+    assert_long(run_child(child, &had), 0);
+    assert_untouched(&had);
+}
+
+/* ---- every call ---- */
+
+static int use_futures(const struct inherited *had)
+{
+    shunt_future *const all[] = { had->settled, had->pending, had->failed };
+
+    for (int i = 0; i < 3; i++) {
+        long value = 77;
+        CHECK(shunt_status(all[i]) == SHUNT_EFORKED);
+        CHECK(shunt_await(all[i]) == SHUNT_EFORKED);
+        CHECK(shunt_await_for(all[i], 0) == SHUNT_EFORKED);
+        CHECK(shunt_await_for(all[i], SHUNT_FOREVER) == SHUNT_EFORKED);
+        CHECK(shunt_peek(all[i], long) == NULL);
+        CHECK(shunt_error_of(all[i])->code == SHUNT_EFORKED);
+        CHECK(shunt_error_of(all[i])->message[0] != '\0');
+        CHECK(shunt_cancel(all[i]) == SHUNT_EFORKED);
+        CHECK(shunt_retain(all[i]) == NULL);
+        CHECK(shunt_take(all[i], &value) == SHUNT_EFORKED);
+        CHECK(value == 77);
+        CHECK(shunt_join(all[i]) == SHUNT_EFORKED);
+        CHECK(shunt_release(all[i]) == SHUNT_EFORKED);
+        CHECK(shunt_adopt(all[i], had->block) == SHUNT_EFORKED);
+    }
+    return 0;
+}
+
+static void futures_of_the_parent_are_refused(void)
+{
+    fork_and_run(use_futures);
+}
+
+static int use_pool(const struct inherited *had)
+{
+    shunt_promise *promise = NULL;
+    shunt_future *future = NULL;
+    long in = 1;
+    size_t left = 77;
+
+    CHECK(shunt_pool_workers(had->pool) == SHUNT_EFORKED);
+    CHECK(shunt_pool_mode(had->pool) == SHUNT_EFORKED);
+    CHECK(shunt_pool_shutdown(had->pool, SHUNT_DRAIN, SHUNT_FOREVER, &left) ==
+          SHUNT_EFORKED);
+    CHECK(left == 77);
+    CHECK(shunt_pool_free(had->pool) == SHUNT_EFORKED);
+    CHECK(shunt_pool_alloc(had->pool, 16) == NULL);
+    CHECK(shunt_promise_new(had->pool, long, &promise, &future) ==
+          SHUNT_EFORKED);
+    CHECK(promise == NULL && future == NULL);
+    CHECK(shunt_join(shunt_submit(had->pool, stage_same, &in)) ==
+          SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_submit_wait(had->pool, stage_same, &in)) ==
+          SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_submit_with(had->pool, stage_same, &in,
+                                       .retries = 0)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_map(had->pool, stage_same, &in, 1)) ==
+          SHUNT_EFORKED);
+    shunt_future *refused = shunt_submit(had->pool, stage_same, &in);
+    CHECK(shunt_error_of(refused)->message[0] != '\0');
+    CHECK(shunt_join(shunt_then(refused, stage_add_one)) == SHUNT_EFORKED);
+    return 0;
+}
+
+static void the_pool_of_the_parent_is_refused(void)
+{
+    fork_and_run(use_pool);
+}
+
+static void hear(void *user)
+{
+    (void)user;
+}
+
+static int use_promise(const struct inherited *had)
+{
+    CHECK(shunt_promise_on_cancel(had->promise, hear, NULL) == SHUNT_EFORKED);
+    CHECK(shunt_promise_give(had->promise, &(long){ 1 }) == SHUNT_EFORKED);
+    CHECK(shunt_promise_fail(had->promise, 9, "x") == SHUNT_EFORKED);
+    CHECK(shunt_promise_drop(had->promise) == SHUNT_EFORKED);
+    return 0;
+}
+
+static void promises_of_the_parent_are_refused(void)
+{
+    fork_and_run(use_promise);
+}
+
+static int see_outcome(const shunt_outcome *in, shunt_none *out)
+{
+    (void)in;
+    (void)out;
+    return 0;
+}
+SHUNT_TASK(see_outcome, shunt_outcome, shunt_none)
+
+static int see_error(const shunt_error *in, long *out)
+{
+    *out = in->code;
+    return 0;
+}
+SHUNT_TASK(see_error, shunt_error, long)
+
+static int use_combinators(const struct inherited *had)
+{
+    shunt_future *fs[2] = { had->settled, had->pending };
+
+    CHECK(shunt_join(shunt_then(fs[0], stage_same)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_recover(fs[0], see_error)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_finally(fs[0], see_outcome)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_when_all(fs, 2)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_when_all_settled(fs, 2)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_when_any(fs, 2)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_race(fs, 2)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_when_some(fs, 2, 1)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_via(had->pool, fs[0])) == SHUNT_EFORKED);
+    return 0;
+}
+
+static void combinators_of_the_parents_futures_are_refused(void)
+{
+    fork_and_run(use_combinators);
+}
+
+static int use_block(const struct inherited *had)
+{
+    CHECK(shunt_free(had->block) == SHUNT_EFORKED);
+    return 0;
+}
+
+static void blocks_of_the_parents_pool_are_refused(void)
+{
+    fork_and_run(use_block);
+}
+
+/* ---- pools of the child ---- */
+
+static int work_in_own_pool(const struct inherited *had)
+{
+    shunt_pool *pool = NULL;
+    long value = 0;
+
+    (void)had;
+    CHECK(shunt_pool_current() == NULL);
+    for (int i = 0; i < 5; i++) {
+        CHECK(shunt_pool_new(&pool, &(shunt_options){ .workers = 2 }) == 0);
+        for (long j = 0; j < 200; j++) {
+            shunt_future *f = shunt_submit(pool, stage_same, &j);
+            CHECK(shunt_take(shunt_then(f, stage_add_one), &value) == 0);
+            CHECK(value == j + 1);
+        }
+        CHECK(shunt_status(had->settled) == SHUNT_EFORKED);
+        CHECK(shunt_pool_free(pool) == 0);
+    }
+    return 0;
+}
+
+static void the_child_may_make_pools_of_its_own(void)
+{
+    fork_and_run(work_in_own_pool);
+}
+
+static int fork_again(const struct inherited *had)
+{
+    shunt_pool *pool = NULL;
+    int status = 0;
+
+    CHECK(shunt_pool_new(&pool, &(shunt_options){ .workers = 1 }) == 0);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        if (shunt_pool_workers(pool) != SHUNT_EFORKED ||
+            shunt_pool_workers(had->pool) != SHUNT_EFORKED)
+            _exit(1);
+        _exit(work_in_own_pool(had) != 0);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    CHECK(shunt_pool_free(pool) == 0);
+    return 0;
+}
+
+static void a_grandchild_is_a_child_of_both(void)
+{
+    fork_and_run(fork_again);
+}
+
+/* ---- forks from busy pools and from tasks ---- */
+
+struct busy {
+    shunt_pool *pool;
+    struct latch *stop, *first;
+    int wrong;
+};
+
+static void *keep_busy(void *user)
+{
+    struct busy *busy = user;
+    long value;
+
+    /* Bounded by the latch, which is raised when the forks are done. */
+    for (long i = 0; latch_level(busy->stop) == 0; i++) {
+        void *block = shunt_pool_alloc(busy->pool, (size_t)(i % 5000));
+        shunt_future *f = shunt_submit(busy->pool, stage_same, &i);
+        f = shunt_then(f, stage_add_one);
+        if (shunt_take(f, &value) != 0 || value != i + 1 ||
+            shunt_free(block) != 0)
+            busy->wrong++;
+        if (i == 0)
+            latch_raise(busy->first);
+    }
+    return NULL;
+}
+
+/* Method: forks hit the library's locks at any moment, were there any that a
+ * child needs. */
+static void a_fork_in_the_middle_of_anything_leaves_a_working_child(void)
+{
+    enum {
+        THREADS = 2
+    };
+    struct inherited had = inherit();
+    struct busy busy[THREADS];
+    pthread_t threads[THREADS];
+    struct latch *stop = stage_latch(), *first = stage_latch();
+    int line = 0;
+
+    for (int i = 0; i < THREADS; i++) {
+        busy[i] = (struct busy){ had.pool, stop, first, 0 };
+        assert_int_equal(pthread_create(&threads[i], NULL, keep_busy, &busy[i]),
+                         0);
+    }
+    assert_true(latch_reaches(first, THREADS));
+    for (int i = 0; i < 30 && line == 0; i++)
+        line = run_child(work_in_own_pool, &had);
+    latch_raise(stop);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_long(busy[i].wrong, 0);
+    }
+    assert_long(line, 0);
+    assert_untouched(&had);
+}
+
+static int fork_in_task(shunt_pool *const *in, long *out)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        alarm(20);
+        int wrong = shunt_pool_current() != NULL;
+        wrong |= 2 * (shunt_pool_workers(*in) != SHUNT_EFORKED);
+        wrong |= 4 * shunt_cancelled();
+        wrong |= 8 * (shunt_alloc(16) != NULL);
+        _exit(wrong);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return 1;
+    *out = status;
+    return 0;
+}
+SHUNT_TASK(fork_in_task, shunt_pool *, long)
+
+static void a_child_that_a_task_forks_is_outside_of_any_task(void)
+{
+    shunt_pool *pool = harness_pool(2);
+
+    for (int i = 0; i < 10; i++)
+        assert_takes(shunt_submit(pool, fork_in_task, &pool), 0);
+    harness_free(pool);
+}
+
+static const struct CMUnitTest claims[] = {
+    CLAIM(futures_of_the_parent_are_refused),
+    CLAIM(the_pool_of_the_parent_is_refused),
+    CLAIM(promises_of_the_parent_are_refused),
+    CLAIM(combinators_of_the_parents_futures_are_refused),
+    CLAIM(blocks_of_the_parents_pool_are_refused),
+    CLAIM(the_child_may_make_pools_of_its_own),
+    CLAIM(a_grandchild_is_a_child_of_both),
+    CLAIM(a_fork_in_the_middle_of_anything_leaves_a_working_child),
+    CLAIM(a_child_that_a_task_forks_is_outside_of_any_task),
+};
+
+HARNESS_MAIN(claims)

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stage.c - the shared mapping behind latches and tallies, and common tasks.
+ *
+ * Latches are process-shared mutexes with condition variables, so that they
+ * order a test and its tasks in every mode, and so that the sanitizers see
+ * the ordering. All waits are bounded.
+ */
+#include "stage.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+enum {
+    STAGE_BYTES = 64 << 20,
+    STAGE_ALIGN = 64
+};
+
+struct latch {
+    pthread_mutex_t lock;
+    pthread_cond_t raised;
+    unsigned level;
+};
+
+struct tally {
+    atomic_long count;
+};
+
+static unsigned char *stage;
+static size_t stage_used;
+static uint64_t random_state;
+
+void stage_open(void)
+{
+    const char *seed = getenv("SHUNT_TEST_SEED");
+
+    stage = mmap(NULL, STAGE_BYTES, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stage == MAP_FAILED)
+        abort();
+    random_state = seed != NULL ? strtoull(seed, NULL, 0) : 20240229;
+    print_message("seed %llu\n", (unsigned long long)random_state);
+}
+
+void stage_clear(void)
+{
+    memset(stage, 0, stage_used);
+    stage_used = 0;
+}
+
+void *stage_bytes(size_t n)
+{
+    size_t size = (n + STAGE_ALIGN - 1) & ~(size_t)(STAGE_ALIGN - 1);
+
+    assert_true(size <= STAGE_BYTES - stage_used);
+    void *bytes = stage + stage_used;
+    stage_used += size;
+    /* A child that was forked uses the same bytes as the next one. */
+    memset(bytes, 0, size);
+    return bytes;
+}
+
+/* ---- latches ---- */
+
+struct latch *stage_latch(void)
+{
+    struct latch *latch = stage_bytes(sizeof *latch);
+    pthread_mutexattr_t lock;
+    pthread_condattr_t raised;
+
+    pthread_mutexattr_init(&lock);
+    pthread_mutexattr_setpshared(&lock, PTHREAD_PROCESS_SHARED);
+    pthread_mutex_init(&latch->lock, &lock);
+    pthread_condattr_init(&raised);
+    pthread_condattr_setpshared(&raised, PTHREAD_PROCESS_SHARED);
+    pthread_condattr_setclock(&raised, CLOCK_MONOTONIC);
+    pthread_cond_init(&latch->raised, &raised);
+    return latch;
+}
+
+void latch_raise(struct latch *latch)
+{
+    pthread_mutex_lock(&latch->lock);
+    latch->level++;
+    pthread_cond_broadcast(&latch->raised);
+    pthread_mutex_unlock(&latch->lock);
+}
+
+unsigned latch_level(struct latch *latch)
+{
+    pthread_mutex_lock(&latch->lock);
+    unsigned level = latch->level;
+    pthread_mutex_unlock(&latch->lock);
+    return level;
+}
+
+bool latch_reaches(struct latch *latch, unsigned level)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(harness_patience() / SHUNT_S(1));
+    pthread_mutex_lock(&latch->lock);
+    /* Bounded by until: the wait fails from then on. */
+    while (latch->level < level) {
+        if (pthread_cond_timedwait(&latch->raised, &latch->lock, &until) != 0)
+            break;
+    }
+    bool reached = latch->level >= level;
+    pthread_mutex_unlock(&latch->lock);
+    return reached;
+}
+
+/* ---- tallies ---- */
+
+struct tally *stage_tally(void)
+{
+    return stage_bytes(sizeof(struct tally));
+}
+
+long tally_add(struct tally *tally, long n)
+{
+    return atomic_fetch_add(&tally->count, n);
+}
+
+long tally_of(struct tally *tally)
+{
+    return atomic_load(&tally->count);
+}
+
+void tally_max(struct tally *tally, long n)
+{
+    long seen = atomic_load(&tally->count);
+
+    /* Bounded: seen only grows, and ends at n or above. */
+    while (seen < n) {
+        if (atomic_compare_exchange_strong(&tally->count, &seen, n))
+            return;
+    }
+}
+
+/* ---- random orders ---- */
+
+uint64_t stage_random(void)
+{
+    /* splitmix64 (Steele, Lea & Flood 2014). */
+    uint64_t z = (random_state += UINT64_C(0x9e3779b97f4a7c15));
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+void stage_shuffle(size_t *order, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        order[i] = i;
+    for (size_t i = n; i > 1; i--) {
+        size_t j = (size_t)(stage_random() % i);
+        size_t kept = order[i - 1];
+        order[i - 1] = order[j];
+        order[j] = kept;
+    }
+}
+
+/* ---- tasks ---- */
+
+int stage_job(const struct job *in, long *out)
+{
+    if (in->ran != NULL)
+        tally_add(in->ran, 1);
+    if (in->started != NULL)
+        latch_raise(in->started);
+    if (in->go != NULL && !latch_reaches(in->go, 1))
+        return shunt_fail(STAGE_LATE, "the latch was not raised in time");
+    *out = in->value;
+    return in->rc;
+}
+SHUNT_TASK_DEFINE(stage_job)
+
+int stage_same(const long *in, long *out)
+{
+    *out = *in;
+    return 0;
+}
+SHUNT_TASK_DEFINE(stage_same)
+
+int stage_add_one(const long *in, long *out)
+{
+    *out = *in + 1;
+    return 0;
+}
+SHUNT_TASK_DEFINE(stage_add_one)
+
+int stage_fail(const int *in, long *out)
+{
+    (void)out;
+    return shunt_fail(*in, "failed with %d as asked", *in);
+}
+SHUNT_TASK_DEFINE(stage_fail)
+
+int stage_nothing(const shunt_none *in, shunt_none *out)
+{
+    (void)in;
+    (void)out;
+    return 0;
+}
+SHUNT_TASK_DEFINE(stage_nothing)
+
+/* ---- workers kept busy, futures in a given state ---- */
+
+struct stage_hold stage_hold(shunt_pool *pool)
+{
+    struct latch *started = stage_latch();
+    struct stage_hold hold = { .go = stage_latch() };
+
+    hold.future = shunt_submit(
+        pool, stage_job, &(struct job){ .started = started, .go = hold.go });
+    assert_true(latch_reaches(started, 1));
+    return hold;
+}
+
+void stage_let(struct stage_hold hold)
+{
+    latch_raise(hold.go);
+    assert_joins(hold.future, 0);
+}
+
+struct stage_promise stage_promise(shunt_pool *pool)
+{
+    struct stage_promise made = { NULL, NULL };
+
+    assert_ok(shunt_promise_new(pool, long, &made.promise, &made.future));
+    assert_non_null(made.promise);
+    assert_non_null(made.future);
+    return made;
+}
+
+void stage_give(shunt_promise *promise, long value)
+{
+    assert_ok(shunt_promise_give(promise, &value));
+}
+
+shunt_future *stage_given(shunt_pool *pool, long value)
+{
+    struct stage_promise made = stage_promise(pool);
+
+    stage_give(made.promise, value);
+    return made.future;
+}
+
+shunt_future *stage_failed(shunt_pool *pool, int task_code)
+{
+    struct stage_promise made = stage_promise(pool);
+
+    assert_ok(shunt_promise_fail(made.promise, task_code, "failed with %d",
+                                 task_code));
+    return made.future;
+}
+
+shunt_future *stage_cancelled(shunt_pool *pool)
+{
+    struct stage_promise made = stage_promise(pool);
+
+    assert_ok(shunt_promise_drop(made.promise));
+    return made.future;
+}
+
+shunt_future *stage_garbage(unsigned which)
+{
+    static long in_static_data[8];
+    static const uintptr_t words[] = {
+        0,
+        UINTPTR_MAX,
+        (uintptr_t)UINT64_C(0xdeadbeefcafef00d),
+        (uintptr_t)UINT64_C(0x5a5a5a5a5a5a5a5a),
+    };
+
+    if (which < sizeof words / sizeof words[0])
+        return (
+            shunt_future *)words[which]; // NOLINT(performance-no-int-to-ptr)
+    if (which % 2 == 0)
+        return (shunt_future *)(void *)in_static_data;
+    return (shunt_future *)(void *)((char *)in_static_data + 1);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stage.h - what a test and its tasks share: latches, tallies, plain memory,
+ * and the tasks that most tests need.
+ *
+ * Everything lies in one shared mapping that is made before any pool, so a
+ * task sees it at the same address wherever it runs. It is zeroed before each
+ * claim. A pointer into it may stand in a task's in.
+ */
+#ifndef SHUNT_TESTS_STAGE_H
+#define SHUNT_TESTS_STAGE_H
+
+#include "harness.h"
+
+/* A level that only rises, and those who wait for it. Level 1 is open. */
+struct latch;
+/* A count that many threads add to. */
+struct tally;
+
+/* Of the harness: map the stage; forget what the last claim put there. */
+void stage_open(void);
+void stage_clear(void);
+
+/* Zeroed bytes that live until the claim ends; 64-aligned. */
+void *stage_bytes(size_t n);
+
+struct latch *stage_latch(void);
+void latch_raise(struct latch *latch);
+unsigned latch_level(struct latch *latch);
+/* Wait until latch has been raised so often. False if patience ran out. */
+bool latch_reaches(struct latch *latch, unsigned level);
+
+struct tally *stage_tally(void);
+long tally_add(struct tally *tally, long n); /* what it was before */
+long tally_of(struct tally *tally);
+/* Keep the greatest (or, with the sign turned, the least) value offered. */
+void tally_max(struct tally *tally, long n);
+
+/* A seeded order of 0 to n-1; the seed is SHUNT_TEST_SEED or a fixed one. It
+ * is printed once per program. */
+void stage_shuffle(size_t *order, size_t n);
+uint64_t stage_random(void);
+
+/* ---- tasks ---- */
+
+/* Count, say that it runs, wait, and return rc with value; NULL and 0 leave a
+ * part out. */
+struct job {
+    long value;
+    int rc;
+    struct latch *started, *go;
+    struct tally *ran;
+};
+int stage_job(const struct job *in, long *out);
+SHUNT_TASK_DECLARE(stage_job, struct job, long)
+
+/* What a task returns that waited for its latch in vain. */
+enum {
+    STAGE_LATE = 4711
+};
+
+int stage_same(const long *in, long *out);
+SHUNT_TASK_DECLARE(stage_same, long, long)
+
+int stage_add_one(const long *in, long *out);
+SHUNT_TASK_DECLARE(stage_add_one, long, long)
+
+/* Fail with the code that is given, and a text that repeats it. */
+int stage_fail(const int *in, long *out);
+SHUNT_TASK_DECLARE(stage_fail, int, long)
+
+int stage_nothing(const shunt_none *in, shunt_none *out);
+SHUNT_TASK_DECLARE(stage_nothing, shunt_none, shunt_none)
+
+/* ---- a worker kept busy ---- */
+
+struct stage_hold {
+    struct latch *go;
+    shunt_future *future;
+};
+
+/* Occupy a worker of pool; returns when the task that does so runs. */
+struct stage_hold stage_hold(shunt_pool *pool);
+/* Let that task end, and assert that it ended well. */
+void stage_let(struct stage_hold hold);
+
+/* ---- futures in a given state ---- */
+
+/* A promise of a long, asserted to exist. */
+struct stage_promise {
+    shunt_promise *promise;
+    shunt_future *future;
+};
+struct stage_promise stage_promise(shunt_pool *pool);
+void stage_give(shunt_promise *promise, long value);
+
+/* Settled futures, made without a task. */
+shunt_future *stage_given(shunt_pool *pool, long value);
+shunt_future *stage_failed(shunt_pool *pool, int task_code);
+shunt_future *stage_cancelled(shunt_pool *pool);
+
+/* Something that no pool ever gave out. */
+shunt_future *stage_garbage(unsigned which);
+enum {
+    STAGE_GARBAGE = 6
+};
+
+#endif /* SHUNT_TESTS_STAGE_H */

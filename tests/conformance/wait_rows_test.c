@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wait_rows_test.c - the rows of WaitTests and AsCompletedTests in the list
+ * that follows CPython's test_concurrent_futures. wait(FIRST_COMPLETED) is
+ * race, wait(FIRST_EXCEPTION) is when_all, wait(ALL_COMPLETED) is
+ * when_all_settled; a wait's timeout is shunt_await_for.
+ *
+ * as_completed is a queue, which step 2 brings. Until then:
+ *
+ *   row                  step   why not here
+ *   no_timeout           2      here each future reports by a finally
+ *   future_times_out     2      here by await_for, one future at a time
+ *   duplicate_futures    2      a queue yields a future once for each time
+ *                               that it was added; here only that waiting for
+ *                               one twice is no error
+ */
+#include "../api/stage.h"
+
+/* ---- WaitTests ---- */
+
+/* first_completed */
+static void a_race_ends_with_the_first_future_that_is_over(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct stage_promise fast = stage_promise(pool);
+    struct stage_promise slow = stage_promise(pool);
+    shunt_future *kept = shunt_retain(slow.future);
+    shunt_future *fs[2] = { slow.future, fast.future };
+
+    shunt_future *race = shunt_race(fs, 2);
+    assert_status(shunt_await_for(race, 0), SHUNT_PENDING);
+    stage_give(fast.promise, 1);
+    assert_settles(race, 0);
+    assert_long((long)shunt_peek(race, shunt_winner)->index, 1);
+    assert_status(shunt_status(kept), SHUNT_PENDING);
+    assert_ok(shunt_release(race));
+    stage_give(slow.promise, 2);
+    assert_takes(kept, 2);
+    harness_free(pool);
+}
+
+/* first_completed; here a cancelled future counts at once */
+static void a_cancelled_future_ends_a_race_at_once(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct stage_hold hold = stage_hold(pool);
+    shunt_future *queued = shunt_submit(pool, stage_nothing, NULL);
+    shunt_future *watched = shunt_retain(queued);
+    shunt_future *fs[2] = { stage_promise(pool).future, queued };
+
+    shunt_future *race = shunt_race(fs, 2);
+    assert_long(shunt_cancel(watched), 1);
+    assert_joins(race, SHUNT_ECANCELED);
+    assert_joins(watched, SHUNT_ECANCELED);
+    stage_let(hold);
+    harness_free(pool);
+}
+
+/* first_completed_some_already_completed */
+static void a_race_with_a_settled_future_does_not_block(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    shunt_future *fs[3] = { stage_promise(pool).future, stage_given(pool, 1),
+                            stage_promise(pool).future };
+
+    shunt_future *race = shunt_race(fs, 3);
+    assert_ok(shunt_await_for(race, 0));
+    assert_long((long)shunt_peek(race, shunt_winner)->index, 1);
+    assert_ok(shunt_release(race));
+    harness_free(pool);
+}
+
+/* first_exception */
+static void when_all_ends_with_the_first_failure(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct stage_promise made[3];
+    shunt_future *fs[3];
+
+    for (int i = 0; i < 3; i++) {
+        made[i] = stage_promise(pool);
+        fs[i] = made[i].future;
+    }
+    shunt_future *all = shunt_when_all(fs, 3);
+    stage_give(made[0].promise, 1);
+    assert_status(shunt_await_for(all, 0), SHUNT_PENDING);
+    assert_ok(shunt_promise_fail(made[1].promise, 9, NULL));
+    assert_fails_with(all, 9);
+    assert_ok(shunt_release(all));
+    harness_free(pool);
+}
+
+/* first_exception_some_already_complete: a success does not end it. CPython
+ * lets a cancellation pass as well; here it is a failure. */
+static void a_settled_success_does_not_end_when_all(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct stage_promise made = stage_promise(pool);
+    shunt_future *fs[3] = { stage_given(pool, 1), made.future,
+                            stage_given(pool, 3) };
+
+    shunt_future *all = shunt_when_all(fs, 3);
+    assert_status(shunt_await_for(all, SHUNT_MS(1)), SHUNT_PENDING);
+    assert_ok(shunt_promise_fail(made.promise, 9, NULL));
+    assert_fails_with(all, 9);
+    assert_ok(shunt_release(all));
+    shunt_future *with[2] = { stage_promise(pool).future,
+                              stage_cancelled(pool) };
+    assert_joins(shunt_when_all(with, 2), SHUNT_ECANCELED);
+    harness_free(pool);
+}
+
+/* first_exception_one_already_failed */
+static void when_all_of_a_failed_future_fails_at_once(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    shunt_future *fs[2] = { stage_promise(pool).future, stage_failed(pool, 9) };
+
+    shunt_future *all = shunt_when_all(fs, 2);
+    assert_status(shunt_status(all), SHUNT_EFAILED);
+    assert_fails_with(all, 9);
+    assert_ok(shunt_release(all));
+    harness_free(pool);
+}
+
+/* all_completed */
+static void when_all_settled_ends_when_every_future_is_over(void)
+{
+    shunt_pool *pool = harness_pool(2);
+    struct stage_promise made = stage_promise(pool);
+    shunt_future *fs[5] = {
+        shunt_submit(pool, stage_same, &(long){ 1 }),
+        shunt_submit(pool, stage_fail, &(int){ 2 }),
+        stage_cancelled(pool),
+        stage_given(pool, 4),
+        made.future,
+    };
+    static const int statuses[5] = { 0, SHUNT_EFAILED, SHUNT_ECANCELED, 0,
+                                     SHUNT_EFAILED };
+
+    shunt_future *all = shunt_when_all_settled(fs, 5);
+    assert_status(shunt_await_for(all, SHUNT_MS(2)), SHUNT_PENDING);
+    assert_ok(shunt_promise_fail(made.promise, 5, NULL));
+    assert_settles(all, 0);
+    const shunt_results *results = shunt_peek(all, shunt_results);
+    for (int i = 0; i < 5; i++)
+        assert_status(shunt_status(results->futures[i]), statuses[i]);
+    assert_ok(shunt_release(all));
+    harness_free(pool);
+}
+
+/* timeout: what is over by then, and what is not */
+static void a_wait_that_runs_out_leaves_a_partial_set(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct stage_promise made = stage_promise(pool);
+    shunt_future *fs[3] = { stage_given(pool, 1), made.future,
+                            stage_failed(pool, 3) };
+    shunt_future *watched[3];
+    static const int statuses[3] = { 0, SHUNT_PENDING, SHUNT_EFAILED };
+
+    for (int i = 0; i < 3; i++)
+        watched[i] = shunt_retain(fs[i]);
+    shunt_future *all = shunt_when_all_settled(fs, 3);
+    assert_status(shunt_await_for(all, SHUNT_MS(2)), SHUNT_PENDING);
+    for (int i = 0; i < 3; i++)
+        assert_status(shunt_status(watched[i]), statuses[i]);
+    stage_give(made.promise, 2);
+    assert_joins(all, 0);
+    for (int i = 0; i < 3; i++)
+        assert_ok(shunt_release(watched[i]));
+    harness_free(pool);
+}
+
+/* ---- AsCompletedTests ---- */
+
+struct report {
+    struct tally *seen; /* one bit of a decimal digit for each */
+    long weight;
+};
+
+static int report(const shunt_outcome *in, const struct report *ctx,
+                  shunt_none *out)
+{
+    (void)in;
+    (void)out;
+    tally_add(ctx->seen, ctx->weight);
+    return 0;
+}
+SHUNT_STEP(report, shunt_outcome, struct report, shunt_none)
+
+/* no_timeout */
+static void each_future_reports_once_that_it_is_over(void)
+{
+    enum {
+        N = 9
+    };
+    shunt_pool *pool = harness_pool(2);
+    struct tally *seen = stage_tally();
+    shunt_future *fs[N];
+    long weight = 1, sum = 0;
+
+    for (int i = 0; i < N; i++, weight *= 10) {
+        fs[i] = i % 3 == 0   ? shunt_submit(pool, stage_same, &weight)
+                : i % 3 == 1 ? stage_failed(pool, 5)
+                             : stage_cancelled(pool);
+        fs[i] =
+            shunt_finally_with(fs[i], report, &(struct report){ seen, weight });
+        sum += weight;
+    }
+    assert_joins(shunt_when_all_settled(fs, N), 0);
+    assert_long(tally_of(seen), sum);
+    harness_free(pool);
+}
+
+/* future_times_out */
+static void what_is_over_is_seen_before_a_wait_runs_out(void)
+{
+    static const int64_t waits[] = { 0, SHUNT_MS(1) };
+    shunt_pool *pool = harness_pool(1);
+
+    for (int i = 0; i < 2; i++) {
+        shunt_future *over[3] = { stage_given(pool, 1), stage_failed(pool, 2),
+                                  stage_cancelled(pool) };
+        struct stage_promise made = stage_promise(pool);
+        for (int j = 0; j < 3; j++)
+            assert_true(shunt_await_for(over[j], waits[i]) != SHUNT_PENDING);
+        assert_status(shunt_await_for(made.future, waits[i]), SHUNT_PENDING);
+        for (int j = 0; j < 3; j++)
+            assert_ok(shunt_release(over[j]));
+        stage_give(made.promise, 1);
+        assert_takes(made.future, 1);
+    }
+    harness_free(pool);
+}
+
+/* duplicate_futures */
+static void waiting_for_one_future_twice_is_no_error(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct tally *seen = stage_tally();
+    struct stage_promise made = stage_promise(pool);
+    shunt_future *once =
+        shunt_finally_with(made.future, report, &(struct report){ seen, 1 });
+    shunt_future *fs[2] = { once, shunt_retain(once) };
+
+    shunt_future *all = shunt_when_all_settled(fs, 2);
+    stage_give(made.promise, 1);
+    assert_joins(all, 0);
+    assert_long(tally_of(seen), 1);
+    harness_free(pool);
+}
+
+static const struct CMUnitTest claims[] = {
+    CLAIM(a_race_ends_with_the_first_future_that_is_over),
+    CLAIM(a_cancelled_future_ends_a_race_at_once),
+    CLAIM(a_race_with_a_settled_future_does_not_block),
+    CLAIM(when_all_ends_with_the_first_failure),
+    CLAIM(a_settled_success_does_not_end_when_all),
+    CLAIM(when_all_of_a_failed_future_fails_at_once),
+    CLAIM(when_all_settled_ends_when_every_future_is_over),
+    CLAIM(a_wait_that_runs_out_leaves_a_partial_set),
+    CLAIM(each_future_reports_once_that_it_is_over),
+    CLAIM(what_is_over_is_seen_before_a_wait_runs_out),
+    CLAIM(waiting_for_one_future_twice_is_no_error),
+};
+
+HARNESS_MAIN(claims)

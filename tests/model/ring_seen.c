@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ring_seen.c - a producer goes by the head that another producer has seen.
+ *
+ * Edges: publish, vacate, with its second half over head_seen (queue/ring.c).
+ * One cell, three producers, one consumer: the producer that laps the first
+ * has not looked at head itself.
+ */
+#include "client.h"
+
+#include "../../runtime/queue/ring.c"
+
+static struct sh_cell_of_ring cells[1];
+static struct sh_ring r;
+
+static void *producer(void *hint)
+{
+    if (!sh_ring_push(&r, made((uint64_t)(uintptr_t)hint), UINT64_MAX))
+        take((uint64_t)(uintptr_t)hint);
+    return NULL;
+}
+
+static void *consumer(void *unused)
+{
+    uint64_t hint;
+
+    (void)unused;
+    if (sh_ring_pop(&r, &hint, 1) > 0)
+        take(hint);
+    return NULL;
+}
+
+int main(void)
+{
+    pthread_t threads[4];
+    uint64_t hint;
+
+    sh_ring_init(&r, cells, 1);
+    threads[0] = start(consumer, NULL);
+    for (hint = 1; hint <= 3; hint++)
+        threads[hint] = start(producer, (void *)(uintptr_t)hint);
+    for (unsigned i = 0; i < 4; i++)
+        finish(threads[i]);
+    while (sh_ring_pop(&r, &hint, 1) > 0)
+        take(hint);
+    for (hint = 1; hint <= 3; hint++)
+        assert(was_taken(hint));
+    return 0;
+}
