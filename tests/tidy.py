@@ -9,8 +9,8 @@ In runtime/:
   layers   a folder includes only itself and folders above it in the list of
            runtime/README.md
   spelling memory_order_ stands in runtime/base/atomic.h only
-  orders   every sh_load_acq, sh_store_rel, ... has a comment on one of its
-           lines or ending on the line above: "relaxed: why", or the edges
+  orders   every sh_load_acq, sh_store_rel, ... has a comment on a line of its
+           statement or ending on the line above: "relaxed: why", or the edges
            that the order is for, "acquire: publish" or "seq_cst: last, sleep"
   edges    an edge that is used is listed under "Edges" in the header comment
            of the file or of its header, or in the README.md of its folder;
@@ -138,6 +138,15 @@ def call_end(code, opening):
     return len(code) - 1
 
 
+def statement(code, begin, opening):
+    """The first and last index of the statement around a call."""
+    first = max(code.rfind(c, 0, begin) for c in ";{}") + 1
+    first += len(code[first:begin]) - len(code[first:begin].lstrip())
+    end = call_end(code, opening)
+    ends = [i for i in (code.find(c, end) for c in ";{") if i >= 0]
+    return first, min(ends, default=end)
+
+
 def edges_named(text, words):
     """(word, edge) for every edge that a comment names. After the first name
     a comma may go on with prose, which is told by being several words."""
@@ -248,13 +257,14 @@ class Tree:
                 self.fault(path, i, "memory_order_ belongs to base/atomic.h")
         known = self.known_edges(path, comments, code)
         for match in ATOMIC.finditer(code):
-            first = code.count("\n", 0, match.start())
-            last = code.count("\n", 0, call_end(code, match.end() - 1))
+            line = code.count("\n", 0, match.start())
+            first, last = (code.count("\n", 0, i) for i in statement(
+                code, match.start(), match.end() - 1))
             said = " ; ".join(
                 plain(c) for c in comments
                 if (c.first <= last and c.last >= first) or
                 (c.alone and c.last == first - 1))
-            self.check_use(path, first, match.group(1),
+            self.check_use(path, line, match.group(1),
                            match.group().rstrip("( "), said, known)
 
     def check_use(self, path, line, order, name, said, known):

@@ -189,7 +189,7 @@ static bool end_run(struct sh_run *run)
     bool keeps = run->handles.count > 0 && sh_keep(run);
 
     attach_blocks(run);
-    if (run->handles.count > 0 || run->promises.count > 0)
+    if (run->handles.room > 0 || run->promises.room > 0)
         give_handles(run);
     if (run->text != NULL)
         sh_heap_put(&run->pool->heap, run->text, run->text_bytes);
@@ -258,7 +258,9 @@ static void finish_run(struct sh_run *run, unsigned kind,
     }
     keeps = end_run(run);
     input = run->input;
-    if (outcome == SH_OUTCOME_FORWARD || keeps || t->traits_.inherits) {
+    /* The causes of a finally that failed after a failure lie in its input. */
+    if (outcome == SH_OUTCOME_FORWARD || keeps || t->traits_.inherits ||
+        (kind == SH_KIND_FINALLY && rc != 0 && call->outcome.status != 0)) {
         sh_store_rlx(&r->input, input); /* relaxed: published by settling */
         input = 0;
         if (outcome == SH_OUTCOME_FORWARD) {

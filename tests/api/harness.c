@@ -39,6 +39,17 @@ enum {
 #define SANITIZED 0
 #endif
 
+#if defined(__SANITIZE_THREAD__)
+#define THREADS_CHECKED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THREADS_CHECKED 1
+#endif
+#endif
+#ifndef THREADS_CHECKED
+#define THREADS_CHECKED 0
+#endif
+
 static bool leaves_pools;
 
 void harness_leaves_pools(void)
@@ -187,6 +198,12 @@ unsigned harness_slowness(void)
     return SANITIZED ? 5 : 1;
 }
 
+void harness_needs_forks_with_threads(void)
+{
+    if (THREADS_CHECKED)
+        skip();
+}
+
 bool harness_million(void)
 {
     const char *text = getenv("SHUNT_TEST_MILLION");
@@ -296,7 +313,6 @@ int harness_after(void **state)
         return 0;
     }
     census_settle(&before, &after);
-    stage_clear();
     bool same = census_compare(&before, &after, footprint,
                                !SANITIZED && harness_slowness() == 1);
     return same ? 0 : -1;

@@ -365,7 +365,7 @@ enum {
 
 struct noted {
     struct tally *inits;
-    long threads[INITS_MAX]; /* in which init has run */
+    struct tally *threads[INITS_MAX]; /* in which init has run */
 };
 
 static int note_init(void *arg)
@@ -374,7 +374,7 @@ static int note_init(void *arg)
     long place = tally_add(noted->inits, 1);
 
     if (place < INITS_MAX)
-        noted->threads[place] = syscall(SYS_gettid);
+        tally_add(noted->threads[place], syscall(SYS_gettid));
     return 0;
 }
 
@@ -382,7 +382,7 @@ static int task_after_init(struct noted *const *in, shunt_none *out)
 {
     (void)out;
     for (int i = 0; i < INITS_MAX; i++) {
-        if ((*in)->threads[i] == syscall(SYS_gettid))
+        if (tally_of((*in)->threads[i]) == syscall(SYS_gettid))
             return 0;
     }
     return shunt_fail(1, "no init ran in this thread");
@@ -395,6 +395,8 @@ static void init_runs_once_on_every_worker_before_its_tasks(void)
         struct noted *noted = stage_bytes(sizeof *noted);
         shunt_pool *pool = NULL;
         noted->inits = stage_tally();
+        for (int i = 0; i < INITS_MAX; i++)
+            noted->threads[i] = stage_tally();
         assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = workers,
                                                           .init = note_init,
                                                           .init_arg = noted }));

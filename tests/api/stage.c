@@ -16,7 +16,7 @@
 #include <time.h>
 
 enum {
-    STAGE_BYTES = 64 << 20,
+    STAGE_BYTES = 1 << 30,
     STAGE_ALIGN = 64
 };
 
@@ -44,12 +44,6 @@ void stage_open(void)
         abort();
     random_state = seed != NULL ? strtoull(seed, NULL, 0) : 20240229;
     print_message("seed %llu\n", (unsigned long long)random_state);
-}
-
-void stage_clear(void)
-{
-    memset(stage, 0, stage_used);
-    stage_used = 0;
 }
 
 void *stage_bytes(size_t n)

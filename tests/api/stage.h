@@ -4,8 +4,9 @@
  * and the tasks that most tests need.
  *
  * Everything lies in one shared mapping that is made before any pool, so a
- * task sees it at the same address wherever it runs. It is zeroed before each
- * claim. A pointer into it may stand in a task's in.
+ * task sees it at the same address wherever it runs. Nothing is used twice: a
+ * task that was given up may still look at it. A pointer into it may stand in
+ * a task's in.
  */
 #ifndef SHUNT_TESTS_STAGE_H
 #define SHUNT_TESTS_STAGE_H
@@ -17,11 +18,10 @@ struct latch;
 /* A count that many threads add to. */
 struct tally;
 
-/* Of the harness: map the stage; forget what the last claim put there. */
+/* Of the harness: map the stage. */
 void stage_open(void);
-void stage_clear(void);
 
-/* Zeroed bytes that live until the claim ends; 64-aligned. */
+/* Zeroed bytes that live until the program ends; 64-aligned. */
 void *stage_bytes(size_t n);
 
 struct latch *stage_latch(void);

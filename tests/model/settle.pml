@@ -444,18 +444,23 @@ proctype builder()
 #ifndef MUTANT_NO_ACCEPT
     proceed(0);
 #endif
-    /* It runs, or is canceled; a cancel may come too late. */
+    /* It runs, when it can; or it is canceled, unless that comes too late. */
     if
-    :: atomic { target == WORD(READY, 0) -> target = WORD(OVER, 0) }
-    :: atomic { target == WORD(WAIT, 0) -> target = WORD(OVER, 0) };
+    :: true -> target == WORD(READY, 0); target = WORD(OVER, 0)
+    :: true ->
+       atomic {
+           done = (target == WORD(WAIT, 0));
+           target = WORD(OVER, 0)
+       };
        if
-       :: hooks[0] != NONE -> detach(hooks[0], TO(0, 0))
+       :: done && hooks[0] != NONE -> detach(hooks[0], TO(0, 0))
        :: else
        fi;
        if
-       :: hooks[1] != NONE -> detach(hooks[1], TO(1, 0))
+       :: done && hooks[1] != NONE -> detach(hooks[1], TO(1, 0))
        :: else
-       fi
+       fi;
+       done = false
     fi;
     give(0);
     give(1);
@@ -474,7 +479,7 @@ proctype wait_for_0()
     attach(0, TO(2, 0));
     if
     :: hook == NONE
-    :: hook != NONE && waiter == WORD(1, 0)
+    :: hook != NONE -> waiter == WORD(1, 0)
     :: hook != NONE -> detach(hook, TO(2, 0)) /* it gives up */
     fi;
     waiter = WORD(0, 1);
