@@ -11,6 +11,8 @@
  *   registry  add: write the entry -> find: read the entry    the pool is set
  *             up; remove: the same entry, NULL
  *
+ *   cleared   clear: write NULL, its last look at a seat -> find: read NULL,
+ *             and free the seat
  *   visit     visit: raise visits, then read the entry || remove: clear the
  *             entry, then read visits; all seq_cst: one sees the other
  *
@@ -240,8 +242,7 @@ struct sh_seat *sh_seat_find(struct sh_pool *pool)
 
     /* Seats of pools that were freed are dropped on the way. */
     while ((seat = *at) != NULL) {
-        /* relaxed: a pool that is in use does not go */
-        struct sh_pool *its = sh_load_rlx(&seat->pool);
+        struct sh_pool *its = sh_load_acq(&seat->pool); /* acquire: cleared */
 
         if (its == pool)
             break;
@@ -264,8 +265,10 @@ struct sh_seat *sh_seat_find(struct sh_pool *pool)
 void sh_seats_clear(struct sh_pool *pool)
 {
     pthread_mutex_lock(&lock);
-    for (struct sh_seat *s = pool->seats; s != NULL; s = s->right)
-        sh_store_rlx(&s->pool, NULL); /* relaxed: locked */
+    for (struct sh_seat *s = pool->seats, *next; s != NULL; s = next) {
+        next = s->right;
+        sh_store_rel(&s->pool, NULL); /* release: cleared */
+    }
     pool->seats = NULL;
     pthread_mutex_unlock(&lock);
 }

@@ -343,7 +343,7 @@ static void a_handle_may_be_released_under_a_waiting_thread(void)
 {
     shunt_pool *pool = harness_pool(1);
 
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < 2000; round++) {
         struct stage_promise made = stage_promise(pool);
         struct watcher watcher = { made.future, stage_latch(), -1 };
         pthread_t thread;
