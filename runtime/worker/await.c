@@ -274,7 +274,10 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
                          : await_in_thread(ref, deadline_ns);
     ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
     /* Somebody gave the handle back under our hands, and it has settled. */
-    return sh_generation_of(ref->word) == generation ? rc : SHUNT_EINVAL;
+    if (sh_generation_of(ref->word) != generation ||
+        (rc == 0 && !sh_is_settled(ref->word)))
+        return SHUNT_EINVAL;
+    return rc;
 }
 
 int shunt_await_for(shunt_future *f, int64_t ns)
