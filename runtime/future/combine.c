@@ -224,8 +224,13 @@ uint64_t sh_bridge(struct sh_pool *pool, struct sh_pool *to, uint64_t target)
 void sh_unbridge(struct sh_pool *pool, uint64_t target)
 {
     struct sh_seat *seat = sh_seat_of(pool);
+    struct sh_cell *cell = sh_cell_at(pool, sh_target_index(target));
 
-    if (seat != NULL)
+    /* Whoever sets the arrival frees the cell: a delivery that read the edge
+     * before it was taken off may be on its way. */
+    if (sh_arrive(&cell->word, sh_target_generation(target), 0, NULL) ==
+            SH_ARRIVED_NEW &&
+        seat != NULL)
         sh_table_give(&pool->cells, &seat->cells, sh_target_index(target));
 }
 
@@ -303,46 +308,6 @@ void sh_combine_accept(struct sh_work *work, struct sh_pool *pool,
     verdict = sh_load_sc(&r->input);                   /* seq_cst: accept */
     if (sh_verdict_code(verdict) != SH_VERDICT_NONE)
         sh_combine_act(work, pool, r, verdict);
-}
-
-bool sh_keep(struct sh_run *run)
-{
-    struct sh_ledger *l = &run->handles;
-    struct sh_seat *seat = sh_seat_of(run->pool);
-    struct sh_work work = { 0 };
-    uint32_t n = 0;
-    struct sh_record *r;
-    struct sh_ref ref;
-    uint64_t w;
-
-    for (uint32_t i = 0; i < l->count; i++)
-        n += sh_handle_find(l->names[i], SH_LOOK, &ref) == 0 &&
-             ref.pool == run->pool && !sh_is_settled(ref.word);
-    if (n == 0)
-        return false;
-    sh_or_sc(&run->record->state, SH_KEPT); /* seq_cst: settled */
-    r = sh_combine_new(run->pool, seat, SH_KIND_KEEP, n, n);
-    if (r == NULL)
-        return true; /* then the memory stays until the pool goes */
-    n = 0;
-    for (uint32_t i = 0; i < l->count && n < r->data.combining.more->n; i++)
-        if (sh_handle_find(l->names[i], SH_LOOK, &ref) == 0 &&
-            ref.pool == run->pool) {
-            r->data.combining.more->names[n] = NULL;
-            sh_combine_hang(&work, run->pool, r, n++, &ref);
-        }
-    ref.record = NULL;
-    ref.reserved = SH_RESERVED_EMPTY;
-    while (n < r->data.combining.more->n)
-        sh_combine_hang(&work, run->pool, r, n++, &ref);
-    r->data.combining.more->names[0] = sh_handle_future(
-        sh_handle_make(run->pool->id, run->index, run->generation));
-    /* relaxed: ours in INIT. Nobody holds a keeper. */
-    w = sh_load_rlx(&r->state) | SH_GONE | SH_ORPHAN;
-    sh_store_rlx(&r->state, w); /* relaxed: ours in INIT */
-    sh_combine_accept(&work, run->pool, r);
-    sh_work_do(&work);
-    return true;
 }
 
 void sh_combine_refuse(struct sh_work *work, struct sh_pool *pool,
@@ -579,8 +544,9 @@ void sh_combine_dispose(struct sh_work *work, struct sh_pool *pool,
         /* What we kept is KEPT: nobody else frees it. */
         uint64_t kept = sh_handle_of(c->names[0]);
 
-        sh_settle_idle(work, pool, sh_record_at(pool, sh_handle_index(kept)),
-                       SH_KEPT);
+        if (kept != 0)
+            sh_settle_idle(work, pool,
+                           sh_record_at(pool, sh_handle_index(kept)), SH_KEPT);
         c->held = 0;
     }
     for (uint32_t i = 0; i < c->held; i++)

@@ -31,6 +31,10 @@ struct sh_combine {
  * waits for them: its record is KEPT as long. False if none is. */
 bool sh_keep(struct sh_run *run);
 
+/* Whether a name of the ledger is a future of the run's pool that has not
+ * settled, whoever holds it by now. */
+bool sh_is_pending_child(const struct sh_run *run, uint64_t name);
+
 /* Free the block of a combinator whose pool is going away. */
 void sh_combine_wreck(struct sh_pool *pool, struct sh_record *r);
 

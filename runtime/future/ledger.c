@@ -12,7 +12,7 @@
  */
 #include <string.h>
 
-#include "future/settle.h"
+#include "future/combine.h"
 
 void sh_ledger_fini(struct sh_run *run, struct sh_ledger *l)
 {
@@ -21,42 +21,30 @@ void sh_ledger_fini(struct sh_run *run, struct sh_ledger *l)
     l->room = 0;
 }
 
-static bool is_worth(uint64_t handle, bool promise)
+static bool is_worth(const struct sh_run *run, uint64_t handle, bool promise)
 {
     struct sh_ref ref;
-    int rc = sh_handle_find(handle, SH_LOOK, &ref);
+    struct sh_pool *pool =
+        sh_load_acq(&sh_pools[sh_handle_pool(handle)]); /* acquire: registry */
+    uint64_t w;
 
-    if (promise) {
-        struct sh_pool *pool =
-            sh_load_acq(&sh_pools[sh_handle_pool(handle)]); /* acquire:
-                                                             * registry */
-        uint64_t w;
-
-        if (pool == NULL)
-            return false;
-        /* acquire: settled */
-        w = sh_load_acq(&sh_record_at(pool, sh_handle_index(handle))->state);
-        return ((w >> 32 ^ handle) & SH_HANDLE_GENERATION) == 0 &&
-               (w & SH_KEPT) != 0;
-    }
-    if (rc != 0)
+    if (!promise)
+        return sh_handle_find(handle, SH_OWN, &ref) == 0 ||
+               sh_is_pending_child(run, handle);
+    if (pool == NULL)
         return false;
-    if ((handle & SH_HANDLE_LENT) == 0 || !sh_is_settled(ref.word))
-        return true;
-    /* A task that was let go of has settled. */
-    struct sh_work work = { 0 };
-
-    sh_work_give(&work, handle);
-    sh_work_do(&work);
-    return false;
+    /* acquire: settled */
+    w = sh_load_acq(&sh_record_at(pool, sh_handle_index(handle))->state);
+    return ((w >> 32 ^ handle) & SH_HANDLE_GENERATION) == 0 &&
+           (w & SH_KEPT) != 0;
 }
 
-static void sweep(struct sh_ledger *l, bool promise)
+static void sweep(const struct sh_run *run, struct sh_ledger *l, bool promise)
 {
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < l->count; i++)
-        if (is_worth(l->names[i], promise))
+        if (is_worth(run, l->names[i], promise))
             l->names[kept++] = l->names[i];
     l->count = kept;
 }
@@ -82,12 +70,14 @@ static void add(struct sh_run *run, struct sh_ledger *l, uint64_t handle,
         l->room = sizeof l->few / sizeof l->few[0];
     }
     if (SH_UNLIKELY(l->count == l->room)) {
-        sweep(l, promise);
+        sweep(run, l, promise);
         if (l->count > l->room / 2)
             grow(run, l);
     }
     if (l->count < l->room)
         l->names[l->count++] = handle;
+    else
+        run->unnoted = true;
 }
 
 void sh_run_note(struct sh_run *run, uint64_t handle)

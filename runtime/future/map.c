@@ -13,6 +13,7 @@
  * long a chunk took is what passes between two turns of the dealer.
  *
  * Edges.
+ *   closing  future/submit.c
  *   accepted task/handle.c: here state is written
  *   sleep    sync/sleep.c
  *
@@ -88,7 +89,10 @@ bool sh_map_deal(struct sh_pool *pool, struct sh_record *r, uint64_t hint,
     if (n == 0)
         return false;
     d->next += n;
-    const uint64_t *hints = d->hints + d->next - n;
+    uint64_t hints[CHUNK_MAX];
+
+    /* Copied, since whoever steals the deck may come to its end and free it. */
+    memcpy(hints, d->hints + d->next - n, n * sizeof *hints);
 
     /* From here another worker may have the deck. */
     sh_store_rel(&r->state, sh_word_to(sh_load_rlx(&r->state), SH_READY, 0)); /*
@@ -198,6 +202,20 @@ static int check(const struct sh_pool *pool, const shunt_task *task,
     return sh_task_check(pool, task);
 }
 
+/* The pool stopped while the elements were made: nobody will run them. */
+static void close_elements(struct sh_work *work, struct sh_record *r)
+{
+    struct sh_combine *c = r->data.combining.more;
+    struct sh_ref ref;
+
+    for (uint32_t i = 0; i < c->n; i++)
+        if (sh_handle_find(sh_handle_of(c->names[i]), SH_LOOK, &ref) == 0 &&
+            ref.record != NULL &&
+            sh_settle_begin(ref.record, ref.word,
+                            sh_outcome_from(SHUNT_ECLOSED)))
+            sh_work_settle(work, ref.pool, ref.record);
+}
+
 shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
                              const void *ins, size_t n, bool settled,
                              const char *where)
@@ -243,6 +261,8 @@ shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
     }
     if (sh_here.run != NULL)
         sh_run_note(sh_here.run, handle);
+    if (sh_load_sc(&pool->gate) == SH_STOPPED) /* seq_cst: closing */
+        close_elements(&work, r);
     sh_combine_accept(&work, pool, r);
     sh_work_do(&work);
     return sh_handle_future(handle);

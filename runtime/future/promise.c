@@ -8,6 +8,7 @@
  * future was cancelled, or even released, learns of it.
  *
  * Edges.
+ *   closing  future/submit.c
  *   accepted task/handle.c: here state is written
  *   idle     future/settle.c
  *   registry task/registry.c
@@ -94,7 +95,14 @@ int shunt_promise_new_typed(shunt_pool *name, size_t size, size_t align,
         return SHUNT_ENOMEM;
     }
     w = sh_word_to(w, SH_PROMISE, 0) | SH_KEPT;
-    sh_store_rel(&r->state, w); /* release: accepted */
+    sh_store_sc(&r->state, w); /* seq_cst: accepted, closing */
+    if (sh_load_sc(&pool->gate) == SH_STOPPED) { /* seq_cst: closing */
+        struct sh_work work = { 0 };
+
+        if (sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECANCELED)))
+            sh_work_settle(&work, pool, r);
+        sh_work_do(&work);
+    }
     handle = sh_handle_make(pool->id, sh_index_of(pool, r),
                             sh_generation_of(w));
     if (sh_here.run != NULL) {

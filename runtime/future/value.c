@@ -148,7 +148,7 @@ void sh_remember_error(const shunt_error *error)
     shunt_error **last = run != NULL ? &run->last : &sh_here.last;
 
     free(*last);
-    *last = sh_error_copy(error);
+    *last = run != NULL || sh_here_keep() ? sh_error_copy(error) : NULL;
 }
 
 /* The memory of a record goes to the running task, or to the caller. */
@@ -194,28 +194,14 @@ static void move_memory(const struct sh_ref *taken)
     }
 }
 
-/* The running task lets go of a task that it submitted and that may still use
- * its memory: it keeps the handle to itself until it ends. */
-static bool defer(struct sh_ref *ref)
-{
-    struct sh_run *run = sh_here.run;
-    uint64_t handle = ref->handle;
-
-    if (run == NULL || run->pool != ref->pool || sh_is_settled(ref->word) ||
-        !sh_handle_lend(ref, 0))
-        return false;
-    sh_run_forget(run, handle);
-    sh_run_note(run, ref->handle);
-    return true;
-}
-
 /* Give a handle back, and free what nobody holds. */
 static int give(struct sh_ref *ref)
 {
     struct sh_work work = { 0 };
     uint64_t handle = ref->handle;
+    bool settled = sh_is_settled(ref->word);
 
-    if (ref->record == NULL || defer(ref))
+    if (ref->record == NULL)
         return 0;
     switch (sh_handle_give(ref)) {
     case SH_GIVEN_INVALID:
@@ -227,7 +213,8 @@ static int give(struct sh_ref *ref)
         sh_work_do(&work);
         break;
     }
-    if (sh_here.run != NULL)
+    /* What is pending stays noted: it may use memory of the task. */
+    if (sh_here.run != NULL && settled)
         sh_run_forget(sh_here.run, handle);
     return 0;
 }

@@ -140,7 +140,10 @@ const shunt_error *sh_error_find(struct sh_record *r, unsigned outcome)
     struct sh_block *b = sh_load_acq(&r->attached); /* acquire: attached */
 
     SH_ASSERT(outcome != SH_OUTCOME_FORWARD);
-    while (b != NULL && b->kind != SH_BLOCK_ERROR)
+    /* What a task that was given up returned later is not its error. */
+    while (b != NULL && (b->kind != SH_BLOCK_ERROR ||
+                         ((shunt_error *)sh_block_bytes(b))->code !=
+                             sh_outcome_code(outcome)))
         b = b->next;
     if (outcome == 0 || b == NULL)
         return sh_error_constant(sh_outcome_code(outcome));

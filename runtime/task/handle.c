@@ -194,12 +194,14 @@ static enum sh_given give_alias(struct sh_ref *ref)
     struct sh_seat *seat = sh_seat_of(ref->pool);
     uint64_t hold;
 
-    if (!alias_matches(word, ref->handle) || seat == NULL)
+    if (!alias_matches(word, ref->handle))
         return SH_GIVEN_INVALID;
     if (!sh_cas_acqrel(&a->word, &word, freed)) /* acq_rel: alias, idle */
         return SH_GIVEN_INVALID;
-    sh_table_give(&ref->pool->aliases, &seat->aliases,
-                  sh_handle_index(ref->handle) & ~SH_ALIAS_BIT);
+    /* Without memory for a seat, the alias is lost until the pool goes. */
+    if (seat != NULL)
+        sh_table_give(&ref->pool->aliases, &seat->aliases,
+                      sh_handle_index(ref->handle) & ~SH_ALIAS_BIT);
     hold = sh_sub_sc(&ref->record->hold, 1); /* seq_cst: last, idle */
     SH_ASSERT((uint32_t)hold > 0);
     if ((uint32_t)hold > 1)
@@ -274,6 +276,9 @@ uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref)
     }
     a = sh_alias_at(ref->pool, index);
     word = sh_load_rlx(&a->word) >> ALIAS_SHIFT; /* relaxed: it is ours */
+    /* Begin beyond those of an old pool with this identifier. */
+    if (word == 0)
+        word = ref->pool->generation & SH_HANDLE_GENERATION;
     sh_store_rel(&a->word, word << ALIAS_SHIFT | ALIAS_HELD |
                                sh_index_of(ref->pool, ref->record)); /*
                                                           * release: alias */

@@ -44,6 +44,7 @@ struct sh_post {
     /* Tasks from outside that the worker has taken up. Only it writes. */
     _Alignas(SH_LINE) _Atomic uint64_t taken;
     _Atomic uint32_t cpu; /* where it ran last, + 1 */
+    _Atomic uint32_t timers; /* waits of its tasks that will run out */
 };
 
 struct sh_pool {

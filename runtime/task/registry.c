@@ -211,6 +211,12 @@ int sh_pool_find(shunt_pool *name, struct sh_pool **pool_out)
     return 0;
 }
 
+bool sh_here_keep(void)
+{
+    pthread_once(&once, prepare);
+    return ready && pthread_setspecific(thread_end, &sh_here) == 0;
+}
+
 static struct sh_seat *seat_new(struct sh_pool *pool)
 {
     struct sh_seat *seat = sh_fault() ? NULL : calloc(1, sizeof *seat);

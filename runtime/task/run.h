@@ -28,8 +28,8 @@ struct sh_run {
     uint32_t generation;
     uint64_t input; /* of the record, whose own word points here meanwhile */
     struct sh_blocks blocks; /* of shunt_alloc and shunt_take */
-    /* Handles that the task got: its own; or lent, of a task that it
-     * submitted and let go of before that one had settled. */
+    /* Handles that the task got. One that it gave away stays as long as its
+     * future is pending, since that may use memory of the task: keep.c. */
     struct sh_ledger handles;
     struct sh_ledger promises;
     char *text;           /* of shunt_fail; of the pool's heap */
@@ -41,6 +41,7 @@ struct sh_run {
     int64_t wake_ns;      /* of a wait that may run out */
     uint32_t timer_at;    /* its place in the worker's heap, + 1 */
     bool timed_out;
+    bool unnoted; /* memory ran out: the ledger does not know all */
 };
 
 struct sh_here {
@@ -54,6 +55,9 @@ struct sh_here {
  * libraries which are loaded late. */
 extern _Thread_local struct sh_here sh_here
     __attribute__((tls_model("initial-exec")));
+
+/* See that what this thread keeps is freed when it ends. */
+bool sh_here_keep(void);
 
 /* The calling thread's seat; NULL if there is no memory for one. */
 struct sh_seat *sh_seat_find(struct sh_pool *pool);
@@ -72,7 +76,8 @@ static inline struct sh_seat *sh_seat_of(struct sh_pool *pool)
 void sh_seats_clear(struct sh_pool *pool);
 
 /* The running task got this handle, or this promise. If there is no memory to
- * note it, it is merely not released when the task ends. */
+ * note it, it is not released when the task ends, and the task's memory stays
+ * until the pool goes. */
 void sh_run_note(struct sh_run *run, uint64_t handle);
 void sh_run_note_promise(struct sh_run *run, uint64_t handle);
 
@@ -101,6 +106,7 @@ static inline void sh_run_init(struct sh_run *run, struct sh_pool *pool,
     run->fiber = NULL;
     run->timer_at = 0;
     run->timed_out = false;
+    run->unnoted = false;
 }
 
 void sh_ledger_fini(struct sh_run *run, struct sh_ledger *l);

@@ -8,7 +8,8 @@
  *         24-27 outcome, from COMPLETE on: 0 success, 1-12 SHUNT_E*,
  *               SH_OUTCOME_FORWARD: look at the record that input names
  *            28 OUTSIDE
- *         29-31 reserved: the incarnation of a worker process
+ *            29 HELD
+ *         30-31 reserved: the incarnation of a worker process
  *         32-63 generation: counts the uses of the record
  *
  *   FREE -> INIT -> WAIT ------> READY -> RUNNING <-> PARKED
@@ -53,6 +54,7 @@
  *   KEPT       the ending task, if tasks that it submitted are at work: the
  *              keeper that waits for those clears it. Until then as BUSY.
  *              Also of a promise, until its writing end is consumed
+ *   HELD       an ending task, while it hangs its keeper on the record
  *   OUTSIDE    submit from outside: counts for queue_max while READY
  */
 #ifndef SH_TASK_STATE_H
@@ -86,7 +88,8 @@ enum sh_phase {
 #define SH_BUSY ((uint64_t)1 << 10)
 #define SH_KEPT ((uint64_t)1 << 11)
 #define SH_OUTSIDE ((uint64_t)1 << 28)
-#define SH_STAYS (SH_BUSY | SH_KEPT) /* not to be freed */
+#define SH_HELD ((uint64_t)1 << 29)
+#define SH_STAYS (SH_BUSY | SH_KEPT | SH_HELD) /* not to be freed */
 #define SH_FLAGS ((uint64_t)0xff << 4)
 
 #define SH_OWNER_HOST 1u

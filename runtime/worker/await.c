@@ -93,10 +93,13 @@ static bool park(struct sh_run *run, int *rc_out)
     w->parked++;
     /* Arrived meanwhile? Then nobody may have seen us park.
      * seq_cst: park; acq_rel: park */
-    if ((sh_load_sc(&r->deps) & 1) != 0 && /* seq_cst: park */
-        /* acq_rel: park */
-        sh_cas_acqrel(&r->state, &parked,
-                      sh_word_to(parked, SH_RUNNING, sh_owner_of(parked)))) {
+    while ((sh_load_sc(&r->deps) & 1) != 0 && /* seq_cst: park */
+           sh_phase_of(parked) == SH_PARKED) {
+        /* acq_rel: park. A flag may have been set: once more then. */
+        if (!sh_cas_acqrel(&r->state, &parked,
+                           sh_word_to(parked, SH_RUNNING,
+                                      sh_owner_of(parked))))
+            continue;
         w->parked--;
         sh_stacks_give(&w->stacks, fresh);
         *rc_out = 0;

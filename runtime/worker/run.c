@@ -92,7 +92,7 @@ static bool check_arguments(struct sh_run *run, const struct call *call,
 }
 
 /* The task's function has returned rc, not 0: what that means. */
-static unsigned failed(struct sh_run *run, int rc)
+static unsigned failed(struct sh_run *run, int rc, bool again)
 {
     struct sh_record *r = run->record;
     uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
@@ -102,7 +102,7 @@ static unsigned failed(struct sh_run *run, int rc)
 
     if (rc == SHUNT_ECANCELED && (w & SH_CANCEL) != 0) {
         f = (struct sh_failure){ .code = SHUNT_ECANCELED, .text = run->text };
-    } else if (run->fail_as != 0 && rc == run->fail_code) {
+    } else if (run->fail_as != 0 && rc == run->fail_code && !again) {
         uint64_t old = run->input;
         struct sh_work work = { 0 };
 
@@ -131,7 +131,7 @@ static unsigned failed_again(struct sh_run *run, const shunt_error *first,
                             .whole = first->message,
                             .causes = causes };
 
-    (void)failed(run, rc);
+    (void)failed(run, rc, true);
     if (causes == NULL)
         return SH_OUTCOME_FORWARD;
     if (n > 0)
@@ -147,8 +147,12 @@ static unsigned failed_again(struct sh_run *run, const shunt_error *first,
  * the record's. False if it is none. */
 static bool flatten(struct sh_run *run, shunt_future *inner)
 {
+    struct sh_work work = { 0 };
     struct sh_ref ref;
 
+    sh_work_give(&work, run->fail_as);
+    sh_work_do(&work);
+    run->fail_as = 0;
     return sh_handle_find(sh_handle_of(inner), SH_OWN, &ref) == 0 &&
            ref.record != run->record &&
            (ref.record == NULL || sh_handle_lend(&ref, SH_WATCHED)) &&
@@ -240,7 +244,7 @@ static void finish_run(struct sh_run *run, unsigned kind,
     } else if (rc != 0 && kind == SH_KIND_FINALLY && call->outcome.status != 0)
         outcome = failed_again(run, call->outcome.error, rc);
     else if (rc != 0)
-        outcome = failed(run, rc);
+        outcome = failed(run, rc, false);
     else if (kind == SH_KIND_FINALLY)
         outcome = SH_OUTCOME_FORWARD;
 

@@ -50,12 +50,14 @@ static void treat(struct sh_work *work, struct sh_pool *pool,
         (void)sh_cancel_ask(work, pool, r, sh_generation_of(w));
     /* A promise with a listener has been told; now it fails all the same. */
     if (look != COUNT && look != CLOSE && phase == SH_PROMISE &&
-        sh_settle_begin(r, sh_load_acq(&r->state), canceled)) /* acquire:
-                                                               * settled */
+        sh_settle_begin(r, w, canceled))
         sh_work_settle(work, pool, r);
-    if (look == GIVE_UP && (phase == SH_RUNNING || phase == SH_PARKED))
-        sh_settle_over(work, pool, r, sh_load_acq(&r->state)); /* acquire:
-                                                                * settled */
+    if (look == GIVE_UP && (phase == SH_RUNNING || phase == SH_PARKED)) {
+        uint64_t now = sh_load_acq(&r->state); /* acquire: settled */
+
+        if (sh_generation_of(now) == sh_generation_of(w))
+            sh_settle_over(work, pool, r, now);
+    }
     if (look == CLOSE && (phase == SH_READY || phase == SH_WAIT) &&
         sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECLOSED)))
         sh_work_settle(work, pool, r);
@@ -99,7 +101,8 @@ static bool is_stalled(struct sh_pool *pool)
     if (!sh_sleep_all_idle(&pool->sleep))
         return false;
     for (unsigned i = 0; i < pool->workers; i++)
-        if (sh_worker_sees_work(&pool->team->workers[i]))
+        if (sh_worker_sees_work(&pool->team->workers[i]) ||
+            sh_load_rlx(&pool->posts[i].timers) != 0) /* relaxed: as idle */
             return false;
     return sh_sleep_all_idle(&pool->sleep);
 }

@@ -58,6 +58,8 @@ bool sh_timer_add(struct sh_worker *w, struct sh_run *run)
         w->timer_room = room;
     }
     sift_up(w, w->timer_count++, run);
+    sh_store_rlx(&w->post->timers, w->timer_count); /* relaxed: read after
+                                                     * the idle bit */
     return true;
 }
 
@@ -71,6 +73,7 @@ void sh_timer_remove(struct sh_worker *w, struct sh_run *run)
     SH_ASSERT(at < w->timer_count && w->timers[at] == run);
     run->timer_at = 0;
     last = w->timers[--w->timer_count];
+    sh_store_rlx(&w->post->timers, w->timer_count); /* relaxed: as above */
     if (last == run)
         return;
     sift_up(w, at, last);

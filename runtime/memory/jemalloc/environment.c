@@ -22,9 +22,10 @@ ssize_t sh_je_readlink(const char *path, char *buffer, size_t size);
 void *sh_je_dlsym(void *handle, const char *name);
 
 /* jemalloc reads this in place of its malloc_conf, before it does anything.
- * dss: the break belongs to the program. */
+ * dss: the break belongs to the program. narenas: making another arena for a
+ * thread crashes when there is no address space left. */
 extern const char *sh_je_malloc_conf;
-const char *sh_je_malloc_conf = "dss:disabled,background_thread:false";
+const char *sh_je_malloc_conf = "dss:disabled,background_thread:false,narenas:1";
 
 static void say_nothing(void *user, const char *text)
 {

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault/operations_test.c - each function that may need memory, with every of
+ * its requests refused: it works, or says SHUNT_ENOMEM; nothing hangs, leaks,
+ * or is left half done.
+ */
+#include "fault_each.h"
+
+#include <string.h>
+
+enum {
+    LARGE = 4096
+};
+
+struct large {
+    struct stage *stage;
+    unsigned char bytes[LARGE];
+};
+
+static void count_drop(void *in)
+{
+    struct stage *const *stage = in;
+
+    atomic_fetch_add(&(*stage)->drops, 1);
+}
+
+/* Accepted tasks and steps run, so each run has its drop. */
+static int small_task(struct stage *const *in, long *out)
+{
+    atomic_fetch_add(&(*in)->runs, 1);
+    *out = 7;
+    return 0;
+}
+SHUNT_TASK(small_task, struct stage *, long, .drop = count_drop)
+
+static int large_task(const struct large *in, struct large *out)
+{
+    atomic_fetch_add(&in->stage->runs, 1);
+    *out = *in;
+    return 0;
+}
+SHUNT_TASK(large_task, struct large, struct large, .drop = count_drop)
+
+static int failing_task(struct stage *const *in, long *out)
+{
+    (void)out;
+    atomic_fetch_add(&(*in)->runs, 1);
+    return shunt_fail(5, "it has a text");
+}
+SHUNT_TASK(failing_task, struct stage *, long, .drop = count_drop)
+
+static int plus_one(const long *in, long *out)
+{
+    *out = *in + 1;
+    return 0;
+}
+SHUNT_TASK(plus_one, long, long)
+
+static int large_step(const long *in, const struct large *ctx,
+                      struct large *out)
+{
+    atomic_fetch_add(&ctx->stage->runs, 1);
+    *out = *ctx;
+    out->bytes[0] = (unsigned char)*in;
+    return 0;
+}
+SHUNT_STEP(large_step, long, struct large, struct large, .drop = count_drop)
+
+static int mend(const shunt_error *in, long *out)
+{
+    *out = in->task_code;
+    return 0;
+}
+SHUNT_TASK(mend, shunt_error, long)
+
+static int look_on(const shunt_outcome *in, shunt_none *out)
+{
+    (void)in;
+    (void)out;
+    return 0;
+}
+SHUNT_TASK(look_on, shunt_outcome, shunt_none)
+
+static int flat_task(struct stage *const *in, shunt_future **out)
+{
+    *out = shunt_submit(NULL, small_task, in);
+    return 0;
+}
+SHUNT_TASK(flat_task, struct stage *, shunt_future *)
+
+/* ---- acts and checks that several stories share ---- */
+
+/* The future that the act made has worked or has failed for lack of memory. */
+static void check_out(struct stage *s)
+{
+    fault_keep(s);
+    (void)fault_worked(s, fault_await(s->out));
+    assert_int_equal(shunt_release(s->out), 0);
+}
+
+/* The inputs were consumed, whatever became of the result. */
+static void check_consumed(struct stage *s)
+{
+    for (size_t i = 0; i < s->story->n; i++)
+        assert_int_equal(shunt_status(s->in[i]), SHUNT_EINVAL);
+    check_out(s);
+}
+
+static void prepare_promises(struct stage *s)
+{
+    fault_promises(s, s->story->n);
+}
+
+static void prepare_settled(struct stage *s)
+{
+    fault_promises(s, s->story->n);
+    fault_keep(s);
+}
+
+static void prepare_failed(struct stage *s)
+{
+    fault_promises(s, s->story->n);
+    for (size_t i = 0; i < s->count; i++) {
+        assert_int_equal(shunt_promise_fail(s->promise[i], 5, "number %zu", i),
+                         0);
+        s->promise[i] = NULL;
+    }
+}
+
+/* ---- the acts ---- */
+
+static void submit_small(struct stage *s)
+{
+    s->out = shunt_submit(s->pool, small_task, &s);
+    fault_stay(s->out);
+}
+
+static void submit_large(struct stage *s)
+{
+    struct large in = { s, { 1 } };
+
+    s->out = shunt_submit(s->pool, large_task, &in);
+    fault_stay(s->out);
+}
+
+static void submit_wait(struct stage *s)
+{
+    s->out = shunt_submit_wait(s->pool, small_task, &s);
+    fault_stay(s->out);
+}
+
+static void submit_failing(struct stage *s)
+{
+    s->out = shunt_submit(s->pool, failing_task, &s);
+    fault_stay(s->out);
+}
+
+static void check_failing(struct stage *s)
+{
+    int rc = fault_await(s->out);
+
+    if (rc != SHUNT_EFAILED)
+        (void)fault_worked(s, rc);
+    /* If there was no memory for a record of it, there is the constant. */
+    assert_int_equal(shunt_error_of(s->out)->code, rc);
+    assert_int_equal(shunt_release(s->out), 0);
+}
+
+static void submit_flat(struct stage *s)
+{
+    s->out = shunt_submit(s->pool, flat_task, &s);
+    fault_stay(s->out);
+}
+
+static void then_small(struct stage *s)
+{
+    s->out = shunt_then(s->in[0], plus_one);
+}
+
+static void then_at_once(struct stage *s)
+{
+    then_small(s);
+    fault_stay(s->out);
+}
+
+static void then_large(struct stage *s)
+{
+    struct large ctx = { s, { 1 } };
+
+    s->out = shunt_then_with(s->in[0], large_step, &ctx);
+}
+
+static void recover(struct stage *s)
+{
+    s->out = shunt_recover(s->in[0], mend);
+}
+
+static void recover_at_once(struct stage *s)
+{
+    recover(s);
+    fault_stay(s->out);
+}
+
+static void finally(struct stage *s)
+{
+    s->out = shunt_finally(s->in[0], look_on);
+}
+
+static void via_same(struct stage *s)
+{
+    s->out = shunt_via(s->pool, s->in[0]);
+}
+
+static void via_other(struct stage *s)
+{
+    s->out = shunt_via(s->other, s->in[0]);
+}
+
+static void combine(struct stage *s)
+{
+    s->out = s->story->combine(s->in, s->story->n);
+}
+
+static void combine_half(struct stage *s)
+{
+    s->out = shunt_when_some(s->in, s->story->n, (s->story->n + 1) / 2);
+}
+
+/* The last one is of another pool: the combinator is reached by a bridge. */
+static void prepare_foreign(struct stage *s)
+{
+    fault_promises(s, s->story->n);
+    s->in[s->count - 1] = shunt_via(s->other, s->in[s->count - 1]);
+}
+
+static void check_failed_combinator(struct stage *s)
+{
+    int rc = fault_await(s->out);
+
+    assert_true(rc == SHUNT_EFAILED || rc == SHUNT_ENOMEM);
+    assert_int_equal(shunt_error_of(s->out)->code, rc);
+    assert_int_equal(shunt_release(s->out), 0);
+}
+
+static void map(struct stage *s)
+{
+    long ins[300] = { 0 };
+
+    s->out = shunt_map(s->pool, plus_one, ins, s->story->n);
+    fault_stay(s->out);
+}
+
+static void map_large(struct stage *s)
+{
+    static const struct large none;
+    struct large ins[3] = { none, none, none };
+
+    for (int i = 0; i < 3; i++)
+        ins[i].stage = s;
+    s->out = shunt_map_settled(s->pool, large_task, ins, 3);
+    fault_stay(s->out);
+}
+
+/* Elements of a map that failed are cancelled and dropped; some may run. */
+static void check_map_large(struct stage *s)
+{
+    check_out(s);
+    assert_true(atomic_load(&s->runs) <= 3);
+}
+
+/* ---- the stories ---- */
+
+#define RUN(...)                                       \
+    do {                                               \
+        static const struct story story = __VA_ARGS__; \
+        (void)state;                                   \
+        fault_each(&story);                            \
+    } while (0)
+
+static void submitting_works_or_says_that_memory_is_out(void **state)
+{
+    RUN({ "submit", NULL, submit_small, check_out, 0, NULL });
+    RUN({ "submit, large", NULL, submit_large, check_out, 0, NULL });
+    RUN({ "submit_wait", NULL, submit_wait, check_out, 0, NULL });
+    RUN({ "submit, failing", NULL, submit_failing, check_failing, 0, NULL });
+    RUN({ "submit, flattened", NULL, submit_flat, check_out, 0, NULL });
+}
+
+static void a_step_works_or_fails_and_consumes_its_input(void **state)
+{
+    RUN({ "then", prepare_promises, then_small, check_consumed, 1, NULL });
+    RUN({ "then, settled", prepare_settled, then_at_once, check_consumed, 1,
+          NULL });
+    RUN({ "recover at once", prepare_failed, recover_at_once, check_consumed, 1,
+          NULL });
+    RUN({ "then, large", prepare_promises, then_large, check_consumed, 1,
+          NULL });
+    RUN({ "recover", prepare_failed, recover, check_consumed, 1, NULL });
+    RUN({ "finally", prepare_promises, finally, check_consumed, 1, NULL });
+    RUN({ "via", prepare_promises, via_same, check_consumed, 1, NULL });
+    RUN({ "via another", prepare_promises, via_other, check_consumed, 1,
+          NULL });
+}
+
+static void a_combinator_works_or_fails_and_consumes_its_inputs(void **state)
+{
+    RUN({ "all of 1", prepare_promises, combine, check_consumed, 1,
+          shunt_when_all });
+    RUN({ "all of 28", prepare_promises, combine, check_consumed, 28,
+          shunt_when_all });
+    RUN({ "all of 29", prepare_promises, combine, check_consumed, 29,
+          shunt_when_all });
+    RUN({ "settled of 28", prepare_settled, combine, check_consumed, 28,
+          shunt_when_all_settled });
+    RUN({ "any of 29", prepare_promises, combine, check_consumed, 29,
+          shunt_when_any });
+    RUN({ "race of 5", prepare_promises, combine, check_consumed, 5,
+          shunt_race });
+    RUN({ "some of 29", prepare_promises, combine_half, check_consumed, 29,
+          NULL });
+    RUN({ "all of 3, one foreign", prepare_foreign, combine, check_consumed, 3,
+          shunt_when_all });
+    RUN({ "any of 29 failures", prepare_failed, combine,
+          check_failed_combinator, 29, shunt_when_any });
+    RUN({ "some of 29 failures", prepare_failed, combine_half,
+          check_failed_combinator, 29, NULL });
+}
+
+static void a_combinator_of_785_works_or_fails(void **state)
+{
+    RUN({ "all of 785", prepare_promises, combine, check_consumed, 785,
+          shunt_when_all });
+    RUN({ "settled of 785", prepare_settled, combine, check_consumed, 785,
+          shunt_when_all_settled });
+}
+
+static void a_map_works_or_fails(void **state)
+{
+    RUN({ "map of 1", NULL, map, check_out, 1, NULL });
+    RUN({ "map of 300", NULL, map, check_out, 300, NULL });
+    RUN({ "map of large values", NULL, map_large, check_map_large, 3, NULL });
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(submitting_works_or_says_that_memory_is_out),
+        cmocka_unit_test(a_step_works_or_fails_and_consumes_its_input),
+        cmocka_unit_test(a_combinator_works_or_fails_and_consumes_its_inputs),
+        cmocka_unit_test(a_combinator_of_785_works_or_fails),
+        cmocka_unit_test(a_map_works_or_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * graph_fuzz - random graphs of futures, against a sequential reference.
+ *
+ *     graph_fuzz [--seed N] [--seeds COUNT | --seconds S] [--nodes N]
+ *                [--patience S] [--print]
+ *
+ * Each seed is one graph (see graph.h): tasks with and without children,
+ * steps, combinators of up to 812 inputs, promises, maps; handles retained,
+ * awaited, released and cancelled by several threads and tasks, in one or two
+ * pools that end in one of five ways. Checked: every outcome that anybody sees
+ * is one that the reference allows, and the same for all; values are whole;
+ * each function ran at most once, and exactly once where nobody may have
+ * cancelled it; every drop hook was called once; nothing is in use at the
+ * end; and with LeakSanitizer, nothing leaks. A seed that takes longer than
+ * patience is a hang: what there is is printed, and nothing is tried again.
+ *
+ * Without --seed the first seed is taken from the clock. What fails is
+ * replayed with --seed N; how threads race is not, so with --seeds as well.
+ */
+#include "graph.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Where these exist, the seed is told, and leaks are found, by seed. */
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+void __sanitizer_set_death_callback(void (*callback)(void))
+    __attribute__((weak));
+
+enum {
+    LEAKS_EVERY = 64
+};
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct graph *graph; /* that is being played */
+    uint64_t seed;
+    unsigned patience_s;
+} watch = { .lock = PTHREAD_MUTEX_INITIALIZER, .patience_s = 120 };
+
+static void say_seed(void)
+{
+    char text[64];
+    int length = snprintf(text, sizeof text, "graph_fuzz: seed %" PRIu64 "\n",
+                          watch.seed);
+
+    if (length > 0)
+        (void)!write(STDERR_FILENO, text, (size_t)length);
+}
+
+static void on_signal(int number)
+{
+    say_seed();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void dump(struct graph *g)
+{
+    plan_print(g->plan);
+    reference_print(&g->reference, g->plan);
+    for (unsigned n = 0; n < g->plan->nodes; n++) {
+        struct fate *f = &g->fate[n];
+
+        fprintf(stderr,
+                "%3u %s, ran %u, phase %u, dropped %u, seen %u, fillers %u "
+                "dropped %u, children %u ran %u\n",
+                n, atomic_load(&f->published) ? "built" : "not built",
+                atomic_load(&f->runs), atomic_load(&f->phase),
+                atomic_load(&f->drops), atomic_load(&f->seen),
+                atomic_load(&f->filler_runs), atomic_load(&f->filler_drops),
+                atomic_load(&f->children), atomic_load(&f->children_run));
+    }
+    for (unsigned i = 0; i < g->plan->pools; i++)
+        audit_dump(g->pools[i]);
+}
+
+_Noreturn void fuzz_fail(struct graph *g, const char *fmt, ...)
+{
+    static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+    va_list args;
+
+    pthread_mutex_lock(&once); /* for good: one failure is enough */
+    fprintf(stderr, "graph_fuzz: FAILED: ");
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fprintf(stderr, "\n");
+    dump(g);
+    say_seed();
+    _exit(1);
+}
+
+static void *watchdog(void *arg)
+{
+    (void)arg;
+    pthread_mutex_lock(&watch.lock);
+    for (;;) {
+        struct graph *g = watch.graph;
+        uint64_t seed = watch.seed;
+        struct timespec until;
+        int rc = 0;
+
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += watch.patience_s;
+        while (rc == 0 && watch.graph == g && watch.seed == seed)
+            rc = pthread_cond_timedwait(&watch.changed, &watch.lock, &until);
+        if (watch.graph == g && watch.seed == seed && g != NULL)
+            fuzz_fail(g, "it hangs, after %u s", watch.patience_s);
+    }
+    return NULL;
+}
+
+static void announce(struct graph *g, uint64_t seed)
+{
+    pthread_mutex_lock(&watch.lock);
+    watch.graph = g;
+    watch.seed = seed;
+    pthread_cond_signal(&watch.changed);
+    pthread_mutex_unlock(&watch.lock);
+}
+
+static void fuzz(uint64_t seed, unsigned nodes, bool print)
+{
+    struct plan *plan = malloc(sizeof *plan);
+    struct graph *g = calloc(1, sizeof *g);
+
+    if (plan == NULL || g == NULL)
+        abort();
+    plan_make(plan, seed, nodes);
+    g->plan = plan;
+    reference_make(&g->reference, plan);
+    if (print) {
+        plan_print(plan);
+        reference_print(&g->reference, plan);
+    }
+    announce(g, seed);
+    play(g);
+    announce(NULL, seed);
+    free(g);
+    free(plan);
+}
+
+static void check_leaks(uint64_t first, uint64_t last)
+{
+    if (__lsan_do_recoverable_leak_check == NULL ||
+        __lsan_do_recoverable_leak_check() == 0)
+        return;
+    fprintf(stderr,
+            "graph_fuzz: FAILED: seeds %" PRIu64 " to %" PRIu64 " leak\n",
+            first, last);
+    _exit(1);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void prepare(void)
+{
+    static const int signals[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL };
+    pthread_t thread;
+
+    pthread_cond_init(&watch.changed, NULL);
+    for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        signal(signals[i], on_signal);
+    if (__sanitizer_set_death_callback != NULL)
+        __sanitizer_set_death_callback(say_seed);
+    if (pthread_create(&thread, NULL, watchdog, NULL) != 0)
+        abort();
+    pthread_detach(thread);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = (uint64_t)time(NULL) * 1000000u, seeds = 1, begin, n = 0;
+    uint64_t seconds = 0;
+    unsigned nodes = 0;
+    bool print = false;
+
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+
+        if (strcmp(argv[i], "--print") == 0) {
+            print = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--seed") == 0)
+            seed = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--seeds") == 0)
+            seeds = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--seconds") == 0)
+            seconds = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--nodes") == 0)
+            nodes = (unsigned)strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--patience") == 0)
+            watch.patience_s = (unsigned)strtoul(value, NULL, 10);
+        else
+            return fprintf(stderr, "graph_fuzz: what is %s?\n", argv[i]), 2;
+        i++;
+    }
+    printf("graph_fuzz: first seed %" PRIu64 "\n", seed);
+    fflush(stdout);
+    prepare();
+    begin = now_ns();
+    for (; seconds > 0 ? now_ns() - begin < seconds * 1000000000u : n < seeds;
+         n++) {
+        fuzz(seed + n, nodes, print);
+        if (n % LEAKS_EVERY == LEAKS_EVERY - 1)
+            check_leaks(seed + n - (LEAKS_EVERY - 1), seed + n);
+    }
+    check_leaks(seed + n - n % LEAKS_EVERY, seed + n);
+    printf("graph_fuzz: %" PRIu64 " seeds, all as the reference allows\n", n);
+    return 0;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fuzz/plan.c - from a seed to a graph, and to what each thread will do.
+ *
+ * Idea. Nodes have numbers, and use only nodes with lower ones. Builders do
+ * nothing that blocks, each in the order of the numbers; whoever waits is an
+ * observer. So the plan itself has no deadlock, and whatever hangs is a fault
+ * of the library.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph.h"
+
+struct rng {
+    uint64_t state;
+};
+
+static uint64_t mix(uint64_t x)
+{
+    /* The finalizer of Steele, Lea and Flood's splitmix. */
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+uint64_t plan_random(uint64_t seed, uint64_t a, uint64_t b)
+{
+    return mix(mix(mix(seed) ^ a) ^ b);
+}
+
+static unsigned below(struct rng *rng, unsigned n)
+{
+    rng->state = mix(rng->state);
+    return (unsigned)(rng->state >> 33) % n;
+}
+
+static bool chance(struct rng *rng, unsigned percent)
+{
+    return below(rng, 100) < percent;
+}
+
+static unsigned pick(struct rng *rng, const unsigned *weights, unsigned n)
+{
+    unsigned sum = 0, at;
+
+    for (unsigned i = 0; i < n; i++)
+        sum += weights[i];
+    at = below(rng, sum);
+    for (unsigned i = 0; i < n; i++) {
+        if (at < weights[i])
+            return i;
+        at -= weights[i];
+    }
+    return 0;
+}
+
+static unsigned add_use(struct node *n, enum use_kind kind, unsigned by)
+{
+    n->uses[n->use_count] = (struct use){ kind, by };
+    return n->use_count++;
+}
+
+/* An earlier node that can bear another use; UINT32_MAX if chance found none.
+ */
+static unsigned pick_input(struct plan *p, struct rng *rng, unsigned i)
+{
+    for (int tries = 0; tries < 8; tries++) {
+        unsigned near = i < 8 ? i : 8;
+        unsigned j = chance(rng, 70) ? i - 1 - below(rng, near) : below(rng, i);
+
+        if (p->node[j].use_count < USES_MAX - 6)
+            return j;
+    }
+    return UINT32_MAX;
+}
+
+static void add_input(struct plan *p, unsigned i, unsigned j)
+{
+    struct node *n = &p->node[i];
+
+    n->inputs[n->input_count] = j;
+    n->input_uses[n->input_count++] = add_use(&p->node[j], USE_INPUT, i);
+}
+
+static void add_awaits(struct plan *p, struct rng *rng, unsigned i)
+{
+    struct node *n = &p->node[i];
+    unsigned count = i == 0 || chance(rng, 60) ? 0 : 1 + below(rng, 2);
+
+    n->await_ns = chance(rng, 60) ? SHUNT_FOREVER : SHUNT_US(below(rng, 300));
+    while (n->await_count < count) {
+        unsigned j = pick_input(p, rng, i), u;
+
+        if (j == UINT32_MAX)
+            break;
+        for (u = 0; u < p->node[j].use_count; u++)
+            if (p->node[j].uses[u].kind == USE_LOOK)
+                break;
+        if (u == p->node[j].use_count)
+            u = add_use(&p->node[j], USE_LOOK, i);
+        n->awaits[n->await_count] = j;
+        n->await_uses[n->await_count++] = u;
+    }
+}
+
+/* What the function of a node does. */
+static void add_behaviour(struct plan *p, struct rng *rng, unsigned i)
+{
+    static const unsigned broods[BROODS] = { 50, 8, 8, 8, 6, 6, 4, 4, 6 };
+    struct node *n = &p->node[i];
+
+    n->fails = chance(rng, 25);
+    n->heeds = chance(rng, 60);
+    n->allocates = chance(rng, 30);
+    n->propagates = chance(rng, 40);
+    n->spins = chance(rng, 50) ? 0 : below(rng, 3000);
+    n->recipe = below(rng, RECIPES);
+    n->brood = (enum brood)pick(rng, broods, BROODS);
+    n->children = n->brood == BROOD_NONE ? 0 : 1 + below(rng, CHILDREN_MAX);
+    if (n->op != OP_TASK)
+        return;
+    add_awaits(p, rng, i);
+    for (unsigned j = 0; j < i && !n->gives_any; j++)
+        if (p->node[j].op == OP_PROMISE && p->node[j].giver == GIVER_TASK &&
+            chance(rng, 50)) {
+            bool taken = false;
+
+            for (unsigned k = 0; k < i; k++)
+                taken = taken ||
+                        (p->node[k].gives_any && p->node[k].gives == j);
+            n->gives_any = !taken;
+            n->gives = j;
+        }
+}
+
+static void add_total(struct plan *p, struct rng *rng, unsigned i)
+{
+    static const unsigned wide[] = { 27, 28, 29, 30, 55, 56, 57, 85 };
+    static const unsigned huge[] = { 783, 784, 785, 812 };
+    static const unsigned sizes[] = { 76, 20, 4 };
+    struct node *n = &p->node[i];
+
+    switch (pick(rng, sizes, 3)) {
+    case 0:
+        n->total = n->input_count + below(rng, 3);
+        break;
+    case 1:
+        n->total = wide[below(rng, 8)];
+        break;
+    default:
+        n->total = huge[below(rng, 4)];
+        break;
+    }
+    if (n->total < n->input_count || n->total == 0)
+        n->total = n->input_count + 1;
+    n->fillers_fail = chance(rng, 25);
+    n->quorum = 1 + below(rng, n->total);
+}
+
+static void add_combinator(struct plan *p, struct rng *rng, unsigned i)
+{
+    struct node *n = &p->node[i];
+    unsigned count = below(rng, INPUTS_MAX + 1);
+
+    while (n->input_count < count) {
+        unsigned j = pick_input(p, rng, i);
+
+        if (j == UINT32_MAX)
+            break;
+        add_input(p, i, j);
+    }
+    add_total(p, rng, i);
+    if (n->input_count > 0)
+        n->pool = p->node[n->inputs[0]].pool;
+    n->shape = n->op == OP_ANY || n->op == OP_RACE ? SHAPE_WINNER
+                                                   : SHAPE_RESULTS;
+}
+
+/* A step on node j, or something like it that fits. */
+static void add_step(struct plan *p, struct rng *rng, unsigned i, unsigned j)
+{
+    struct node *n = &p->node[i];
+    enum shape shape = p->node[j].shape;
+
+    if (n->op == OP_RECOVER && shape > SHAPE_BIG)
+        n->op = OP_THEN;
+    add_input(p, i, j);
+    if (n->op != OP_VIA)
+        n->pool = p->node[j].pool;
+    n->shape = shape;
+    if (n->op == OP_THEN)
+        n->shape = chance(rng, 40) ? SHAPE_BIG : SHAPE_SMALL;
+    if (n->op == OP_THEN_FLAT)
+        n->shape = SHAPE_SMALL;
+}
+
+static void make_node(struct plan *p, unsigned i)
+{
+    static const unsigned ops[OPS] = { 30, 6, 10, 3, 2, 14, 4, 6,
+                                       5,  4, 6,  4, 4, 4,  4 };
+    static const unsigned givers[] = { 45, 35, 12, 8 };
+    struct rng rng = { plan_random(p->seed, i, 1) };
+    struct node *n = &p->node[i];
+    unsigned j = UINT32_MAX;
+
+    n->op = (enum op)pick(&rng, ops, OPS);
+    n->builder = below(&rng, p->builders);
+    n->pool = below(&rng, p->pools);
+    if (is_step(n->op) && i > 0)
+        j = pick_input(p, &rng, i);
+    if ((i == 0 && n->op >= OP_THEN) || (is_step(n->op) && j == UINT32_MAX))
+        n->op = OP_TASK;
+    if (is_step(n->op)) {
+        add_step(p, &rng, i, j);
+    } else if (combines(n->op)) {
+        add_combinator(p, &rng, i);
+    } else if (n->op == OP_MAP || n->op == OP_MAP_SETTLED) {
+        n->shape = SHAPE_RESULTS;
+        n->total = chance(&rng, 90) ? 1 + below(&rng, 40)
+                                    : 500 + below(&rng, 500);
+        n->fillers_fail = chance(&rng, 30);
+    } else if (n->op != OP_FLAT) {
+        n->shape = chance(&rng, 40) ? SHAPE_BIG : SHAPE_SMALL;
+    }
+    n->giver = (enum giver)pick(&rng, givers, 4);
+    n->hooked = chance(&rng, 30);
+    add_behaviour(p, &rng, i);
+}
+
+/* Uses beside being an input. */
+static void add_uses(struct plan *p, unsigned i)
+{
+    struct rng rng = { plan_random(p->seed, i, 2) };
+    struct node *n = &p->node[i];
+
+    if (chance(&rng, 45))
+        add_use(n, USE_AWAIT, below(&rng, p->observers));
+    if (chance(&rng, 15))
+        add_use(n, USE_AWAIT_FOR, below(&rng, p->observers));
+    if (chance(&rng, 20))
+        add_use(n, USE_RELEASE, below(&rng, p->builders));
+    if (chance(&rng, 12))
+        add_use(n, USE_CANCEL, below(&rng, p->builders));
+    if (chance(&rng, 25) && p->ending != END_FREE)
+        add_use(n, USE_WITNESS, 0);
+    if (n->use_count == 0)
+        add_use(n, USE_RELEASE, below(&rng, p->builders));
+    n->primary = below(&rng, n->use_count);
+}
+
+static void add_action(struct script *s, enum act act, unsigned node,
+                       unsigned use, unsigned key)
+{
+    s->actions[s->count++] = (struct action){ act, node, use, key };
+}
+
+static int by_key(const void *left, const void *right)
+{
+    const struct action *a = left, *b = right;
+
+    if (a->key != b->key)
+        return a->key < b->key ? -1 : 1;
+    if (a->act != b->act)
+        return a->act < b->act ? -1 : 1;
+    if (a->node != b->node)
+        return a->node < b->node ? -1 : 1;
+    return a->use < b->use ? -1 : a->use > b->use;
+}
+
+static void add_actions(struct plan *p, unsigned i)
+{
+    struct rng rng = { plan_random(p->seed, i, 3) };
+    struct node *n = &p->node[i];
+    unsigned later = p->nodes - i;
+
+    add_action(&p->builder[n->builder], ACT_BUILD, i, 0, i);
+    if (n->op == OP_PROMISE &&
+        (n->giver == GIVER_THREAD || n->giver == GIVER_DROP))
+        add_action(&p->builder[below(&rng, p->builders)], ACT_GIVE, i, 0,
+                   i + below(&rng, later));
+    for (unsigned u = 0; u < n->use_count; u++) {
+        struct use *use = &n->uses[u];
+
+        if (use->kind == USE_RELEASE || use->kind == USE_CANCEL)
+            add_action(&p->builder[use->by], ACT_USE, i, u,
+                       i + below(&rng, later < 6 ? later : 6));
+        if (use->kind == USE_AWAIT || use->kind == USE_AWAIT_FOR)
+            add_action(&p->observer[use->by], ACT_USE, i, u,
+                       below(&rng, 4 * p->nodes));
+    }
+}
+
+void plan_make(struct plan *p, uint64_t seed, unsigned nodes)
+{
+    static const unsigned endings[] = { 60, 12, 8, 8, 12 };
+    struct rng rng = { plan_random(seed, 0, 0) };
+
+    memset(p, 0, sizeof *p);
+    p->seed = seed;
+    p->nodes = chance(&rng, 80) ? 4 + below(&rng, 28) : 40 + below(&rng, 24);
+    if (nodes != 0 && nodes <= NODES_MAX)
+        p->nodes = nodes;
+    p->pools = chance(&rng, 30) ? 2 : 1;
+    p->builders = 1 + below(&rng, BUILDERS_MAX);
+    p->observers = 1 + below(&rng, OBSERVERS_MAX);
+    for (unsigned i = 0; i < p->pools; i++)
+        p->workers[i] = 1 + below(&rng, 4);
+    p->arena_bytes = chance(&rng, 50) ? (size_t)1 << 30 : 0;
+    p->ending = (enum ending)pick(&rng, endings, 5);
+    if (p->ending == END_FREE && p->pools > 1)
+        p->ending = END_DRAIN; /* one could wait for the other */
+    p->storm_how = (enum shunt_how)below(&rng, 3);
+    p->storm_at = below(&rng, 2000);
+    for (unsigned i = 0; i < p->nodes; i++)
+        make_node(p, i);
+    for (unsigned i = 0; i < p->nodes; i++) {
+        struct node *n = &p->node[i];
+        bool given = false;
+
+        for (unsigned k = i + 1; k < p->nodes; k++)
+            given = given || (p->node[k].gives_any && p->node[k].gives == i);
+        if (n->op == OP_PROMISE && n->giver == GIVER_TASK && !given)
+            n->giver = GIVER_THREAD;
+        add_uses(p, i);
+    }
+    for (unsigned i = 0; i < p->nodes; i++)
+        add_actions(p, i);
+    for (unsigned b = 0; b < p->builders; b++)
+        qsort(p->builder[b].actions, p->builder[b].count, sizeof(struct action),
+              by_key);
+    for (unsigned o = 0; o < p->observers; o++)
+        qsort(p->observer[o].actions, p->observer[o].count,
+              sizeof(struct action), by_key);
+}
+
+void plan_print(const struct plan *p)
+{
+    static const char *const ops[] = { "task",      "flat",        "promise",
+                                       "map",       "map_settled", "then",
+                                       "then_flat", "recover",     "finally",
+                                       "via",       "all",         "settled",
+                                       "any",       "race",        "some" };
+    static const char *const shapes[] = { "small", "big", "results", "winner" };
+    static const char *const broods[] = { "-",    "keep",      "release",
+                                          "join", "take",      "all",
+                                          "race", "await_for", "mixed" };
+    static const char uses[] = "ILWAFRC";
+
+    fprintf(stderr,
+            "seed %" PRIu64 ": %u nodes, %u builders, %u observers, "
+            "pools of %u and %u, ending %d (storm %d at %u)\n",
+            p->seed, p->nodes, p->builders, p->observers, p->workers[0],
+            p->workers[1], (int)p->ending, (int)p->storm_how, p->storm_at);
+    for (unsigned i = 0; i < p->nodes; i++) {
+        const struct node *n = &p->node[i];
+
+        fprintf(stderr, "%3u %-11s %-7s pool %u by %u", i, ops[n->op],
+                shapes[n->shape], n->pool, n->builder);
+        for (unsigned k = 0; k < n->input_count; k++)
+            fprintf(stderr, " <%u", n->inputs[k]);
+        if (n->total > 0)
+            fprintf(stderr, " of %u quorum %u%s", n->total, n->quorum,
+                    n->fillers_fail ? " failing" : "");
+        fprintf(stderr, "%s%s spins %u %s %u", n->fails ? " fails" : "",
+                n->heeds ? " heeds" : "", n->spins, broods[n->brood],
+                n->children);
+        for (unsigned k = 0; k < n->await_count; k++)
+            fprintf(stderr, " awaits %u%s", n->awaits[k],
+                    n->await_ns == SHUNT_FOREVER ? "" : " a while");
+        if (n->gives_any)
+            fprintf(stderr, " gives %u", n->gives);
+        if (n->op == OP_PROMISE)
+            fprintf(stderr, " giver %d%s", (int)n->giver,
+                    n->hooked ? " hooked" : "");
+        if (n->op == OP_FLAT || n->op == OP_THEN_FLAT)
+            fprintf(stderr, " recipe %u", n->recipe);
+        fprintf(stderr, "  uses ");
+        for (unsigned u = 0; u < n->use_count; u++)
+            fprintf(stderr, "%s%c", u == n->primary ? "*" : "",
+                    uses[n->uses[u].kind]);
+        fprintf(stderr, "\n");
+    }
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fuzz/play.c - running a plan: pools, the threads outside, the end.
+ *
+ * Idea. Every use of a future has a handle of its own, published by whoever
+ * built the future and taken by whoever uses it. What is checked is checked
+ * where a handle is held.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "graph.h"
+
+struct actor {
+    struct graph *graph;
+    const struct script *script;
+};
+
+static struct fate *published(struct graph *g, unsigned n)
+{
+    while (!atomic_load(&g->fate[n].published))
+        sched_yield();
+    return &g->fate[n];
+}
+
+static shunt_future *take_handle(struct graph *g, unsigned n, unsigned use)
+{
+    return atomic_exchange(&published(g, n)->handles[use], NULL);
+}
+
+static void nap(long us)
+{
+    struct timespec t = { .tv_nsec = us * 1000 };
+
+    nanosleep(&t, NULL);
+}
+
+static shunt_future *combine(struct graph *g, unsigned i)
+{
+    const struct node *n = &g->plan->node[i];
+    shunt_future **fs = calloc(n->total, sizeof *fs);
+    shunt_future *f;
+
+    if (fs == NULL)
+        fuzz_fail(g, "no memory for the fuzzer itself");
+    for (unsigned k = 0; k < n->input_count; k++)
+        fs[input_place(n, k)] = take_handle(g, n->inputs[k], n->input_uses[k]);
+    for (unsigned k = 0; k < n->total; k++)
+        if (fs[k] == NULL)
+            fs[k] = tasks_filler(g, i, k);
+    switch (n->op) {
+    case OP_ALL:
+        f = shunt_when_all(fs, n->total);
+        break;
+    case OP_SETTLED:
+        f = shunt_when_all_settled(fs, n->total);
+        break;
+    case OP_ANY:
+        f = shunt_when_any(fs, n->total);
+        break;
+    case OP_RACE:
+        f = shunt_race(fs, n->total);
+        break;
+    default:
+        f = shunt_when_some(fs, n->total, n->quorum);
+        break;
+    }
+    for (unsigned k = 0; k < n->total; k++)
+        if (shunt_release(fs[k]) == 0 && check_strictly(g))
+            fuzz_fail(g, "input %u of %u was not consumed", k, i);
+    free(fs);
+    return f;
+}
+
+static shunt_future *make(struct graph *g, unsigned i)
+{
+    const struct node *n = &g->plan->node[i];
+
+    for (unsigned k = 0; k < n->await_count; k++)
+        (void)published(g, n->awaits[k]);
+    if (n->gives_any)
+        (void)published(g, n->gives);
+    if (n->op == OP_PROMISE)
+        return tasks_promise(g, i);
+    if (n->op == OP_MAP || n->op == OP_MAP_SETTLED)
+        return tasks_map(g, i);
+    if (is_step(n->op))
+        return tasks_attach(g, i,
+                            take_handle(g, n->inputs[0], n->input_uses[0]));
+    return combines(n->op) ? combine(g, i) : tasks_submit(g, i);
+}
+
+static void build(struct graph *g, unsigned i)
+{
+    const struct node *n = &g->plan->node[i];
+    struct fate *fate = &g->fate[i];
+    shunt_future *f = make(g, i);
+
+    if (f == NULL)
+        fuzz_fail(g, "node %u is NULL", i);
+    check_outcome(g, i, f);
+    for (unsigned u = 0; u < n->use_count; u++) {
+        shunt_future *h = u == n->primary ? f : shunt_retain(f);
+
+        if (h == NULL)
+            fuzz_fail(g, "node %u cannot be retained", i);
+        atomic_store(&fate->handles[u], h);
+    }
+    atomic_store(&fate->published, true);
+}
+
+static void give_back(struct graph *g, unsigned n, shunt_future *h)
+{
+    int rc = shunt_release(h);
+
+    if (rc != 0)
+        fuzz_fail(g, "release of %u: %s", n, shunt_code_name(rc));
+    /* But for reserved handles, that was all that it was good for. */
+    if (check_strictly(g) && shunt_status(h) != SHUNT_EINVAL)
+        fuzz_fail(g, "a handle of %u is good after its release", n);
+}
+
+static void use_of_builder(struct graph *g, const struct action *a)
+{
+    const struct node *n = &g->plan->node[a->node];
+    shunt_future *h = take_handle(g, a->node, a->use);
+
+    check_outcome(g, a->node, h);
+    if (n->uses[a->use].kind == USE_CANCEL) {
+        int rc = shunt_cancel(h);
+
+        if (rc != 0 && rc != 1)
+            fuzz_fail(g, "cancel of %u: %s", a->node, shunt_code_name(rc));
+        check_outcome(g, a->node, h);
+    }
+    give_back(g, a->node, h);
+}
+
+static void give(struct graph *g, unsigned n)
+{
+    (void)published(g, n);
+    tasks_give(g, n);
+}
+
+static void *builder(void *arg)
+{
+    struct actor *actor = arg;
+    struct graph *g = actor->graph;
+
+    for (unsigned i = 0; i < actor->script->count; i++) {
+        const struct action *a = &actor->script->actions[i];
+
+        if (a->act == ACT_BUILD)
+            build(g, a->node);
+        else if (a->act == ACT_USE)
+            use_of_builder(g, a);
+        else
+            give(g, a->node);
+    }
+    return NULL;
+}
+
+/* Take or join at once, and check what comes with it. */
+static void take_at_once(struct graph *g, unsigned n, shunt_future *h,
+                         bool joins)
+{
+    enum shape shape = g->plan->node[n].shape;
+    struct big value;
+    int rc;
+
+    if (joins || shape > SHAPE_BIG)
+        rc = shunt_join(h);
+    else if (shape == SHAPE_BIG)
+        rc = shunt_take(h, &value);
+    else
+        rc = shunt_take(h, &value.small);
+    if (rc == SHUNT_PENDING)
+        fuzz_fail(g, "take of %u came back pending", n);
+    if (rc != 0)
+        check_error(g, n, shunt_last_error());
+    else if (!joins && shape <= SHAPE_BIG)
+        check_value(g, n, shape, &value);
+    if (check_strictly(g) && shunt_release(h) != SHUNT_EINVAL)
+        fuzz_fail(g, "a handle of %u is good after it was taken", n);
+}
+
+static void use_of_observer(struct graph *g, const struct action *a)
+{
+    const struct node *n = &g->plan->node[a->node];
+    shunt_future *h = take_handle(g, a->node, a->use);
+    uint64_t random = plan_random(g->plan->seed, a->node, 50 + a->use);
+    bool limited = n->uses[a->use].kind == USE_AWAIT_FOR;
+    int rc;
+
+    if (!limited && random % 4 < 2) {
+        take_at_once(g, a->node, h, random % 2 == 0);
+        return;
+    }
+    rc = limited ? shunt_await_for(h, SHUNT_US(random % 800)) : shunt_await(h);
+    if (rc == SHUNT_PENDING && !limited)
+        fuzz_fail(g, "await of %u came back pending", a->node);
+    if (rc != SHUNT_PENDING && rc != shunt_status(h))
+        fuzz_fail(g, "await of %u: %s, then %s", a->node, shunt_code_name(rc),
+                  shunt_code_name(shunt_status(h)));
+    check_outcome(g, a->node, h);
+    give_back(g, a->node, h);
+}
+
+static void *observer(void *arg)
+{
+    struct actor *actor = arg;
+
+    for (unsigned i = 0; i < actor->script->count; i++)
+        use_of_observer(actor->graph, &actor->script->actions[i]);
+    return NULL;
+}
+
+/* Bring all pools to an end, each a little at a time, since one may wait for
+ * the other. True when all have come to it. */
+static bool shut_down(struct graph *g, enum shunt_how how)
+{
+    bool over = true;
+
+    for (unsigned i = 0; i < g->plan->pools; i++) {
+        size_t left = 0;
+        int rc = shunt_pool_shutdown(g->pools[i], how, SHUNT_MS(1), &left);
+
+        if (rc != 0 && rc != SHUNT_ETIMEDOUT)
+            fuzz_fail(g, "shutdown: %s", shunt_code_name(rc));
+        if (rc == 0 && left != 0)
+            fuzz_fail(g, "shutdown left %zu", left);
+        over = over && rc == 0;
+    }
+    return over;
+}
+
+struct storm {
+    struct graph *graph;
+    atomic_bool over;
+};
+
+static void *storm(void *arg)
+{
+    struct storm *s = arg;
+
+    nap(s->graph->plan->storm_at);
+    atomic_store(&s->graph->ended, true);
+    while (!atomic_load(&s->over))
+        if (shut_down(s->graph, s->graph->plan->storm_how))
+            nap(100);
+    return NULL;
+}
+
+static void run_threads(struct graph *g)
+{
+    const struct plan *p = g->plan;
+    struct actor actors[BUILDERS_MAX + OBSERVERS_MAX];
+    pthread_t threads[BUILDERS_MAX + OBSERVERS_MAX], wind;
+    struct storm weather = { g, false };
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < p->builders + p->observers; i++) {
+        bool builds = i < p->builders;
+
+        actors[i] = (struct actor){ g, builds ? &p->builder[i]
+                                              : &p->observer[i - p->builders] };
+        if (pthread_create(&threads[i], NULL, builds ? builder : observer,
+                           &actors[i]) != 0)
+            fuzz_fail(g, "no thread for the fuzzer itself");
+        count++;
+    }
+    if (p->ending == END_STORM &&
+        pthread_create(&wind, NULL, storm, &weather) != 0)
+        fuzz_fail(g, "no thread for the fuzzer itself");
+    for (unsigned i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+    if (p->ending == END_STORM) {
+        atomic_store(&weather.over, true);
+        pthread_join(wind, NULL);
+    }
+}
+
+/* Look at what was kept beyond the end, and let it go. */
+static void release_rest(struct graph *g)
+{
+    for (unsigned n = 0; n < g->plan->nodes; n++) {
+        shunt_promise *p = atomic_exchange(&g->fate[n].promise, NULL);
+
+        if (p != NULL && shunt_promise_drop(p) != 0)
+            fuzz_fail(g, "promise %u cannot be dropped after the end", n);
+        for (unsigned u = 0; u < g->plan->node[n].use_count; u++) {
+            shunt_future *h = atomic_exchange(&g->fate[n].handles[u], NULL);
+
+            if (h == NULL)
+                continue;
+            if (shunt_status(h) == SHUNT_PENDING)
+                fuzz_fail(g, "node %u is pending after the shutdown", n);
+            check_outcome(g, n, h);
+            give_back(g, n, h);
+        }
+    }
+}
+
+void play(struct graph *g)
+{
+    const struct plan *p = g->plan;
+    enum shunt_how how = SHUNT_DRAIN;
+
+    for (unsigned i = 0; i < p->pools; i++) {
+        int rc = shunt_pool_new(
+            &g->pools[i], &(shunt_options){ .workers = (int)p->workers[i],
+                                            .arena_bytes = p->arena_bytes });
+
+        if (rc != 0)
+            fuzz_fail(g, "pool: %s", shunt_code_name(rc));
+    }
+    run_threads(g);
+    if (p->ending == END_STORM)
+        how = p->storm_how;
+    else if (p->ending == END_CANCEL)
+        how = SHUNT_CANCEL;
+    else if (p->ending == END_KILL)
+        how = SHUNT_KILL;
+    atomic_store(&g->ended, true);
+    while (p->ending != END_FREE && !shut_down(g, how))
+        continue;
+    if (p->ending != END_FREE) {
+        release_rest(g);
+        audit_pools(g);
+    }
+    for (unsigned i = 0; i < p->pools; i++) {
+        int rc = shunt_pool_free(g->pools[i]);
+
+        if (rc != 0)
+            fuzz_fail(g, "free: %s", shunt_code_name(rc));
+        if (shunt_pool_free(g->pools[i]) != SHUNT_EINVAL)
+            fuzz_fail(g, "a pool was freed twice");
+    }
+    check_counts(g);
+}

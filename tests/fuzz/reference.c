@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fuzz/reference.c - what may become of each node, found out without threads.
+ *
+ * Idea. Three properties depend on each other: the outcomes that a node may
+ * have, whether somebody may ask it to cancel, and whether it settles without
+ * a shutdown. The first two only grow and the third only shrinks while they
+ * are computed from each other, so repeating until nothing changes ends, with
+ * the smallest sets of outcomes that hold for every order of events.
+ *
+ * A node is asked to cancel if the plan says so, or if all that used it has
+ * let go of it: a combinator lets go when it is decided, a step when it is
+ * cancelled itself, an observer with a limited wait whenever it likes.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "graph.h"
+
+static bool can_fail(const struct outcomes *o)
+{
+    return o->failed != 0 || o->codes != 0;
+}
+
+static bool same(const struct outcomes *a, const struct outcomes *b)
+{
+    return a->ok == b->ok && a->failed == b->failed && a->codes == b->codes;
+}
+
+static void join(struct outcomes *to, const struct outcomes *from)
+{
+    to->ok |= from->ok;
+    to->failed |= from->failed;
+    to->codes |= from->codes;
+}
+
+static void join_failures(struct outcomes *to, const struct outcomes *from)
+{
+    to->failed |= from->failed;
+    to->codes |= from->codes;
+}
+
+/* What the function of node i says by itself. */
+static void join_own(struct outcomes *to, const struct plan *p, unsigned i)
+{
+    const struct node *n = &p->node[i];
+    /* Some recipes fail, whatever the plan says. */
+    bool flat = n->op == OP_FLAT || n->op == OP_THEN_FLAT;
+    bool fails = flat ? n->recipe == RECIPE_FAILS : n->fails;
+
+    if (fails)
+        to->failed |= bit(i);
+    else
+        to->ok |= bit(i);
+}
+
+static struct outcomes of_task(const struct reference *r, const struct plan *p,
+                               unsigned i)
+{
+    const struct node *n = &p->node[i];
+    struct outcomes o = { 0 };
+    bool reached = true; /* the end of the function */
+
+    for (unsigned k = 0; k < n->await_count && n->propagates; k++) {
+        const struct outcomes *may = &r->may[n->awaits[k]];
+
+        if (!reached)
+            break;
+        join_failures(&o, may);
+        reached = may->ok != 0 || n->await_ns != SHUNT_FOREVER;
+    }
+    if (reached)
+        join_own(&o, p, i);
+    return o;
+}
+
+static struct outcomes of_promise(const struct reference *r,
+                                  const struct plan *p, unsigned i)
+{
+    const struct node *n = &p->node[i];
+    struct outcomes o = { 0 };
+
+    if (n->giver == GIVER_THREAD || n->giver == GIVER_TASK)
+        join_own(&o, p, i);
+    if (n->giver == GIVER_DROP || n->giver == GIVER_NEVER || !r->completes[i])
+        o.codes |= code_bit(SHUNT_ECANCELED);
+    return o;
+}
+
+static struct outcomes of_step(const struct reference *r, const struct plan *p,
+                               unsigned i)
+{
+    const struct node *n = &p->node[i];
+    const struct outcomes *in = &r->may[n->inputs[0]];
+    uint32_t canceled = code_bit(SHUNT_ECANCELED);
+    struct outcomes o = { 0 };
+
+    switch (n->op) {
+    case OP_THEN:
+    case OP_THEN_FLAT:
+        join_failures(&o, in);
+        if (in->ok != 0)
+            join_own(&o, p, i);
+        break;
+    case OP_RECOVER:
+        o.ok = in->ok;
+        o.codes = in->codes & canceled;
+        if (in->failed != 0 || (in->codes & ~canceled) != 0)
+            join_own(&o, p, i);
+        break;
+    case OP_FINALLY:
+        join_failures(&o, in);
+        if (in->ok != 0 && n->fails)
+            o.failed |= bit(i);
+        else
+            o.ok |= in->ok;
+        break;
+    default:
+        o = *in;
+        break;
+    }
+    return o;
+}
+
+/* The outcomes that input number k of a combinator, of total, may have. */
+static struct outcomes of_filler(const struct node *n, unsigned i)
+{
+    struct outcomes o = { 0 };
+
+    if (n->fillers_fail)
+        o.failed = bit(i);
+    else
+        o.ok = bit(i);
+    return o;
+}
+
+static struct outcomes of_combinator(const struct reference *r,
+                                     const struct plan *p, unsigned i)
+{
+    const struct node *n = &p->node[i];
+    struct outcomes filler = of_filler(n, i);
+    unsigned fillers = n->total - n->input_count;
+    unsigned good = 0, bad = 0;
+    struct outcomes failures = { 0 }, o = { 0 };
+    struct outcomes first = n->input_count > 0 ? r->may[n->inputs[0]] : filler;
+    bool ok = false, fails = false;
+
+    for (unsigned k = 0; k < n->input_count; k++) {
+        const struct outcomes *may = &r->may[n->inputs[k]];
+
+        good += may->ok != 0;
+        bad += can_fail(may);
+        join_failures(&failures, may);
+    }
+    if (fillers > 0)
+        join_failures(&failures, &filler);
+    good += n->fillers_fail ? 0 : fillers;
+    bad += n->fillers_fail ? fillers : 0;
+    if (n->op == OP_ALL) {
+        ok = good == n->total;
+        fails = bad > 0;
+    } else if (n->op == OP_SETTLED) {
+        ok = true;
+    } else if (n->op == OP_RACE) {
+        ok = good > 0;
+        fails = bad > 0;
+    } else if (n->op == OP_ANY) {
+        ok = good > 0;
+        fails = bad == n->total;
+        failures = first; /* the lowest index */
+    } else {
+        ok = good >= n->quorum;
+        fails = bad > n->total - n->quorum;
+    }
+    if (ok)
+        o.ok = bit(i);
+    if (fails)
+        join_failures(&o, &failures);
+    return o;
+}
+
+static struct outcomes of_node(const struct reference *r, const struct plan *p,
+                               unsigned i)
+{
+    const struct node *n = &p->node[i];
+    struct outcomes o = { 0 };
+
+    if (n->op == OP_TASK)
+        o = of_task(r, p, i);
+    else if (n->op == OP_PROMISE)
+        o = of_promise(r, p, i);
+    else if (is_step(n->op))
+        o = of_step(r, p, i);
+    else if (combines(n->op))
+        o = of_combinator(r, p, i);
+    else if (n->op == OP_MAP && n->fillers_fail)
+        o.failed = bit(i);
+    else if (n->op == OP_MAP || n->op == OP_MAP_SETTLED)
+        o.ok = bit(i);
+    else
+        join_own(&o, p, i);
+    /* A promise with a hook is up to its giver. */
+    if (r->asked[i] && !(n->op == OP_PROMISE && n->hooked))
+        o.codes |= code_bit(SHUNT_ECANCELED);
+    return o;
+}
+
+/* Whether node i may let go of its inputs before they have settled. */
+static bool lets_go(const struct reference *r, const struct plan *p, unsigned i)
+{
+    const struct node *n = &p->node[i];
+
+    if (r->asked[i])
+        return true;
+    if (n->op == OP_ALL)
+        return can_fail(&r->may[i]);
+    return n->op == OP_ANY || n->op == OP_RACE || n->op == OP_SOME;
+}
+
+static bool may_be_asked(const struct reference *r, const struct plan *p,
+                         unsigned i)
+{
+    const struct node *n = &p->node[i];
+    bool input = false;
+
+    for (unsigned u = 0; u < n->use_count; u++)
+        if (n->uses[u].kind == USE_CANCEL)
+            return true;
+    for (unsigned u = 0; u < n->use_count; u++) {
+        const struct use *use = &n->uses[u];
+
+        if (use->kind == USE_AWAIT || use->kind == USE_LOOK ||
+            use->kind == USE_WITNESS)
+            return false;
+        if (use->kind == USE_INPUT && !lets_go(r, p, use->by))
+            return false;
+        input = input || use->kind == USE_INPUT;
+    }
+    return input;
+}
+
+/* Whether task k surely gives promise i before a drain drops it. To a drain, a
+ * pool whose tasks all wait for another pool is one where all has finished. */
+static bool gives_in_time(const struct reference *r, const struct plan *p,
+                          unsigned k, unsigned i)
+{
+    const struct node *n = &p->node[k];
+
+    if (p->pools > 1 && (n->pool != p->node[i].pool ||
+                         (n->await_count > 0 && n->await_ns == SHUNT_FOREVER)))
+        return false;
+    return r->completes[k] && !r->asked[k];
+}
+
+static bool settles(const struct reference *r, const struct plan *p, unsigned i)
+{
+    const struct node *n = &p->node[i];
+
+    if (n->op == OP_PROMISE && n->giver == GIVER_NEVER)
+        return false;
+    if (n->op == OP_PROMISE && n->giver == GIVER_TASK) {
+        for (unsigned k = 0; k < p->nodes; k++)
+            if (p->node[k].gives_any && p->node[k].gives == i)
+                return gives_in_time(r, p, k, i);
+        return false;
+    }
+    for (unsigned k = 0; k < n->input_count; k++)
+        if (!r->completes[n->inputs[k]])
+            return false;
+    for (unsigned k = 0; k < n->await_count; k++)
+        if (n->await_ns == SHUNT_FOREVER && !r->completes[n->awaits[k]])
+            return false;
+    return true;
+}
+
+/* What settles, given who may be asked to cancel: from nothing upwards, so
+ * that nodes which wait for each other do not. */
+static void find_completes(struct reference *r, const struct plan *p)
+{
+    bool more = true;
+
+    memset(r->completes, 0, sizeof r->completes);
+    while (more) {
+        more = false;
+        for (unsigned i = 0; i < p->nodes; i++)
+            if (!r->completes[i] && settles(r, p, i))
+                r->completes[i] = more = true;
+    }
+}
+
+static void solve(struct reference *r, const struct plan *p)
+{
+    bool more = true;
+
+    while (more) {
+        more = false;
+        find_completes(r, p);
+        for (unsigned i = 0; i < p->nodes; i++) {
+            struct outcomes before = r->may[i];
+            struct outcomes o = of_node(r, p, i);
+            bool asked = r->asked[i] || may_be_asked(r, p, i);
+
+            join(&r->may[i], &o);
+            more = more || asked != r->asked[i] || !same(&before, &r->may[i]);
+            r->asked[i] = asked;
+        }
+    }
+}
+
+void reference_make(struct reference *r, struct plan *p)
+{
+    bool again = true;
+
+    while (again) {
+        again = false;
+        memset(r, 0, sizeof *r);
+        solve(r, p);
+        for (unsigned i = 0; i < p->nodes; i++)
+            for (unsigned u = 0; u < p->node[i].use_count; u++)
+                if (!r->completes[i] && p->node[i].uses[u].kind == USE_AWAIT) {
+                    p->node[i].uses[u].kind = USE_AWAIT_FOR;
+                    again = true;
+                }
+    }
+}
+
+void reference_print(const struct reference *r, const struct plan *p)
+{
+    for (unsigned i = 0; i < p->nodes; i++)
+        fprintf(stderr,
+                "%3u may succeed by %" PRIx64 ", fail by %" PRIx64
+                ", codes %x%s%s\n",
+                i, r->may[i].ok, r->may[i].failed, (unsigned)r->may[i].codes,
+                r->asked[i] ? ", may be asked to cancel" : "",
+                r->completes[i] ? "" : ", may not settle by itself");
+}

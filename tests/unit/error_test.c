@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* unit/error_test.c - the records that failed futures carry. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "shunt/shunt.h"
+#include "task/error.h"
+
+static struct sh_pool pool;
+static struct sh_record record;
+static const shunt_task task = { .size_ = sizeof task, .fn_ = "fetch" };
+
+static int make(void **state)
+{
+    (void)state;
+    memset((void *)&pool, 0, sizeof pool);
+    memset((void *)&record, 0, sizeof record);
+    record.task = &task;
+    record.where = "here.c:12";
+    return sh_heap_init(&pool.heap, 1 << 20, false) ? 0 : -1;
+}
+
+static int unmake(void **state)
+{
+    struct sh_block *b = atomic_load(&record.attached);
+
+    (void)state;
+    sh_fault_clear();
+    while (b != NULL) {
+        struct sh_block *next = b->next;
+
+        b->next = NULL;
+        sh_block_free(b);
+        b = next;
+    }
+    sh_heap_fini(&pool.heap);
+    return 0;
+}
+
+static const shunt_error *attach(const struct sh_failure *f)
+{
+    sh_error_attach(&pool, &record, f);
+    return sh_error_find(&record, sh_outcome_from(f->code));
+}
+
+static void every_code_has_a_name_a_sentence_and_a_constant(void **state)
+{
+    (void)state;
+    for (int code = SHUNT_EFAILED; code >= SHUNT_EBROKEN; code--) {
+        const shunt_error *e = sh_error_constant(code);
+
+        assert_int_equal(strncmp(shunt_code_name(code), "SHUNT_E", 7), 0);
+        assert_true(strlen(shunt_code_text(code)) > 5);
+        assert_int_equal(e->code, code);
+        assert_string_equal(e->message, shunt_code_text(code));
+        assert_string_equal(e->task, "");
+        assert_string_equal(e->where, "");
+    }
+    assert_string_equal(shunt_code_name(0), "success");
+    assert_string_equal(shunt_code_name(SHUNT_PENDING), "SHUNT_PENDING");
+    assert_string_equal(shunt_code_name(-1), "unknown");
+    assert_string_equal(shunt_code_text(SHUNT_EBROKEN - 1), "unknown");
+    assert_int_equal(sh_error_constant(0)->code, 0);
+}
+
+static void a_message_is_one_sentence_that_names_the_task(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        attach(&(struct sh_failure){ .code = SHUNT_EFAILED, .task_code = 7 })
+            ->message,
+        "fetch failed with code 7");
+    assert_string_equal(attach(&(struct sh_failure){ .code = SHUNT_EFAILED,
+                                                     .task_code = 7,
+                                                     .text = "no <h1>" })
+                            ->message,
+                        "fetch failed with code 7: no <h1>");
+    assert_string_equal(attach(&(struct sh_failure){ .code = SHUNT_EINVAL,
+                                                     .text = "too small" })
+                            ->message,
+                        "fetch: too small");
+    assert_string_equal(
+        attach(&(struct sh_failure){ .code = SHUNT_ECANCELED })->message,
+        "fetch: canceled before there was a result");
+    record.task = NULL;
+    assert_string_equal(attach(&(struct sh_failure){ .code = SHUNT_EFAILED,
+                                                     .text = "a promise" })
+                            ->message,
+                        "a promise");
+}
+
+static void an_error_says_where_it_comes_from(void **state)
+{
+    const shunt_error *e;
+
+    (void)state;
+    e = attach(&(struct sh_failure){ .code = SHUNT_EFAILED, .task_code = 7 });
+    assert_string_equal(e->task, "fetch");
+    assert_string_equal(e->where, "here.c:12");
+    assert_int_equal(e->task_code, 7);
+    assert_int_equal(e->attempts, 1);
+    assert_int_equal(e->cause_count, 0);
+    e = attach(&(struct sh_failure){ .code = SHUNT_EFAILED,
+                                     .task = "parse",
+                                     .where = "there.c:3",
+                                     .whole = "as it was" });
+    assert_string_equal(e->task, "parse");
+    assert_string_equal(e->where, "there.c:3");
+    assert_string_equal(e->message, "as it was");
+}
+
+static void an_error_has_its_causes_in_order(void **state)
+{
+    const shunt_error *causes[2] = { sh_error_constant(SHUNT_EINVAL),
+                                     sh_error_constant(SHUNT_ECLOSED) };
+    const shunt_error *e;
+
+    (void)state;
+    e = attach(&(struct sh_failure){
+        .code = SHUNT_EINVAL, .causes = causes, .cause_count = 2 });
+    assert_int_equal(e->cause_count, 2);
+    assert_ptr_equal(e->causes[0], causes[0]);
+    assert_ptr_equal(e->causes[1], causes[1]);
+}
+
+static void without_memory_an_error_is_the_constant(void **state)
+{
+    (void)state;
+    sh_fault_set(1);
+    assert_ptr_equal(
+        attach(&(struct sh_failure){ .code = SHUNT_EFAILED, .text = "lost" }),
+        sh_error_constant(SHUNT_EFAILED));
+    sh_fault_set(1);
+    assert_null(sh_error_copy(sh_error_constant(SHUNT_EINVAL)));
+}
+
+/* Memory of the user lies in the same list. */
+static void an_error_is_found_among_other_blocks(void **state)
+{
+    struct sh_block *b = sh_block_new(&pool.heap, 8, SH_BLOCK_USER);
+    struct sh_block *more = sh_block_new(&pool.heap, 8, SH_BLOCK_USER);
+    const shunt_error *e;
+
+    (void)state;
+    sh_attach(&record, b, b);
+    e = attach(&(struct sh_failure){ .code = SHUNT_EFAILED, .task_code = 3 });
+    sh_attach(&record, more, more);
+    assert_ptr_equal(sh_error_find(&record, sh_outcome_from(SHUNT_EFAILED)), e);
+    assert_int_equal(sh_error_find(&record, 0)->code, 0);
+}
+
+/* Goal: what a thread remembers of a failure does not point into the future
+ * that has gone. */
+static void a_copy_has_everything_of_its_own(void **state)
+{
+    const shunt_error *cause, *causes[1], *e;
+    shunt_error *copy;
+
+    (void)state;
+    cause = attach(&(struct sh_failure){
+        .code = SHUNT_EFAILED, .task_code = 5, .text = "deep" });
+    causes[0] = cause;
+    e = attach(&(struct sh_failure){ .code = SHUNT_EFAILED,
+                                     .task_code = 6,
+                                     .text = "shallow",
+                                     .causes = causes,
+                                     .cause_count = 1 });
+    copy = sh_error_copy(e);
+    assert_non_null(copy);
+    assert_true(copy->message != e->message && copy->task != e->task &&
+                copy->where != e->where && copy->causes != e->causes);
+    assert_string_equal(copy->message, e->message);
+    assert_string_equal(copy->task, "fetch");
+    assert_string_equal(copy->where, "here.c:12");
+    assert_int_equal(copy->task_code, 6);
+    assert_int_equal(copy->cause_count, 1);
+    assert_true(copy->causes[0] != cause &&
+                copy->causes[0]->message != cause->message);
+    assert_string_equal(copy->causes[0]->message, cause->message);
+    assert_int_equal(copy->causes[0]->task_code, 5);
+    free(copy);
+}
+
+int main(void)
+{
+#define ERROR_TEST(test) cmocka_unit_test_setup_teardown(test, make, unmake)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_code_has_a_name_a_sentence_and_a_constant),
+        ERROR_TEST(a_message_is_one_sentence_that_names_the_task),
+        ERROR_TEST(an_error_says_where_it_comes_from),
+        ERROR_TEST(an_error_has_its_causes_in_order),
+        ERROR_TEST(without_memory_an_error_is_the_constant),
+        ERROR_TEST(an_error_is_found_among_other_blocks),
+        ERROR_TEST(a_copy_has_everything_of_its_own),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

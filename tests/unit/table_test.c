@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* unit/table_test.c - type-stable tables and their free lists. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "memory/table.h"
+
+enum {
+    CAPACITY = 1000,
+    THREADS = 3,
+    ROUNDS = 40000,
+    HELD = 200
+};
+
+struct item {
+    _Atomic uint32_t link, chain, held;
+};
+
+static struct sh_table table;
+
+static int make(void **state)
+{
+    (void)state;
+    return sh_table_init(&table, sizeof(struct item),
+                         offsetof(struct item, link),
+                         offsetof(struct item, chain), CAPACITY)
+               ? 0
+               : -1;
+}
+
+static int unmake(void **state)
+{
+    (void)state;
+    sh_fault_clear();
+    sh_table_fini(&table);
+    return 0;
+}
+
+static struct item *item_at(uint32_t index)
+{
+    return sh_table_at(&table, index);
+}
+
+/* Take all there is, each once; how many. */
+static uint32_t take_all(struct sh_cache *c, uint32_t *into)
+{
+    static unsigned char seen[CAPACITY];
+    uint32_t n = 0, index;
+
+    memset(seen, 0, sizeof seen);
+    while ((index = sh_table_take(&table, c)) != SH_NONE) {
+        assert_true(index < CAPACITY);
+        assert_int_equal(seen[index], 0);
+        seen[index] = 1;
+        into[n++] = index;
+    }
+    return n;
+}
+
+static void every_item_but_the_zeroth_is_handed_out_once(void **state)
+{
+    struct sh_cache c = { 0 };
+    uint32_t all[CAPACITY];
+
+    (void)state;
+    assert_int_equal(take_all(&c, all), CAPACITY - 1);
+    assert_int_equal(sh_table_used(&table), CAPACITY);
+}
+
+static void what_was_given_back_is_handed_out_again(void **state)
+{
+    struct sh_cache c = { 0 };
+    uint32_t all[CAPACITY], n = take_all(&c, all);
+
+    (void)state;
+    for (uint32_t i = 0; i < n; i++)
+        sh_table_give(&table, &c, all[i]);
+    assert_int_equal(take_all(&c, all), n);
+}
+
+static void an_item_keeps_what_its_last_user_left(void **state)
+{
+    struct sh_cache c = { 0 };
+    uint32_t first = sh_table_take(&table, &c);
+    uint32_t all[CAPACITY], n;
+
+    (void)state;
+    atomic_store(&item_at(first)->held, 4711);
+    sh_table_give(&table, &c, first);
+    n = take_all(&c, all);
+    assert_int_equal(n, CAPACITY - 1);
+    assert_int_equal(atomic_load(&item_at(first)->held), 4711);
+}
+
+static void what_one_gives_another_can_take(void **state)
+{
+    struct sh_cache giver = { 0 }, taker = { 0 };
+    uint32_t all[CAPACITY], n = take_all(&giver, all);
+
+    (void)state;
+    for (uint32_t i = 0; i < n; i++)
+        sh_table_give(&table, &giver, all[i]);
+    /* Less than two chains stay with whoever gave them. */
+    assert_true(take_all(&taker, all) >= n - 2 * SH_CHAIN);
+}
+
+static void a_flush_gives_back_all_that_was_kept(void **state)
+{
+    struct sh_cache one = { 0 }, other = { 0 };
+    uint32_t all[CAPACITY];
+
+    (void)state;
+    for (int i = 0; i < 300; i++)
+        all[i] = sh_table_take(&table, &one);
+    for (int i = 0; i < 300; i++)
+        sh_table_give(&table, &one, all[i]);
+    sh_table_flush(&table, &one);
+    assert_int_equal(take_all(&other, all), CAPACITY - 1);
+    assert_int_equal(sh_table_take(&table, &one), SH_NONE);
+}
+
+static void growth_that_is_refused_costs_nothing(void **state)
+{
+    struct sh_cache c = { 0 };
+    uint32_t all[CAPACITY];
+
+    (void)state;
+    sh_fault_set(1);
+    assert_int_equal(sh_table_take(&table, &c), SH_NONE);
+    sh_fault_clear();
+    assert_int_equal(take_all(&c, all), CAPACITY - 1);
+}
+
+/* Goal: a pop that read the head of the chains long ago does not succeed
+ * though the same chain is the head again. Method: look at the word that it
+ * would compare; what it was before never comes back. */
+static void the_same_chain_on_top_is_another_word(void **state)
+{
+    struct sh_cache c = { 0 }, other = { 0 };
+    uint32_t index = sh_table_take(&table, &c);
+    uint64_t before, after;
+
+    (void)state;
+    sh_table_flush(&table, &c); /* so that the rest of its run is there */
+    sh_table_give(&table, &c, index);
+    sh_table_flush(&table, &c);
+    before = atomic_load(&table.chains);
+    assert_int_equal((uint32_t)before, index);
+    assert_int_equal(sh_table_take(&table, &other), index);
+    sh_table_give(&table, &other, index);
+    sh_table_flush(&table, &other);
+    after = atomic_load(&table.chains);
+    assert_int_equal((uint32_t)after, (uint32_t)before);
+    assert_true(after != before);
+}
+
+/* ---- several threads ---- */
+
+static atomic_bool twice;
+
+static void *take_and_give(void *arg)
+{
+    uint32_t held[HELD], n = 0;
+    uint32_t random = *(const uint32_t *)arg;
+    struct sh_cache c = { 0 };
+
+    for (int i = 0; i < ROUNDS; i++) {
+        random = random * 1664525u + 1013904223u;
+        if (n < HELD && (n == 0 || (random >> 16) % 2 == 0)) {
+            uint32_t index = sh_table_take(&table, &c);
+
+            if (index == SH_NONE)
+                continue;
+            if (atomic_exchange(&item_at(index)->held, 1) != 0)
+                atomic_store(&twice, true);
+            held[n++] = index;
+        } else {
+            uint32_t at = (random >> 8) % n;
+            uint32_t index = held[at];
+
+            held[at] = held[--n];
+            atomic_store(&item_at(index)->held, 0);
+            sh_table_give(&table, &c, index);
+        }
+        if (random >> 22 == 0)
+            sh_table_flush(&table, &c);
+    }
+    while (n > 0) {
+        atomic_store(&item_at(held[--n])->held, 0);
+        sh_table_give(&table, &c, held[n]);
+    }
+    sh_table_flush(&table, &c);
+    return NULL;
+}
+
+/* Goal: no item is with two threads, and none is lost. Method: threads that
+ * take and give at random, more often than a tag of 8 bits could bear. */
+static void threads_never_hold_the_same_item_and_lose_none(void **state)
+{
+    static uint32_t seeds[THREADS] = { 1, 2, 3 };
+    pthread_t threads[THREADS];
+    struct sh_cache c = { 0 };
+    uint32_t all[CAPACITY];
+
+    (void)state;
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, take_and_give, &seeds[i]), 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_false(atomic_load(&twice));
+    assert_int_equal(take_all(&c, all), CAPACITY - 1);
+}
+
+int main(void)
+{
+#define TABLE_TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
+    const struct CMUnitTest tests[] = {
+        TABLE_TEST(every_item_but_the_zeroth_is_handed_out_once),
+        TABLE_TEST(what_was_given_back_is_handed_out_again),
+        TABLE_TEST(an_item_keeps_what_its_last_user_left),
+        TABLE_TEST(what_one_gives_another_can_take),
+        TABLE_TEST(a_flush_gives_back_all_that_was_kept),
+        TABLE_TEST(growth_that_is_refused_costs_nothing),
+        TABLE_TEST(the_same_chain_on_top_is_another_word),
+        TABLE_TEST(threads_never_hold_the_same_item_and_lose_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
