@@ -4,6 +4,7 @@
  * forwards to.
  *
  * Edges.
+ *   attached task/error.c
  *   settled  future/settle.c: write state -> here: read state
  */
 #include "future/settle.h"
@@ -65,6 +66,9 @@ void sh_shorten(struct sh_work *work, struct sh_record *r)
     if (sh_handle_find(input, SH_LOOK, &ref) != 0 || ref.record == NULL ||
         !sh_is_settled(ref.word) ||
         sh_outcome_of(ref.word) != SH_OUTCOME_FORWARD)
+        return;
+    /* The value may point into memory of what would be passed over. */
+    if (sh_load_acq(&ref.record->attached) != NULL) /* acquire: attached */
         return;
     origin = sh_load_rlx(&ref.record->input); /* relaxed: as its state */
     if (sh_handle_is_sole(&ref)) {

@@ -450,7 +450,8 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     finish(work, pool, r);
 }
 
-static void free_blocks(struct sh_record *r)
+/* work may be NULL: then the pool goes, and handles with it. */
+static void free_blocks(struct sh_work *work, struct sh_record *r)
 {
     /* acquire: attached */
     struct sh_block *b = sh_xchg_acqrel(&r->attached, NULL);
@@ -458,6 +459,8 @@ static void free_blocks(struct sh_record *r)
     while (b != NULL) {
         struct sh_block *next = b->next;
 
+        if (b->kind == SH_BLOCK_HANDLE && work != NULL)
+            sh_work_give(work, *(uint64_t *)sh_block_bytes(b));
         b->next = b->prev = NULL;
         sh_block_free(b);
         b = next;
@@ -479,7 +482,7 @@ static void dispose(struct sh_work *work, struct sh_pool *pool,
         sh_promise_dispose(pool, r);
     else
         sh_work_give(work, input);
-    free_blocks(r);
+    free_blocks(work, r);
     sh_record_free_data(pool, r);
     sh_edge_free(pool, r);
     sh_record_retire(pool, seat, r, w);
@@ -586,6 +589,6 @@ void sh_record_wreck(struct sh_pool *pool, struct sh_record *r)
         sh_combine_wreck(pool, r);
     else if (kind == SH_KIND_PROMISE)
         sh_promise_dispose(pool, r);
-    free_blocks(r);
+    free_blocks(NULL, r);
     sh_record_free_data(pool, r);
 }

@@ -54,10 +54,10 @@ static uint64_t new_limit(struct sh_pool *pool)
 {
     uint64_t limit = pool->queue_max;
 
-    limit += sh_load_acq(&pool->dropped); /* acquire: room */
+    limit += sh_load_sc(&pool->dropped);  /* seq_cst: room */
     limit -= sh_load_acq(&pool->spilled); /* acquire: room */
     for (unsigned w = 0; w < pool->workers; w++)
-        limit += sh_load_acq(&pool->posts[w].taken); /* acquire: room */
+        limit += sh_load_sc(&pool->posts[w].taken); /* seq_cst: room */
     sh_store_rlx(&pool->limit, limit); /* relaxed: any former value is safe */
     return limit;
 }

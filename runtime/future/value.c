@@ -151,8 +151,9 @@ void sh_remember_error(const shunt_error *error)
     *last = run != NULL || sh_here_keep() ? sh_error_copy(error) : NULL;
 }
 
-/* The memory of a record goes to the running task, or to the caller. */
-static void move_blocks(struct sh_record *r)
+/* The memory of a record goes to the running task, or to the caller. A handle
+ * among it that cannot go along is added to `left`. */
+static void move_blocks(struct sh_record *r, struct sh_blocks *left)
 {
     struct sh_run *run = sh_here.run;
     /* acq_rel: attached */
@@ -160,13 +161,16 @@ static void move_blocks(struct sh_record *r)
 
     while (b != NULL) {
         struct sh_block *next = b->next;
+        bool ours = run != NULL && b->heap == &run->pool->heap;
 
         b->next = b->prev = NULL;
-        if (b->kind != SH_BLOCK_USER) {
+        if (b->kind != SH_BLOCK_USER && b->kind != SH_BLOCK_HANDLE) {
             sh_attach(r, b, b);
-        } else if (run != NULL && b->heap == &run->pool->heap) {
+        } else if (ours) {
             b->owner = run->index;
             sh_blocks_add(&run->blocks, b);
+        } else if (b->kind == SH_BLOCK_HANDLE) {
+            sh_blocks_add(left, b);
         } else {
             sh_heap_loosen(b->heap, b);
         }
@@ -174,24 +178,61 @@ static void move_blocks(struct sh_record *r)
     }
 }
 
+/* The next record whose memory belongs to a value: what ref's record forwards
+ * to, what its step inherits. False if there is none, or others hold it. */
+static bool find_next(struct sh_ref *ref)
+{
+    uint64_t input = sh_load_rlx(&ref->record->input); /* relaxed: settled */
+    unsigned kind = sh_load_rlx(&ref->record->kind);   /* relaxed: settled */
+
+    return kind != SH_KIND_PROMISE && input != 0 &&
+           (!sh_kind_combines(kind) ||
+            sh_outcome_of(ref->word) == SH_OUTCOME_FORWARD) &&
+           sh_handle_find(input, SH_LOOK, ref) == 0 && ref->record != NULL &&
+           sh_handle_is_sole(ref);
+}
+
+static void move_chain(struct sh_ref ref, struct sh_blocks *left)
+{
+    if (ref.record == NULL || !sh_handle_is_sole(&ref))
+        return;
+    do {
+        move_blocks(ref.record, left);
+    } while (find_next(&ref));
+}
+
 /* ref's value has been taken: if it is the only handle, so is the memory of
- * its record, and of those that it keeps for it: what it forwards, what a step
- * inherits. */
+ * its record, and of those that it keeps for it. */
 static void move_memory(const struct sh_ref *taken)
 {
-    struct sh_ref ref = *taken;
+    struct sh_blocks left = { NULL };
+    struct sh_work work = { 0 };
 
-    while (ref.record != NULL && sh_handle_is_sole(&ref)) {
-        uint64_t input = sh_load_rlx(&ref.record->input); /* relaxed: settled */
-        unsigned kind = sh_load_rlx(&ref.record->kind); /* relaxed: settled */
+    move_chain(*taken, &left);
+    while (left.first != NULL) {
+        struct sh_block *b = left.first;
+        uint64_t handle = *(uint64_t *)sh_block_bytes(b);
+        struct sh_ref ref;
 
-        move_blocks(ref.record);
-        if (kind == SH_KIND_PROMISE || input == 0 ||
-            (sh_kind_combines(kind) &&
-             sh_outcome_of(ref.word) != SH_OUTCOME_FORWARD) ||
-            sh_handle_find(input, SH_LOOK, &ref) != 0)
-            break;
+        sh_blocks_remove(&left, b);
+        sh_block_free(b);
+        if (sh_handle_find(handle, SH_LOOK, &ref) == 0)
+            move_chain(ref, &left);
+        sh_work_give(&work, handle);
     }
+    sh_work_do(&work);
+}
+
+/* Whether tasks are still at work that use the memory of a value. */
+static bool is_kept(struct sh_ref ref)
+{
+    if (ref.record == NULL || !sh_handle_is_sole(&ref))
+        return false;
+    do {
+        if ((ref.word & SH_KEPT) != 0)
+            return true;
+    } while (find_next(&ref));
+    return false;
 }
 
 /* Give a handle back, and free what nobody holds. */
@@ -258,6 +299,11 @@ static int take_value(struct sh_ref *ref, void *out, size_t size)
         memcpy(out, v.bytes, v.size);
     else if (v.size > sizeof(shunt_none))
         rc = SHUNT_EINVAL;
+    if (rc == 0 && sh_here.run != NULL && is_kept(*ref) &&
+        sh_handle_lend(ref, 0)) {
+        sh_run_hold(sh_here.run, ref->handle);
+        return 0;
+    }
     if (rc == 0)
         move_memory(ref);
     if (give(ref) != 0)

@@ -26,7 +26,9 @@ enum sh_block_kind {
     SH_BLOCK_USER = 1, /* of a task: moves along when its value is taken */
     SH_BLOCK_ADOPTED,  /* stays with the future that it was given to */
     SH_BLOCK_ERROR,
-    SH_BLOCK_VALUE
+    SH_BLOCK_VALUE,
+    SH_BLOCK_HANDLE /* a lent handle, given back when the block goes: the
+                     * memory of its future is in use */
 };
 
 #define SH_BLOCK_MARK 0x5b10cc3du /* of a live block */

@@ -29,7 +29,8 @@
  * table and does not trust the indices.
  *
  * After Chase and Lev (SPAA 2005) and Le et al. (PPoPP 2013), at fixed size:
- * what a full deque does not take goes to the worker's chain.
+ * what a full deque does not take is READY and in no queue, and its pusher
+ * says so: worker/find.c looks for it in the table.
  */
 #include "queue/deque.h"
 

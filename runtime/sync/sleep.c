@@ -24,6 +24,9 @@
  *   more      found: clear searching, then look at all work || push: make
  *             work visible, then read the word; all seq_cst
  *   ring      notify: write rung -> wait: read rung       the state was moved
+ *   stale     wait: reset rung, then read the word || notify: move the state,
+ *             then ring; all seq_cst: a reset does not wipe out a ring for a
+ *             state that wait does not see yet
  *
  * Crash. A worker that dies leaves its bits. A stale SEARCHING bit would keep
  * others from being woken, a stale IDLE bit would swallow a wake-up: recovery
@@ -67,7 +70,7 @@ void sh_sleep_init(struct sh_sleep *s, struct sh_bell *bells, unsigned workers,
 
 static void ring(struct sh_sleep *s, unsigned w)
 {
-    sh_store_rel(&s->bells[w].rung, 1); /* release: ring */
+    sh_store_sc(&s->bells[w].rung, 1); /* seq_cst: ring, stale */
     sh_futex_wake(&s->bells[w].rung, 1, s->shared);
 }
 
@@ -168,7 +171,7 @@ void sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns)
     SH_ASSERT(w < s->workers);
     for (;;) {
         if (sh_load_acq(rung) != 0) /* acquire: ring */
-            sh_store_rlx(rung, 0);  /* relaxed: the word below decides */
+            sh_store_sc(rung, 0);   /* seq_cst: stale */
         if (!(sh_load_sc(group(s, w)) & idle_bit(w))) /* seq_cst: sleep */
             return;
         if (!sh_futex_wait(rung, 0, deadline_ns, s->shared)) {

@@ -81,6 +81,10 @@ void sh_seats_clear(struct sh_pool *pool);
 void sh_run_note(struct sh_run *run, uint64_t handle);
 void sh_run_note_promise(struct sh_run *run, uint64_t handle);
 
+/* The task's memory includes that of this lent handle's future. If there is no
+ * memory to note it, that stays until the pool goes. */
+void sh_run_hold(struct sh_run *run, uint64_t handle);
+
 /* A hint that the running task has given this handle back. */
 static inline void sh_run_forget(struct sh_run *run, uint64_t handle)
 {

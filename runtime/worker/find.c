@@ -122,6 +122,7 @@ static uint64_t steal(struct sh_worker *w)
         uint64_t got, more;
         enum sh_steal how;
         unsigned rest;
+        bool moved;
 
         if (v == w->index)
             continue;
@@ -133,11 +134,16 @@ static uint64_t steal(struct sh_worker *w)
         rest = sh_deque_size(d) / 2;
         if (rest > BATCH)
             rest = BATCH;
+        moved = rest > 0;
         while (rest-- > 0 && sh_deque_steal(d, &more) == SH_STEAL_GOT)
             if (!sh_deque_push(&w->post->deque, more)) {
                 sh_add_sc(&w->pool->rescan, 1); /* seq_cst: sleep */
                 break;
             }
+        /* While a hint was in our hands, another may have looked in vain and
+         * gone to sleep. */
+        if (moved)
+            sh_sleep_notify(&w->pool->sleep);
         return got;
     }
     return 0;

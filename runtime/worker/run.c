@@ -31,30 +31,61 @@ static bool is_step(const struct sh_record *r)
     return (r->task->shape_ & SHUNT_SHAPE_STEP_) != 0;
 }
 
+/* The name of a type, if the file that declares the task knows it. */
+static const char *name_of(const char *type)
+{
+    return type == NULL || type[0] == '\0' ? "a type" : type;
+}
+
+/* Say in the error why the function is not called. */
+static SH_COLD bool misfit(struct sh_run *run, const struct sh_value *found)
+{
+    const shunt_task *t = run->record->task;
+    struct sh_failure f = { .code = SHUNT_EINVAL };
+    char text[160];
+
+    if (found == NULL)
+        snprintf(text, sizeof text, "there is no value to continue with");
+    else
+        snprintf(text, sizeof text,
+                 "takes %s (%zu bytes), but continues a future of %s "
+                 "(%zu bytes)",
+                 name_of(t->in_type_), t->in_size_, name_of(found->type),
+                 found->size);
+    f.text = text;
+    sh_error_attach(run->pool, run->record, &f);
+    return false;
+}
+
 /* Find the input of a continuation. False, with a failure noted, if it is not
  * what the function expects. */
 static bool find_input(struct sh_run *run, unsigned kind, struct call *call)
 {
+    static const struct sh_value error = { .size = sizeof(shunt_error),
+                                           .type = "shunt_error" };
+    static const struct sh_value outcome = { .size = sizeof(shunt_outcome),
+                                             .type = "shunt_outcome" };
     const shunt_task *t = run->record->task;
     struct sh_ref ref;
     struct sh_value v;
 
     if (sh_handle_find(run->input, SH_LOOK, &ref) != 0)
-        return false;
+        return misfit(run, NULL);
     if (kind == SH_KIND_RECOVER) {
         call->in = sh_error_of(&ref);
-        return t->in_size_ == sizeof(shunt_error);
+        return t->in_size_ == error.size || misfit(run, &error);
     }
     if (kind == SH_KIND_FINALLY) {
         call->outcome = (shunt_outcome){ sh_ref_status(&ref),
                                          sh_error_of(&ref) };
         call->in = &call->outcome;
-        return t->in_size_ == sizeof(shunt_outcome);
+        return t->in_size_ == outcome.size || misfit(run, &outcome);
     }
     if (!sh_value_of(&ref, &v))
-        return false;
+        return misfit(run, NULL);
     call->in = v.bytes;
-    return v.size == t->in_size_ && v.align == t->in_align_;
+    return (v.size == t->in_size_ && v.align == t->in_align_) ||
+           misfit(run, &v);
 }
 
 /* Check for pointers that no other process could follow. */
@@ -250,6 +281,10 @@ static void finish_run(struct sh_run *run, unsigned kind,
 
     sh_record_drop_in(r, kind);
     if (flat) {
+        if (t->traits_.inherits && run->input != 0) {
+            sh_run_hold(run, run->input);
+            run->input = 0;
+        }
         (void)end_run(run);
         follow_inner(run, kind);
         return;

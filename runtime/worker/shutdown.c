@@ -16,8 +16,10 @@
  *   room     future/submit.c
  *   quiet    future/settle.c, worker/loop.c: the state moved, then quiet ||
  *            here: read quiet, then the states; all seq_cst
- *   closing  future/submit.c, settle.c: READY, then read the gate || here:
- *            write STOPPED, then look at the states; all seq_cst
+ *   closing  future/submit.c, settle.c: READY and queued, then read the gate
+ *            || here: write STOPPED, read the queues, then the states. The
+ *            queues and the gate are seq_cst: a task whose gate was read too
+ *            early is in a queue that we have read, so we see it READY
  *   settled  future/settle.c
  */
 #include "base/clock.h"
@@ -153,6 +155,16 @@ static void close_gate(struct sh_pool *pool, uint32_t gate)
     sh_futex_wake(&pool->room, INT32_MAX, pool->shared);
 }
 
+/* Synchronise with everybody who has queued a task and saw the gate open. */
+static void see_queues(struct sh_pool *pool)
+{
+    (void)sh_ring_size(&pool->ring);
+    (void)sh_ring_size(&pool->side);
+    (void)sh_load_sc(&pool->rescan); /* seq_cst: closing */
+    for (unsigned i = 0; i < pool->workers; i++)
+        (void)sh_deque_size(&pool->posts[i].deque);
+}
+
 int shunt_pool_shutdown(shunt_pool *name, enum shunt_how how,
                         int64_t timeout_ns, size_t *left_out)
 {
@@ -177,6 +189,7 @@ int shunt_pool_shutdown(shunt_pool *name, enum shunt_how how,
     }
     if (left == 0) {
         close_gate(pool, SH_STOPPED);
+        see_queues(pool);
         (void)look_at_all(pool, CLOSE);
     }
     busy = count_busy(pool);

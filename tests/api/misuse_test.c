@@ -311,6 +311,31 @@ static void the_version_of_the_library_is_that_of_the_headers(void)
         assert_ok(shunt_init());
 }
 
+static int add_pair(const struct pair *in, long *out)
+{
+    *out = in->a + in->b;
+    return 0;
+}
+SHUNT_TASK(add_pair, struct pair, long)
+
+/* Goal: the error of a continuation that does not fit says which one it is,
+ * and what did not fit. */
+static void a_continuation_of_another_type_is_told_so(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    shunt_future *f = shunt_submit(pool, make_pair, NULL);
+
+    f = shunt_then(shunt_then(f, add_pair), add_pair);
+    assert_settles(f, SHUNT_EINVAL);
+    const shunt_error *e = shunt_error_of(f);
+    assert_string_equal(e->task, "add_pair");
+    assert_non_null(strstr(e->where, "misuse_test.c:"));
+    assert_non_null(strstr(e->message, "struct pair (16 bytes)"));
+    assert_non_null(strstr(e->message, "long (8 bytes)"));
+    assert_ok(shunt_release(f));
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(what_never_was_a_pool_is_refused),
     CLAIM(a_freed_pool_is_refused),
@@ -321,6 +346,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_step_of_the_wrong_kind_is_refused),
     CLAIM(a_value_is_not_peeked_as_another_type),
     CLAIM(a_value_is_not_taken_into_another_size),
+    CLAIM(a_continuation_of_another_type_is_told_so),
     CLAIM(a_take_without_a_place_consumes_the_future_all_the_same),
     CLAIM(a_task_cannot_end_its_own_pool_but_others),
     CLAIM(a_task_may_make_a_pool_of_its_own),
