@@ -3,9 +3,10 @@
  * shunt/compose.h - futures made of futures.
  *
  * Every function here consumes the handles that it is given, also when it
- * fails, and returns a new one: never NULL, a failed future if there is no
- * memory or an argument is bad (SHUNT_EINVAL). None blocks; all may be called
- * from any thread and any task.
+ * fails (but not those of an array that is NULL or too long), and returns a
+ * new one: never NULL, a failed future if there is no memory, an argument is
+ * bad (SHUNT_EINVAL), or something would have to run in a pool that has ended
+ * (SHUNT_ECLOSED). None blocks; all may be called from any thread and any task.
  *
  * A continuation runs in the pool of its input, a combinator belongs to the
  * pool of its first input. Continuations are tasks: they never run under a
@@ -88,6 +89,9 @@ SHUNT_API shunt_future *shunt_recover_task(shunt_future *f,
  * SHUNT_TASK(fn, shunt_outcome, shunt_none) and pass f's outcome through.
  * If fn fails, its failure replaces a success, and joins the causes of a
  * failure. shunt_finally_with(f, step, &ctx): likewise with a context.
+ * It runs also when it is itself given up (cancelled, or the loser of a race):
+ * the request goes on to f, and fn runs when f has settled. Not when f was
+ * refused without a pool, nor after SHUNT_KILL or a pool's end.
  */
 SHUNT_API shunt_future *shunt_finally_task(shunt_future *f,
                                            const shunt_task *task,

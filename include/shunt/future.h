@@ -75,7 +75,8 @@ SHUNT_API shunt_future *shunt_submit_wait_here(shunt_pool *pool,
  *
  *     shunt_future *f = shunt_submit(pool, get_title, &(struct request){ u });
  *
- * shunt_submit_with(pool, fn, in, designators...): with options.
+ * shunt_submit_with(pool, fn, in, designators...): with options. An in with a
+ * comma outside of parentheses needs a pair: (&(struct pair){ 1, 2 }).
  * shunt_submit_wait(pool, fn, in): sleeps for room in the queue.
  */
 #define shunt_submit(pool, fn, ...)              \
@@ -245,13 +246,28 @@ SHUNT_API int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
 SHUNT_END_
 
 #ifdef __cplusplus
+#include <type_traits>
+
 namespace shunt_cxx_
 {
 template <class In> const In *in(const In &value)
 {
     return &value;
 }
-template <class In> const In *in(const In *pointer)
+/* For a number a literal 0 is its value, and not a null pointer. */
+template <class In> struct is_number {
+    static constexpr bool value =
+        std::is_arithmetic<In>::value || std::is_enum<In>::value;
+};
+template <class In,
+          typename std::enable_if<!is_number<In>::value, int>::type = 0>
+const In *in(const In *pointer)
+{
+    return pointer;
+}
+template <class In, class T,
+          typename std::enable_if<is_number<In>::value, int>::type = 0>
+const In *in(T *pointer)
 {
     return pointer;
 }

@@ -83,6 +83,9 @@ SHUNT_API int shunt_init(void);
  *          variable that cannot be understood), SHUNT_ENOMEM (memory, or
  *          threads), SHUNT_ENOTSUP (mode), SHUNT_EAGAIN (4,095 pools exist);
  *          *pool_out is then unwritten.
+ *
+ * A pool reserves about 2 GiB of addresses, which take no memory until they
+ * are used; a quarter of the limit where RLIMIT_AS sets one.
  */
 SHUNT_API int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,
                                    const shunt_options *options);
@@ -94,8 +97,8 @@ enum shunt_how {
     /* Everything that was accepted runs. Promises that nobody gives before
      * all else has finished fail with SHUNT_ECANCELED. */
     SHUNT_DRAIN = 0,
-    /* What has not started never starts; what runs is asked to cancel and
-     * waited for. */
+    /* What has not started never starts, but for shunt_finally; what runs is
+     * asked to cancel and waited for. */
     SHUNT_CANCEL = 1,
     /* As SHUNT_CANCEL, and what still runs at the deadline is given up: its
      * futures fail with SHUNT_ECANCELED while the code runs on. */
@@ -103,13 +106,18 @@ enum shunt_how {
 };
 
 /*
- * Stop accepting tasks (SHUNT_ECLOSED from now on) and bring what was
- * accepted to an end, by timeout_ns from now (SHUNT_FOREVER: take the time
- * that it takes; 0: do not wait). Futures keep their values until
- * shunt_pool_free. May be called again, also with a harder how.
+ * Stop accepting tasks (SHUNT_ECLOSED from now on; while a SHUNT_DRAIN goes
+ * on, the pool's own tasks may still submit) and bring what was accepted to an
+ * end, by timeout_ns from now (SHUNT_FOREVER: take the time that it takes; 0:
+ * do not wait). Futures keep their values until shunt_pool_free. May be called
+ * again, also with a harder how.
  *
  * left, which may be NULL, gets the number of futures that have not settled;
- * after SHUNT_KILL, the number of tasks whose code still runs.
+ * if all have, the number of tasks that a SHUNT_KILL gave up and whose code
+ * still runs at the deadline.
+ *
+ * Tasks that wait for each other in a circle never end by themselves: a
+ * SHUNT_DRAIN waits for them as long as it may, a SHUNT_CANCEL ends them.
  *
  * Blocks:  sleeps the thread until the end or the deadline.
  * Threads: any outside the pool; a task of another pool sleeps its worker.
@@ -123,8 +131,12 @@ SHUNT_API int shunt_pool_shutdown(shunt_pool *pool, enum shunt_how how,
  * Drain the pool, join its threads and free its memory, values included:
  * its handles are SHUNT_EINVAL from then on. Takes pool, unless it fails.
  * After a SHUNT_KILL that left code running it returns at once, and the last
- * of those threads frees the memory. No other thread may be using the pool
- * or a future of it.
+ * of those threads frees the memory. Threads that sleep in a call on the pool
+ * are woken and waited for; but no other call may begin or be under way, nor
+ * another shunt_pool_free. What futures of other pools got from futures of
+ * this one (values, errors, memory behind a taken value) goes with it: what
+ * only passes them on is SHUNT_ECLOSED then. Shut down both before you free
+ * either.
  *
  * Blocks:  sleeps the thread until everything has finished.
  * Errors:  SHUNT_EDEADLK inside a task of this pool; SHUNT_EINVAL (NULL, or

@@ -61,8 +61,11 @@ typedef struct shunt_traits {
      * and killing it; negative: never kill. */
     int64_t grace_ns SHUNT_DEFAULT_(0);
     /* Called once for every accepted task, with its in (of a step: its
-     * context), started or not, when the task no longer runs. It may run on
-     * any thread that settles the task, and must not wait. */
+     * context), started or not, when the task no longer runs. A submit that
+     * was refused has not taken in; a step takes its context in any case. As
+     * a continuation, a task without a context has nothing to drop: its in is
+     * the value of another future. It may run on any thread that settles the
+     * task, and must not wait. */
     void (*drop)(void *in) SHUNT_DEFAULT_(nullptr);
 } shunt_traits;
 

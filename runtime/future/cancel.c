@@ -2,14 +2,21 @@
 /*
  * future/cancel.c - asking a future to be given up, whatever it is at.
  *
+ * Idea. What has not started settles as cancelled, what runs is told. Only a
+ * finally that waits stays, since it runs whatever happens: the request goes
+ * on to what it waits for.
+ *
  * Edges.
+ *   accepted task/handle.c
  *   settled  future/settle.c
  *   park     worker/await.c
  */
 #include "future/settle.h"
 
-int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
-                  struct sh_record *r, uint32_t generation)
+/* Ask one record. What waits to run whatever happens is not settled: *next_out
+ * is then the handle of what it waits for. */
+static int ask(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
+               uint32_t generation, uint64_t *next_out)
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
 
@@ -21,7 +28,7 @@ int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
             phase < SH_PROMISE)
             return 0;
         if (phase == SH_PROMISE) {
-            int told = sh_promise_tell(r, w);
+            int told = sh_promise_tell(work, pool, r, w);
 
             if (told >= 0)
                 return told;
@@ -39,10 +46,39 @@ int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
                 sh_resume(pool, r, owner);
             return 1;
         }
+        if (sh_load_acq(&r->kind) == SH_KIND_FINALLY) { /* acquire: accepted */
+            /* relaxed: what it says is looked up, and may be out of date */
+            *next_out = phase == SH_WAIT ? sh_load_rlx(&r->input) : 0;
+            return 1;
+        }
         if (sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECANCELED))) {
             sh_work_settle(work, pool, r);
             return 1;
         }
         w = sh_load_acq(&r->state); /* acquire: settled */
     }
+}
+
+int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
+                  struct sh_record *r, uint32_t generation)
+{
+    uint64_t next = 0;
+    unsigned inside = 0;
+    int rc = ask(work, pool, r, generation, &next);
+
+    while (next != 0 && sh_pool_enter(sh_handle_pool(next))) {
+        struct sh_ref ref;
+
+        sh_pool_exit(inside);
+        inside = sh_handle_pool(next);
+        /* Others who want it keep it. */
+        if (sh_handle_find(next, SH_LOOK, &ref) != 0 || ref.record == NULL ||
+            !sh_handle_is_sole(&ref))
+            break;
+        next = 0;
+        (void)ask(work, ref.pool, ref.record, sh_generation_of(ref.word),
+                  &next);
+    }
+    sh_pool_exit(inside);
+    return rc;
 }

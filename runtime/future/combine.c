@@ -67,6 +67,7 @@ static struct sh_combine *block_new(struct sh_pool *pool, uint32_t n,
     c->n = n;
     c->held = 0;
     c->cells = 0;
+    c->spare = 0;
     c->names = (shunt_future **)(c + 1);
     c->targets = (uint64_t *)(c->names + n);
     c->indices = (size_t *)(c->targets + n);
@@ -217,6 +218,7 @@ uint64_t sh_bridge(struct sh_pool *pool, struct sh_pool *to, uint64_t target)
     generation = sh_arrivals_renew(&cell->word);
     sh_store_rel(&cell->up, target);               /* release: cell */
     sh_store_rel(&cell->pool, (uint16_t)to->id);   /* release: cell */
+    sh_store_rel(&cell->base, sh_pool_serial(to)); /* release: cell */
     sh_store_rel(&cell->kind, SH_CELL_BRIDGE);     /* release: cell */
     return sh_target(SH_TARGET_CELL, index, 0, generation);
 }
@@ -387,16 +389,19 @@ void sh_combine_arrive(struct sh_work *work, struct sh_pool *pool,
     uint32_t root_need = sh_load_acq(&r->data.combining.count); /* acquire:
                                                                  * cell */
     uint64_t word = 0;
-    enum sh_arrived how = sh_arrive(t->leaf, t->generation, t->bit, &word);
+    enum sh_arrived how;
     bool decides = kind == SH_KIND_RACE || (kind == SH_KIND_ALL && !good) ||
                    (kind == SH_KIND_ANY && good);
 
-    if (how == SH_ARRIVED_STALE)
-        return;
+    /* Before its bit: whoever finds the word full finds this verdict, too. If
+     * the combinator is of another use by now, so is its word of verdicts. */
     if (decides)
         decide(work, pool, r, t, good ? SH_VERDICT_WIN : SH_VERDICT_FAIL,
                t->number);
-    else if (kind == SH_KIND_SOME) {
+    how = sh_arrive(t->leaf, t->generation, t->bit, &word);
+    if (how == SH_ARRIVED_STALE || decides)
+        return;
+    if (kind == SH_KIND_SOME) {
         if (how == SH_ARRIVED_NEW && count_down(r, t->root_generation, good))
             decide(work, pool, r, t,
                    good ? SH_VERDICT_WIN : SH_VERDICT_SHORT, 0);
@@ -409,8 +414,11 @@ static void let_go(struct sh_work *work, struct sh_combine *c, uint32_t i)
 {
     uint64_t handle = sh_handle_of(c->names[i]);
     uint64_t target = c->targets[i];
+    unsigned id = sh_handle_pool(handle);
     struct sh_ref ref;
 
+    if (!sh_pool_enter(id))
+        return;
     if (target != 0 && sh_handle_find(handle, SH_LOOK, &ref) == 0 &&
         ref.record != NULL && !sh_is_settled(ref.word) &&
         sh_edge_detach(ref.pool, ref.record, c->hooks[i], target) &&
@@ -420,16 +428,23 @@ static void let_go(struct sh_work *work, struct sh_combine *c, uint32_t i)
             SH_CELL_BRIDGE)
         sh_unbridge(ref.pool, target);
     sh_work_abandon(work, handle);
+    sh_pool_exit(id);
 }
 
 /* The status of input i, SHUNT_PENDING if it has not settled. */
 static int input_status(const struct sh_combine *c, uint32_t i)
 {
+    uint64_t handle = sh_handle_of(c->names[i]);
+    unsigned id = sh_handle_pool(handle);
+    int status = SHUNT_ECLOSED; /* its pool was freed */
     struct sh_ref ref;
 
-    if (sh_handle_find(sh_handle_of(c->names[i]), SH_LOOK, &ref) != 0)
-        return SHUNT_ECLOSED; /* its pool was freed */
-    return sh_ref_status(&ref);
+    if (!sh_pool_enter(id))
+        return status;
+    if (sh_handle_find(handle, SH_LOOK, &ref) == 0)
+        status = sh_ref_status(&ref);
+    sh_pool_exit(id);
+    return status;
 }
 
 /* Keep the inputs of one sort, at most `most`, in front; let others go. */
@@ -548,6 +563,7 @@ void sh_combine_dispose(struct sh_work *work, struct sh_pool *pool,
             sh_settle_idle(work, pool,
                            sh_record_at(pool, sh_handle_index(kept)), SH_KEPT);
         c->held = 0;
+        sh_work_give(work, c->spare);
     }
     for (uint32_t i = 0; i < c->held; i++)
         sh_work_give(work, sh_handle_of(c->names[i]));

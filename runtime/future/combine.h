@@ -20,6 +20,7 @@ struct sh_combine {
     uint32_t n;   /* inputs */
     uint32_t held; /* of names, from the front, at the end: still ours */
     uint32_t cells;
+    uint64_t spare; /* KEEP: a handle that is given back at the end, or 0 */
     shunt_future **names; /* lent handles of the inputs */
     uint64_t *targets;    /* what our edge says; 0: none hangs there */
     size_t *indices;      /* of some */

@@ -35,6 +35,8 @@
  */
 #include "future/edge.h"
 
+#define DEAD_TRIES 8 /* edges that turn out to live, before a new one */
+
 enum sh_arrived sh_arrive(_Atomic uint64_t *word, uint32_t generation,
                           unsigned bit, uint64_t *word_out)
 {
@@ -74,7 +76,8 @@ static uint32_t pop_dead(struct sh_pool *pool, struct sh_record *r)
         uint32_t next = ((head >> 24) + 1) << 24 | (rest & 0xffffff);
 
         /* A tag of 8 bits may come round: then an edge is forgotten, or one
-         * that lives is returned, which the caller's CAS finds out. */
+         * that lives is returned, which the caller's CAS finds out; again and
+         * again, if the list has become a ring. */
         if (sh_cas_acqrel(&r->dead, &head, next)) /* acquire: dead */
             return head & 0xffffff;
     }
@@ -153,7 +156,10 @@ enum sh_attached sh_edge_attach(struct sh_pool *pool, struct sh_record *r,
         if (sh_cas_acqrel(&r->edge0, &e, target)) /* acq_rel: hang, closed */
             return SH_ATTACHED;
     } while (true);
-    while ((index = pop_dead(pool, r)) != SH_NONE) {
+    for (int tries = 0; tries < DEAD_TRIES; tries++) {
+        index = pop_dead(pool, r);
+        if (index == SH_NONE)
+            break;
         e = SH_EDGE_DEAD;
         *hook_out = index;
         /* acq_rel: hang, closed */

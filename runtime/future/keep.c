@@ -10,7 +10,8 @@
  * Whether the task still has a handle to such a future does not matter: it may
  * have let it go, or given it to a combinator. The record is HELD, by its
  * generation, for the moment that it takes to hang the keeper on it; after
- * that it cannot end without reaching the keeper.
+ * that it cannot end without reaching the keeper. What else they may need, the
+ * input of a task that took on another outcome, is the keeper's to give back.
  *
  * Edges.
  *   settled  future/settle.c
@@ -88,18 +89,21 @@ bool sh_keep(struct sh_run *run)
     struct sh_record *r = NULL;
     struct sh_combine *c;
     uint32_t n = 0;
-    uint64_t w;
+    uint64_t w, spare;
 
     for (uint32_t i = 0; i < run->handles.count; i++)
         n += pending(run, run->handles.names[i], &w) != NULL;
     if (n == 0 && !run->unnoted)
         return false;
     sh_or_sc(&run->record->state, SH_KEPT); /* seq_cst: settled */
+    spare = run->spare;
+    run->spare = 0;
     if (!run->unnoted)
         r = sh_combine_new(run->pool, seat, SH_KIND_KEEP, n, n);
     if (r == NULL)
         return true; /* then the memory stays until the pool goes */
     c = r->data.combining.more;
+    c->spare = spare;
     for (n = hang(&work, run, r); n < c->n; n++)
         sh_combine_hang(&work, run->pool, r, n, &none);
     /* If memory ran out, the memory stays as well. */

@@ -21,22 +21,33 @@ void sh_ledger_fini(struct sh_run *run, struct sh_ledger *l)
     l->room = 0;
 }
 
-static bool is_worth(const struct sh_run *run, uint64_t handle, bool promise)
+static bool is_open_promise(uint64_t handle)
 {
-    struct sh_ref ref;
     struct sh_pool *pool =
         sh_load_acq(&sh_pools[sh_handle_pool(handle)]); /* acquire: registry */
     uint64_t w;
 
-    if (!promise)
-        return sh_handle_find(handle, SH_OWN, &ref) == 0 ||
-               sh_is_pending_child(run, handle);
     if (pool == NULL)
         return false;
     /* acquire: settled */
     w = sh_load_acq(&sh_record_at(pool, sh_handle_index(handle))->state);
     return ((w >> 32 ^ handle) & SH_HANDLE_GENERATION) == 0 &&
            (w & SH_KEPT) != 0;
+}
+
+static bool is_worth(const struct sh_run *run, uint64_t handle, bool promise)
+{
+    unsigned id = sh_handle_pool(handle);
+    struct sh_ref ref;
+    bool worth;
+
+    if (!sh_pool_enter(id))
+        return false;
+    worth = promise ? is_open_promise(handle)
+                    : sh_handle_find(handle, SH_OWN, &ref) == 0 ||
+                          sh_is_pending_child(run, handle);
+    sh_pool_exit(id);
+    return worth;
 }
 
 static void sweep(const struct sh_run *run, struct sh_ledger *l, bool promise)

@@ -9,17 +9,15 @@
  */
 #include "future/settle.h"
 
-bool sh_origin_of(struct sh_pool **pool, struct sh_record **r, uint64_t *word)
+bool sh_find_origin(struct sh_ref *ref)
 {
-    while (sh_outcome_of(*word) == SH_OUTCOME_FORWARD) {
-        struct sh_ref ref;
-        uint64_t input = sh_load_rlx(&(*r)->input); /* relaxed: as state */
+    while (ref->record != NULL && sh_is_settled(ref->word) &&
+           sh_outcome_of(ref->word) == SH_OUTCOME_FORWARD) {
+        /* relaxed: as state */
+        uint64_t input = sh_load_rlx(&ref->record->input);
 
-        if (sh_handle_find(input, SH_LOOK, &ref) != 0 || ref.record == NULL)
+        if (sh_handle_find(input, SH_LOOK, ref) != 0)
             return false;
-        *pool = ref.pool;
-        *r = ref.record;
-        *word = ref.word;
     }
     return true;
 }
@@ -27,7 +25,7 @@ bool sh_origin_of(struct sh_pool **pool, struct sh_record **r, uint64_t *word)
 int sh_ref_status(const struct sh_ref *ref)
 {
     return ref->record == NULL ? sh_reserved_status(ref->reserved)
-                               : sh_status_of(ref->pool, ref->record, ref->word);
+                               : sh_status_of(ref->record, ref->word);
 }
 
 int sh_ref_status_now(const struct sh_ref *ref)
@@ -39,52 +37,85 @@ int sh_ref_status_now(const struct sh_ref *ref)
     return sh_ref_status(&now);
 }
 
-int sh_status_of(struct sh_pool *pool, struct sh_record *r, uint64_t word)
+/* The status of what a settled record forwards to, however far. */
+static int status_behind(uint64_t handle)
+{
+    unsigned inside = 0;
+    int status = SHUNT_ECLOSED; /* a pool on the way was freed */
+    struct sh_ref ref;
+
+    while (sh_pool_enter(sh_handle_pool(handle))) {
+        sh_pool_exit(inside);
+        inside = sh_handle_pool(handle);
+        if (sh_handle_find(handle, SH_LOOK, &ref) != 0)
+            break;
+        if (ref.record == NULL || !sh_is_settled(ref.word) ||
+            sh_outcome_of(ref.word) != SH_OUTCOME_FORWARD) {
+            status = sh_ref_status(&ref);
+            break;
+        }
+        handle = sh_load_rlx(&ref.record->input); /* relaxed: as state */
+    }
+    sh_pool_exit(inside);
+    return status;
+}
+
+int sh_status_of(struct sh_record *r, uint64_t word)
 {
     if (!sh_is_settled(word))
         return SHUNT_PENDING;
-    if (sh_outcome_of(word) == SH_OUTCOME_FORWARD) {
-        struct sh_ref ref;
+    if (sh_outcome_of(word) != SH_OUTCOME_FORWARD)
+        return sh_outcome_code(sh_outcome_of(word));
+    return status_behind(sh_load_rlx(&r->input)); /* relaxed: as state */
+}
 
-        /* relaxed: as state. A reserved handle is its own outcome. */
-        if (sh_handle_find(sh_load_rlx(&r->input), SH_LOOK, &ref) == 0 &&
-            ref.record == NULL)
-            return sh_reserved_status(ref.reserved);
-        if (!sh_origin_of(&pool, &r, &word))
-            return SHUNT_ECLOSED; /* its pool was freed */
+/* A handle to what the one of ref, which forwards, forwards to; 0 if there is
+ * none to be had. */
+static uint64_t pass_over(struct sh_ref *ref)
+{
+    uint64_t origin = sh_load_rlx(&ref->record->input); /* relaxed: as its
+                                                         * state */
+    unsigned id = sh_handle_pool(origin);
+    struct sh_ref next;
+    struct sh_seat *seat;
+    uint64_t alias = 0;
+
+    if (sh_handle_is_sole(ref)) {
+        /* Nobody else can look at it: take its handle over. */
+        sh_store_rlx(&ref->record->input, 0); /* relaxed: we are alone */
+        return origin;
     }
-    return sh_outcome_code(sh_outcome_of(word));
+    if (!sh_pool_enter(id))
+        return 0;
+    if (sh_handle_find(origin, SH_LOOK, &next) == 0 && next.record != NULL) {
+        seat = sh_seat_of(next.pool);
+        alias = seat == NULL ? 0 : sh_handle_alias(seat, &next);
+    }
+    if (alias != 0 && (sh_handle_find(alias, SH_OWN, &next) != 0 ||
+                       !sh_handle_lend(&next, 0)))
+        alias = 0;
+    sh_pool_exit(id);
+    return alias != 0 ? next.handle : 0;
 }
 
 void sh_shorten(struct sh_work *work, struct sh_record *r)
 {
     uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
-    uint64_t origin;
-    struct sh_ref ref, next;
-    struct sh_seat *seat;
+    unsigned id = sh_handle_pool(input);
+    uint64_t origin = 0;
+    struct sh_ref ref;
 
-    if (sh_handle_find(input, SH_LOOK, &ref) != 0 || ref.record == NULL ||
-        !sh_is_settled(ref.word) ||
-        sh_outcome_of(ref.word) != SH_OUTCOME_FORWARD)
+    if (!sh_pool_enter(id))
         return;
-    /* The value may point into memory of what would be passed over. */
-    if (sh_load_acq(&ref.record->attached) != NULL) /* acquire: attached */
-        return;
-    origin = sh_load_rlx(&ref.record->input); /* relaxed: as its state */
-    if (sh_handle_is_sole(&ref)) {
-        /* Nobody else can look at it: take its handle over. */
-        sh_store_rlx(&ref.record->input, 0); /* relaxed: we are alone */
-    } else {
-        if (sh_handle_find(origin, SH_LOOK, &next) != 0 ||
-            next.record == NULL)
-            return;
-        seat = sh_seat_of(next.pool);
-        origin = seat == NULL ? 0 : sh_handle_alias(seat, &next);
-        if (origin == 0 || sh_handle_find(origin, SH_OWN, &next) != 0 ||
-            !sh_handle_lend(&next, 0))
-            return;
-        origin = next.handle;
+    /* Not over memory that the value may point into. acquire: attached */
+    if (sh_handle_find(input, SH_LOOK, &ref) == 0 && ref.record != NULL &&
+        sh_is_settled(ref.word) &&
+        sh_outcome_of(ref.word) == SH_OUTCOME_FORWARD &&
+        sh_load_acq(&ref.record->attached) == NULL)
+        origin = pass_over(&ref);
+    if (origin != 0) {
+        sh_store_rlx(&r->input, origin); /* relaxed: published by the commit */
+        sh_work_give(work, input);
     }
-    sh_store_rlx(&r->input, origin); /* relaxed: published by the commit */
-    sh_work_give(work, input);
+    sh_pool_exit(id);
 }

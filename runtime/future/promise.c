@@ -13,8 +13,8 @@
  *   idle     future/settle.c
  *   registry task/registry.c
  *   settled  future/settle.c
- *   hook     on_cancel: write input, then read state || cancel: set CANCEL or
- *            settle, then read input; all seq_cst: one sees the other
+ *   hook     on_cancel: write input, then read state || cancel: set CANCEL,
+ *            then take input; all seq_cst: one sees the other
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,6 +28,8 @@ struct listener {
     void (*fn)(void *user);
     void *user;
 };
+
+#define TOLD ((uint64_t)1) /* in the place of a listener: was cancelled */
 
 static shunt_promise *promise_of(uint64_t handle)
 {
@@ -132,7 +134,8 @@ static int begin(struct sh_ref *ref, int code)
         if (open)
             next = sh_word_settled(next, SH_SETTLING, 0,
                                    sh_outcome_from(code));
-        else if (sh_phase_of(w) == SH_DONE && (w & SH_ORPHAN) != 0)
+        else if (sh_phase_of(w) == SH_DONE && (w & SH_ORPHAN) != 0 &&
+                 (next & SH_STAYS) == 0)
             next = sh_word_settled(next, SH_RELEASING, 0, sh_outcome_of(w));
         /* acq_rel: settled, idle */
     } while (!sh_cas_acqrel(&ref->record->state, &w, next));
@@ -188,7 +191,7 @@ int shunt_promise_fail(shunt_promise *p, int code, const char *fmt, ...)
         f.code = code;
         f.task_code = 0;
     }
-    if (fmt != NULL) {
+    if (fmt != NULL && fmt[0] != '\0') {
         va_start(args, fmt);
         if (vsnprintf(text, sizeof text, fmt, args) >= 0)
             f.text = text;
@@ -199,7 +202,8 @@ int shunt_promise_fail(shunt_promise *p, int code, const char *fmt, ...)
         rc = begin(&ref, f.code);
     if (rc != 0)
         return rc;
-    if (f.text != NULL || f.task_code != 0)
+    /* A cancelled one gets its record when it settles. */
+    if (f.text != NULL || f.code != SHUNT_ECANCELED)
         sh_error_attach(ref.pool, ref.record, &f);
     settle(&ref);
     return 0;
@@ -222,7 +226,7 @@ int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
 {
     struct sh_ref ref;
     struct listener *l;
-    uint64_t none = 0;
+    uint64_t none = 0, mine;
     int rc = find(p, &ref);
 
     if (rc != 0)
@@ -235,32 +239,41 @@ int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
     if (l == NULL)
         return SHUNT_ENOMEM;
     *l = (struct listener){ fn, user };
+    mine = (uint64_t)(uintptr_t)l;
     /* One listener, for good. seq_cst: hook */
-    if (!sh_cas_sc(&ref.record->input, &none, (uint64_t)(uintptr_t)l)) {
+    if (!sh_cas_sc(&ref.record->input, &none, mine)) {
         sh_heap_put(&ref.pool->heap, l, sizeof *l);
-        return SHUNT_EINVAL;
+        return none == TOLD ? SHUNT_ECANCELED : SHUNT_EINVAL;
     }
     ref.word = sh_load_sc(&ref.record->state); /* seq_cst: hook */
-    return sh_phase_of(ref.word) == SH_PROMISE ? 0 : SHUNT_ECANCELED;
+    if (sh_phase_of(ref.word) == SH_PROMISE && (ref.word & SH_CANCEL) == 0)
+        return 0;
+    /* Cancelled: unless we can take it back, it is called. seq_cst: hook */
+    if (!sh_cas_sc(&ref.record->input, &mine, 0))
+        return 0;
+    sh_heap_put(&ref.pool->heap, l, sizeof *l);
+    return SHUNT_ECANCELED;
 }
 
-int sh_promise_tell(struct sh_record *r, uint64_t word)
+int sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, uint64_t word)
 {
-    /* seq_cst: hook */
-    struct listener *l = (void *)(uintptr_t)sh_load_sc(&r->input);
-    struct listener call;
+    struct listener *l;
 
-    if (l == NULL) {
-        /* Nobody listens: settle, and leave word for the writing end. */
-        return -1;
-    }
     if ((word & SH_CANCEL) != 0)
         return 1;
-    call = *l;
-    if (!sh_cas_sc(&r->state, &word, word | SH_CANCEL)) /* seq_cst: hook */
+    /* Who cancels may have no handle: BUSY keeps the record meanwhile. */
+    if (!sh_cas_sc(&r->state, &word, word | SH_CANCEL | SH_BUSY)) /* seq_cst:
+                                                                   * hook */
         return -2;
-    call.fn(call.user);
-    return 1;
+    /* From now on the listener is ours. seq_cst: hook */
+    l = (void *)(uintptr_t)sh_xchg_sc(&r->input, TOLD);
+    if (l != NULL) {
+        l->fn(l->user);
+        sh_heap_put(&pool->heap, l, sizeof *l);
+    }
+    sh_settle_idle(work, pool, r, SH_BUSY);
+    return l != NULL ? 1 : -1;
 }
 
 bool sh_promise_make_data(struct sh_pool *pool, struct sh_record *r)
@@ -279,10 +292,11 @@ void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r)
 {
     struct sh_promised *p = &r->data.promised;
     /* relaxed: ours in RELEASING */
-    void *l = (void *)(uintptr_t)sh_load_rlx(&r->input);
+    uint64_t l = sh_load_rlx(&r->input);
     struct sh_block *b;
 
-    sh_heap_put(&pool->heap, l, sizeof(struct listener));
+    if (l != TOLD)
+        sh_heap_put(&pool->heap, (void *)(uintptr_t)l, sizeof(struct listener));
     if (p->size <= SH_INLINE_BYTES - sizeof *p && p->align <= 16)
         return;
     memcpy(&b, p + 1, sizeof b);

@@ -70,11 +70,16 @@ static void work_push(struct sh_record **list, unsigned *list_pool,
 {
     struct sh_record *head = *list;
 
+    /* We are a guest there until it is done: see sh_work_do. */
+    if (!sh_is_own(pool->id))
+        sh_pool_stay(pool->id);
     r->link_pool = (uint16_t)*list_pool;
     /* relaxed: whoever moved the record to this phase owns the link */
     sh_store_rlx(&r->link, head == NULL ? SH_NONE
-                                        : sh_index_of(sh_pools[*list_pool],
-                                                      head));
+                                        : sh_index_of(
+                                              sh_load_rlx(
+                                                  &sh_homes[*list_pool]),
+                                              head)); /* relaxed: in use */
     *list = r;
     *list_pool = pool->id;
 }
@@ -86,9 +91,9 @@ static struct sh_record *work_pop(struct sh_record **list, unsigned *list_pool,
     uint32_t next = sh_load_rlx(&r->link); /* relaxed: ours, see push */
     struct sh_pool *pool;
 
-    *pool_out = sh_load_rlx(&sh_pools[*list_pool]); /* relaxed: it is in use */
+    *pool_out = sh_load_rlx(&sh_homes[*list_pool]); /* relaxed: it is in use */
     *list_pool = r->link_pool;
-    pool = sh_load_rlx(&sh_pools[*list_pool]); /* relaxed: it is in use */
+    pool = sh_load_rlx(&sh_homes[*list_pool]); /* relaxed: it is in use */
     *list = next == SH_NONE ? NULL : sh_record_at(pool, next);
     return r;
 }
@@ -105,39 +110,25 @@ void sh_work_free(struct sh_work *work, struct sh_pool *pool,
     work_push(&work->freeing, &work->freeing_pool, pool, r);
 }
 
-/* Whether the calling thread is a worker of the pool with this identifier,
- * which then waits for it before it goes. */
-static bool is_at_home(unsigned id)
-{
-    const struct sh_seat *seat = sh_here.seat;
-
-    return seat != NULL && seat->post != NULL &&
-           /* relaxed: a worker's own pool is there */
-           sh_load_rlx(&seat->pool)->id == id;
-}
-
 void sh_work_give(struct sh_work *work, uint64_t handle)
 {
     unsigned id = sh_handle_pool(handle);
-    bool home = is_at_home(id);
     struct sh_ref ref;
 
-    if (handle == 0 || (!home && !sh_pool_visit(id)))
+    if (handle == 0 || !sh_pool_enter(id))
         return;
     if (sh_handle_find(handle, SH_LOOK, &ref) == 0 && ref.record != NULL &&
         sh_handle_give(&ref) == SH_GIVEN_LAST)
         sh_work_free(work, ref.pool, ref.record);
-    if (!home)
-        sh_pool_leave(id);
+    sh_pool_exit(id);
 }
 
 void sh_work_abandon(struct sh_work *work, uint64_t handle)
 {
     unsigned id = sh_handle_pool(handle);
-    bool home = is_at_home(id);
     struct sh_ref ref;
 
-    if (handle == 0 || (!home && !sh_pool_visit(id)))
+    if (handle == 0 || !sh_pool_enter(id))
         return;
     if (sh_handle_find(handle, SH_LOOK, &ref) == 0 &&
         ref.record != NULL && !sh_is_settled(ref.word) &&
@@ -145,8 +136,7 @@ void sh_work_abandon(struct sh_work *work, uint64_t handle)
         (void)sh_cancel_ask(work, ref.pool, ref.record,
                             sh_generation_of(ref.word));
     sh_work_give(work, handle);
-    if (!home)
-        sh_pool_leave(id);
+    sh_pool_exit(id);
 }
 
 void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
@@ -183,8 +173,7 @@ void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
     sh_sleep_wake(&pool->sleep, w);
 }
 
-/* Whether the step must run, given how its input ended. */
-static bool must_run(unsigned kind, int status)
+bool sh_must_run(unsigned kind, int status)
 {
     switch (kind) {
     case SH_KIND_THEN:
@@ -207,7 +196,7 @@ static void proceed(struct sh_work *work, struct sh_pool *pool,
         uint64_t deps = sh_load_sc(&r->deps);
         unsigned kind = sh_load_acq(&r->kind); /* acquire: accept */
         unsigned owner = sh_owner_of(w);
-        bool runs = must_run(kind, status);
+        bool runs = sh_must_run(kind, status);
         uint64_t next = sh_word_settled(w, SH_SETTLING, owner,
                                         SH_OUTCOME_FORWARD);
 
@@ -269,6 +258,7 @@ static struct sh_pool *cross(struct sh_pool *pool, struct sh_cell *c,
 {
     uint64_t up = sh_load_acq(&c->up);        /* acquire: cell */
     unsigned id = sh_load_acq(&c->pool);      /* acquire: cell */
+    uint32_t serial = sh_load_acq(&c->base);  /* acquire: cell */
     struct sh_seat *seat = sh_seat_of(pool);
     uint32_t index = sh_target_index(*target);
 
@@ -278,9 +268,13 @@ static struct sh_pool *cross(struct sh_pool *pool, struct sh_cell *c,
     *target = up;
     if (seat != NULL)
         sh_table_give(&pool->cells, &seat->cells, index);
-    /* Its caller is a guest there until it leaves.
-     * acquire: registry */
-    return sh_pool_visit(id) ? sh_load_acq(&sh_pools[id]) : NULL;
+    /* Its caller is a guest there until it leaves. */
+    pool = sh_pool_visit(id);
+    if (pool != NULL && sh_pool_serial(pool) != serial) {
+        sh_pool_leave(id); /* another that has its identifier now */
+        pool = NULL;
+    }
+    return pool;
 }
 
 static void deliver_record(struct sh_work *work, struct sh_pool *pool,
@@ -359,7 +353,7 @@ static void finish(struct sh_work *work, struct sh_pool *pool,
                    struct sh_record *r)
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
-    struct delivery d = { work, sh_status_of(pool, r, w) };
+    struct delivery d = { work, sh_status_of(r, w) };
     bool over;
 
     sh_edge_close(pool, r, deliver_edge, &d);
@@ -404,8 +398,9 @@ static void leave_input(struct sh_work *work, struct sh_pool *pool,
     /* It hangs on the input's first edge, or in the list; where was not
      * noted, since this is rare. A foreign input is not searched: the bridge
      * arrives at a word of another generation then. */
-    if (input != 0 && sh_handle_find(input, SH_LOOK, &ref) == 0 &&
-        ref.record != NULL && !sh_is_settled(ref.word) && ref.pool == pool &&
+    if (input != 0 && sh_handle_pool(input) == pool->id &&
+        sh_handle_find(input, SH_LOOK, &ref) == 0 &&
+        ref.record != NULL && !sh_is_settled(ref.word) &&
         !sh_edge_detach(pool, ref.record, 0, target)) {
         uint32_t i = sh_load_acq(&ref.record->edges); /* acquire: list */
 
@@ -428,6 +423,7 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
     unsigned outcome = sh_outcome_of(w);
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
+    unsigned canceled = sh_outcome_from(SHUNT_ECANCELED);
 
     SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
     if ((w & SH_OUTSIDE) != 0 && kind == SH_KIND_TASK) {
@@ -442,8 +438,9 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
              (kind & SH_KIND_FLAT) != 0)
         leave_input(work, pool, r);
     sh_record_drop_in(r, kind);
-    if (outcome != 0 && outcome != SH_OUTCOME_FORWARD && r->task != NULL &&
-        kind <= SH_KIND_FINALLY)
+    if (outcome != 0 && outcome != SH_OUTCOME_FORWARD &&
+        ((r->task != NULL && kind <= SH_KIND_FINALLY) ||
+         (kind == SH_KIND_PROMISE && outcome == canceled)))
         sh_error_attach(pool, r, &(struct sh_failure){
                                      .code = sh_outcome_code(outcome) });
     commit(r, outcome);
@@ -492,19 +489,12 @@ void sh_work_do(struct sh_work *work)
 {
     struct sh_pool *pool;
     struct sh_record *r;
-    unsigned visited = 0; /* the pool that we are a guest of */
+    unsigned before = sh_here.guest;
 
     while (work->settling != NULL || work->freeing != NULL) {
         bool settles = work->settling != NULL;
-        unsigned id = settles ? work->settling_pool : work->freeing_pool;
 
-        /* What is on its way is pending: its pool cannot go before we are
-         * counted in. */
-        if (id != visited && !is_at_home(id)) {
-            if (visited != 0)
-                sh_pool_leave(visited);
-            visited = sh_pool_visit(id) ? id : 0;
-        }
+        sh_here.guest = settles ? work->settling_pool : work->freeing_pool;
         if (settles) {
             r = work_pop(&work->settling, &work->settling_pool, &pool);
             conclude(work, pool, r);
@@ -514,9 +504,10 @@ void sh_work_do(struct sh_work *work)
             if (sh_load_sc(&pool->gate) != SH_OPEN) /* seq_cst: quiet */
                 sh_quiet_ring(pool);
         }
+        if (!sh_is_own(sh_here.guest))
+            sh_pool_leave(sh_here.guest);
     }
-    if (visited != 0)
-        sh_pool_leave(visited);
+    sh_here.guest = before;
 }
 
 /* The code of a record that was settled over its head has returned, or the
@@ -534,9 +525,11 @@ void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
                (next & SH_STAYS) == 0;
         if (over)
             next = sh_word_settled(next, SH_RELEASING, 0, sh_outcome_of(w));
-    } while (!sh_cas_acqrel(&r->state, &w, next)); /* acq_rel: idle */
+    } while (!sh_cas_sc(&r->state, &w, next)); /* seq_cst: idle, quiet */
     if (over)
         sh_work_free(work, pool, r);
+    if (sh_load_sc(&pool->gate) != SH_OPEN) /* seq_cst: quiet */
+        sh_quiet_ring(pool);
 }
 
 void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
@@ -571,6 +564,12 @@ void sh_settle_over(struct sh_work *work, struct sh_pool *pool,
 {
     uint32_t generation = sh_generation_of(w);
 
+    if (sh_phase_of(w) == SH_RUNNING)
+        sh_error_attach(pool, r,
+                        &(struct sh_failure){
+                            .code = SHUNT_ECANCELED,
+                            .text = "given up when its pool was shut down; "
+                                    "its code may still run" });
     while (sh_phase_of(w) == SH_RUNNING && sh_generation_of(w) == generation)
         /* acq_rel: settled, watch */
         if (sh_cas_acqrel(&r->state, &w,

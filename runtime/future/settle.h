@@ -84,6 +84,9 @@ void sh_record_wreck(struct sh_pool *pool, struct sh_record *r);
 /* Something changed that a shutdown may wait for. */
 void sh_quiet_ring(struct sh_pool *pool);
 
+/* Whether a step of that kind runs, given how its input ended. */
+bool sh_must_run(unsigned kind, int status);
+
 /* Hang a record that is ours, INIT or RUNNING, on its only input, which is
  * lent to it, and let it wait. False if a shutdown settled it meanwhile. */
 bool sh_follow(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
@@ -97,7 +100,8 @@ bool sh_promise_make_data(struct sh_pool *pool, struct sh_record *r);
 
 /* A promise is asked to cancel: 1 if its maker was told (now or before), -1 if
  * nobody listens, -2 if the state has changed. */
-int sh_promise_tell(struct sh_record *r, uint64_t word);
+int sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, uint64_t word);
 
 /* A promise in RELEASING: free what it has beside its value. */
 void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r);
@@ -107,15 +111,14 @@ void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r);
 void sh_shorten(struct sh_work *work, struct sh_record *r);
 
 /* The final status of a record that has settled. */
-int sh_status_of(struct sh_pool *pool, struct sh_record *r, uint64_t word);
+int sh_status_of(struct sh_record *r, uint64_t word);
 
 /* The status of a handle that was looked up; SHUNT_PENDING if there is none
  * yet. */
 int sh_ref_status(const struct sh_ref *ref);
 
 /* Follow a forwarded outcome to where it came from. False if it went away. */
-bool sh_origin_of(struct sh_pool **pool, struct sh_record **r,
-                  uint64_t *word);
+bool sh_find_origin(struct sh_ref *ref);
 
 /* A task from outside has left the queue: whoever waits for room may look. */
 void sh_room_ring(struct sh_pool *pool);

@@ -20,13 +20,17 @@
 static bool move(struct sh_record *r, enum sh_phase phase, unsigned outcome)
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: accept */
+    unsigned owner;
 
     do {
         if (sh_phase_of(w) != SH_INIT && sh_phase_of(w) != SH_RUNNING)
             return false;
+        /* A record that waits a second time does so with another word: one
+         * who delivers late must not take it for the first. */
+        owner = sh_phase_of(w) == SH_RUNNING ? sh_owner_of(w) : 0;
     } while (!sh_cas_sc(&r->state, &w,
-                        sh_word_settled(w, phase, 0, outcome))); /* seq_cst:
-                                                                  * accept */
+                        sh_word_settled(w, phase, owner, outcome))); /*
+                                                          * seq_cst: accept */
     return true;
 }
 
@@ -87,6 +91,15 @@ static void give(const struct sh_ref *ref)
     sh_work_do(&work);
 }
 
+/* The context of a step that will not be attached, though its input was
+ * consumed: it was accepted all the same. */
+static void drop_ctx(const shunt_task *task, const void *ctx)
+{
+    if (task != NULL && ctx != NULL && task->traits_.drop != NULL &&
+        (task->shape_ & SHUNT_SHAPE_STEP_) != 0)
+        task->traits_.drop((void *)(uintptr_t)ctx);
+}
+
 /* Attach a step that was checked to ref. */
 static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
                             unsigned kind, const shunt_task *task,
@@ -104,6 +117,7 @@ static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
         r = NULL;
     }
     if (r == NULL) {
+        drop_ctx(task, ctx);
         give(ref);
         return sh_handle_failed(pool->id, SHUNT_ENOMEM);
     }
@@ -161,39 +175,62 @@ static int check_result(struct sh_record *r, const shunt_task *task)
                : SHUNT_EINVAL;
 }
 
+/* What a reserved handle is followed by, if no step: NULL if one is wanted. */
+static shunt_future *pass_reserved(unsigned kind, const struct sh_ref *ref)
+{
+    int status = sh_reserved_status(ref->reserved);
+
+    if (ref->pool != NULL && sh_pool_is_ours(ref->pool) &&
+        (kind != SH_KIND_THEN || status == 0))
+        return NULL;
+    /* No pool to run in, or nothing to run. */
+    return kind == SH_KIND_THEN && status == 0
+               ? sh_handle_failed(0, SHUNT_EINVAL)
+               : sh_handle_future(ref->handle);
+}
+
+/* In a pool that has stopped nothing runs any more: what needs not be run is
+ * passed on. */
+static shunt_future *step_in_stopped(unsigned kind, struct sh_ref *ref)
+{
+    int status = sh_ref_status(ref);
+
+    if (!sh_must_run(kind, status))
+        return attach(ref->pool, ref, SH_KIND_FORWARD, NULL, NULL, NULL);
+    give(ref);
+    return sh_handle_failed(ref->pool->id,
+                            ref->record == NULL && status != 0 ? status
+                                                               : SHUNT_ECLOSED);
+}
+
 static shunt_future *step(unsigned kind, shunt_future *f,
                           const shunt_task *task, const void *ctx,
                           const char *where)
 {
+    shunt_future *passed = NULL;
     struct sh_ref ref;
     int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
 
     if (rc != 0)
         return sh_handle_failed(0, rc);
-    if (ref.record == NULL) {
-        int status = sh_reserved_status(ref.reserved);
-
-        /* No pool to run in: pass the outcome through. */
-        if (ref.pool == NULL)
-            return kind == SH_KIND_THEN && status == 0
-                       ? sh_handle_failed(0, SHUNT_EINVAL)
-                       : f;
-        if (kind == SH_KIND_THEN && status != 0)
-            return f;
-        if (!sh_pool_is_ours(ref.pool))
-            return f;
+    if (ref.record == NULL)
+        passed = pass_reserved(kind, &ref);
+    if (passed != NULL) {
+        drop_ctx(task, ctx);
+        return passed;
     }
     rc = check(ref.pool, task, ctx);
     if (rc == 0 && kind == SH_KIND_RECOVER && ref.record != NULL)
         rc = check_result(ref.record, task);
-    /* relaxed: looked at when the step is ready, too */
-    if (rc == 0 && sh_load_rlx(&ref.pool->gate) == SH_STOPPED)
-        rc = sh_ref_status(&ref) != 0 && ref.record == NULL
-                 ? sh_ref_status(&ref)
-                 : SHUNT_ECLOSED;
     if (rc != 0) {
+        drop_ctx(task, ctx);
         give(&ref);
         return sh_handle_failed(ref.pool->id, rc);
+    }
+    /* relaxed: looked at when the step is ready, too */
+    if (sh_load_rlx(&ref.pool->gate) == SH_STOPPED) {
+        drop_ctx(task, ctx);
+        return step_in_stopped(kind, &ref);
     }
     return attach(ref.pool, &ref, kind, task, ctx, where);
 }

@@ -13,9 +13,9 @@
  *             raise room_waiters, then read them
  *   closing   submit: make READY, then read gate || shutdown: write STOPPED,
  *             then look at all records; all seq_cst: one sees the other
+ *   quiet     future/settle.c
  *   sleep     sync/sleep.c
  */
-#include <string.h>
 
 #include "future/settle.h"
 #include "sync/futex.h"
@@ -42,8 +42,6 @@ static int closed(struct sh_pool *pool, bool inside)
     /* relaxed: looked at again when the task is in */
     uint32_t gate = sh_load_rlx(&pool->gate);
 
-    if (SH_UNLIKELY(sh_load_rlx(&pool->broken) != 0)) /* relaxed: a report */
-        return SHUNT_EBROKEN;
     if (SH_LIKELY(gate == SH_OPEN) || (inside && gate == SH_DRAINING))
         return 0;
     return SHUNT_ECLOSED;
@@ -99,6 +97,8 @@ static bool take_back(struct sh_pool *pool, struct sh_seat *seat,
         return false;
     sh_record_free_data(pool, r);
     sh_record_retire(pool, seat, r, gone);
+    if (sh_load_sc(&pool->gate) != SH_OPEN) /* seq_cst: quiet */
+        sh_quiet_ring(pool);
     return true;
 }
 
@@ -137,7 +137,7 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
         return SHUNT_ENOMEM;
     }
     if ((task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
-        memcpy(sh_record_in(r), in, task->in_size_);
+        sh_copy(sh_record_in(r), in, task->in_size_);
     w = sh_word_to(w, SH_READY, 0) | (seat->post == NULL ? SH_OUTSIDE : 0);
     index = sh_index_of(pool, r);
     sh_store_rel(&r->state, w); /* release: accepted */
@@ -206,15 +206,17 @@ shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
 {
     struct sh_pool *pool;
     uint64_t handle;
+    unsigned id;
     int rc = find_pool(name, &pool);
 
     if (rc != 0)
         return sh_handle_failed(0, rc);
+    id = pool->id;
     rc = check(pool, task, in);
     if (rc == 0)
         rc = submit(pool, task, in, where, &handle);
-    if (rc == SHUNT_EAGAIN) {
-        sh_add_sc(&pool->visitors, 1);     /* seq_cst: closing */
+    /* A guest, whom shunt_pool_free waits for. */
+    if (rc == SHUNT_EAGAIN && sh_pool_enter(id)) {
         sh_add_sc(&pool->room_waiters, 1); /* seq_cst: room */
         do {
             uint32_t room = sh_load_sc(&pool->room); /* seq_cst: room */
@@ -224,7 +226,7 @@ shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
                 wait_for_room(pool, room);
         } while (rc == SHUNT_EAGAIN);
         sh_sub_sc(&pool->room_waiters, 1); /* seq_cst: room */
-        sh_sub_sc(&pool->visitors, 1);     /* seq_cst: closing */
+        sh_pool_exit(id);
     }
-    return rc == 0 ? sh_handle_future(handle) : sh_handle_failed(pool->id, rc);
+    return rc == 0 ? sh_handle_future(handle) : sh_handle_failed(id, rc);
 }

@@ -15,42 +15,24 @@
 #include "task/data.h"
 #include "task/error.h"
 
-/* The value of a future that succeeded. False if it did not, or went away. */
-static bool value_of(const struct sh_ref *ref, struct sh_value *value_out)
+bool sh_value_of(const struct sh_ref *ref, struct sh_value *value_out)
 {
     static shunt_results none;
-    struct sh_pool *pool = ref->pool;
-    struct sh_record *r = ref->record;
-    uint64_t w = ref->word;
+    struct sh_ref origin = *ref;
 
-    if (r == NULL && ref->reserved == SH_RESERVED_EMPTY) {
+    if (!sh_find_origin(&origin))
+        return false;
+    if (origin.record == NULL && origin.reserved == SH_RESERVED_EMPTY) {
         *value_out = (struct sh_value){ &none, sizeof none,
                                         _Alignof(shunt_results),
                                         "shunt_results", true };
         return true;
     }
-    if (r == NULL || !sh_is_settled(w))
+    if (origin.record == NULL || !sh_is_settled(origin.word) ||
+        sh_outcome_of(origin.word) != 0)
         return false;
-    if (sh_outcome_of(w) == SH_OUTCOME_FORWARD) {
-        struct sh_ref input;
-
-        /* relaxed: as state */
-        if (sh_handle_find(sh_load_rlx(&r->input), SH_LOOK, &input) != 0)
-            return false;
-        if (input.record == NULL)
-            return value_of(&input, value_out);
-        if (!sh_origin_of(&pool, &r, &w))
-            return false;
-    }
-    if (sh_outcome_of(w) != 0)
-        return false;
-    *value_out = sh_record_value(r);
+    *value_out = sh_record_value(origin.record);
     return true;
-}
-
-bool sh_value_of(const struct sh_ref *ref, struct sh_value *value_out)
-{
-    return value_of(ref, value_out);
 }
 
 int shunt_status(shunt_future *f)
@@ -96,7 +78,7 @@ const void *shunt_peek_typed(shunt_future *f, size_t size, size_t align,
     struct sh_value v;
 
     if (sh_handle_find(sh_handle_of(f), SH_LOOK, &ref) != 0 ||
-        !value_of(&ref, &v) || v.size != size || v.align != align)
+        !sh_value_of(&ref, &v) || v.size != size || v.align != align)
         return NULL;
     if (CHECK_NAMES && !same_type(v.type, type))
         return NULL;
@@ -105,25 +87,15 @@ const void *shunt_peek_typed(shunt_future *f, size_t size, size_t align,
 
 const shunt_error *sh_error_of(const struct sh_ref *ref)
 {
-    struct sh_pool *pool = ref->pool;
-    struct sh_record *r = ref->record;
-    uint64_t w = ref->word;
+    struct sh_ref origin = *ref;
 
-    if (r == NULL)
-        return sh_error_constant(sh_reserved_status(ref->reserved));
-    if (!sh_is_settled(w))
-        return sh_error_constant(0);
-    if (sh_outcome_of(w) == SH_OUTCOME_FORWARD) {
-        struct sh_ref input;
-
-        /* relaxed: as state */
-        if (sh_handle_find(sh_load_rlx(&r->input), SH_LOOK, &input) == 0 &&
-            input.record == NULL)
-            return sh_error_of(&input);
-    }
-    if (!sh_origin_of(&pool, &r, &w))
+    if (!sh_find_origin(&origin))
         return sh_error_constant(SHUNT_ECLOSED);
-    return sh_error_find(r, sh_outcome_of(w));
+    if (origin.record == NULL)
+        return sh_error_constant(sh_reserved_status(origin.reserved));
+    if (!sh_is_settled(origin.word))
+        return sh_error_constant(0);
+    return sh_error_find(origin.record, sh_outcome_of(origin.word));
 }
 
 const shunt_error *shunt_error_of(shunt_future *f)
@@ -291,7 +263,7 @@ static int take_value(struct sh_ref *ref, void *out, size_t size)
     struct sh_value v;
     int rc = 0;
 
-    if (!value_of(ref, &v))
+    if (!sh_value_of(ref, &v))
         rc = SHUNT_EINVAL;
     else if (v.lent_only || (size != 0 && size != v.size))
         rc = SHUNT_EINVAL;

@@ -56,6 +56,22 @@ static inline _Atomic uint32_t *sh_table_link(const struct sh_table *t,
 uint32_t sh_table_take_more(struct sh_table *t, struct sh_cache *c);
 void sh_table_give_more(struct sh_table *t, struct sh_cache *c);
 
+static inline void *sh_table_at(const struct sh_table *t, uint32_t index)
+{
+    SH_ASSERT(index < t->capacity);
+    return t->items + (size_t)index * t->stride;
+}
+
+/* Have an item in the cache by the time that it is wanted. */
+static inline void sh_table_prefetch(const struct sh_table *t, uint32_t index)
+{
+    char *item = sh_table_at(t, index);
+
+    __builtin_prefetch(item, 1);
+    if (t->stride > SH_LINE)
+        __builtin_prefetch(item + SH_LINE, 1);
+}
+
 /* An item, SH_NONE if there is none left. Its bytes are as its last user left
  * them, or zero. */
 static inline uint32_t sh_table_take(struct sh_table *t, struct sh_cache *c)
@@ -64,6 +80,7 @@ static inline uint32_t sh_table_take(struct sh_table *t, struct sh_cache *c)
 
     if (SH_LIKELY(index != SH_NONE)) {
         c->out = sh_load_rlx(sh_table_link(t, index)); /* relaxed: ours */
+        sh_table_prefetch(t, c->out);
         return index;
     }
     return c->fresh < c->fresh_end ? c->fresh++ : sh_table_take_more(t, c);
@@ -91,12 +108,6 @@ static inline uint32_t sh_table_used(struct sh_table *t)
     uint32_t used = sh_load_acq(&t->used); /* acquire: grow */
 
     return used < t->capacity ? used : t->capacity;
-}
-
-static inline void *sh_table_at(const struct sh_table *t, uint32_t index)
-{
-    SH_ASSERT(index < t->capacity);
-    return t->items + (size_t)index * t->stride;
 }
 
 #endif /* SH_MEMORY_TABLE_H */

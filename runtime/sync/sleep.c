@@ -94,7 +94,7 @@ static bool wake_one(struct sh_sleep *s, unsigned g)
     return v >> 32 != 0;
 }
 
-void sh_sleep_notify(struct sh_sleep *s)
+void sh_sleep_wake_some(struct sh_sleep *s)
 {
     if (groups(s) > 1)
         for (unsigned g = 0; g < groups(s); g++)

@@ -2,6 +2,10 @@
 /*
  * sync/sleep.h - which workers sleep, and whom to wake. The protocol and its
  * proof sketch are in sync/README.md.
+ *
+ * Edges.
+ *   sleep    sleep.c
+ *   more     sleep.c
  */
 #ifndef SH_SYNC_SLEEP_H
 #define SH_SYNC_SLEEP_H
@@ -31,9 +35,22 @@ struct sh_sleep {
 void sh_sleep_init(struct sh_sleep *s, struct sh_bell *bells, unsigned workers,
                    bool shared);
 
+/* The part of notify that is rarely needed. */
+void sh_sleep_wake_some(struct sh_sleep *s);
+
 /* Any thread, after it made work visible: wake one idle worker, unless one is
  * searching already. */
-void sh_sleep_notify(struct sh_sleep *s);
+static inline void sh_sleep_notify(struct sh_sleep *s)
+{
+    if (SH_LIKELY(s->workers <= 32)) {
+        uint64_t v = sh_load_sc(&s->group[0]); /* seq_cst: sleep, more */
+
+        /* Somebody searches, or nobody is idle. */
+        if (v >> 32 != 0 || (uint32_t)v == 0)
+            return;
+    }
+    sh_sleep_wake_some(s);
+}
 
 /* Any thread, after it made something visible that only worker w can do. */
 void sh_sleep_wake(struct sh_sleep *s, unsigned w);

@@ -4,11 +4,11 @@
  *
  * Edges.
  *   accepted  submit: write state -> handle.c, workers: read state
+ *   quiet     future/settle.c
  *   free      retire: write FREE -> new: read state    (through a free list)
  */
 #include "task/data.h"
 
-#include <string.h>
 
 #include "task/handle.h"
 
@@ -85,7 +85,7 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
     return r;
 }
 
-bool sh_record_make_data(struct sh_pool *pool, struct sh_record *r)
+bool sh_record_make_room(struct sh_pool *pool, struct sh_record *r)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in INIT */
     struct layout l = layout_of(r->task, kind);
@@ -127,7 +127,7 @@ void sh_record_retire(struct sh_pool *pool, struct sh_seat *seat,
 
     SH_ASSERT(sh_phase_of(word) == SH_INIT ||
               sh_phase_of(word) == SH_RELEASING);
-    sh_store_rel(&r->state, next); /* release: free */
+    sh_store_sc(&r->state, next); /* seq_cst: free, quiet */
     if (seat != NULL)
         sh_table_give(&pool->records, &seat->records, sh_index_of(pool, r));
 }
@@ -191,17 +191,4 @@ void sh_record_drop_in(struct sh_record *r, unsigned kind)
         return;
     if (kind == SH_KIND_TASK || (t->shape_ & SHUNT_SHAPE_STEP_) != 0)
         t->traits_.drop(sh_record_in(r));
-}
-
-int sh_task_check(const struct sh_pool *pool, const shunt_task *task)
-{
-    const shunt_traits *t = &task->traits_;
-
-    if (task->size_ < sizeof *task || task->call_ == NULL)
-        return SHUNT_EINVAL;
-    if (t->retries > 0 && !t->idempotent)
-        return SHUNT_EINVAL;
-    if ((t->untrusted || t->thread_unsafe) && !pool->allow_unsafe)
-        return SHUNT_ENOTSUP;
-    return 0;
 }

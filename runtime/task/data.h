@@ -9,6 +9,8 @@
 #ifndef SH_TASK_DATA_H
 #define SH_TASK_DATA_H
 
+#include <string.h>
+
 #include "task/run.h"
 
 /* A record in INIT, all its words set up; NULL if there is no memory. task
@@ -17,8 +19,34 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
                                 unsigned kind, const shunt_task *task,
                                 const char *where);
 
-/* Make room for the data of a task, step or promise. False: no memory. */
-bool sh_record_make_data(struct sh_pool *pool, struct sh_record *r);
+/* The part of make_data that is not for the usual small values. */
+bool sh_record_make_room(struct sh_pool *pool, struct sh_record *r);
+
+/* Make room for the data of a task or step. False: no memory. */
+static inline bool sh_record_make_data(struct sh_pool *pool,
+                                       struct sh_record *r)
+{
+    const shunt_task *t = r->task;
+    const size_t half = SH_INLINE_BYTES / 2;
+
+    if (SH_LIKELY(t->in_size_ <= half && t->out_size_ <= half &&
+                  (t->in_align_ | t->out_align_) < 16 &&
+                  (t->shape_ & SHUNT_SHAPE_STEP_) == 0)) {
+        r->out_at = half;
+        return true;
+    }
+    return sh_record_make_room(pool, r);
+}
+
+/* memcpy, of what is mostly a word. */
+static inline void sh_copy(void *to, const void *from, size_t size)
+{
+    if (SH_LIKELY(size == sizeof(uint64_t)))
+        memcpy(to, from, sizeof(uint64_t));
+    else
+        memcpy(to, from, size);
+}
+
 void sh_record_free_data(struct sh_pool *pool, struct sh_record *r);
 
 /* A record in INIT or RELEASING, seen with word, becomes FREE. */
@@ -57,6 +85,18 @@ struct sh_value sh_record_value(struct sh_record *r);
 void sh_record_drop_in(struct sh_record *r, unsigned kind);
 
 /* The status with which a task must not be accepted, or 0. */
-int sh_task_check(const struct sh_pool *pool, const shunt_task *task);
+static inline int sh_task_check(const struct sh_pool *pool,
+                                const shunt_task *task)
+{
+    const shunt_traits *t = &task->traits_;
+
+    if (task->size_ < sizeof *task || task->call_ == NULL)
+        return SHUNT_EINVAL;
+    if (t->retries > 0 && !t->idempotent)
+        return SHUNT_EINVAL;
+    if ((t->untrusted || t->thread_unsafe) && !pool->allow_unsafe)
+        return SHUNT_ENOTSUP;
+    return 0;
+}
 
 #endif /* SH_TASK_DATA_H */

@@ -77,6 +77,8 @@ static int sentence(char *to, size_t size, const struct sh_failure *f,
 
     if (f->whole != NULL)
         return snprintf(to, size, "%s", f->whole);
+    if (task[0] == '\0' && f->code == SHUNT_EFAILED && f->text == NULL)
+        return snprintf(to, size, "failed with code %d", f->task_code);
     if (task[0] == '\0')
         return snprintf(to, size, "%s", text);
     if (f->code == SHUNT_EFAILED && f->text == NULL)
@@ -118,7 +120,8 @@ void sh_error_attach(struct sh_pool *pool, struct sh_record *r,
                         .task = message + message_bytes,
                         .message = message,
                         .where = where != NULL ? where : "",
-                        .attempts = f->code == SHUNT_EFAILED,
+                        .attempts = f->code == SHUNT_EFAILED &&
+                                    r->task != NULL,
                         .cause_count = f->cause_count,
                         .causes = (void *)causes };
     sh_attach(r, b, b);

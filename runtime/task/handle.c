@@ -77,7 +77,9 @@ static int find_alias(struct sh_ref *ref)
         return SHUNT_EINVAL;
     ref->record = sh_record_at(ref->pool, (uint32_t)(word & ALIAS_TARGET));
     ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
-    return 0;
+    /* Still held: then the state was not that of a later use.
+     * acquire: alias */
+    return sh_load_acq(&alias_of(ref)->word) == word ? 0 : SHUNT_EINVAL;
 }
 
 static int find_primary(struct sh_ref *ref)

@@ -75,7 +75,6 @@ struct sh_pool {
     /* Futexes: room in the queue; a change that a shutdown waits for. */
     _Atomic uint32_t room, room_waiters;
     _Atomic uint32_t quiet, quiet_waiters;
-    _Atomic uint32_t visitors; /* threads of the host inside a wait */
 
     pthread_mutex_t lock; /* of seats, and of shutting down */
     struct sh_seat *seats;
@@ -91,9 +90,18 @@ extern unsigned sh_process;
     (sh_load_rlx(&(pool)->process) == sh_process) /* relaxed: an identity */
 
 /* Work that a thread does in a pool which it is not a worker of, and which
- * somebody else may be about to free. False if it is gone. See registry.c. */
-bool sh_pool_visit(unsigned id);
+ * somebody else may be about to free. NULL if it is gone. See registry.c. */
+struct sh_pool *sh_pool_visit(unsigned id);
 void sh_pool_leave(unsigned id);
+
+/* A visit of a pool that cannot go before this call has returned. */
+void sh_pool_stay(unsigned id);
+
+/* Which pool it is of those that had its identifier, cut. */
+static inline uint32_t sh_pool_serial(const struct sh_pool *pool)
+{
+    return (uint32_t)((uintptr_t)pool->name >> 12);
+}
 
 /* Why a pool that is not ours cannot be used. */
 static inline int sh_pool_refusal(const struct sh_pool *pool)
@@ -106,6 +114,9 @@ static inline int sh_pool_refusal(const struct sh_pool *pool)
 /* Pools by identifier; NULL: none. Users hold names and not addresses, so
  * that a name of a freed pool is found out. */
 extern _Atomic(struct sh_pool *) sh_pools[SH_POOLS];
+
+/* The same, until the last guest has left. */
+extern _Atomic(struct sh_pool *) sh_homes[SH_POOLS];
 
 /* Give pool an identifier and a first generation. False if all are taken. */
 bool sh_registry_add(struct sh_pool *pool);

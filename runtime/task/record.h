@@ -129,7 +129,9 @@ struct sh_cell {
     _Atomic uint64_t word; /* generation 32 | arrived 32 */
     _Atomic uint64_t up;   /* a target: of the combinator's tree, or bridged */
     _Atomic uint32_t link, chain;
-    _Atomic uint32_t base; /* NODE: the combinator's first input below it */
+    /* NODE: the combinator's first input below it. BRIDGE: the serial number
+     * of the pool of up. */
+    _Atomic uint32_t base;
     _Atomic uint8_t need;  /* NODE: how many arrivals make it full */
     _Atomic uint8_t kind;
     _Atomic uint16_t pool; /* BRIDGE: the pool of up */

@@ -18,9 +18,10 @@
  *
  * Visits. A worker of one pool may give back a handle of another, or deliver to
  * it, at any moment after that one's futures have settled. It counts itself in
- * meanwhile; whoever frees the pool takes the entry away first, and then waits
- * until nobody is in. The counts are static, so they can be raised for a pool
- * that has gone.
+ * meanwhile, as a thread does that sleeps in a call; whoever frees the pool
+ * takes the entry away first, and then waits until nobody is in. The counts
+ * are static, so they can be raised for a pool that has gone. Who is in finds
+ * the pool in sh_homes.
  *
  * Fork. A child counts one process more than its parent, and every pool
  * remembers the count at which it was made; nothing else is touched, since
@@ -37,6 +38,7 @@
 
 unsigned sh_process = 1;
 _Atomic(struct sh_pool *) sh_pools[SH_POOLS];
+_Atomic(struct sh_pool *) sh_homes[SH_POOLS];
 _Thread_local struct sh_here sh_here
     __attribute__((tls_model("initial-exec")));
 
@@ -68,6 +70,7 @@ static void after_fork_child(void)
         sh_store_rlx(&visits[i], 0); /* relaxed: we are alone */
     sh_here.seat = NULL;
     sh_here.run = NULL;
+    sh_here.guest = 0;
 }
 
 /* The thread that ends gives back what it kept of pools that still exist. */
@@ -128,6 +131,7 @@ bool sh_registry_add(struct sh_pool *pool)
         pool->name = (shunt_pool *)(uintptr_t)(++serial << 12 | id);
         sh_store_rlx(&pool->process, sh_process); /* relaxed: published below */
         pool->generation = generations[id] + 1;
+        sh_store_rel(&sh_homes[id], pool); /* release: registry */
         sh_store_rel(&sh_pools[id], pool); /* release: registry */
     }
     pthread_mutex_unlock(&lock);
@@ -158,13 +162,15 @@ static uint32_t last_generation(struct sh_pool *pool)
     return last;
 }
 
-bool sh_pool_visit(unsigned id)
+struct sh_pool *sh_pool_visit(unsigned id)
 {
+    struct sh_pool *pool;
+
     sh_add_sc(&visits[id], 1); /* seq_cst: visit */
-    if (sh_load_sc(&sh_pools[id]) != NULL) /* seq_cst: visit */
-        return true;
-    sh_pool_leave(id);
-    return false;
+    pool = sh_load_sc(&sh_pools[id]); /* seq_cst: visit */
+    if (pool == NULL)
+        sh_pool_leave(id);
+    return pool;
 }
 
 void sh_pool_leave(unsigned id)
@@ -172,6 +178,32 @@ void sh_pool_leave(unsigned id)
     if (sh_sub_sc(&visits[id], 1) == 1 &&      /* seq_cst: visit */
         sh_load_sc(&sh_pools[id]) == NULL)     /* seq_cst: visit */
         sh_futex_wake(&visits[id], INT32_MAX, false);
+}
+
+void sh_pool_stay(unsigned id)
+{
+    sh_add_sc(&visits[id], 1); /* seq_cst: visit */
+}
+
+bool sh_is_own(unsigned id)
+{
+    const struct sh_seat *seat = sh_here.seat;
+
+    return seat != NULL && seat->post != NULL &&
+           /* relaxed: a worker's own pool is there */
+           sh_load_rlx(&seat->pool)->id == id;
+}
+
+bool sh_pool_enter(unsigned id)
+{
+    return id == 0 || id == sh_here.guest || sh_is_own(id) ||
+           sh_pool_visit(id) != NULL;
+}
+
+void sh_pool_exit(unsigned id)
+{
+    if (id != 0 && id != sh_here.guest && !sh_is_own(id))
+        sh_pool_leave(id);
 }
 
 void sh_registry_remove(struct sh_pool *pool)
@@ -186,6 +218,7 @@ void sh_registry_remove(struct sh_pool *pool)
     while ((n = sh_load_sc(&visits[id])) != 0) /* seq_cst: visit */
         sh_futex_wait(&visits[id], n, INT64_MAX, false);
     pthread_mutex_lock(&lock);
+    sh_store_rlx(&sh_homes[id], NULL); /* relaxed: nobody is in */
     generations[id] = last_generation(pool);
     leaving[id] = false;
     pthread_mutex_unlock(&lock);

@@ -32,6 +32,7 @@ struct sh_run {
      * future is pending, since that may use memory of the task: keep.c. */
     struct sh_ledger handles;
     struct sh_ledger promises;
+    uint64_t spare; /* an input that only tasks which it submitted may need */
     char *text;           /* of shunt_fail; of the pool's heap */
     size_t text_bytes;
     uint64_t fail_as;     /* a handle of ours, from shunt_fail_as, or 0 */
@@ -49,12 +50,23 @@ struct sh_here {
     struct sh_run *run;    /* NULL outside a task */
     struct sh_seat *seats; /* all of this thread but a worker's own */
     shunt_error *last;     /* shunt_last_error outside a task */
+    unsigned guest;        /* the pool that we settle records of, or 0 */
 };
 
 /* A few words: small enough for the static TLS that the loader spares for
  * libraries which are loaded late. */
 extern _Thread_local struct sh_here sh_here
     __attribute__((tls_model("initial-exec")));
+
+/* Whether the calling thread is a worker of the pool with this identifier,
+ * which then waits for it before it goes. */
+bool sh_is_own(unsigned id);
+
+/* Look into the pool of a handle that a record holds, and which may be about
+ * to be freed; enter and exit pair. False if it is gone. 0 is the pool of a
+ * handle that has none. */
+bool sh_pool_enter(unsigned id);
+void sh_pool_exit(unsigned id);
 
 /* See that what this thread keeps is freed when it ends. */
 bool sh_here_keep(void);
@@ -105,6 +117,7 @@ static inline void sh_run_init(struct sh_run *run, struct sh_pool *pool,
     run->handles.count = run->handles.room = 0;
     run->promises.count = run->promises.room = 0;
     run->text = NULL;
+    run->spare = 0;
     run->fail_as = 0;
     run->last = NULL;
     run->fiber = NULL;

@@ -21,10 +21,8 @@
  *            arrival, then read the state; all seq_cst: one sees the other
  *   arrive   future/edge.c: the outcome is visible after the arrival
  *   cell     future/combine.c
- *   closing  await: raise visitors -> pool_free: read visitors
  */
 #include <sched.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "future/value.h"
@@ -234,7 +232,6 @@ static int await_in_thread(struct sh_ref *ref, int64_t deadline_ns)
     index = seat == NULL ? SH_NONE : sh_table_take(&pool->cells, &seat->cells);
     if (index == SH_NONE)
         return SHUNT_ENOMEM;
-    sh_add_sc(&pool->visitors, 1); /* seq_cst: closing */
     cell = sh_cell_at(pool, index);
     uint32_t generation = sh_arrivals_renew(&cell->word);
 
@@ -253,9 +250,6 @@ static int await_in_thread(struct sh_ref *ref, int64_t deadline_ns)
     }
     (void)sh_arrivals_renew(&cell->word);
     sh_table_give(&pool->cells, &seat->cells, index);
-    if (sh_sub_sc(&pool->visitors, 1) == 1 && /* seq_cst: closing */
-        sh_load_sc(&pool->gate) == SH_STOPPED) /* seq_cst: closing */
-        sh_futex_wake(&pool->visitors, INT32_MAX, pool->shared);
     return rc;
 }
 
@@ -264,11 +258,15 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
 {
     struct sh_run *run = sh_here.run;
     uint32_t generation = sh_generation_of(ref->word);
+    unsigned id = sh_handle_pool(ref->handle);
     int64_t deadline_ns;
     int rc;
 
     if (ref->record == NULL || sh_is_settled(ref->word))
         return 0;
+    /* A thread that sleeps here is a guest, whom shunt_pool_free waits for. */
+    if (run == NULL && !sh_pool_enter(id))
+        return SHUNT_EINVAL;
     deadline_ns = ns == INT64_MAX ? INT64_MAX : sh_clock_after(ns);
     if (run != NULL && ns <= 0)
         rc = SHUNT_PENDING;
@@ -276,6 +274,8 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
         rc = run != NULL ? await_in_task(run, ref, deadline_ns)
                          : await_in_thread(ref, deadline_ns);
     ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
+    if (run == NULL)
+        sh_pool_exit(id);
     /* Somebody gave the handle back under our hands, and it has settled. */
     if (sh_generation_of(ref->word) != generation ||
         (rc == 0 && !sh_is_settled(ref->word)))
@@ -324,12 +324,11 @@ static bool take_plain(uint64_t handle, void *out, size_t size)
         sh_load_rlx(&r->attached) != NULL || /* relaxed: as state */
         sh_load_rlx(&r->input) != 0)         /* relaxed: as state */
         return false;
-    /* acq_rel: idle */
-    if (!sh_cas_acqrel(&r->state, &w, sh_word_to(w, SH_RELEASING, 0)))
+    sh_copy(out, r->data.bytes + r->out_at, size);
+    /* Nobody sees it in between, so that no shutdown waits for us. If the CAS
+     * fails, what was copied is not the value. acq_rel: idle, free */
+    if (!sh_cas_acqrel(&r->state, &w, ((w >> 32) + 1) << 32 | SH_FREE))
         return false;
-    memcpy(out, r->data.bytes + r->out_at, size);
-    sh_store_rel(&r->state, ((w >> 32) + 1) << 32 | SH_FREE); /* release: free
-                                                               */
     sh_table_give(&pool->records, &seat->records, sh_index_of(pool, r));
     if (sh_here.run != NULL)
         sh_run_forget(sh_here.run, handle);

@@ -48,7 +48,7 @@ static uint64_t from_ring(struct sh_worker *w, struct sh_ring *ring)
     if (n == 0)
         return 0;
     for (unsigned i = 1; i < n; i++)
-        __builtin_prefetch(sh_record_at(w->pool, sh_hint_index(hints[i])), 1);
+        sh_table_prefetch(&w->pool->records, sh_hint_index(hints[i]));
     if (n > 1) {
         unsigned put = sh_deque_push_many(&w->post->deque, hints + 1, n - 1);
 
@@ -60,45 +60,53 @@ static uint64_t from_ring(struct sh_worker *w, struct sh_ring *ring)
     return hints[0];
 }
 
-/* Look through the table for what is READY: as much as half a deque. */
+/* Queue what is READY from record `at` on, as much as half a deque; where that
+ * ended. */
+static uint32_t queue_ready(struct sh_worker *w, uint32_t at, uint32_t used,
+                            unsigned *found)
+{
+    struct sh_pool *pool = w->pool;
+
+    for (; at < used && *found < SH_DEQUE_SLOTS / 2; at++) {
+        uint64_t word = sh_load_acq(&sh_record_at(pool, at)->state); /*
+                                                      * acquire: accepted */
+
+        if (sh_phase_of(word) != SH_READY)
+            continue;
+        if (!sh_deque_push(&w->post->deque,
+                           sh_hint(at, sh_generation_of(word))))
+            break;
+        ++*found;
+    }
+    return at;
+}
+
+/* Look through the table for what is READY. */
 static uint64_t from_table(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;
     uint64_t epoch = sh_load_sc(&pool->rescan); /* seq_cst: sleep */
     uint32_t used = sh_table_used(&pool->records);
+    uint32_t at = sh_load_rlx(&w->rescan_at); /* relaxed: ours */
     unsigned found = 0;
+    uint64_t hint;
 
-    if (w->rescan_at == 0) {
-        if (epoch == w->rescan_done)
+    if (at == 0) {
+        if (epoch == sh_load_rlx(&w->rescan_done)) /* relaxed: ours */
             return 0;
         w->rescan_now = epoch;
-        w->rescan_at = 1;
+        at = 1;
     }
-    while (w->rescan_at < used && found < SH_DEQUE_SLOTS / 2) {
-        struct sh_record *r = sh_record_at(pool, w->rescan_at);
-        uint64_t word = sh_load_acq(&r->state); /* acquire: accepted */
-
-        if (sh_phase_of(word) == SH_READY) {
-            if (!sh_deque_push(&w->post->deque,
-                               sh_hint(w->rescan_at, sh_generation_of(word))))
-                break;
-            found++;
-        }
-        w->rescan_at++;
+    at = queue_ready(w, at, used, &found);
+    if (at >= used) {
+        at = 0;
+        sh_store_rlx(&w->rescan_done, w->rescan_now); /* relaxed: a shutdown
+                                                       * looks twice */
     }
-    if (w->rescan_at >= used) {
-        w->rescan_at = 0;
-        w->rescan_done = w->rescan_now;
-    }
+    sh_store_rlx(&w->rescan_at, at); /* relaxed: as above */
     if (found > 1)
         sh_sleep_notify(&pool->sleep);
-    if (found > 0) {
-        uint64_t hint;
-
-        if (sh_deque_pop(&w->post->deque, &hint))
-            return hint;
-    }
-    return 0;
+    return found > 0 && sh_deque_pop(&w->post->deque, &hint) ? hint : 0;
 }
 
 static uint32_t next_random(struct sh_worker *w)
@@ -183,8 +191,9 @@ bool sh_worker_sees_work(struct sh_worker *w)
         return true;
     if (sh_ring_size(&pool->ring) > 0 || sh_ring_size(&pool->side) > 0)
         return true;
-    /* seq_cst: sleep */
-    if (w->rescan_at != 0 || sh_load_sc(&pool->rescan) != w->rescan_done)
+    /* relaxed: ours, or a shutdown's, which looks twice; seq_cst: sleep */
+    if (sh_load_rlx(&w->rescan_at) != 0 ||
+        sh_load_sc(&pool->rescan) != sh_load_rlx(&w->rescan_done))
         return true;
     for (unsigned v = 0; v < pool->workers; v++)
         if (sh_deque_size(&pool->posts[v].deque) > 0)

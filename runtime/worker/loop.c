@@ -85,7 +85,7 @@ static void resume_next(struct sh_worker *w)
 
 static bool must_stop(const struct sh_worker *w)
 {
-    return sh_load_acq(&w->pool->team->stop) != 0 && /* acquire: stop */
+    return sh_load_sc(&w->pool->team->stop) != 0 && /* seq_cst: stop */
            w->parked == 0;
 }
 

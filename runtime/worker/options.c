@@ -139,14 +139,24 @@ static int workers_from_environment(void)
         return default_workers();
     errno = 0;
     n = strtol(word, &end, 10);
-    if (errno != 0 || end == word || *end != '\0' || n < 1 ||
-        n > SHUNT_WORKERS_MAX)
+    if (word[0] < '0' || word[0] > '9' || errno != 0 || *end != '\0' ||
+        n < 1 || n > SHUNT_WORKERS_MAX)
         return SHUNT_EINVAL;
     return (int)n;
 }
 
+/* 1: pointers are checked, 0: they are not. */
+static int checks_from_environment(void)
+{
+    const char *word = getenv("SHUNT_CHECK");
+
+    if (word == NULL || word[0] == '\0')
+        return 0;
+    return strcmp(word, "pointers") == 0 ? 1 : SHUNT_EINVAL;
+}
+
 int sh_options_resolve(const shunt_options *given, size_t given_size,
-                       shunt_options *o)
+                       shunt_options *o, int *checks_out)
 {
     memset(o, 0, sizeof *o);
     if (given != NULL)
@@ -170,5 +180,8 @@ int sh_options_resolve(const shunt_options *given, size_t given_size,
         return SHUNT_EINVAL;
     if (o->name == NULL)
         o->name = "shunt";
+    *checks_out = checks_from_environment();
+    if (*checks_out < 0)
+        return SHUNT_EINVAL;
     return o->mode == SHUNT_THREADS ? 0 : SHUNT_ENOTSUP;
 }

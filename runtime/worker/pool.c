@@ -4,8 +4,8 @@
  *
  * Edges.
  *   ended    a worker's thread: lower alive -> the one that frees the pool
- *   stop     write stop -> worker/loop.c: read stop
- *   closing  future/submit.c and worker/await.c || shutdown here; seq_cst
+ *   stop     write stop, then read the sleepers' word || worker/loop.c: set
+ *            idle, then read stop; all seq_cst: one sees the other
  *   quiet    future/settle.c
  */
 #include <sched.h>
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -22,12 +23,25 @@
 
 #define SIDE_SLOTS 4096u
 
+/* Limits on address space are common, and the host has a use for it, too: a
+ * table takes a sixteenth at most. */
+static size_t table_bytes_max(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return SIZE_MAX;
+    return limit.rlim_cur / 16;
+}
+
 static bool reserve(struct sh_table *t, size_t stride, size_t link_at,
                     size_t chain_at, uint32_t least)
 {
-    /* As much as the kernel gives: limits on address space are common. */
+    size_t bytes_max = table_bytes_max();
+
     for (uint32_t n = SH_INDEX_MAX; n >= least; n /= 2)
-        if (sh_table_init(t, stride, link_at, chain_at, n))
+        if ((stride * n <= bytes_max || n == least) &&
+            sh_table_init(t, stride, link_at, chain_at, n))
             return true;
     return false;
 }
@@ -152,14 +166,7 @@ void sh_pool_destroy(struct sh_pool *pool)
     sh_pages_unmap(pool, sizeof *pool);
 }
 
-static bool wants_pointer_check(void)
-{
-    const char *word = getenv("SHUNT_CHECK");
-
-    return word != NULL && strstr(word, "pointers") != NULL;
-}
-
-static struct sh_pool *pool_new(const shunt_options *o)
+static struct sh_pool *pool_new(const shunt_options *o, bool checks)
 {
     struct sh_pool *pool = sh_pages_map(sizeof *pool, SH_PAGES_RW);
 
@@ -167,7 +174,7 @@ static struct sh_pool *pool_new(const shunt_options *o)
         return NULL;
     pool->workers = (unsigned)o->workers;
     pool->allow_unsafe = o->allow_unsafe;
-    pool->checks_pointers = wants_pointer_check();
+    pool->checks_pointers = checks;
     pool->queue_max = o->queue_max;
     sh_store_rlx(&pool->limit, o->queue_max); /* relaxed: still ours */
     if (!make_tables(pool) || !make_rings(pool, ring_slots(o->queue_max)) ||
@@ -188,7 +195,7 @@ static void stop(struct sh_pool *pool)
 {
     struct sh_team *team = pool->team;
 
-    sh_store_rel(&team->stop, 1); /* release: stop */
+    sh_store_sc(&team->stop, 1); /* seq_cst: stop */
     for (unsigned i = 0; i < team->started; i++)
         sh_sleep_wake(&pool->sleep, i);
 }
@@ -207,14 +214,14 @@ int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,
 {
     shunt_options o;
     struct sh_pool *pool;
-    int rc;
+    int rc, checks;
 
     if (pool_out == NULL)
         return SHUNT_EINVAL;
-    rc = sh_options_resolve(options, options_size, &o);
+    rc = sh_options_resolve(options, options_size, &o, &checks);
     if (rc != 0)
         return rc;
-    pool = pool_new(&o);
+    pool = pool_new(&o, checks != 0);
     if (pool == NULL)
         return SHUNT_ENOMEM;
     if (!sh_registry_add(pool)) {
@@ -265,16 +272,14 @@ const char *shunt_version(void)
 int shunt_pool_free(shunt_pool *name)
 {
     struct sh_pool *pool;
-    uint32_t visitors;
-    size_t left = 0;
+    size_t left;
     int rc = sh_pool_find(name, &pool);
 
-    if (rc == 0)
-        rc = shunt_pool_shutdown(name, SHUNT_DRAIN, SHUNT_FOREVER, &left);
     if (rc != 0)
         return rc;
-    while ((visitors = sh_load_sc(&pool->visitors)) != 0) /* seq_cst: closing */
-        sh_futex_wait(&pool->visitors, visitors, INT64_MAX, pool->shared);
+    if (sh_worker_here() != NULL && sh_worker_here()->pool == pool)
+        return SHUNT_EDEADLK;
+    left = sh_pool_drain(pool);
     stop(pool);
     if (left == 0) {
         join(pool);

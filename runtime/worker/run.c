@@ -134,13 +134,9 @@ static unsigned failed(struct sh_run *run, int rc, bool again)
     if (rc == SHUNT_ECANCELED && (w & SH_CANCEL) != 0) {
         f = (struct sh_failure){ .code = SHUNT_ECANCELED, .text = run->text };
     } else if (run->fail_as != 0 && rc == run->fail_code && !again) {
-        uint64_t old = run->input;
-        struct sh_work work = { 0 };
-
+        run->spare = run->input;
         run->input = run->fail_as;
         run->fail_as = 0;
-        sh_work_give(&work, old);
-        sh_work_do(&work);
         return SH_OUTCOME_FORWARD;
     }
     sh_error_attach(run->pool, r, &f);
@@ -190,6 +186,17 @@ static bool flatten(struct sh_run *run, shunt_future *inner)
            (run->fail_as = ref.handle) != 0;
 }
 
+static void drop_promise(uint64_t handle)
+{
+    unsigned id = sh_handle_pool(handle);
+
+    if (!sh_pool_enter(id))
+        return;
+    (void)shunt_promise_drop(
+        (shunt_promise *)(uintptr_t)(handle | SH_PROMISE_BIT));
+    sh_pool_exit(id);
+}
+
 static void give_handles(struct sh_run *run)
 {
     struct sh_work work = { 0 };
@@ -197,8 +204,7 @@ static void give_handles(struct sh_run *run)
     for (uint32_t i = 0; i < run->handles.count; i++)
         sh_work_give(&work, run->handles.names[i]);
     for (uint32_t i = 0; i < run->promises.count; i++)
-        (void)shunt_promise_drop((shunt_promise *)(uintptr_t)(
-            run->promises.names[i] | SH_PROMISE_BIT));
+        drop_promise(run->promises.names[i]);
     sh_work_do(&work);
     sh_ledger_fini(run, &run->handles);
     sh_ledger_fini(run, &run->promises);
@@ -221,8 +227,14 @@ static void attach_blocks(struct sh_run *run)
  * stay, since tasks that it submitted are still at work. */
 static bool end_run(struct sh_run *run)
 {
-    bool keeps = run->handles.count > 0 && sh_keep(run);
+    bool keeps = (run->handles.count > 0 || run->unnoted) && sh_keep(run);
 
+    if (run->spare != 0) {
+        struct sh_work work = { 0 };
+
+        sh_work_give(&work, run->spare);
+        sh_work_do(&work);
+    }
     attach_blocks(run);
     if (run->handles.room > 0 || run->promises.room > 0)
         give_handles(run);
@@ -236,11 +248,13 @@ static bool end_run(struct sh_run *run)
 static void follow_inner(struct sh_run *run, unsigned kind)
 {
     struct sh_record *r = run->record;
+    unsigned id = sh_handle_pool(run->fail_as);
     struct sh_work work = { 0 };
+    bool entered;
     struct sh_ref ref;
 
-    sh_work_give(&work, run->input);
-    if (sh_handle_find(run->fail_as, SH_LOOK, &ref) != 0) {
+    entered = sh_pool_enter(id);
+    if (!entered || sh_handle_find(run->fail_as, SH_LOOK, &ref) != 0) {
         ref.record = NULL; /* its pool was freed meanwhile */
         ref.reserved = sh_outcome_from(SHUNT_ECLOSED);
     }
@@ -249,6 +263,8 @@ static void follow_inner(struct sh_run *run, unsigned kind)
                                                              * accepted */
     if (!sh_follow(&work, run->pool, r, &ref))
         sh_settle_idle(&work, run->pool, r, SH_BUSY);
+    if (entered)
+        sh_pool_exit(id);
     sh_work_do(&work);
 }
 
@@ -281,10 +297,10 @@ static void finish_run(struct sh_run *run, unsigned kind,
 
     sh_record_drop_in(r, kind);
     if (flat) {
-        if (t->traits_.inherits && run->input != 0) {
+        if (t->traits_.inherits && run->input != 0)
             sh_run_hold(run, run->input);
-            run->input = 0;
-        }
+        else
+            run->spare = run->input;
         (void)end_run(run);
         follow_inner(run, kind);
         return;
@@ -323,7 +339,7 @@ static bool is_plain(const struct sh_run *run)
            (run->handles.count | run->promises.count) == 0 &&
            run->handles.room <= sizeof run->handles.few / sizeof(uint64_t) &&
            run->promises.room == 0 && run->text == NULL && run->last == NULL &&
-           run->fail_as == 0 && t->traits_.drop == NULL &&
+           run->fail_as == 0 && !run->unnoted && t->traits_.drop == NULL &&
            (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) == 0;
 }
 
@@ -390,14 +406,15 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
     uint64_t running;
 
     if (ahead != 0)
-        __builtin_prefetch(sh_record_at(pool, sh_hint_index(ahead)), 1);
+        sh_table_prefetch(&pool->records, sh_hint_index(ahead));
     if (sh_phase_of(word) != SH_READY ||
         sh_generation_of(word) != sh_hint_generation(hint))
         return;
     kind = sh_load_rlx(&r->kind); /* relaxed: the claim validates it */
     if (kind != SH_KIND_DEAL) {
         /* relaxed: a shutdown looks at all records itself */
-        if (SH_UNLIKELY(sh_load_rlx(&pool->gate) >= SH_CANCELING)) {
+        if (SH_UNLIKELY(sh_load_rlx(&pool->gate) >= SH_CANCELING) &&
+            kind != SH_KIND_FINALLY) {
             refuse(w, r, word, SHUNT_ECANCELED);
             return;
         }

@@ -26,21 +26,27 @@
 #include "sync/futex.h"
 #include "worker/worker.h"
 
-/* Whether a record has a future, of the user or of the runtime, that has not
- * settled. Dealers and keepers end by themselves. */
+/* Whether a record has a future that has not settled, or somebody is at work
+ * on it, who may be of another pool. A keeper ends by itself, but whoever
+ * brings that about may not have begun. */
 static bool is_pending(struct sh_record *r, uint64_t w)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: a look, repeated */
 
-    if (sh_phase_of(w) == SH_RELEASING || sh_phase_of(w) == SH_COMPLETE)
-        return true; /* whoever does that may be of another pool */
-    return sh_is_live(w) && !sh_is_settled(w) && kind != SH_KIND_DEAL &&
-           kind != SH_KIND_KEEP;
+    return sh_phase_of(w) >= SH_PROMISE && sh_phase_of(w) != SH_DONE &&
+           kind != SH_KIND_DEAL;
+}
+
+/* Whether it is one of those that a shutdown may leave. */
+static bool is_left(struct sh_record *r, uint64_t w)
+{
+    return is_pending(r, w) &&
+           sh_load_rlx(&r->kind) != SH_KIND_KEEP; /* relaxed: a report */
 }
 
 /* What to do with each record that has not settled; all return how many there
  * are, or, for busy, how many run on though they have settled. */
-enum look { COUNT, DROP_PROMISES, CANCEL_ALL, GIVE_UP, CLOSE };
+enum look { COUNT, REPORT, DROP_PROMISES, CANCEL_ALL, GIVE_UP, CLOSE };
 
 static void treat(struct sh_work *work, struct sh_pool *pool,
                   struct sh_record *r, uint64_t w, enum look look)
@@ -51,7 +57,7 @@ static void treat(struct sh_work *work, struct sh_pool *pool,
     if (look == CANCEL_ALL || look == GIVE_UP)
         (void)sh_cancel_ask(work, pool, r, sh_generation_of(w));
     /* A promise with a listener has been told; now it fails all the same. */
-    if (look != COUNT && look != CLOSE && phase == SH_PROMISE &&
+    if (look != CLOSE && phase == SH_PROMISE &&
         sh_settle_begin(r, w, canceled))
         sh_work_settle(work, pool, r);
     if (look == GIVE_UP && (phase == SH_RUNNING || phase == SH_PARKED)) {
@@ -78,6 +84,10 @@ static size_t look_at_all(struct sh_pool *pool, enum look look)
 
         if (!is_pending(r, w))
             continue;
+        if (look == REPORT) {
+            left += is_left(r, w);
+            continue;
+        }
         if (look != COUNT)
             treat(&work, pool, r, w, look);
         w = sh_load_sc(&r->state); /* seq_cst: quiet, closing */
@@ -109,16 +119,23 @@ static bool is_stalled(struct sh_pool *pool)
     return sh_sleep_all_idle(&pool->sleep);
 }
 
-/* One look; what is left. */
-static size_t step(struct sh_pool *pool, enum shunt_how how)
+/* One look, after quiet was read; what is left. *ran_out: tasks ran meanwhile,
+ * which may have submitted others where we had looked already. A worker rings
+ * quiet when it becomes idle. */
+static size_t step(struct sh_pool *pool, enum shunt_how how, uint32_t quiet,
+                   bool *ran_out)
 {
-    size_t left;
+    bool stalled = is_stalled(pool);
+    enum look look = stalled ? DROP_PROMISES : COUNT;
+    size_t left = look_at_all(pool, how == SHUNT_DRAIN ? look : CANCEL_ALL);
 
-    if (how != SHUNT_DRAIN)
-        return look_at_all(pool, CANCEL_ALL);
-    if (!is_stalled(pool))
-        return look_at_all(pool, COUNT);
-    left = look_at_all(pool, DROP_PROMISES);
+    *ran_out = !(stalled && is_stalled(pool) &&
+                 sh_load_sc(&pool->quiet) == quiet); /* seq_cst: quiet */
+    /* Code that was given up never becomes idle; but then nothing is taken
+     * on any more. */
+    if (sh_load_sc(&pool->gate) == SH_STOPPED || /* seq_cst: quiet */
+        count_busy(pool) > 0)
+        *ran_out = false;
     return left;
 }
 
@@ -131,15 +148,36 @@ static size_t bring_to_end(struct sh_pool *pool, enum shunt_how how,
     sh_add_sc(&pool->quiet_waiters, 1); /* seq_cst: quiet */
     for (;;) {
         uint32_t quiet = sh_load_sc(&pool->quiet); /* seq_cst: quiet */
+        bool ran;
 
-        left = step(pool, how);
-        if (left == 0 || sh_clock_ns() >= deadline_ns)
+        left = step(pool, how, quiet, &ran);
+        if (left == 0 ? !ran : sh_clock_ns() >= deadline_ns)
             break;
+        /* With nothing left, the workers are idle in a moment. */
         if (sh_load_sc(&pool->quiet) == quiet) /* seq_cst: quiet */
-            sh_futex_wait(&pool->quiet, quiet, deadline_ns, pool->shared);
+            sh_futex_wait(&pool->quiet, quiet,
+                          left == 0 ? INT64_MAX : deadline_ns, pool->shared);
     }
     sh_sub_sc(&pool->quiet_waiters, 1); /* seq_cst: quiet */
     return left;
+}
+
+/* Wait for code that was given up; how many tasks of it run on. */
+static size_t wait_for_busy(struct sh_pool *pool, int64_t deadline_ns)
+{
+    size_t busy;
+
+    sh_add_sc(&pool->quiet_waiters, 1); /* seq_cst: quiet */
+    for (;;) {
+        uint32_t quiet = sh_load_sc(&pool->quiet); /* seq_cst: quiet */
+
+        busy = count_busy(pool);
+        if (busy == 0 || sh_clock_ns() >= deadline_ns)
+            break;
+        sh_futex_wait(&pool->quiet, quiet, deadline_ns, pool->shared);
+    }
+    sh_sub_sc(&pool->quiet_waiters, 1); /* seq_cst: quiet */
+    return busy;
 }
 
 /* Raise the gate to at least this. */
@@ -165,12 +203,40 @@ static void see_queues(struct sh_pool *pool)
         (void)sh_deque_size(&pool->posts[i].deque);
 }
 
+/* Bring the pool to its end: how many futures have not settled by then. */
+static size_t shut_down(struct sh_pool *pool, enum shunt_how how,
+                        int64_t deadline_ns)
+{
+    size_t left;
+
+    close_gate(pool, how == SHUNT_DRAIN ? SH_DRAINING : SH_CANCELING);
+    left = bring_to_end(pool, how, deadline_ns);
+    if (left > 0 && how == SHUNT_KILL) {
+        (void)look_at_all(pool, GIVE_UP);
+        left = 0;
+    }
+    if (left > 0)
+        return look_at_all(pool, REPORT);
+    close_gate(pool, SH_STOPPED);
+    see_queues(pool);
+    (void)look_at_all(pool, CLOSE);
+    return 0;
+}
+
+size_t sh_pool_drain(struct sh_pool *pool)
+{
+    (void)shut_down(pool, SHUNT_DRAIN, INT64_MAX);
+    return count_busy(pool);
+}
+
 int shunt_pool_shutdown(shunt_pool *name, enum shunt_how how,
                         int64_t timeout_ns, size_t *left_out)
 {
     struct sh_pool *pool;
-    int64_t deadline_ns = sh_clock_after(timeout_ns);
-    size_t left, busy;
+    int64_t deadline_ns = timeout_ns == SHUNT_FOREVER
+                              ? INT64_MAX
+                              : sh_clock_after(timeout_ns);
+    size_t left;
     int rc = sh_pool_find(name, &pool);
 
     if (rc != 0)
@@ -179,23 +245,10 @@ int shunt_pool_shutdown(shunt_pool *name, enum shunt_how how,
         return SHUNT_EINVAL;
     if (sh_worker_here() != NULL && sh_worker_here()->pool == pool)
         return SHUNT_EDEADLK;
-    if (timeout_ns == SHUNT_FOREVER)
-        deadline_ns = INT64_MAX;
-    close_gate(pool, how == SHUNT_DRAIN ? SH_DRAINING : SH_CANCELING);
-    left = bring_to_end(pool, how, deadline_ns);
-    if (left > 0 && how == SHUNT_KILL) {
-        (void)look_at_all(pool, GIVE_UP);
-        left = 0;
-    }
-    if (left == 0) {
-        close_gate(pool, SH_STOPPED);
-        see_queues(pool);
-        (void)look_at_all(pool, CLOSE);
-    }
-    busy = count_busy(pool);
+    left = shut_down(pool, how, deadline_ns);
+    if (left == 0)
+        left = wait_for_busy(pool, deadline_ns);
     if (left_out != NULL)
-        *left_out = left + busy;
-    return left + busy == 0 || (how == SHUNT_DRAIN && left == 0)
-               ? 0
-               : SHUNT_ETIMEDOUT;
+        *left_out = left;
+    return left == 0 ? 0 : SHUNT_ETIMEDOUT;
 }

@@ -88,12 +88,13 @@ void sh_timers_fire(struct sh_worker *w, int64_t now_ns)
         uint64_t word = sh_load_acq(&r->state); /* acquire: park */
 
         sh_timer_remove(w, run);
+        /* Also if somebody else has just woken it, perhaps for nothing. */
+        run->timed_out = true;
         while (sh_phase_of(word) == SH_PARKED)
             /* acq_rel: park */
             if (sh_cas_acqrel(&r->state, &word,
                               sh_word_to(word, SH_RUNNING,
                                          sh_owner_of(word)))) {
-                run->timed_out = true;
                 sh_worker_resume_own(w, r);
                 break;
             }

@@ -34,8 +34,11 @@ struct sh_worker {
     uint32_t timer_count, timer_room;
     uint32_t tick;
     uint32_t random;
-    uint64_t rescan_done, rescan_now; /* the epochs seen, and being looked at */
-    uint32_t rescan_at;
+    /* The epochs seen, and being looked at. Only the worker writes; a shutdown
+     * looks at them. */
+    _Atomic uint64_t rescan_done;
+    uint64_t rescan_now;
+    _Atomic uint32_t rescan_at;
     bool woke_outsider;       /* somebody outside wants the CPU: do not spin */
     bool prepared;            /* .init has run */
 };
@@ -93,6 +96,10 @@ int64_t sh_timers_next(const struct sh_worker *w);
 /* A parked task whose state the worker itself moved to RUNNING. */
 void sh_worker_resume_own(struct sh_worker *w, struct sh_record *r);
 
+/* Drain a pool, however long it takes; how many tasks that were given up run
+ * on. */
+size_t sh_pool_drain(struct sh_pool *pool);
+
 /* Free a pool whose threads have all ended. */
 void sh_pool_destroy(struct sh_pool *pool);
 
@@ -103,6 +110,6 @@ ptrdiff_t sh_pointers_check(struct sh_pool *pool, const void *bytes,
 
 /* What the options and the environment say; 0 or SHUNT_E*. */
 int sh_options_resolve(const shunt_options *given, size_t given_size,
-                       shunt_options *options_out);
+                       shunt_options *options_out, int *checks_out);
 
 #endif /* SH_WORKER_WORKER_H */

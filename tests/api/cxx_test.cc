@@ -120,6 +120,8 @@ void composes(shunt_pool *pool)
     f = shunt_finally(f, look_on);
     CHECK(shunt_take(f, &value) == 0);
     CHECK(value == 4005);
+    /* A literal 0 is a number where a number is wanted. */
+    CHECK(shunt_join(shunt_submit(pool, refuse, 0)) == 0);
     f = shunt_submit(pool, refuse, 7L);
     CHECK(shunt_await(f) == SHUNT_EFAILED);
     CHECK(shunt_error_of(f)->task_code == 7);

@@ -249,6 +249,24 @@ static void a_steps_context_is_dropped_once_whether_it_runs_or_not(void)
     }
 }
 
+/* Goal: whoever attaches a step need not ask whether its input was refused. */
+static void a_steps_context_is_dropped_when_its_input_was_refused(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct parcel sent = parcel(11);
+    shunt_future *f;
+
+    f = shunt_submit(NULL, stage_same, &(long){ 1 }); /* no pool */
+    assert_joins(step_of(f, 0, &sent), SHUNT_EINVAL);
+    assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+    f = shunt_submit(pool, stage_same, &(long){ 1 });
+    assert_joins(step_of(f, 0, &sent), SHUNT_ECLOSED);
+    f = shunt_submit(pool, stage_same, &(long){ 1 });
+    assert_joins(step_of(f, 2, &sent), SHUNT_ECLOSED);
+    harness_free(pool);
+    assert_dropped(&sent, 3, 0);
+}
+
 static void a_waiting_step_that_is_cancelled_is_dropped_once(void)
 {
     for (int kind = 0; kind < 2; kind++) {
@@ -336,6 +354,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_pool_that_never_worked_drops_what_it_accepted),
     CLAIM(what_was_refused_is_not_dropped),
     CLAIM(a_steps_context_is_dropped_once_whether_it_runs_or_not),
+    CLAIM(a_steps_context_is_dropped_when_its_input_was_refused),
     CLAIM(a_waiting_step_that_is_cancelled_is_dropped_once),
     CLAIM(a_step_that_waits_when_its_pool_ends_is_dropped_once),
     CLAIM(a_task_that_is_cancelled_as_it_starts_is_dropped_once),

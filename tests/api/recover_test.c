@@ -269,6 +269,76 @@ static void finally_runs_on_cancellation_and_passes_it(void)
     harness_free(pool);
 }
 
+/* Ways in which a waiting finally is given up; each ends its input, which
+ * nobody else wants. */
+static void cancel_it(shunt_pool *pool, shunt_future *f)
+{
+    (void)pool;
+    assert_long(shunt_cancel(f), 1);
+    assert_joins(f, SHUNT_ECANCELED);
+}
+
+static void have_it_lose_a_race(shunt_pool *pool, shunt_future *f)
+{
+    shunt_future *first = stage_given(pool, 1);
+
+    assert_joins(shunt_race((shunt_future *[]){ f, first }, 2), 0);
+}
+
+static void have_its_sibling_fail(shunt_pool *pool, shunt_future *f)
+{
+    shunt_future *other = stage_failed(pool, 3);
+
+    assert_joins(shunt_when_all((shunt_future *[]){ f, other }, 2),
+                 SHUNT_EFAILED);
+}
+
+static void cancel_its_pool(shunt_pool *pool, shunt_future *f)
+{
+    assert_ok(shunt_pool_shutdown(pool, SHUNT_CANCEL, SHUNT_FOREVER, NULL));
+    assert_joins(f, SHUNT_ECANCELED);
+}
+
+static void a_finally_that_is_given_up_runs_all_the_same(void)
+{
+    void (*const ways[])(shunt_pool *, shunt_future *) = {
+        cancel_it, have_it_lose_a_race, have_its_sibling_fail, cancel_its_pool
+    };
+
+    for (int i = 0; i < 4; i++) {
+        shunt_pool *pool = harness_pool(1);
+        struct look look = new_look(0, 0);
+        struct look after = new_look(0, 0);
+        struct stage_promise made = stage_promise(pool);
+        shunt_future *f = shunt_finally_with(made.future, look_on, &look);
+
+        ways[i](pool, shunt_finally_with(f, look_on, &after));
+        harness_free(pool);
+        assert_long(tally_of(look.ran), 1);
+        assert_long(look.seen->status, SHUNT_ECANCELED);
+        assert_long(tally_of(after.ran), 1);
+        (void)shunt_promise_drop(made.promise);
+    }
+}
+
+/* Goal: what others want is not taken from them; the finally waits for it. */
+static void a_cancelled_finally_leaves_an_input_that_others_hold(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct look look = new_look(0, 0);
+    struct stage_promise made = stage_promise(pool);
+    shunt_future *held = shunt_retain(made.future);
+    shunt_future *f = shunt_finally_with(made.future, look_on, &look);
+
+    assert_long(shunt_cancel(f), 1);
+    assert_status(shunt_status(f), SHUNT_PENDING);
+    stage_give(made.promise, 6);
+    assert_takes(f, 6);
+    assert_takes(held, 6);
+    assert_long(tally_of(look.ran), 1);
+    harness_free(pool);
+}
+
 static void a_finally_that_fails_replaces_a_success(void)
 {
     shunt_pool *pool = harness_pool(1);
@@ -371,6 +441,8 @@ static const struct CMUnitTest claims[] = {
     CLAIM(finally_runs_on_success_and_passes_the_value),
     CLAIM(finally_runs_on_failure_and_passes_it),
     CLAIM(finally_runs_on_cancellation_and_passes_it),
+    CLAIM(a_finally_that_is_given_up_runs_all_the_same),
+    CLAIM(a_cancelled_finally_leaves_an_input_that_others_hold),
     CLAIM(a_finally_that_fails_replaces_a_success),
     CLAIM(a_finally_that_fails_joins_the_causes_of_a_failure),
     CLAIM(finally_passes_a_value_of_any_type),

@@ -13,9 +13,12 @@
 
 #include "worker/worker.h"
 
+static int checks; /* what SHUNT_CHECK asked for */
+
 static int clear(void **state)
 {
     (void)state;
+    unsetenv("SHUNT_CHECK");
     unsetenv("SHUNT_MODE");
     unsetenv("SHUNT_WORKERS");
     return 0;
@@ -23,7 +26,7 @@ static int clear(void **state)
 
 static int resolve(shunt_options given, shunt_options *o)
 {
-    return sh_options_resolve(&given, sizeof given, o);
+    return sh_options_resolve(&given, sizeof given, o, &checks);
 }
 
 static void zero_means_default_everywhere(void **state)
@@ -31,7 +34,7 @@ static void zero_means_default_everywhere(void **state)
     shunt_options o, same;
 
     (void)state;
-    assert_int_equal(sh_options_resolve(NULL, 0, &o), 0);
+    assert_int_equal(sh_options_resolve(NULL, 0, &o, &checks), 0);
     assert_int_equal(o.mode, SHUNT_THREADS);
     assert_true(o.workers >= 1 && o.workers <= SHUNT_WORKERS_MAX);
     assert_int_equal(o.queue_max, 1 << 20);
@@ -141,7 +144,8 @@ static void options_beyond_the_callers_size_are_default(void **state)
 
     (void)state;
     assert_int_equal(
-        sh_options_resolve(&given, offsetof(shunt_options, stack_bytes), &o),
+        sh_options_resolve(&given, offsetof(shunt_options, stack_bytes), &o,
+                           &checks),
         0);
     assert_int_equal(o.workers, 2);
     assert_int_equal(o.queue_max, 7);

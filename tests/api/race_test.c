@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * race_test.c - two things at the same moment, again and again, where one of
+ * them must not get in the way of the other.
+ *
+ * Method. A partner thread waits on a word, so that both sides meet within
+ * microseconds; the distance drifts over the rounds. On one CPU they meet less
+ * often, and a claim that holds cannot fail.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "stage.h"
+
+/* ---- a partner ---- */
+
+struct partner {
+    pthread_t thread;
+    void (*act)(void *what);
+    void *_Atomic what; /* set: act on it; NULL: done */
+    atomic_bool ends;
+    long round;
+};
+
+static void *be_partner(void *user)
+{
+    struct partner *p = user;
+
+    while (!atomic_load(&p->ends)) {
+        void *what = atomic_load(&p->what);
+
+        if (what == NULL) {
+            sched_yield();
+            continue;
+        }
+        for (volatile long i = 0; i < p->round % 64; i++)
+            continue;
+        p->act(what);
+        p->round++;
+        atomic_store(&p->what, NULL);
+    }
+    return NULL;
+}
+
+static void partner_open(struct partner *p, void (*act)(void *what))
+{
+    *p = (struct partner){ .act = act };
+    assert_int_equal(pthread_create(&p->thread, NULL, be_partner, p), 0);
+}
+
+static void partner_await(struct partner *p)
+{
+    while (atomic_load(&p->what) != NULL)
+        sched_yield();
+}
+
+static void partner_close(struct partner *p)
+{
+    atomic_store(&p->ends, true);
+    pthread_join(p->thread, NULL);
+}
+
+static long rounds(long n)
+{
+    return n / (long)harness_slowness();
+}
+
+/* ---- two inputs at once ---- */
+
+static void give_one(void *what)
+{
+    (void)shunt_promise_give(what, &(long){ 1 });
+}
+
+static void fail_one(void *what)
+{
+    (void)shunt_promise_fail(what, 7, NULL);
+}
+
+static void when_all_fails_though_the_others_succeed_at_once(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct partner partner;
+
+    partner_open(&partner, give_one);
+    for (long i = rounds(20000); i > 0; i--) {
+        struct stage_promise a = stage_promise(pool), b = stage_promise(pool);
+        shunt_future *all = shunt_when_all(
+            (shunt_future *[]){ a.future, b.future }, 2);
+
+        atomic_store(&partner.what, (void *)b.promise);
+        assert_ok(shunt_promise_fail(a.promise, 7, NULL));
+        partner_await(&partner);
+        assert_settles(all, SHUNT_EFAILED);
+        assert_ok(shunt_release(all));
+    }
+    partner_close(&partner);
+    harness_free(pool);
+}
+
+static void when_any_succeeds_though_the_others_fail_at_once(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct partner partner;
+
+    partner_open(&partner, fail_one);
+    for (long i = rounds(10000); i > 0; i--) {
+        struct stage_promise a = stage_promise(pool), b = stage_promise(pool);
+        shunt_future *any = shunt_when_any(
+            (shunt_future *[]){ a.future, b.future }, 2);
+
+        atomic_store(&partner.what, (void *)b.promise);
+        stage_give(a.promise, 1);
+        partner_await(&partner);
+        assert_settles(any, 0);
+        assert_ok(shunt_release(any));
+    }
+    partner_close(&partner);
+    harness_free(pool);
+}
+
+/* ---- a shutdown and what goes on beside it ---- */
+
+struct relay {
+    long left;
+    struct tally *ran;
+};
+
+static int relay(const struct relay *in, long *out);
+SHUNT_TASK(relay, struct relay, long)
+
+static int relay(const struct relay *in, long *out)
+{
+    struct relay next = { in->left - 1, in->ran };
+
+    (void)out;
+    (void)tally_add(in->ran, 1);
+    return in->left > 1 ? shunt_release(shunt_submit(NULL, relay, &next)) : 0;
+}
+
+/* Method: records at low indices are free, so that what a task submits lies
+ * where a look through all records has been already. */
+static void a_drain_waits_for_what_tasks_submit_while_it_looks(void)
+{
+    enum {
+        RECORDS = 20000
+    };
+    static shunt_future *fs[RECORDS];
+    long links = rounds(20000);
+
+    for (int round = 0; round < 10; round++) {
+        shunt_pool *pool = harness_pool(1);
+        struct relay first = { links, stage_tally() };
+
+        for (long i = 0; i < RECORDS; i++)
+            fs[i] = shunt_submit(pool, stage_same, &i);
+        for (long i = 0; i < RECORDS; i++)
+            assert_settles(fs[i], 0);
+        assert_ok(shunt_release(shunt_submit(pool, relay, &first)));
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+        assert_long(tally_of(first.ran), links);
+        harness_free(pool);
+    }
+}
+
+enum {
+    TAKEN = 1000
+};
+
+static void take_all(void *what)
+{
+    shunt_future **fs = what;
+    long value;
+
+    for (long i = 0; i < TAKEN; i++)
+        (void)shunt_take(fs[i], &value);
+}
+
+static void a_drain_does_not_sleep_through_the_last_take(void)
+{
+    static shunt_future *fs[TAKEN];
+    struct partner partner;
+
+    partner_open(&partner, take_all);
+    for (long round = rounds(150); round > 0; round--) {
+        shunt_pool *pool = harness_pool(1);
+
+        for (long i = 0; i < TAKEN; i++)
+            fs[i] = shunt_submit(pool, stage_same, &i);
+        for (long i = 0; i < TAKEN; i++)
+            assert_settles(fs[i], 0);
+        atomic_store(&partner.what, (void *)fs);
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+        partner_await(&partner);
+        harness_free(pool);
+    }
+    partner_close(&partner);
+}
+
+static void free_at_once(void *what)
+{
+    (void)shunt_pool_free(what);
+}
+
+/* Goal: a worker that is about to sleep sees that it is to stop. */
+static void a_pool_that_just_became_idle_can_be_freed(void)
+{
+    struct partner partner;
+
+    partner_open(&partner, free_at_once);
+    for (long round = rounds(500); round > 0; round--) {
+        shunt_pool *pool = harness_pool(2);
+
+        assert_joins(shunt_submit(pool, stage_nothing, NULL), 0);
+        atomic_store(&partner.what, (void *)pool);
+        partner_await(&partner);
+    }
+    partner_close(&partner);
+}
+
+static const struct CMUnitTest claims[] = {
+    CLAIM(when_all_fails_though_the_others_succeed_at_once),
+    CLAIM(when_any_succeeds_though_the_others_fail_at_once),
+    CLAIM(a_drain_waits_for_what_tasks_submit_while_it_looks),
+    CLAIM(a_drain_does_not_sleep_through_the_last_take),
+    CLAIM(a_pool_that_just_became_idle_can_be_freed),
+};
+
+HARNESS_MAIN(claims)
