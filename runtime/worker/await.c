@@ -32,6 +32,8 @@
 
 /* How long a thread outside looks around before it sleeps. */
 #define LOOK_NS 50000
+/* How often it relaxes between two looks, at most. */
+#define PAUSE_MAX 64u
 
 /* Where we hang: on ref, with target, by hook. */
 struct hung {
@@ -171,18 +173,21 @@ static bool looking_pays(struct sh_pool *pool)
     return awake;
 }
 
-/* Look at the state for a while. True if it has settled. */
+/* Look at the state for a while. True if it has settled. Every look takes the
+ * record's line from the worker that is about to write it, so they become rare
+ * soon; a caller that takes one result after the other is then some tasks
+ * behind the worker, and need not wait for each of them. */
 static bool look(struct sh_ref *ref, int64_t deadline_ns)
 {
     int64_t until = 0;
     uint64_t w;
 
-    for (unsigned i = 1;; i++) {
+    for (unsigned pause = 1;;) {
         w = sh_load_acq(&ref->record->state); /* acquire: settled */
         if (sh_is_settled(w) ||
             sh_generation_of(w) != sh_generation_of(ref->word))
             return true;
-        if (i % 64 == 0) {
+        if (pause == PAUSE_MAX) {
             int64_t now = sh_clock_ns();
 
             if (until == 0)
@@ -190,8 +195,11 @@ static bool look(struct sh_ref *ref, int64_t deadline_ns)
                                                     : deadline_ns;
             if (now >= until || !looking_pays(ref->pool))
                 return false;
+        } else {
+            pause *= 2;
         }
-        sh_relax();
+        for (unsigned i = 0; i < pause; i++)
+            sh_relax();
     }
 }
 

@@ -96,9 +96,8 @@ static uint64_t idle(struct sh_worker *w)
     struct sh_pool *pool = w->pool;
     struct sh_sleep *s = &pool->sleep;
     uint64_t hint = 0;
-    int spins = w->woke_outsider ? 0 : SPINS;
+    int spins = SPINS;
 
-    w->woke_outsider = false;
     sh_sleep_search(s, w->index);
     for (;;) {
         for (int i = 0; i < spins && hint == 0; i++) {

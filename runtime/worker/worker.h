@@ -39,8 +39,6 @@ struct sh_worker {
     _Atomic uint64_t rescan_done;
     uint64_t rescan_now;
     _Atomic uint32_t rescan_at;
-    bool woke_outsider;       /* somebody outside wants the CPU: do not spin */
-    bool prepared;            /* .init has run */
 };
 
 struct sh_team {
