@@ -4,9 +4,6 @@
  *
  *   SH_ASSERT     proven; checked in builds with -Dchecks=true, which all test
  *                 builds are. The library never aborts a host in a release.
- *   SH_EXPENSIVE  proven, but slow to check: walks a structure.
- *   SH_BELIEVE    unproven: asserts with checks, is an expression that the
- *                 caller handles without.
  */
 #ifndef SH_BASE_ASSERT_H
 #define SH_BASE_ASSERT_H
@@ -16,12 +13,8 @@
 #include <assert.h>
 #include <stdbool.h>
 #define SH_ASSERT(condition) assert(condition)
-#define SH_EXPENSIVE(condition) assert(condition)
-#define SH_BELIEVE(condition) (assert(condition), true)
 #else
 #define SH_ASSERT(condition) ((void)sizeof(!!(condition)))
-#define SH_EXPENSIVE(condition) ((void)sizeof(!!(condition)))
-#define SH_BELIEVE(condition) (condition)
 #endif
 
 #define SH_LIKELY(condition) __builtin_expect(!!(condition), 1)

@@ -55,7 +55,6 @@
 #define sh_add_sc(p, v) atomic_fetch_add_explicit((p), (v), SH_SC_)
 #define sh_sub_acqrel(p, v) atomic_fetch_sub_explicit((p), (v), SH_AR_)
 #define sh_sub_sc(p, v) atomic_fetch_sub_explicit((p), (v), SH_SC_)
-#define sh_xor_sc(p, v) atomic_fetch_xor_explicit((p), (v), SH_SC_)
 #define sh_or_sc(p, v) atomic_fetch_or_explicit((p), (v), SH_SC_)
 #define sh_and_sc(p, v) atomic_fetch_and_explicit((p), (v), SH_SC_)
 

@@ -15,7 +15,7 @@
  * The future settles: its state is COMPLETE before the first edge is closed.
  * Each edge is delivered and then turned CLOSED by CAS; if it changed
  * meanwhile, once more. Whoever comes after that finds CLOSED and delivers to
- * himself. A delivery sets a bit that is tagged with a generation, so doing it
+ * itself. A delivery sets a bit that is tagged with a generation, so doing it
  * twice, or too late, is harmless, and so is doing the whole walk again.
  *
  * Edges.
@@ -174,7 +174,8 @@ enum sh_attached sh_edge_attach(struct sh_pool *pool, struct sh_record *r,
 bool sh_edge_detach(struct sh_pool *pool, struct sh_record *r, sh_hook hook,
                     uint64_t target)
 {
-    _Atomic uint64_t *at = hook == 0 ? &r->edge0 : &sh_edge_at(pool, hook)->target;
+    _Atomic uint64_t *at =
+        hook == 0 ? &r->edge0 : &sh_edge_at(pool, hook)->target;
 
     if (!sh_cas_acqrel(at, &target, SH_EDGE_DEAD)) /* acq_rel: hang, closed */
         return false;

@@ -47,10 +47,8 @@ static inline uint32_t sh_target_generation(uint64_t t)
     return (uint32_t)t;
 }
 
-/* Bits of an arrivals word beyond those of inputs. */
-#define SH_BIT_SLEEPS 31u  /* the waiter sleeps: ring the futex */
-#define SH_BIT_CANCEL 30u  /* the parked task was asked to cancel */
-#define SH_BIT_TIMEOUT 29u /* its wait ran out */
+/* A bit of an arrivals word beyond those of inputs. */
+#define SH_BIT_SLEEPS 31u /* the waiter sleeps: ring the futex */
 
 enum sh_arrived {
     SH_ARRIVED_STALE, /* the word is of another use */

@@ -17,7 +17,8 @@
  *   settled  future/settle.c
  *   registry task/registry.c
  *
- * Crash. As every combinator; see future/combine.c.
+ * Crash. Until the keeper waits, a child stays HELD or the task's record KEPT:
+ * recovery clears HELD everywhere, and KEPT where no keeper names the record.
  */
 #include "future/combine.h"
 

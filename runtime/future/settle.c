@@ -205,7 +205,7 @@ static void proceed(struct sh_work *work, struct sh_pool *pool,
         if (sh_phase_of(w) == SH_PARKED)
             next = sh_word_to(w, SH_RUNNING, owner);
         else if (sh_phase_of(w) != SH_WAIT)
-            return; /* its owner will look at the arrivals himself */
+            return; /* its owner will look at the arrivals itself */
         else if (runs)
             next = sh_word_to(w, SH_READY, 0);
         if (!sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: ready, park */
@@ -510,8 +510,6 @@ void sh_work_do(struct sh_work *work)
     sh_here.guest = before;
 }
 
-/* The code of a record that was settled over its head has returned, or the
- * tasks that use its memory have ended. */
 void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t flag)
 {

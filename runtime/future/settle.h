@@ -69,7 +69,8 @@ void sh_combine_act(struct sh_work *work, struct sh_pool *pool,
 void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
                        unsigned outcome, uint64_t input);
 
-/* A reason to keep a record that has settled is gone: BUSY or KEPT. */
+/* A reason to keep the record (BUSY, KEPT or HELD) is gone: free it if it has
+ * settled and nobody holds it. */
 void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t flag);
 
@@ -92,9 +93,6 @@ bool sh_must_run(unsigned kind, int status);
 bool sh_follow(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
                const struct sh_ref *ref);
 
-/* The same, looking at its state again. */
-int sh_ref_status_now(const struct sh_ref *ref);
-
 /* Room for the value of a promise whose size and alignment are set. */
 bool sh_promise_make_data(struct sh_pool *pool, struct sh_record *r);
 
@@ -116,6 +114,9 @@ int sh_status_of(struct sh_record *r, uint64_t word);
 /* The status of a handle that was looked up; SHUNT_PENDING if there is none
  * yet. */
 int sh_ref_status(const struct sh_ref *ref);
+
+/* The same, of the state as it is now. */
+int sh_ref_status_now(const struct sh_ref *ref);
 
 /* Follow a forwarded outcome to where it came from. False if it went away. */
 bool sh_find_origin(struct sh_ref *ref);

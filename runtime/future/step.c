@@ -4,7 +4,7 @@
  *
  * A step is a record that waits for one arrival, with the input's handle lent
  * to it. Whether it runs or passes the input's outcome on is decided when the
- * input settles (future/settle.c, must_run); whether the types fit, when it
+ * input settles (future/settle.c, sh_must_run); whether the types fit, when it
  * runs (worker/run.c), since only then the value is there for sure.
  *
  * Edges.
@@ -34,10 +34,8 @@ static bool move(struct sh_record *r, enum sh_phase phase, unsigned outcome)
     return true;
 }
 
-/* Hang a record that is ours on its only input, and let it go its way. False
- * if a shutdown has settled it meanwhile. */
-static bool follow(struct sh_work *work, struct sh_pool *pool,
-                   struct sh_record *r, const struct sh_ref *ref)
+bool sh_follow(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
+               const struct sh_ref *ref)
 {
     /* relaxed: ours */
     uint32_t generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
@@ -72,12 +70,6 @@ static bool follow(struct sh_work *work, struct sh_pool *pool,
                                                        * seq_cst: accept */
         sh_deliver_to(work, pool, target, sh_ref_status_now(ref));
     return true;
-}
-
-bool sh_follow(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
-               const struct sh_ref *ref)
-{
-    return follow(work, pool, r, ref);
 }
 
 /* A handle that is consumed in vain. */
@@ -135,7 +127,7 @@ static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
     }
     if (sh_here.run != NULL)
         sh_run_note(sh_here.run, handle);
-    (void)follow(&work, pool, r, ref);
+    (void)sh_follow(&work, pool, r, ref);
     sh_work_do(&work);
     return sh_handle_future(handle);
 }
@@ -189,7 +181,7 @@ static shunt_future *pass_reserved(unsigned kind, const struct sh_ref *ref)
                : sh_handle_future(ref->handle);
 }
 
-/* In a pool that has stopped nothing runs any more: what needs not be run is
+/* In a pool that has stopped nothing runs any more: what need not run is
  * passed on. */
 static shunt_future *step_in_stopped(unsigned kind, struct sh_ref *ref)
 {

@@ -195,12 +195,6 @@ shunt_future *shunt_submit_sized(shunt_pool *name, const shunt_task *task,
     return shunt_submit_here(name, task, in, where);
 }
 
-/* Sleep until a worker has taken a task up since room was read. */
-static void wait_for_room(struct sh_pool *pool, uint32_t room)
-{
-    sh_futex_wait(&pool->room, room, INT64_MAX, pool->shared);
-}
-
 shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
                                      const void *in, const char *where)
 {
@@ -223,7 +217,7 @@ shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
 
             rc = submit(pool, task, in, where, &handle);
             if (rc == SHUNT_EAGAIN)
-                wait_for_room(pool, room);
+                sh_futex_wait(&pool->room, room, INT64_MAX, pool->shared);
         } while (rc == SHUNT_EAGAIN);
         sh_sub_sc(&pool->room_waiters, 1); /* seq_cst: room */
         sh_pool_exit(id);

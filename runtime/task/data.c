@@ -9,7 +9,6 @@
  */
 #include "task/data.h"
 
-
 #include "task/handle.h"
 
 struct layout {

@@ -121,7 +121,8 @@ extern _Atomic(struct sh_pool *) sh_homes[SH_POOLS];
 /* Give pool an identifier and a first generation. False if all are taken. */
 bool sh_registry_add(struct sh_pool *pool);
 
-/* No new call finds the pool any more. */
+/* No new call finds the pool from now on; returns when the last guest has
+ * left. */
 void sh_registry_remove(struct sh_pool *pool);
 
 /* The pool that a user's name stands for; NULL inside a task is the current

@@ -11,7 +11,7 @@
  *
  * Edges to dependants are words too: EMPTY, a target, DEAD (its dependant no
  * longer waits; may be reused) or CLOSED (the future has settled; whoever
- * comes now delivers to himself).
+ * comes now delivers to itself).
  */
 #ifndef SH_TASK_RECORD_H
 #define SH_TASK_RECORD_H
@@ -40,7 +40,7 @@ enum sh_kind {
     SH_KIND_ANY,
     SH_KIND_RACE,
     SH_KIND_SOME,
-    SH_KIND_KEEP, /* holds input until what it waits for has settled */
+    SH_KIND_KEEP, /* clears KEPT of a task when what it waits for settled */
     SH_KIND_DEAL  /* runs the elements of a map; not a future of the user */
 };
 
@@ -77,7 +77,7 @@ struct sh_record {
     _Atomic uint64_t deps;  /* generation 32 | arrived 32 */
     _Atomic uint64_t edge0; /* the first dependant; see future/edge.h */
     _Atomic uint64_t hold;  /* generation 32 | handles but the primary 32 */
-    /* Kind ALL to SOME: the verdict, generation 32 | code 8 | index 24.
+    /* Kind ALL to KEEP: the verdict, generation 32 | code 8 | index 24.
      * Else: the handle of the future that it waits for or forwards to; while
      * RUNNING or PARKED, its run; of a promise, who listens for a cancel. */
     _Atomic uint64_t input;

@@ -23,6 +23,8 @@
  * are static, so they can be raised for a pool that has gone. Who is in finds
  * the pool in sh_homes.
  *
+ * Crash. visits counts threads of the host, whose death ends its pools.
+ *
  * Fork. A child counts one process more than its parent, and every pool
  * remembers the count at which it was made; nothing else is touched, since
  * the child has one thread and any lock may be held by one that it lacks.

@@ -5,22 +5,22 @@
  *   bits   0-3  phase
  *          4-11 flags
  *         12-23 owner: worker + 2, SH_OWNER_HOST, or 0
- *         24-27 outcome, from COMPLETE on: 0 success, 1-12 SHUNT_E*,
- *               SH_OUTCOME_FORWARD: look at the record that input names
+ *         24-27 outcome, from SETTLING on, final from COMPLETE on: 0 success,
+ *               1-12 SHUNT_E*, SH_OUTCOME_FORWARD: look at the record that
+ *               input names
  *            28 OUTSIDE
  *            29 HELD
  *         30-31 reserved: the incarnation of a worker process
  *         32-63 generation: counts the uses of the record
  *
  *   FREE -> INIT -> WAIT ------> READY -> RUNNING <-> PARKED
- *             |      |  \__________|________  |
- *             |      |             |        \ |
- *             +-> PROMISE          |      (flatten: back to WAIT)
+ *             |      |             |          |
+ *             +-> PROMISE          |          | (flatten: back to WAIT)
  *                    |             |          |
- *                    +--> SETTLING <----------+
+ *                    +--> SETTLING +          |
  *                             |               |
- *                         COMPLETE            | (nobody depends on it)
- *                             |               |
+ *                         COMPLETE <----------+
+ *                             |               | (nobody depends on it)
  *                            DONE <-----------+
  *                             |
  *                         RELEASING -> FREE, generation + 1
@@ -29,15 +29,19 @@
  * may move it), so a name with an old generation changes nothing. Who may:
  *
  *   INIT       its maker: fills the record, then stores WAIT, READY, PROMISE
+ *   PROMISE    whoever consumes the writing end, cancels (if nobody
+ *              listens) or shuts down: to SETTLING
  *   WAIT       whoever delivers the last arrival: to READY or SETTLING;
- *              whoever cancels: to SETTLING
- *   READY      a worker: to RUNNING, which is the claim; whoever cancels
- *   RUNNING    its worker
+ *              whoever cancels (a finally: only a pool's end): to SETTLING
+ *   READY      a worker: to RUNNING, which is the claim; whoever cancels, as
+ *              above; submit, if the queue is full: to RELEASING
+ *   RUNNING    its worker; a SHUNT_KILL at its deadline: to COMPLETE, BUSY
  *   PARKED     whoever delivers the arrival, cancels, or times out: to
  *              RUNNING, and then hands it to the worker named by owner
  *   SETTLING   the one who moved it there: writes the outcome
  *   COMPLETE   the same: delivers to the dependants. May be done again.
- *   DONE       whoever gives the last handle back: to RELEASING
+ *   DONE       whoever gives the last handle back: to RELEASING, or, if
+ *              nothing belongs to it, to FREE (worker/await.c, take_plain)
  *   RELEASING  the same: frees what belongs to it
  *
  * Flags, each with who sets it and who heeds it:
@@ -51,9 +55,9 @@
  *   CANCEL     whoever cancels; the running task sees it
  *   BUSY       a shutdown that settled the future over its running code: the
  *              record must not be freed until the code has returned
- *   KEPT       the ending task, if tasks that it submitted are at work: the
- *              keeper that waits for those clears it. Until then as BUSY.
- *              Also of a promise, until its writing end is consumed
+ *   KEPT       as BUSY. Of a task: set as it ends if tasks that it submitted
+ *              are at work, cleared by their keeper. Of a promise: until its
+ *              writing end is consumed
  *   HELD       an ending task, while it hangs its keeper on the record
  *   OUTSIDE    submit from outside: counts for queue_max while READY
  */
@@ -90,7 +94,7 @@ enum sh_phase {
 #define SH_OUTSIDE ((uint64_t)1 << 28)
 #define SH_HELD ((uint64_t)1 << 29)
 #define SH_STAYS (SH_BUSY | SH_KEPT | SH_HELD) /* not to be freed */
-#define SH_FLAGS ((uint64_t)0xff << 4)
+#define SH_FLAGS (((uint64_t)0xff << 4) | SH_OUTSIDE | SH_HELD)
 
 #define SH_OWNER_HOST 1u
 #define SH_OWNER_WORKER(w) ((w) + 2u)

@@ -64,7 +64,8 @@ static bool is_bad(struct sh_pool *pool, uintptr_t address)
     if (address < 4096)
         return false;
     if (sh_heap_knows(&pool->heap, (const void *)address) ||
-        in_table(&pool->records, address) || (w != NULL && on_stack(w, address)))
+        in_table(&pool->records, address) ||
+        (w != NULL && on_stack(w, address)))
         return false;
     return is_private(address);
 }

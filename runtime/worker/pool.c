@@ -190,7 +190,7 @@ static struct sh_pool *pool_new(const shunt_options *o, bool checks)
     return pool;
 }
 
-/* Have the workers end, and wait until they have. */
+/* Tell the workers to end. */
 static void stop(struct sh_pool *pool)
 {
     struct sh_team *team = pool->team;
@@ -200,6 +200,7 @@ static void stop(struct sh_pool *pool)
         sh_sleep_wake(&pool->sleep, i);
 }
 
+/* Wait until they have. */
 static void join(struct sh_pool *pool)
 {
     struct sh_team *team = pool->team;

@@ -122,6 +122,15 @@ static bool check_arguments(struct sh_run *run, const struct call *call,
            check_pointers(run, "ctx", call->ctx, t->ctx_size_);
 }
 
+/* Give a lent handle back, and do what follows; 0 is none. */
+static void give_now(uint64_t handle)
+{
+    struct sh_work work = { 0 };
+
+    sh_work_give(&work, handle);
+    sh_work_do(&work);
+}
+
 /* The task's function has returned rc, not 0: what that means. */
 static unsigned failed(struct sh_run *run, int rc, bool again)
 {
@@ -174,11 +183,9 @@ static unsigned failed_again(struct sh_run *run, const shunt_error *first,
  * the record's. False if it is none. */
 static bool flatten(struct sh_run *run, shunt_future *inner)
 {
-    struct sh_work work = { 0 };
     struct sh_ref ref;
 
-    sh_work_give(&work, run->fail_as);
-    sh_work_do(&work);
+    give_now(run->fail_as);
     run->fail_as = 0;
     return sh_handle_find(sh_handle_of(inner), SH_OWN, &ref) == 0 &&
            ref.record != run->record &&
@@ -229,12 +236,8 @@ static bool end_run(struct sh_run *run)
 {
     bool keeps = (run->handles.count > 0 || run->unnoted) && sh_keep(run);
 
-    if (run->spare != 0) {
-        struct sh_work work = { 0 };
-
-        sh_work_give(&work, run->spare);
-        sh_work_do(&work);
-    }
+    if (run->spare != 0)
+        give_now(run->spare);
     attach_blocks(run);
     if (run->handles.room > 0 || run->promises.room > 0)
         give_handles(run);
@@ -268,6 +271,17 @@ static void follow_inner(struct sh_run *run, unsigned kind)
     sh_work_do(&work);
 }
 
+/* What it means for the record that its function returned rc. */
+static unsigned outcome_of(struct sh_run *run, unsigned kind,
+                           const struct call *call, int rc)
+{
+    if (rc == 0)
+        return kind == SH_KIND_FINALLY ? SH_OUTCOME_FORWARD : 0;
+    if (kind == SH_KIND_FINALLY && call->outcome.status != 0)
+        return failed_again(run, call->outcome.error, rc);
+    return failed(run, rc, false);
+}
+
 static void finish_run(struct sh_run *run, unsigned kind,
                        const struct call *call, bool called, int rc)
 {
@@ -275,7 +289,7 @@ static void finish_run(struct sh_run *run, unsigned kind,
     const shunt_task *t = r->task;
     bool flat = called && rc == 0 &&
                 (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) != 0;
-    unsigned outcome = 0;
+    unsigned outcome = sh_outcome_from(SHUNT_EINVAL);
     uint64_t input;
     bool keeps;
 
@@ -284,17 +298,10 @@ static void finish_run(struct sh_run *run, unsigned kind,
                         &(struct sh_failure){
                             .code = SHUNT_EINVAL,
                             .text = "returned no valid future" });
-        outcome = sh_outcome_from(SHUNT_EINVAL);
         flat = false;
-    } else if (!called) {
-        outcome = sh_outcome_from(SHUNT_EINVAL);
-    } else if (rc != 0 && kind == SH_KIND_FINALLY && call->outcome.status != 0)
-        outcome = failed_again(run, call->outcome.error, rc);
-    else if (rc != 0)
-        outcome = failed(run, rc, false);
-    else if (kind == SH_KIND_FINALLY)
-        outcome = SH_OUTCOME_FORWARD;
-
+    } else if (called) {
+        outcome = outcome_of(run, kind, call, rc);
+    }
     sh_record_drop_in(r, kind);
     if (flat) {
         if (t->traits_.inherits && run->input != 0)
@@ -305,12 +312,8 @@ static void finish_run(struct sh_run *run, unsigned kind,
         follow_inner(run, kind);
         return;
     }
-    if (run->fail_as != 0) {
-        struct sh_work work = { 0 };
-
-        sh_work_give(&work, run->fail_as);
-        sh_work_do(&work);
-    }
+    if (run->fail_as != 0)
+        give_now(run->fail_as);
     keeps = end_run(run);
     input = run->input;
     /* The causes of a finally that failed after a failure lie in its input. */
@@ -435,7 +438,7 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
         sh_worker_took(w);
     kind = sh_load_rlx(&r->kind); /* relaxed: ours in RUNNING */
     if (kind != SH_KIND_DEAL)
-        execute(sh_worker_here(), r, running, kind);
+        execute(w, r, running, kind);
     else if (!sh_map_deal(pool, r, hint, w->post))
         sh_settle_running(pool, r, 0, 0);
 }
@@ -469,7 +472,6 @@ int shunt_fail(int code, const char *fmt, ...)
 int shunt_fail_as(shunt_future *f)
 {
     struct sh_run *run = sh_here.run;
-    struct sh_work work = { 0 };
     struct sh_ref ref;
     struct sh_seat *seat;
     uint64_t alias;
@@ -488,8 +490,7 @@ int shunt_fail_as(shunt_future *f)
             return status;
         alias = ref.handle;
     }
-    sh_work_give(&work, run->fail_as);
-    sh_work_do(&work);
+    give_now(run->fail_as);
     run->fail_as = alias;
     run->fail_code = status;
     return status;

@@ -44,8 +44,7 @@ static bool is_left(struct sh_record *r, uint64_t w)
            sh_load_rlx(&r->kind) != SH_KIND_KEEP; /* relaxed: a report */
 }
 
-/* What to do with each record that has not settled; all return how many there
- * are, or, for busy, how many run on though they have settled. */
+/* What to do with each record that has not settled. */
 enum look { COUNT, REPORT, DROP_PROMISES, CANCEL_ALL, GIVE_UP, CLOSE };
 
 static void treat(struct sh_work *work, struct sh_pool *pool,
@@ -119,23 +118,23 @@ static bool is_stalled(struct sh_pool *pool)
     return sh_sleep_all_idle(&pool->sleep);
 }
 
-/* One look, after quiet was read; what is left. *ran_out: tasks ran meanwhile,
- * which may have submitted others where we had looked already. A worker rings
- * quiet when it becomes idle. */
+/* One look, after quiet was read; what is left. *moved_out: tasks ran
+ * meanwhile, which may have submitted others where we had looked already. A
+ * worker rings quiet when it becomes idle. */
 static size_t step(struct sh_pool *pool, enum shunt_how how, uint32_t quiet,
-                   bool *ran_out)
+                   bool *moved_out)
 {
     bool stalled = is_stalled(pool);
     enum look look = stalled ? DROP_PROMISES : COUNT;
     size_t left = look_at_all(pool, how == SHUNT_DRAIN ? look : CANCEL_ALL);
 
-    *ran_out = !(stalled && is_stalled(pool) &&
+    *moved_out = !(stalled && is_stalled(pool) &&
                  sh_load_sc(&pool->quiet) == quiet); /* seq_cst: quiet */
     /* Code that was given up never becomes idle; but then nothing is taken
      * on any more. */
     if (sh_load_sc(&pool->gate) == SH_STOPPED || /* seq_cst: quiet */
         count_busy(pool) > 0)
-        *ran_out = false;
+        *moved_out = false;
     return left;
 }
 
@@ -148,10 +147,10 @@ static size_t bring_to_end(struct sh_pool *pool, enum shunt_how how,
     sh_add_sc(&pool->quiet_waiters, 1); /* seq_cst: quiet */
     for (;;) {
         uint32_t quiet = sh_load_sc(&pool->quiet); /* seq_cst: quiet */
-        bool ran;
+        bool moved;
 
-        left = step(pool, how, quiet, &ran);
-        if (left == 0 ? !ran : sh_clock_ns() >= deadline_ns)
+        left = step(pool, how, quiet, &moved);
+        if (left == 0 ? !moved : sh_clock_ns() >= deadline_ns)
             break;
         /* With nothing left, the workers are idle in a moment. */
         if (sh_load_sc(&pool->quiet) == quiet) /* seq_cst: quiet */
