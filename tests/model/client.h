@@ -18,10 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/atomic.h"
-
 /* The pause instruction means nothing to the checker. */
 #define __builtin_ia32_pause() ((void)0)
+
+#include "base/atomic.h"
 
 #define ITEMS 8
 
@@ -33,13 +33,13 @@
 static int payload[ITEMS];
 static _Atomic int taken[ITEMS];
 
-static inline uint64_t made(uint64_t hint)
+static inline uint64_t make_hint(uint64_t hint)
 {
     payload[hint] = (int)hint;
     return hint;
 }
 
-static inline void take(uint64_t hint)
+static inline void take_hint(uint64_t hint)
 {
     assert(hint > 0 && hint < ITEMS);
     assert(payload[hint] == (int)hint);
@@ -51,7 +51,7 @@ static inline bool was_taken(uint64_t hint)
     return sh_load_rlx(&taken[hint]) == 1; /* relaxed: after the joins */
 }
 
-static inline pthread_t start(void *(*thread)(void *), void *argument)
+static inline pthread_t thread_start(void *(*thread)(void *), void *argument)
 {
     pthread_t id;
 
@@ -60,7 +60,7 @@ static inline pthread_t start(void *(*thread)(void *), void *argument)
     return id;
 }
 
-static inline void finish(pthread_t id)
+static inline void thread_join(pthread_t id)
 {
     if (pthread_join(id, NULL) != 0)
         assert(0);

@@ -19,23 +19,23 @@ static void *thief(void *unused)
     (void)unused;
     for (int i = 0; i < 2; i++)
         if (sh_deque_steal(&d, &hint) == SH_STEAL_GOT)
-            take(hint);
+            take_hint(hint);
     return NULL;
 }
 
 int main(void)
 {
-    pthread_t one = start(thief, NULL);
-    pthread_t two = start(thief, NULL);
+    pthread_t one = thread_start(thief, NULL);
+    pthread_t two = thread_start(thief, NULL);
     uint64_t hint;
 
     for (hint = 1; hint <= 3; hint++)
-        if (!sh_deque_push(&d, made(hint)))
-            take(hint);
-    finish(one);
-    finish(two);
+        if (!sh_deque_push(&d, make_hint(hint)))
+            take_hint(hint);
+    thread_join(one);
+    thread_join(two);
     while (sh_deque_pop(&d, &hint))
-        take(hint);
+        take_hint(hint);
     for (hint = 1; hint <= 3; hint++)
         assert(was_taken(hint));
     return 0;

@@ -18,7 +18,7 @@ static void pop(void)
     uint64_t hint;
 
     if (sh_deque_pop(&d, &hint))
-        take(hint);
+        take_hint(hint);
 }
 
 static void *thief(void *unused)
@@ -28,24 +28,24 @@ static void *thief(void *unused)
     (void)unused;
     for (int i = 0; i < 3; i++)
         if (sh_deque_steal(&d, &hint) == SH_STEAL_GOT)
-            take(hint);
+            take_hint(hint);
     return NULL;
 }
 
 int main(void)
 {
-    uint64_t both[2] = { made(1), made(2) };
-    pthread_t one = start(thief, NULL);
+    uint64_t both[2] = { make_hint(1), make_hint(2) };
+    pthread_t one = thread_start(thief, NULL);
     uint64_t hint;
 
     assert(sh_deque_push_many(&d, both, 2) == 2);
     pop();
     pop();
-    assert(sh_deque_push(&d, made(3)));
+    assert(sh_deque_push(&d, make_hint(3)));
     pop();
-    finish(one);
+    thread_join(one);
     while (sh_deque_pop(&d, &hint))
-        take(hint);
+        take_hint(hint);
     for (hint = 1; hint <= 3; hint++)
         assert(was_taken(hint));
     return 0;

@@ -14,8 +14,8 @@ static struct sh_deque d;
 
 static void push(uint64_t hint)
 {
-    if (!sh_deque_push(&d, made(hint)))
-        take(hint); /* full: the owner keeps it */
+    if (!sh_deque_push(&d, make_hint(hint)))
+        take_hint(hint); /* full: the owner keeps it */
 }
 
 static void pop(void)
@@ -23,7 +23,7 @@ static void pop(void)
     uint64_t hint;
 
     if (sh_deque_pop(&d, &hint))
-        take(hint);
+        take_hint(hint);
 }
 
 static void *thief(void *unused)
@@ -32,14 +32,14 @@ static void *thief(void *unused)
 
     (void)unused;
     if (sh_deque_steal(&d, &hint) == SH_STEAL_GOT)
-        take(hint);
+        take_hint(hint);
     return NULL;
 }
 
 int main(void)
 {
-    pthread_t one = start(thief, NULL);
-    pthread_t two = start(thief, NULL);
+    pthread_t one = thread_start(thief, NULL);
+    pthread_t two = thread_start(thief, NULL);
     uint64_t hint;
 
     push(1);
@@ -48,11 +48,11 @@ int main(void)
     push(3);
     pop();
     pop();
-    finish(one);
-    finish(two);
+    thread_join(one);
+    thread_join(two);
     /* Nobody else is left, so that empty means empty. */
     while (sh_deque_pop(&d, &hint))
-        take(hint);
+        take_hint(hint);
     for (hint = 1; hint <= 3; hint++)
         assert(was_taken(hint));
     assert(sh_deque_size(&d) == 0);

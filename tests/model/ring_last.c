@@ -15,8 +15,8 @@ static struct sh_ring r;
 
 static void *producer(void *hint)
 {
-    if (!sh_ring_push(&r, made((uint64_t)(uintptr_t)hint), UINT64_MAX))
-        take((uint64_t)(uintptr_t)hint);
+    if (!sh_ring_push(&r, make_hint((uint64_t)(uintptr_t)hint), UINT64_MAX))
+        take_hint((uint64_t)(uintptr_t)hint);
     return NULL;
 }
 
@@ -26,7 +26,7 @@ static void *consumer(void *most)
     unsigned n = sh_ring_pop(&r, hints, (unsigned)(uintptr_t)most);
 
     for (unsigned i = 0; i < n; i++)
-        take(hints[i]);
+        take_hint(hints[i]);
     return NULL;
 }
 
@@ -37,15 +37,15 @@ int main(void)
     unsigned n;
 
     sh_ring_init(&r, cells, CAPACITY);
-    threads[0] = start(producer, (void *)1);
-    threads[1] = start(producer, (void *)2);
-    threads[2] = start(consumer, (void *)1);
-    threads[3] = start(consumer, (void *)2);
+    threads[0] = thread_start(producer, (void *)1);
+    threads[1] = thread_start(producer, (void *)2);
+    threads[2] = thread_start(consumer, (void *)1);
+    threads[3] = thread_start(consumer, (void *)2);
     for (unsigned i = 0; i < 4; i++)
-        finish(threads[i]);
+        thread_join(threads[i]);
     while ((n = sh_ring_pop(&r, hints, 2)) > 0)
         for (unsigned i = 0; i < n; i++)
-            take(hints[i]);
+            take_hint(hints[i]);
     assert(was_taken(1) && was_taken(2));
     assert(sh_ring_size(&r) == 0);
     return 0;

@@ -15,8 +15,8 @@ static struct sh_ring r;
 
 static void *producer(void *hint)
 {
-    if (!sh_ring_push(&r, made((uint64_t)(uintptr_t)hint), UINT64_MAX))
-        take((uint64_t)(uintptr_t)hint);
+    if (!sh_ring_push(&r, make_hint((uint64_t)(uintptr_t)hint), UINT64_MAX))
+        take_hint((uint64_t)(uintptr_t)hint);
     return NULL;
 }
 
@@ -26,7 +26,7 @@ static void *consumer(void *unused)
 
     (void)unused;
     if (sh_ring_pop(&r, &hint, 1) > 0)
-        take(hint);
+        take_hint(hint);
     return NULL;
 }
 
@@ -36,13 +36,13 @@ int main(void)
     uint64_t hint;
 
     sh_ring_init(&r, cells, 1);
-    threads[0] = start(consumer, NULL);
+    threads[0] = thread_start(consumer, NULL);
     for (hint = 1; hint <= 3; hint++)
-        threads[hint] = start(producer, (void *)(uintptr_t)hint);
+        threads[hint] = thread_start(producer, (void *)(uintptr_t)hint);
     for (unsigned i = 0; i < 4; i++)
-        finish(threads[i]);
+        thread_join(threads[i]);
     while (sh_ring_pop(&r, &hint, 1) > 0)
-        take(hint);
+        take_hint(hint);
     for (hint = 1; hint <= 3; hint++)
         assert(was_taken(hint));
     return 0;

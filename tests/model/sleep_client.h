@@ -11,7 +11,9 @@
 #ifndef SH_MODEL_SLEEP_CLIENT_H
 #define SH_MODEL_SLEEP_CLIENT_H
 
+#ifndef SH_SLEEP_GROUPS
 #define SH_SLEEP_GROUPS 1
+#endif
 #include "client.h"
 #include "futex.h"
 
@@ -21,7 +23,9 @@
 #define ROUNDS 4 /* searches before a worker gives up */
 #endif
 
-static struct sh_bell bells[2];
+#define WORKERS_MAX (SH_SLEEP_GROUPS * 32)
+
+static struct sh_bell bells[WORKERS_MAX];
 static struct sh_sleep sleepers;
 
 static bool find(uint64_t *hint_out);

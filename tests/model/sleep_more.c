@@ -28,11 +28,11 @@ int main(void)
 
     sh_sleep_init(&sleepers, bells, 2, false);
     put_to_sleep(1);
-    one = start(searcher, NULL);
-    two = start(sleeper, NULL);
+    one = thread_start(searcher, NULL);
+    two = thread_start(sleeper, NULL);
     submit();
     submit();
-    finish(one);
-    finish(two);
+    thread_join(one);
+    thread_join(two);
     return 0;
 }

@@ -25,24 +25,24 @@ static bool look(void)
 static void *thief(void *unused)
 {
     (void)unused;
-    take(get(0));
+    take_hint(get(0));
     return NULL;
 }
 
 int main(void)
 {
-    uint64_t hint = made(1);
+    uint64_t hint = make_hint(1);
     pthread_t one;
 
     sh_sleep_init(&sleepers, bells, 1, false);
-    one = start(thief, NULL);
+    one = thread_start(thief, NULL);
 #ifdef MANY
     assert(sh_deque_push_many(&d, &hint, 1) == 1);
 #else
     assert(sh_deque_push(&d, hint));
 #endif
     sh_sleep_notify(&sleepers);
-    finish(one);
+    thread_join(one);
     assert(was_taken(1));
     return 0;
 }

@@ -24,7 +24,7 @@ static bool look(void)
 static void *worker(void *unused)
 {
     (void)unused;
-    take(get(0));
+    take_hint(get(0));
     return NULL;
 }
 
@@ -34,10 +34,10 @@ int main(void)
 
     sh_ring_init(&injector, cells, 1);
     sh_sleep_init(&sleepers, bells, 1, false);
-    one = start(worker, NULL);
-    assert(sh_ring_push(&injector, made(1), UINT64_MAX));
+    one = thread_start(worker, NULL);
+    assert(sh_ring_push(&injector, make_hint(1), UINT64_MAX));
     sh_sleep_notify(&sleepers);
-    finish(one);
+    thread_join(one);
     assert(was_taken(1));
     return 0;
 }

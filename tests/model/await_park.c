@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * await_park.c - a task parks while the future that it waits for settles.
+ *
+ * Edges: park, resume, sleep, arrive, settled (worker/await.c,
+ * future/settle.c). The real await.c, on a worker whose loop is here, in the
+ * place of the switch to a fresh stack: it sleeps until the task is on its
+ * list of those that may go on. With -DCANCEL somebody also asks the task to
+ * cancel: whoever moves it from PARKED resumes it, once.
+ */
+#include "settle_client.h"
+
+#include "../../runtime/future/cancel.c"
+#include "../../runtime/worker/await.c"
+
+static struct sh_worker worker;
+static struct sh_run run;
+static struct sh_post posts[1];
+static struct sh_fiber fresh;
+
+struct sh_fiber *sh_stacks_take(struct sh_stacks *s)
+{
+    (void)s;
+    return &fresh;
+}
+
+void sh_stacks_give(struct sh_stacks *s, struct sh_fiber *f)
+{
+    (void)s;
+    assert(f == &fresh);
+}
+
+void sh_timer_remove(struct sh_worker *w, struct sh_run *r)
+{
+    (void)w;
+    (void)r;
+}
+
+void sh_worker_give_left(struct sh_worker *w)
+{
+    (void)w;
+}
+
+void sh_worker_loop(void *arg)
+{
+    (void)arg;
+}
+
+/* From worker/run.c. */
+bool shunt_cancelled(void)
+{
+    return (sh_load_acq(&records[2].state) & SH_CANCEL) != 0; /* acquire:
+                                                               * claim */
+}
+
+static bool take_resumed(void)
+{
+    /* acquire: resume */
+    uint32_t index = sh_xchg_acqrel(&posts[0].resumed, SH_NONE);
+
+    if (index == SH_NONE)
+        return false;
+    assert(index == 2);
+    /* relaxed: ours now */
+    assert(sh_load_rlx(&records[2].link) == SH_NONE);
+    assert(sh_phase_of(sh_load_acq(&records[2].state)) ==
+           SH_RUNNING); /* acquire: park */
+    return true;
+}
+
+/* The worker's loop, as far as it goes without tasks: see worker/loop.c. */
+void sh_fiber_start(struct sh_fiber *from, struct sh_fiber *to,
+                    void (*function)(void *), void *arg, bool leaves)
+{
+    struct sh_sleep *s = &pool.sleep;
+
+    (void)from, (void)to, (void)function, (void)arg, (void)leaves;
+    sh_sleep_search(s, 0);
+    for (int i = 0; i < 4; i++) {
+        if (take_resumed()) {
+            (void)sh_sleep_found(s, 0);
+            return;
+        }
+        sh_sleep_announce(s, 0);
+        if (sh_load_sc(&posts[0].resumed) != SH_NONE) /* seq_cst: sleep */
+            sh_sleep_withdraw(s, 0);
+        else
+            sh_sleep_wait(s, 0, INT64_MAX);
+    }
+    give_up();
+}
+
+static void *settler(void *unused)
+{
+    (void)unused;
+    value = 42;
+    sh_settle_running(&pool, &records[1], 0, 0);
+    return NULL;
+}
+
+#ifdef CANCEL
+static void *canceler(void *unused)
+{
+    struct sh_work work = { 0 };
+
+    (void)unused;
+    (void)sh_cancel_ask(&work, &pool, &records[2], GENERATION);
+    return NULL;
+}
+#endif
+
+static void *task(void *unused)
+{
+    struct sh_ref ref;
+    int rc;
+
+    (void)unused;
+    sh_here.seat = &worker.seat;
+    sh_here.run = &run;
+    find(handle_of(1), &ref);
+    rc = await_in_task(&run, &ref, INT64_MAX);
+    if (rc == 0)
+        use_value(); /* settled, arrive */
+    else
+        assert(rc == SHUNT_ECANCELED);
+    assert(sh_phase_of(sh_load_rlx(&records[2].state)) == SH_RUNNING); /*
+                                                          * relaxed: ours */
+    return NULL;
+}
+
+int main(void)
+{
+    pthread_t threads[3];
+
+    make_pool_with_queues();
+    pool.posts = posts;
+    worker.pool = &pool;
+    worker.post = worker.seat.post = &posts[0];
+    sh_store_rlx(&worker.seat.pool, &pool); /* relaxed: before the threads */
+    run.pool = &pool;
+    run.record = &records[2];
+    run.index = 2;
+    run.generation = GENERATION;
+    make_record(1, SH_RUNNING, SH_KIND_TASK);
+    make_record(2, SH_RUNNING | (uint64_t)SH_OWNER_WORKER(0) << 12,
+                SH_KIND_TASK);
+    threads[0] = thread_start(task, NULL);
+    threads[1] = thread_start(settler, NULL);
+#ifdef CANCEL
+    threads[2] = thread_start(canceler, NULL);
+    thread_join(threads[2]);
+#endif
+    thread_join(threads[0]);
+    thread_join(threads[1]);
+    return 0;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * settle_client.h - record_client.h with everything that a settling does.
+ *
+ * The queue is the side ring, there are no idle workers, and what allocates
+ * or belongs to combinators is not there: a client that got to it would fail.
+ */
+#ifndef SH_MODEL_SETTLE_CLIENT_H
+#define SH_MODEL_SETTLE_CLIENT_H
+
+#include "record_client.h"
+
+#include "../../runtime/future/notice.c"
+#include "../../runtime/future/settle.c"
+#include "../../runtime/queue/deque.c"
+#include "../../runtime/queue/ring.c"
+#include "../../runtime/sync/sleep.c"
+
+static struct sh_cell_of_ring side_cells[2];
+static struct sh_bell bells[1];
+
+static void make_pool_with_queues(void)
+{
+    make_pool();
+    sh_ring_init(&pool.side, side_cells, 2);
+    sh_sleep_init(&pool.sleep, bells, 1, false);
+    pool.workers = 1;
+}
+
+/*
+ * From future/outcome.c, without forwarding, and without copying a structure,
+ * which the checker cannot.
+ */
+int sh_status_of(struct sh_record *r, uint64_t word)
+{
+    (void)r;
+    return sh_is_settled(word) ? sh_outcome_code(sh_outcome_of(word))
+                               : SHUNT_PENDING;
+}
+
+int sh_ref_status_now(const struct sh_ref *ref)
+{
+    return sh_status_of(ref->record,
+                        sh_load_acq(&ref->record->state)); /* acquire:
+                                                            * settled */
+}
+
+/* Of a record in RELEASING. */
+void sh_promise_dispose(struct sh_pool *p, struct sh_record *r)
+{
+    (void)p;
+    (void)r;
+}
+
+void sh_record_free_data(struct sh_pool *p, struct sh_record *r)
+{
+    (void)p;
+    if (r == &records[1])
+        free_value();
+}
+
+void sh_record_drop_in(struct sh_record *r, unsigned kind)
+{
+    (void)r;
+    (void)kind;
+}
+
+void sh_record_retire(struct sh_pool *p, struct sh_seat *s,
+                      struct sh_record *r, uint64_t word)
+{
+    (void)p;
+    (void)s;
+    sh_store_rel(&r->state, (uint64_t)(sh_generation_of(word) + 1) << 32 |
+                                SH_FREE); /* release: free */
+}
+
+/* What no execution may come to. */
+void sh_shorten(struct sh_work *work, struct sh_record *r)
+{
+    (void)work;
+    (void)r;
+    assert(0);
+}
+
+#endif /* SH_MODEL_SETTLE_CLIENT_H */

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * submit_client.h - settle_client.h with submitting, taking up and shutting
+ * down.
+ *
+ * Tasks have neither data nor code here: new records come one after the other
+ * from record 1 on, and whoever runs a task claims it and settles it. The one
+ * worker has post 0; a thread is that worker if its seat has the post.
+ */
+#ifndef SH_MODEL_SUBMIT_CLIENT_H
+#define SH_MODEL_SUBMIT_CLIENT_H
+
+#include "settle_client.h"
+
+/* No clock: there are no deadlines. */
+#define SH_BASE_CLOCK_H
+static inline int64_t sh_clock_ns(void)
+{
+    return 0;
+}
+
+static inline int64_t sh_clock_after(int64_t ns)
+{
+    return ns;
+}
+
+#include "../../runtime/future/cancel.c"
+#define find_pool find_pool_of /* these files have names in common */
+#define check check_submit
+#include "../../runtime/future/submit.c"
+#undef find_pool
+#undef check
+#define room room_of
+#include "../../runtime/worker/find.c"
+#undef room
+#define look look_what
+#define step step_of
+#include "../../runtime/worker/shutdown.c"
+#undef look
+#undef step
+
+static struct sh_cell_of_ring ring_cells[2];
+static struct sh_post posts[1];
+static struct sh_team team;
+static struct sh_worker worker;
+static int call_nothing(const void *in, const void *ctx, void *out);
+static const shunt_task nothing = { .size_ = sizeof nothing,
+                                    .call_ = call_nothing,
+                                    .shape_ = SHUNT_SHAPE_IN_NONE_ };
+static uint32_t next_record = 1;
+
+static int call_nothing(const void *in, const void *ctx, void *out)
+{
+    (void)in;
+    (void)ctx;
+    (void)out;
+    return 0;
+}
+
+static void make_pool_with_worker(void)
+{
+    make_pool_with_queues();
+    sh_ring_init(&pool.ring, ring_cells, 2);
+    pool.queue_max = 2;
+    sh_store_rlx(&pool.limit, 2); /* relaxed: before the threads */
+    pool.posts = posts;
+    pool.team = &team;
+    team.workers = &worker;
+    worker.pool = &pool;
+    worker.post = &posts[0];
+}
+
+/* The calling thread is the worker. */
+static inline void be_worker(void)
+{
+    own_seat()->post = &posts[0];
+}
+
+int sh_pool_find(shunt_pool *name, struct sh_pool **pool_out)
+{
+    (void)name;
+    *pool_out = &pool;
+    return 0;
+}
+
+/* From task/data.c. A record that was taken back is not used again here, and
+ * used moves with less of an order than in memory/table.c. */
+struct sh_record *sh_record_new(struct sh_pool *p, struct sh_seat *s,
+                                unsigned kind, const shunt_task *task,
+                                const char *where)
+{
+    uint32_t i = next_record++;
+    struct sh_record *r = &records[i];
+
+    (void)s;
+    if (i == 3)
+        give_up();
+    if (sh_load_rlx(&p->records.used) <= i)     /* relaxed: one maker */
+        sh_store_rlx(&p->records.used, i + 1); /* relaxed: see above */
+    sh_store_rlx(&r->state, (uint64_t)GENERATION << 32 | SH_INIT |
+                                (uint64_t)SH_OWNER_HOST << 12); /* relaxed:
+                                                       * a new generation */
+    sh_store_rel(&r->deps, (uint64_t)GENERATION << 32); /* release: accepted */
+    sh_store_rel(&r->kind, (uint8_t)kind); /* release: accepted */
+    r->task = task;
+    r->where = where;
+    return r;
+}
+
+void sh_error_attach(struct sh_pool *p, struct sh_record *r,
+                     const struct sh_failure *f)
+{
+    (void)p;
+    (void)f;
+    assert(r->where != NULL); /* accepted */
+}
+
+/* Claim what a hint names, as worker/run.c does, and end it. */
+static inline bool run_task(uint64_t hint)
+{
+    struct sh_record *r = sh_record_at(&pool, sh_hint_index(hint));
+    uint64_t w = sh_load_acq(&r->state); /* acquire: accepted */
+
+    if (sh_generation_of(w) != GENERATION || sh_phase_of(w) != SH_READY ||
+        !sh_cas_acqrel(&r->state, &w, /* acq_rel: claim */
+                       sh_word_to(w, SH_RUNNING, SH_OWNER_WORKER(0))))
+        return false;
+    assert(r->where != NULL); /* accepted */
+    sh_settle_running(&pool, r, 0, 0);
+    return true;
+}
+
+#endif /* SH_MODEL_SUBMIT_CLIENT_H */
