@@ -238,7 +238,8 @@ int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
     l = sh_heap_get(&ref.pool->heap, sizeof *l);
     if (l == NULL)
         return SHUNT_ENOMEM;
-    *l = (struct listener){ fn, user };
+    l->fn = fn;
+    l->user = user;
     mine = (uint64_t)(uintptr_t)l;
     /* One listener, for good. seq_cst: hook */
     if (!sh_cas_sc(&ref.record->input, &none, mine)) {

@@ -56,8 +56,7 @@ static void treat(struct sh_work *work, struct sh_pool *pool,
     if (look == CANCEL_ALL || look == GIVE_UP)
         (void)sh_cancel_ask(work, pool, r, sh_generation_of(w));
     /* A promise with a listener has been told; now it fails all the same. */
-    if (look != CLOSE && phase == SH_PROMISE &&
-        sh_settle_begin(r, w, canceled))
+    if (phase == SH_PROMISE && sh_settle_begin(r, w, canceled))
         sh_work_settle(work, pool, r);
     if (look == GIVE_UP && (phase == SH_RUNNING || phase == SH_PARKED)) {
         uint64_t now = sh_load_acq(&r->state); /* acquire: settled */
