@@ -248,8 +248,10 @@ static void ring_waiter(struct sh_pool *pool, struct sh_cell *c,
     if (sh_arrive(&c->word, sh_target_generation(target),
                   sh_target_bit(target), &word) == SH_ARRIVED_STALE)
         return;
-    if ((word >> SH_BIT_SLEEPS & 1) != 0)
+    if ((word >> SH_BIT_SLEEPS & 1) != 0) {
         sh_futex_wake((_Atomic uint32_t *)(void *)&c->word, 1, pool->shared);
+        sh_here.woke = true;
+    }
 }
 
 /* Pass an arrival on to another pool: the pool, and the target there. */

@@ -43,7 +43,7 @@ struct sh_post {
     _Alignas(SH_LINE) _Atomic uint32_t resumed;
     /* Tasks from outside that the worker has taken up. Only it writes. */
     _Alignas(SH_LINE) _Atomic uint64_t taken;
-    _Atomic uint32_t cpu; /* where it ran last, + 1 */
+    _Atomic uint32_t cpu; /* where it woke up last, + 1 */
     _Atomic uint32_t timers; /* waits of its tasks that will run out */
 };
 

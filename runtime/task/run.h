@@ -51,6 +51,7 @@ struct sh_here {
     struct sh_seat *seats; /* all of this thread but a worker's own */
     shunt_error *last;     /* shunt_last_error outside a task */
     unsigned guest;        /* the pool that we settle records of, or 0 */
+    bool woke;             /* we have just woken a thread outside */
 };
 
 /* A few words: small enough for the static TLS that the loader spares for

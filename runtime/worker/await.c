@@ -33,7 +33,7 @@
 /* How long a thread outside looks around before it sleeps. */
 #define LOOK_NS 50000
 /* How often it relaxes between two looks, at most. */
-#define PAUSE_MAX 64u
+#define PAUSE_MAX 63u
 
 /* Where we hang: on ref, with target, by hook. */
 struct hung {
@@ -157,18 +157,19 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref,
 }
 
 /* Whether some worker is awake, and none on this CPU, which looking around
- * would keep from it. */
+ * would keep from it. One that is being woken is taken to wake where it fell
+ * asleep. */
 static bool looking_pays(struct sh_pool *pool)
 {
     uint32_t here = (uint32_t)sched_getcpu() + 1;
     bool awake = false;
 
     for (unsigned w = 0; w < pool->workers; w++) {
-        uint32_t cpu = sh_load_rlx(&pool->posts[w].cpu); /* relaxed: a guess */
-
-        if (cpu == here)
+        if (sh_sleep_is_idle(&pool->sleep, w))
+            continue;
+        if (sh_load_rlx(&pool->posts[w].cpu) == here) /* relaxed: a guess */
             return false;
-        awake = awake || cpu != 0 || !sh_sleep_is_idle(&pool->sleep, w);
+        awake = true;
     }
     return awake;
 }
@@ -182,11 +183,13 @@ static bool look(struct sh_ref *ref, int64_t deadline_ns)
     int64_t until = 0;
     uint64_t w;
 
-    for (unsigned pause = 1;;) {
+    for (unsigned pause = 0;;) {
         w = sh_load_acq(&ref->record->state); /* acquire: settled */
         if (sh_is_settled(w) ||
             sh_generation_of(w) != sh_generation_of(ref->word))
             return true;
+        if (pause == 0 && !looking_pays(ref->pool))
+            return false;
         if (pause == PAUSE_MAX) {
             int64_t now = sh_clock_ns();
 
@@ -196,7 +199,7 @@ static bool look(struct sh_ref *ref, int64_t deadline_ns)
             if (now >= until || !looking_pays(ref->pool))
                 return false;
         } else {
-            pause *= 2;
+            pause = 2 * pause + 1;
         }
         for (unsigned i = 0; i < pause; i++)
             sh_relax();

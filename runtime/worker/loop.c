@@ -20,9 +20,9 @@
 #include "base/fault.h"
 #include "worker/worker.h"
 
-/* How often an idle worker looks around before it says that it is idle: some
- * microseconds, about what it costs to go to sleep and be woken again. */
-#define SPINS 100
+/* How often an idle worker looks around before it says that it is idle: a
+ * moment only, since whoever is to bring work may need this very CPU. */
+#define SPINS 4
 
 void sh_worker_give_left(struct sh_worker *w)
 {
@@ -96,8 +96,11 @@ static uint64_t idle(struct sh_worker *w)
     struct sh_pool *pool = w->pool;
     struct sh_sleep *s = &pool->sleep;
     uint64_t hint = 0;
-    int spins = SPINS;
+    /* Whom we have woken may need this CPU, and will not have more for us
+     * within the time that we would look around. */
+    int spins = sh_here.woke ? 0 : SPINS;
 
+    sh_here.woke = false;
     sh_sleep_search(s, w->index);
     for (;;) {
         for (int i = 0; i < spins && hint == 0; i++) {
@@ -122,7 +125,6 @@ static uint64_t idle(struct sh_worker *w)
         }
         if (sh_load_sc(&pool->gate) != SH_OPEN) /* seq_cst: quiet */
             sh_quiet_ring(pool);
-        sh_store_rlx(&w->post->cpu, 0); /* relaxed: for a guess */
         sh_sleep_wait(s, w->index, sh_timers_next(w));
         sh_store_rlx(&w->post->cpu,
                      (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
