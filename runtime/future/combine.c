@@ -24,6 +24,7 @@
  *   arrive   future/edge.c
  *   accept   accept: write WAIT, then read the verdict || deliver: write the
  *            verdict, then read the state; all seq_cst: one sees the other
+ *   quiet    future/settle.c
  *   settled  future/settle.c
  *
  * Crash. Bits and verdict say how far it got: recovery looks at every record
@@ -559,6 +560,10 @@ void sh_combine_dispose(struct sh_work *work, struct sh_pool *pool,
         /* What we kept is KEPT: nobody else frees it. */
         uint64_t kept = sh_handle_of(c->names[0]);
 
+        /* What a shutdown gives up settles while its code runs on: then the
+         * memory stays until the pool goes. seq_cst: quiet */
+        if (sh_load_sc(&pool->gave_up) != 0)
+            kept = c->spare = 0;
         if (kept != 0)
             sh_settle_idle(work, pool,
                            sh_record_at(pool, sh_handle_index(kept)), SH_KEPT);

@@ -70,6 +70,7 @@ struct sh_pool {
 
     _Alignas(SH_LINE) _Atomic uint32_t gate; /* enum sh_gate */
     _Atomic uint32_t broken;                 /* an initialiser failed */
+    _Atomic uint32_t gave_up; /* a shutdown settled what runs on */
     /* Moves when a READY record is in no queue: look into the table. */
     _Atomic uint64_t rescan;
     /* Futexes: room in the queue; a change that a shutdown waits for. */

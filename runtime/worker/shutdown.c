@@ -37,10 +37,10 @@ static bool is_pending(struct sh_record *r, uint64_t w)
            kind != SH_KIND_DEAL;
 }
 
-/* Whether it is one of those that a shutdown may leave. */
+/* Whether it is one of those that a shutdown may leave: not settled. */
 static bool is_left(struct sh_record *r, uint64_t w)
 {
-    return is_pending(r, w) &&
+    return is_pending(r, w) && sh_phase_of(w) <= SH_SETTLING &&
            sh_load_rlx(&r->kind) != SH_KIND_KEEP; /* relaxed: a report */
 }
 
@@ -53,6 +53,10 @@ static void treat(struct sh_work *work, struct sh_pool *pool,
     unsigned canceled = sh_outcome_from(SHUNT_ECANCELED);
     enum sh_phase phase = sh_phase_of(w);
 
+    /* A keeper waits for what it keeps memory for, however that ends. */
+    if (sh_load_rlx(&r->kind) == SH_KIND_KEEP) /* relaxed: as w, validated
+                                                * by the CAS of a state */
+        return;
     if (look == CANCEL_ALL || look == GIVE_UP)
         (void)sh_cancel_ask(work, pool, r, sh_generation_of(w));
     /* A promise with a listener has been told; now it fails all the same. */
@@ -137,7 +141,8 @@ static size_t step(struct sh_pool *pool, enum shunt_how how, uint32_t quiet,
     return left;
 }
 
-/* Look until nothing is left or the deadline has come. */
+/* Look until nothing is left or the deadline has come; what has not settled
+ * then. */
 static size_t bring_to_end(struct sh_pool *pool, enum shunt_how how,
                            int64_t deadline_ns)
 {
@@ -149,9 +154,14 @@ static size_t bring_to_end(struct sh_pool *pool, enum shunt_how how,
         bool moved;
 
         left = step(pool, how, quiet, &moved);
-        if (left == 0 ? !moved : sh_clock_ns() >= deadline_ns)
+        if (left == 0 && !moved)
             break;
-        /* With nothing left, the workers are idle in a moment. */
+        if (left > 0 && sh_clock_ns() >= deadline_ns) {
+            left = look_at_all(pool, REPORT);
+            if (left > 0)
+                break;
+        }
+        /* With nothing left to settle, the rest is done in a moment. */
         if (sh_load_sc(&pool->quiet) == quiet) /* seq_cst: quiet */
             sh_futex_wait(&pool->quiet, quiet,
                           left == 0 ? INT64_MAX : deadline_ns, pool->shared);
@@ -210,11 +220,12 @@ static size_t shut_down(struct sh_pool *pool, enum shunt_how how,
     close_gate(pool, how == SHUNT_DRAIN ? SH_DRAINING : SH_CANCELING);
     left = bring_to_end(pool, how, deadline_ns);
     if (left > 0 && how == SHUNT_KILL) {
+        sh_store_sc(&pool->gave_up, 1); /* seq_cst: quiet */
         (void)look_at_all(pool, GIVE_UP);
         left = 0;
     }
     if (left > 0)
-        return look_at_all(pool, REPORT);
+        return left;
     close_gate(pool, SH_STOPPED);
     see_queues(pool);
     (void)look_at_all(pool, CLOSE);

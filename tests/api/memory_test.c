@@ -499,65 +499,6 @@ static void a_tasks_memory_outlives_its_children(void)
     }
 }
 
-struct heirs {
-    shunt_future *gate;
-    struct tally *sum;
-    const char *block;
-};
-
-/* Waits without keeping a worker. */
-static int read_later(const struct heirs *in, shunt_none *out)
-{
-    (void)out;
-    if (shunt_await(in->gate) != 0)
-        return STAGE_LATE;
-    for (int i = 0; i < 1000; i++)
-        tally_add(in->sum, in->block[i]);
-    return 0;
-}
-SHUNT_TASK(read_later, struct heirs, shunt_none)
-
-static int leave_heirs(const struct heirs *in, shunt_none *out)
-{
-    char *block = shunt_alloc(1000);
-
-    (void)out;
-    memset(block, 1, 1000);
-    for (int i = 0; i < 4; i++)
-        (void)shunt_submit(NULL, read_later,
-                           &(struct heirs){ in->gate, in->sum, block });
-    return 0;
-}
-SHUNT_TASK(leave_heirs, struct heirs, shunt_none)
-
-static int leave_and_take(const struct heirs *in, shunt_none *out)
-{
-    return shunt_take(shunt_submit(NULL, leave_heirs, in), out);
-}
-SHUNT_TASK(leave_and_take, struct heirs, shunt_none)
-
-/* Method: as above, but the parent's value was taken by a task, which has
- * ended too. Its future is what the memory goes with. */
-static void memory_that_children_read_stays_when_the_value_is_taken(void)
-{
-    for (int i = 0; i < 20; i++) {
-        shunt_pool *pool = harness_pool(1 + i % 2);
-        struct stage_promise gate = stage_promise(pool);
-        struct heirs heirs = { gate.future, stage_tally(), NULL };
-        shunt_future *f = shunt_submit(pool, leave_and_take, &heirs);
-
-        assert_settles(f, 0);
-        assert_joins(
-            shunt_submit(pool, make_text, &(struct order){ 1000, 0 }), 0);
-        stage_give(gate.promise, 1);
-        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
-        assert_long(tally_of(heirs.sum), 4000);
-        assert_ok(shunt_release(f));
-        assert_ok(shunt_release(gate.future));
-        harness_free(pool);
-    }
-}
-
 static const struct CMUnitTest claims[] = {
     CLAIM(memory_of_a_task_is_released_with_its_future),
     CLAIM(memory_of_a_task_that_fails_is_released_too),
@@ -577,7 +518,6 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_flattened_value_keeps_its_memory),
     CLAIM(a_flattened_step_that_inherits_keeps_what_it_inherits),
     CLAIM(a_tasks_memory_outlives_its_children),
-    CLAIM(memory_that_children_read_stays_when_the_value_is_taken),
 };
 
 HARNESS_MAIN(claims)

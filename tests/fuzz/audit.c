@@ -134,9 +134,24 @@ static void audit_pool(struct graph *g, struct sh_pool *pool)
                 "cells");
 }
 
+/* What a shutdown gave up keeps memory until its pool goes. */
+static bool gave_up(const struct graph *g)
+{
+    struct sh_pool *pool;
+
+    for (unsigned i = 0; i < g->plan->pools; i++)
+        if (sh_pool_find(g->pools[i], &pool) == 0 &&
+            sh_load_acq(&pool->gave_up) != 0) /* acquire: settled */
+            return true;
+    return false;
+}
+
 void audit_pools(struct graph *g)
 {
     struct sh_pool *pools[POOLS_MAX];
+
+    if (gave_up(g))
+        return;
 
     /* A worker of one has a seat at the other, so all must rest first. */
     for (unsigned i = 0; i < g->plan->pools; i++) {
