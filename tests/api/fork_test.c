@@ -262,7 +262,6 @@ static int work_in_own_pool(const struct inherited *had)
 
 static void the_child_may_make_pools_of_its_own(void)
 {
-    harness_needs_forks_with_threads();
     fork_and_run(work_in_own_pool);
 }
 
@@ -287,7 +286,6 @@ static int fork_again(const struct inherited *had)
 
 static void a_grandchild_is_a_child_of_both(void)
 {
-    harness_needs_forks_with_threads();
     fork_and_run(fork_again);
 }
 
@@ -325,7 +323,6 @@ static void a_fork_in_the_middle_of_anything_leaves_a_working_child(void)
     enum {
         THREADS = 2
     };
-    harness_needs_forks_with_threads();
     struct inherited had = inherit();
     struct busy busy[THREADS];
     pthread_t threads[THREADS];

@@ -39,17 +39,6 @@ enum {
 #define SANITIZED 0
 #endif
 
-#if defined(__SANITIZE_THREAD__)
-#define THREADS_CHECKED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREADS_CHECKED 1
-#endif
-#endif
-#ifndef THREADS_CHECKED
-#define THREADS_CHECKED 0
-#endif
-
 static bool leaves_pools;
 
 void harness_leaves_pools(void)
@@ -196,12 +185,6 @@ unsigned harness_slowness(void)
     if (preload != NULL && strstr(preload, "vgpreload") != NULL)
         return 20;
     return SANITIZED ? 5 : 1;
-}
-
-void harness_needs_forks_with_threads(void)
-{
-    if (THREADS_CHECKED)
-        skip();
 }
 
 bool harness_million(void)

@@ -58,10 +58,6 @@ int harness_after(void **state);
  * sanitizers and valgrind get a multiple. */
 void harness_limit(unsigned seconds);
 
-/* Skip the claim where a child of a program with threads cannot start threads
- * of its own: ThreadSanitizer ends it. */
-void harness_needs_forks_with_threads(void);
-
 /* Where the running claim is, to be said if it fails, crashes or hangs. */
 void harness_note(const char *format, ...) SHUNT_PRINTF_(1, 2);
 
