@@ -183,10 +183,9 @@ static shunt_future *pass_reserved(unsigned kind, const struct sh_ref *ref)
 
 /* In a pool that has stopped nothing runs any more: what need not run is
  * passed on. */
-static shunt_future *step_in_stopped(unsigned kind, struct sh_ref *ref)
+static shunt_future *step_in_stopped(unsigned kind, struct sh_ref *ref,
+                                     int status)
 {
-    int status = sh_ref_status(ref);
-
     if (!sh_must_run(kind, status))
         return attach(ref->pool, ref, SH_KIND_FORWARD, NULL, NULL, NULL);
     give(ref);
@@ -202,6 +201,7 @@ static shunt_future *step(unsigned kind, shunt_future *f,
     shunt_future *passed = NULL;
     struct sh_ref ref;
     int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
+    int status;
 
     if (rc != 0)
         return sh_handle_failed(0, rc);
@@ -219,10 +219,13 @@ static shunt_future *step(unsigned kind, shunt_future *f,
         give(&ref);
         return sh_handle_failed(ref.pool->id, rc);
     }
-    /* relaxed: looked at when the step is ready, too */
-    if (sh_load_rlx(&ref.pool->gate) == SH_STOPPED) {
+    status = sh_ref_status(&ref);
+    /* Whether a step of what is pending must run is seen when that settles.
+     * relaxed: the gate is looked at when the step is ready, too */
+    if (status != SHUNT_PENDING &&
+        sh_load_rlx(&ref.pool->gate) == SH_STOPPED) {
         drop_ctx(task, ctx);
-        return step_in_stopped(kind, &ref);
+        return step_in_stopped(kind, &ref, status);
     }
     return attach(ref.pool, &ref, kind, task, ctx, where);
 }

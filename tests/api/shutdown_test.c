@@ -78,6 +78,28 @@ static void values_stay_readable_until_the_pool_is_freed(void)
     }
 }
 
+/* A step may be attached after the end: it passes a failure on, and what it
+ * would have to run for fails. */
+static void steps_of_a_stopped_pool_do_not_run(void)
+{
+    shunt_pool *pool = harness_pool(1), *other = harness_pool(1);
+    struct stage_promise far = stage_promise(other);
+    shunt_future *done = shunt_submit(pool, stage_same, &(long){ 4 });
+    shunt_future *bad = shunt_submit(pool, stage_fail, &(int){ 5 });
+    shunt_future *pending;
+
+    assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+    assert_joins(shunt_then(done, stage_add_one), SHUNT_ECLOSED);
+    assert_joins(shunt_then(bad, stage_add_one), SHUNT_EFAILED);
+    pending = shunt_via(pool, far.future);
+    assert_status(shunt_status(pending), SHUNT_PENDING);
+    pending = shunt_then(pending, stage_add_one);
+    stage_give(far.promise, 1);
+    assert_joins(pending, SHUNT_ECLOSED);
+    harness_free(pool);
+    harness_free(other);
+}
+
 /* ---- drain ---- */
 
 static void drain_runs_everything_that_was_accepted(void)
@@ -477,6 +499,7 @@ static void free_ends_promises_that_nobody_kept(void)
 static const struct CMUnitTest claims[] = {
     CLAIM(an_idle_pool_shuts_down_at_once_in_every_way),
     CLAIM(values_stay_readable_until_the_pool_is_freed),
+    CLAIM(steps_of_a_stopped_pool_do_not_run),
     CLAIM(drain_runs_everything_that_was_accepted),
     CLAIM(a_drain_that_runs_out_counts_what_is_left),
     CLAIM(drain_ends_promises_that_only_parked_tasks_wait_for),
