@@ -68,6 +68,24 @@ static void walk_chains(struct walk *w)
         walk_list(w, head);
 }
 
+/* Say which item of a table is in no free list, and what it holds. */
+static void fail_on_lost(struct graph *g, const struct walk *w,
+                         const struct sh_pool *pool, const char *what)
+{
+    char bytes[4 * 17 + 1] = "";
+    const uint64_t *item;
+    uint32_t first = 1;
+
+    while (first + 1 < w->used && w->seen[first] != 0)
+        first++;
+    item = (const void *)(w->table->items + (size_t)first * w->table->stride);
+    for (size_t i = 0; i < 4 && i < w->table->stride / sizeof *item; i++)
+        snprintf(bytes + 17 * i, 18, " %016llx", (unsigned long long)item[i]);
+    fuzz_fail(g, "%u of %u %s of pool %u are in no free list; %u holds%s",
+              w->used - 1 - w->count, w->used - 1, what, pool->id, first,
+              bytes);
+}
+
 static void audit_table(struct graph *g, struct sh_pool *pool,
                         struct sh_table *table, size_t cache_at,
                         const char *what)
@@ -90,8 +108,7 @@ static void audit_table(struct graph *g, struct sh_pool *pool,
     if (!w.good)
         fuzz_fail(g, "one of the %s is in a free list twice", what);
     if (w.count != w.used - 1)
-        fuzz_fail(g, "%u of %u %s are in no free list", w.used - 1 - w.count,
-                  w.used - 1, what);
+        fail_on_lost(g, &w, pool, what);
     free(w.seen);
 }
 
