@@ -483,6 +483,7 @@ static unsigned fail_with_causes(struct sh_pool *pool, struct sh_record *r)
         f.task = first->task;
         f.where = first->where;
         f.whole = first->message;
+        f.attempts = first->attempts;
     }
     for (uint32_t i = 0; causes != NULL && i < c->held; i++)
         causes[f.cause_count++] = shunt_error_of(c->names[i]);

@@ -441,10 +441,12 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
         leave_input(work, pool, r);
     sh_record_drop_in(r, kind);
     if (outcome != 0 && outcome != SH_OUTCOME_FORWARD &&
-        ((r->task != NULL && kind <= SH_KIND_FINALLY) ||
+        ((r->task != NULL && (kind & ~SH_KIND_FLAT) <= SH_KIND_FINALLY) ||
          (kind == SH_KIND_PROMISE && outcome == canceled)))
-        sh_error_attach(pool, r, &(struct sh_failure){
-                                     .code = sh_outcome_code(outcome) });
+        sh_error_attach(pool, r,
+                        &(struct sh_failure){
+                            .code = sh_outcome_code(outcome),
+                            .attempts = (kind & SH_KIND_FLAT) != 0 });
     commit(r, outcome);
     finish(work, pool, r);
 }
@@ -568,6 +570,7 @@ void sh_settle_over(struct sh_work *work, struct sh_pool *pool,
         sh_error_attach(pool, r,
                         &(struct sh_failure){
                             .code = SHUNT_ECANCELED,
+                            .attempts = 1,
                             .text = "given up when its pool was shut down; "
                                     "its code may still run" });
     while (sh_phase_of(w) == SH_RUNNING && sh_generation_of(w) == generation)

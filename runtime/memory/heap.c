@@ -31,28 +31,16 @@ void sh_heap_fini(struct sh_heap *h)
     pthread_mutex_destroy(&h->lock);
 }
 
-static bool charge(struct sh_heap *h, size_t size)
-{
-    if (h->limit == 0)
-        return true;
-    size_t before = sh_add_rlx(&h->bytes, size); /* relaxed: a count */
-
-    if (before <= h->limit && size <= h->limit - before)
-        return true;
-    sh_add_rlx(&h->bytes, (size_t)0 - size); /* relaxed: a count */
-    return false;
-}
-
 void *sh_heap_get(struct sh_heap *h, size_t size)
 {
     void *p = NULL;
 
     SH_ASSERT(size > 0);
-    if (sh_fault() || size > PTRDIFF_MAX || !charge(h, size))
+    if (sh_fault() || size > PTRDIFF_MAX || !sh_heap_charge(h, size))
         return NULL;
     p = sh_je_mallocx(size, 0);
-    if (p == NULL && h->limit != 0)
-        sh_add_rlx(&h->bytes, (size_t)0 - size); /* relaxed: a count */
+    if (p == NULL)
+        sh_heap_refund(h, size);
     return p;
 }
 
@@ -62,8 +50,7 @@ void sh_heap_put(struct sh_heap *h, void *p, size_t size)
     if (p == NULL)
         return;
     sh_je_sdallocx(p, size, 0);
-    if (h->limit != 0)
-        sh_add_rlx(&h->bytes, (size_t)0 - size); /* relaxed: a count */
+    sh_heap_refund(h, size);
 }
 
 /* Blocks do not overlap, so that two are equal only if one holds the other:

@@ -59,6 +59,26 @@ struct sh_heap {
 
 bool sh_heap_init(struct sh_heap *h, size_t limit, bool tracks);
 
+/* Count size bytes that come from elsewhere; false if that is too much. */
+static inline bool sh_heap_charge(struct sh_heap *h, size_t size)
+{
+    if (h->limit == 0)
+        return true;
+    size_t before = sh_add_rlx(&h->bytes, size); /* relaxed: a count */
+
+    if (before <= h->limit && size <= h->limit - before)
+        return true;
+    sh_add_rlx(&h->bytes, (size_t)0 - size); /* relaxed: a count */
+    return false;
+}
+
+/* They are no longer in use. */
+static inline void sh_heap_refund(struct sh_heap *h, size_t size)
+{
+    if (h->limit != 0)
+        sh_add_rlx(&h->bytes, (size_t)0 - size); /* relaxed: a count */
+}
+
 /* Frees the loose blocks. All others have been freed. */
 void sh_heap_fini(struct sh_heap *h);
 

@@ -26,6 +26,7 @@
 #include "memory/table.h"
 
 #include "base/fault.h"
+#include "memory/heap.h"
 #include "memory/pages.h"
 
 #define FRESH 64u  /* items of a run */
@@ -46,6 +47,7 @@ bool sh_table_init(struct sh_table *t, size_t stride, size_t link_at,
     t->link_at = link_at;
     t->chain_at = chain_at;
     t->capacity = capacity;
+    t->heap = NULL;
     sh_store_rlx(&t->used, 1);   /* relaxed: nobody else has it yet */
     sh_store_rlx(&t->chains, 0); /* relaxed: nobody else has it yet */
     return t->items != NULL;
@@ -53,8 +55,11 @@ bool sh_table_init(struct sh_table *t, size_t stride, size_t link_at,
 
 void sh_table_fini(struct sh_table *t)
 {
-    if (t->items != NULL)
-        sh_pages_unmap(t->items, t->stride * t->capacity);
+    if (t->items == NULL)
+        return;
+    if (t->heap != NULL)
+        sh_heap_refund(t->heap, t->stride * (sh_table_used(t) - 1));
+    sh_pages_unmap(t->items, t->stride * t->capacity);
     t->items = NULL;
 }
 
@@ -90,13 +95,17 @@ static bool grow(struct sh_table *t, struct sh_cache *c)
     uint32_t used = sh_load_rlx(&t->used); /* relaxed: the CAS validates it */
     uint32_t end;
 
-    if (sh_fault())
+    if (sh_fault() || used >= t->capacity ||
+        (t->heap != NULL && !sh_heap_charge(t->heap, t->stride * FRESH)))
         return false;
     do {
-        if (used >= t->capacity)
-            return false;
         end = used + FRESH < t->capacity ? used + FRESH : t->capacity;
-    } while (!sh_cas_rel(&t->used, &used, end)); /* release: grow */
+    } while (used < end && !sh_cas_rel(&t->used, &used, end)); /* release:
+                                                                * grow */
+    if (t->heap != NULL)
+        sh_heap_refund(t->heap, t->stride * (FRESH - (end - used)));
+    if (used == end)
+        return false;
     c->fresh = used;
     c->fresh_end = end;
     return true;

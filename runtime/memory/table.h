@@ -26,6 +26,7 @@ struct sh_table {
     size_t link_at;  /* offset of an _Atomic uint32_t: the next free item */
     size_t chain_at; /* offset of another: the next chain of free items */
     uint32_t capacity;
+    struct sh_heap *heap; /* that items are charged to; NULL: none */
     _Alignas(SH_LINE) _Atomic uint32_t used; /* items ever handed out, + 1 */
     _Alignas(SH_LINE) _Atomic uint64_t chains; /* tag 32 | index 32 */
 };

@@ -120,8 +120,7 @@ void sh_error_attach(struct sh_pool *pool, struct sh_record *r,
                         .task = message + message_bytes,
                         .message = message,
                         .where = where != NULL ? where : "",
-                        .attempts = f->code == SHUNT_EFAILED &&
-                                    r->task != NULL,
+                        .attempts = f->attempts,
                         .cause_count = f->cause_count,
                         .causes = (void *)causes };
     sh_attach(r, b, b);

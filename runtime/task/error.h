@@ -19,6 +19,7 @@ struct sh_failure {
     const char *text;  /* NULL: the sentence of the code */
     const char *whole; /* the message as it is to be; NULL: made of text */
     const char *where; /* NULL: the record's */
+    unsigned attempts; /* how often the task was started */
     const shunt_error *const *causes;
     size_t cause_count;
 };

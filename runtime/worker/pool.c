@@ -157,11 +157,11 @@ static void free_timers(struct sh_pool *pool)
 void sh_pool_destroy(struct sh_pool *pool)
 {
     size_t slots = pool->ring.capacity;
+    bool whole = pool->records.items != NULL && pool->posts != NULL;
 
-    if (pool->records.items != NULL && pool->posts != NULL) {
+    if (whole) {
         free_records(pool);
         free_timers(pool);
-        sh_heap_fini(&pool->heap);
     }
     sh_seats_clear(pool);
     if (pool->ring.cells != NULL)
@@ -171,8 +171,17 @@ void sh_pool_destroy(struct sh_pool *pool)
     sh_table_fini(&pool->aliases);
     sh_table_fini(&pool->edges);
     sh_table_fini(&pool->cells);
+    if (whole)
+        sh_heap_fini(&pool->heap);
     free_team(pool);
     sh_pages_unmap(pool, sizeof *pool);
+}
+
+/* Records count for the limit of memory, too. */
+static void charge_tables(struct sh_pool *pool)
+{
+    pool->records.heap = pool->aliases.heap = &pool->heap;
+    pool->edges.heap = pool->cells.heap = &pool->heap;
 }
 
 static struct sh_pool *pool_new(const shunt_options *o, bool checks)
@@ -196,6 +205,7 @@ static struct sh_pool *pool_new(const shunt_options *o, bool checks)
         sh_pool_destroy(pool);
         return NULL;
     }
+    charge_tables(pool);
     return pool;
 }
 

@@ -88,12 +88,14 @@ static bool find_input(struct sh_run *run, unsigned kind, struct call *call)
            misfit(run, &v);
 }
 
-/* Check for pointers that no other process could follow. */
+/* Check for pointers that no other process could follow, before or after the
+ * task was started. */
 static SH_COLD bool check_pointers(struct sh_run *run, const char *what,
-                                   const void *bytes, size_t size)
+                                   const void *bytes, size_t size,
+                                   unsigned attempts)
 {
     ptrdiff_t at;
-    struct sh_failure f = { .code = SHUNT_EINVAL };
+    struct sh_failure f = { .code = SHUNT_EINVAL, .attempts = attempts };
     char text[160];
 
     if (bytes == NULL)
@@ -116,10 +118,10 @@ static bool check_arguments(struct sh_run *run, const struct call *call,
     const shunt_task *t = run->record->task;
 
     if (kind == SH_KIND_TASK &&
-        !check_pointers(run, "in", call->in, t->in_size_))
+        !check_pointers(run, "in", call->in, t->in_size_, 0))
         return false;
     return call->ctx == NULL ||
-           check_pointers(run, "ctx", call->ctx, t->ctx_size_);
+           check_pointers(run, "ctx", call->ctx, t->ctx_size_, 0);
 }
 
 /* Give a lent handle back, and do what follows; 0 is none. */
@@ -138,10 +140,12 @@ static unsigned failed(struct sh_run *run, int rc, bool again)
     uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
     struct sh_failure f = { .code = SHUNT_EFAILED,
                             .task_code = rc,
-                            .text = run->text };
+                            .text = run->text,
+                            .attempts = 1 };
 
     if (rc == SHUNT_ECANCELED && (w & SH_CANCEL) != 0) {
-        f = (struct sh_failure){ .code = SHUNT_ECANCELED, .text = run->text };
+        f.code = SHUNT_ECANCELED;
+        f.task_code = 0;
     } else if (run->fail_as != 0 && rc == run->fail_code && !again) {
         run->spare = run->input;
         run->input = run->fail_as;
@@ -165,6 +169,7 @@ static unsigned failed_again(struct sh_run *run, const shunt_error *first,
                             .task = first->task,
                             .where = first->where,
                             .whole = first->message,
+                            .attempts = first->attempts,
                             .causes = causes };
 
     (void)failed(run, rc, true);
@@ -297,7 +302,8 @@ static void finish_run(struct sh_run *run, unsigned kind,
         sh_error_attach(run->pool, r,
                         &(struct sh_failure){
                             .code = SHUNT_EINVAL,
-                            .text = "returned no valid future" });
+                            .text = "returned no valid future",
+                            .attempts = 1 });
         flat = false;
     } else if (called) {
         outcome = outcome_of(run, kind, call, rc);
@@ -376,7 +382,7 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
         rc = t->call_(call.in, call.ctx, call.out);
     if (SH_UNLIKELY(w->pool->checks_pointers))
         called = called && (rc != 0 || check_pointers(&run, "out", call.out,
-                                                      t->out_size_));
+                                                      t->out_size_, 1));
     sh_here.run = NULL;
     if (SH_LIKELY(called && rc == 0 && kind == SH_KIND_TASK) &&
         is_plain(&run)) {

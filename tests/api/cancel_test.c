@@ -121,6 +121,7 @@ static void a_running_task_decides_how_a_cancel_ends(void)
 
     shunt_future *f = watched_then(pool, SHUNT_ECANCELED, true);
     assert_settles(f, SHUNT_ECANCELED);
+    assert_long(shunt_error_of(f)->attempts, 1);
     assert_long(shunt_cancel(f), 0);
     assert_ok(shunt_release(f));
     f = watched_then(pool, 5, true);

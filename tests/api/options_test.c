@@ -274,6 +274,30 @@ static void the_limit_of_memory_is_an_error_of_the_submit(void)
     harness_free(pool);
 }
 
+static void records_count_for_the_limit_of_memory(void)
+{
+    enum {
+        MANY = 20000 /* of 128 bytes and more */
+    };
+    static shunt_future *sent[MANY];
+    shunt_pool *pool = NULL;
+    int refused = 0;
+
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = 1, .arena_bytes = 1 << 20 }));
+    struct stage_hold hold = stage_hold(pool);
+    for (int i = 0; i < MANY; i++) {
+        sent[i] = shunt_submit(pool, stage_nothing, NULL);
+        refused += shunt_status(sent[i]) == SHUNT_ENOMEM;
+    }
+    /* 1 MiB has room for 8192 records, less what else there is. */
+    assert_in_range(refused, MANY - 8192, MANY - 7000);
+    stage_let(hold);
+    for (int i = 0; i < MANY; i++)
+        assert_ok(shunt_release(sent[i]));
+    harness_free(pool);
+}
+
 static void a_pool_of_almost_no_memory_says_so(void)
 {
     for (size_t bytes = 1; bytes < (1 << 20); bytes *= 8) {
@@ -441,6 +465,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_task_has_the_stack_that_was_asked_for),
     CLAIM(a_stack_below_16_kib_is_refused),
     CLAIM(the_limit_of_memory_is_an_error_of_the_submit),
+    CLAIM(records_count_for_the_limit_of_memory),
     CLAIM(a_pool_of_almost_no_memory_says_so),
     CLAIM(worker_threads_are_named_and_numbered),
     CLAIM(a_long_name_is_cut_by_the_system),

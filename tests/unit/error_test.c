@@ -101,7 +101,8 @@ static void an_error_says_where_it_comes_from(void **state)
     const shunt_error *e;
 
     (void)state;
-    e = attach(&(struct sh_failure){ .code = SHUNT_EFAILED, .task_code = 7 });
+    e = attach(&(struct sh_failure){
+        .code = SHUNT_EFAILED, .task_code = 7, .attempts = 1 });
     assert_string_equal(e->task, "fetch");
     assert_string_equal(e->where, "here.c:12");
     assert_int_equal(e->task_code, 7);
