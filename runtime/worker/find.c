@@ -22,7 +22,6 @@
 #include "worker/worker.h"
 
 #define BATCH 32u
-#define FAIR 61u
 
 void sh_worker_took(struct sh_worker *w)
 {
@@ -160,14 +159,14 @@ static uint64_t steal(struct sh_worker *w)
 uint64_t sh_worker_find(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;
-    uint32_t turn = ++w->tick % FAIR;
+    uint32_t turn = w->tick++ % SH_FAIR;
     uint64_t hint = 0;
 
     if (turn == 0) {
         hint = from_ring(w, &pool->ring);
         if (hint == 0)
             hint = from_ring(w, &pool->side);
-    } else if (turn == FAIR / 2) {
+    } else if (turn == SH_FAIR / 2) {
         if (sh_deque_steal(&w->post->deque, &hint) != SH_STEAL_GOT)
             hint = 0;
     }

@@ -147,12 +147,12 @@ void sh_worker_loop(void *arg)
         collect_resumed(w);
         if (w->timer_count > 0 && w->tick % 16 == 0)
             sh_timers_fire(w, sh_clock_ns());
-        if (w->resumed != SH_NONE)
+        if (w->resumed != SH_NONE && !sh_worker_shares(++w->tick))
             resume_next(w);
         if (must_stop(w))
             break;
         hint = sh_worker_find(w);
-        if (hint == 0)
+        if (hint == 0 && w->resumed == SH_NONE)
             hint = idle(w);
         if (hint != 0)
             sh_worker_run(w, hint);

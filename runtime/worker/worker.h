@@ -74,6 +74,16 @@ void sh_worker_give_left(struct sh_worker *w);
 /* Claim what a hint names, and run it; nothing if it is stale. */
 void sh_worker_run(struct sh_worker *w, uint64_t hint);
 
+/* Turns of the loop until tasks from outside come first, and halfway the
+ * oldest of the worker's own: so that neither tasks which make more tasks, nor
+ * tasks which wake each other, keep the worker to themselves. */
+#define SH_FAIR 61u
+
+static inline bool sh_worker_shares(uint32_t tick)
+{
+    return tick % SH_FAIR == 0 || tick % SH_FAIR == SH_FAIR / 2;
+}
+
 /* The next hint to run, 0 if there is none to be found now. */
 uint64_t sh_worker_find(struct sh_worker *w);
 
