@@ -56,8 +56,8 @@ static uint32_t cells_for(uint32_t n)
 static struct sh_combine *block_new(struct sh_pool *pool, uint32_t n,
                                     uint32_t cells)
 {
-    size_t each = sizeof(shunt_future *) + sizeof(uint64_t) + sizeof(size_t) +
-                  sizeof(sh_hook);
+    size_t each = sizeof(shunt_future *) + sizeof(struct sh_hung) +
+                  sizeof(size_t);
     size_t bytes = sizeof(struct sh_combine) + (size_t)n * each +
                    (size_t)cells * sizeof(uint32_t);
     struct sh_combine *c = sh_heap_get(&pool->heap, bytes);
@@ -70,10 +70,9 @@ static struct sh_combine *block_new(struct sh_pool *pool, uint32_t n,
     c->cells = 0;
     c->spare = 0;
     c->names = (shunt_future **)(c + 1);
-    c->targets = (uint64_t *)(c->names + n);
-    c->indices = (size_t *)(c->targets + n);
-    c->hooks = (sh_hook *)(c->indices + n);
-    c->cell = c->hooks + n;
+    c->hung = (struct sh_hung *)(c->names + n);
+    c->indices = (size_t *)(c->hung + n);
+    c->cell = (uint32_t *)(c->indices + n);
     return c;
 }
 
@@ -205,61 +204,19 @@ static uint64_t target_of(struct sh_pool *pool, struct sh_record *r,
                                 32));
 }
 
-uint64_t sh_bridge(struct sh_pool *pool, struct sh_pool *to, uint64_t target)
-{
-    struct sh_seat *seat = sh_seat_of(pool);
-    uint32_t index =
-        seat == NULL ? SH_NONE : sh_table_take(&pool->cells, &seat->cells);
-    struct sh_cell *cell;
-    uint32_t generation;
-
-    if (index == SH_NONE)
-        return 0;
-    cell = sh_cell_at(pool, index);
-    generation = sh_arrivals_renew(&cell->word);
-    sh_store_rel(&cell->up, target);               /* release: cell */
-    sh_store_rel(&cell->pool, (uint16_t)to->id);   /* release: cell */
-    sh_store_rel(&cell->base, sh_pool_serial(to)); /* release: cell */
-    sh_store_rel(&cell->kind, SH_CELL_BRIDGE);     /* release: cell */
-    return sh_target(SH_TARGET_CELL, index, 0, generation);
-}
-
-void sh_unbridge(struct sh_pool *pool, uint64_t target)
-{
-    struct sh_seat *seat = sh_seat_of(pool);
-    struct sh_cell *cell = sh_cell_at(pool, sh_target_index(target));
-
-    /* Whoever sets the arrival frees the cell: a delivery that read the edge
-     * before it was taken off may be on its way. */
-    if (sh_arrive(&cell->word, sh_target_generation(target), 0, NULL) ==
-            SH_ARRIVED_NEW &&
-        seat != NULL)
-        sh_table_give(&pool->cells, &seat->cells, sh_target_index(target));
-}
-
 void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
                      struct sh_record *r, uint32_t i, const struct sh_ref *ref)
 {
     struct sh_combine *c = r->data.combining.more;
     uint64_t here = target_of(pool, r, i);
-    uint64_t there = here;
     enum sh_attached how = SH_ATTACH_SETTLED;
 
-    c->targets[i] = 0;
-    c->hooks[i] = 0;
-    if (ref->record != NULL && !sh_is_settled(ref->word)) {
-        if (ref->pool != pool)
-            there = sh_bridge(ref->pool, pool, here);
-        how = there == 0 ? SH_ATTACH_NOMEM
-                         : sh_edge_attach(ref->pool, ref->record,
-                                          sh_generation_of(ref->word), there,
-                                          &c->hooks[i]);
-        if (how != SH_ATTACHED && there != here && there != 0)
-            sh_unbridge(ref->pool, there);
-    }
+    if (ref->record != NULL && !sh_is_settled(ref->word))
+        how = sh_hang(pool, ref, here, &c->hung[i]);
     if (how == SH_ATTACHED)
-        c->targets[i] = there;
-    else if (how == SH_ATTACH_SETTLED)
+        return;
+    c->hung[i].target = 0;
+    if (how == SH_ATTACH_SETTLED)
         sh_deliver_to(work, pool, here, sh_ref_status_now(ref));
     else
         c->held = UINT32_MAX; /* accept will see that memory ran out */
@@ -411,23 +368,19 @@ void sh_combine_arrive(struct sh_work *work, struct sh_pool *pool,
 }
 
 /* Take our edge off input i and let it go. */
-static void let_go(struct sh_work *work, struct sh_combine *c, uint32_t i)
+static void let_go(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_combine *c, uint32_t i)
 {
     uint64_t handle = sh_handle_of(c->names[i]);
-    uint64_t target = c->targets[i];
     unsigned id = sh_handle_pool(handle);
     struct sh_ref ref;
 
     if (!sh_pool_enter(id))
         return;
-    if (target != 0 && sh_handle_find(handle, SH_LOOK, &ref) == 0 &&
-        ref.record != NULL && !sh_is_settled(ref.word) &&
-        sh_edge_detach(ref.pool, ref.record, c->hooks[i], target) &&
-        sh_target_kind(target) == SH_TARGET_CELL &&
-        /* relaxed: ours, we took the edge off */
-        sh_load_rlx(&sh_cell_at(ref.pool, sh_target_index(target))->kind) ==
-            SH_CELL_BRIDGE)
-        sh_unbridge(ref.pool, target);
+    if (c->hung[i].target != 0 &&
+        sh_handle_find(handle, SH_LOOK, &ref) == 0 && ref.record != NULL &&
+        !sh_is_settled(ref.word))
+        sh_unhang(pool, &ref, &c->hung[i]);
     sh_work_abandon(work, handle);
     sh_pool_exit(id);
 }
@@ -449,8 +402,8 @@ static int input_status(const struct sh_combine *c, uint32_t i)
 }
 
 /* Keep the inputs of one sort, at most `most`, in front; let others go. */
-static void sift(struct sh_work *work, struct sh_combine *c, bool good,
-                 uint32_t most)
+static void sift(struct sh_work *work, struct sh_pool *pool,
+                 struct sh_combine *c, bool good, uint32_t most)
 {
     uint32_t held = 0;
 
@@ -461,7 +414,7 @@ static void sift(struct sh_work *work, struct sh_combine *c, bool good,
             c->indices[held] = i;
             c->names[held++] = c->names[i];
         } else {
-            let_go(work, c, i);
+            let_go(work, pool, c, i);
         }
     }
     c->held = held;
@@ -499,7 +452,7 @@ static void let_all_go(struct sh_work *work, struct sh_pool *pool,
 
     for (uint32_t i = 0; i < c->n; i++)
         if (i != but)
-            let_go(work, c, i);
+            let_go(work, pool, c, i);
     block_free(pool, r);
 }
 
@@ -519,7 +472,7 @@ unsigned sh_combine_conclude(struct sh_work *work, struct sh_pool *pool,
         sh_store_rlx(&r->input, sh_handle_of(c->names[index]));
         let_all_go(work, pool, r, index);
     } else if (outcome == failed && kind == SH_KIND_SOME) {
-        sift(work, c, false, c->n);
+        sift(work, pool, c, false, c->n);
         return fail_with_causes(pool, r);
     } else if (outcome == failed && kind == SH_KIND_ANY) {
         return fail_with_causes(pool, r);
@@ -534,7 +487,7 @@ unsigned sh_combine_conclude(struct sh_work *work, struct sh_pool *pool,
 
         if (some)
             /* relaxed: set before it was accepted */
-            sift(work, c, true, sh_load_rlx(&r->data.combining.quorum));
+            sift(work, pool, c, true, sh_load_rlx(&r->data.combining.quorum));
         r->data.combining.value.results =
             (shunt_results){ .count = c->held,
                              .futures = c->names,

@@ -13,6 +13,7 @@
 #ifndef SH_FUTURE_COMBINE_H
 #define SH_FUTURE_COMBINE_H
 
+#include "future/bridge.h"
 #include "future/settle.h"
 
 struct sh_combine {
@@ -22,9 +23,8 @@ struct sh_combine {
     uint32_t cells;
     uint64_t spare; /* KEEP: a handle that is given back at the end, or 0 */
     shunt_future **names; /* lent handles of the inputs */
-    uint64_t *targets;    /* what our edge says; 0: none hangs there */
+    struct sh_hung *hung; /* our edges; target 0: none hangs there */
     size_t *indices;      /* of some */
-    sh_hook *hooks;       /* where our edge hangs */
     uint32_t *cell;       /* the cells of the tree */
 };
 

@@ -180,7 +180,7 @@ static uint32_t fill(struct sh_work *work, struct sh_pool *pool,
     }
     for (uint32_t i = made; i < c->n; i++) {
         c->names[i] = sh_handle_failed(pool->id, SHUNT_ENOMEM);
-        c->targets[i] = 0;
+        c->hung[i].target = 0;
     }
     return made;
 }

@@ -43,6 +43,7 @@
  */
 #include "future/settle.h"
 
+#include "future/bridge.h"
 #include "future/combine.h"
 #include "sync/futex.h"
 #include "task/data.h"
@@ -254,31 +255,6 @@ static void ring_waiter(struct sh_pool *pool, struct sh_cell *c,
     }
 }
 
-/* Pass an arrival on to another pool: the pool, and the target there. */
-static struct sh_pool *cross(struct sh_pool *pool, struct sh_cell *c,
-                             uint64_t *target)
-{
-    uint64_t up = sh_load_acq(&c->up);        /* acquire: cell */
-    unsigned id = sh_load_acq(&c->pool);      /* acquire: cell */
-    uint32_t serial = sh_load_acq(&c->base);  /* acquire: cell */
-    struct sh_seat *seat = sh_seat_of(pool);
-    uint32_t index = sh_target_index(*target);
-
-    if (sh_arrive(&c->word, sh_target_generation(*target), 0, NULL) !=
-        SH_ARRIVED_NEW)
-        return NULL;
-    *target = up;
-    if (seat != NULL)
-        sh_table_give(&pool->cells, &seat->cells, index);
-    /* Its caller is a guest there until it leaves. */
-    pool = sh_pool_visit(id);
-    if (pool != NULL && sh_pool_serial(pool) != serial) {
-        sh_pool_leave(id); /* another that has its identifier now */
-        pool = NULL;
-    }
-    return pool;
-}
-
 static void deliver_record(struct sh_work *work, struct sh_pool *pool,
                            uint64_t target, int status)
 {
@@ -324,7 +300,7 @@ void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
                 sh_pool_leave(visited);
             return;
         }
-        pool = cross(pool, c, &target);
+        pool = sh_cross(pool, c, &target);
         if (pool == NULL)
             break;
         /* The pool may be about to go: be its guest, or drop it. */

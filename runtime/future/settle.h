@@ -50,12 +50,6 @@ int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
 void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
                    int status);
 
-/* A cell of pool that passes an arrival on to a target of another pool: the
- * target that reaches it, 0 if there is no memory. It frees itself when it is
- * reached; unbridge frees it if it never will be. */
-uint64_t sh_bridge(struct sh_pool *pool, struct sh_pool *to, uint64_t target);
-void sh_unbridge(struct sh_pool *pool, uint64_t target);
-
 /* A record is READY: put it where a worker will find it. */
 void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
                    struct sh_record *r, uint64_t word);

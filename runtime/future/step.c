@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include "future/bridge.h"
 #include "future/settle.h"
 #include "task/data.h"
 
@@ -41,21 +42,12 @@ bool sh_follow(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
     uint32_t generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
     uint64_t target = sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0,
                                 generation);
-    uint64_t there = target;
     enum sh_attached how = SH_ATTACH_SETTLED;
-    sh_hook hook;
+    struct sh_hung hung;
 
     sh_store_rlx(&r->input, ref->handle); /* relaxed: published with WAIT */
-    if (ref->record != NULL && !sh_is_settled(ref->word)) {
-        if (ref->pool != pool)
-            there = sh_bridge(ref->pool, pool, target);
-        how = there == 0 ? SH_ATTACH_NOMEM
-                         : sh_edge_attach(ref->pool, ref->record,
-                                          sh_generation_of(ref->word), there,
-                                          &hook);
-        if (how != SH_ATTACHED && there != target && there != 0)
-            sh_unbridge(ref->pool, there);
-    }
+    if (ref->record != NULL && !sh_is_settled(ref->word))
+        how = sh_hang(pool, ref, target, &hung);
     if (how == SH_ATTACH_NOMEM) {
         if (!move(r, SH_SETTLING, sh_outcome_from(SHUNT_ENOMEM)))
             return false;

@@ -25,6 +25,7 @@
 #include <sched.h>
 
 #include "base/clock.h"
+#include "future/bridge.h"
 #include "future/value.h"
 #include "sync/futex.h"
 #include "task/error.h"
@@ -34,37 +35,6 @@
 #define LOOK_NS 50000
 /* How often it relaxes between two looks, at most. */
 #define PAUSE_MAX 63u
-
-/* Where we hang: on ref, with target, by hook. */
-struct hung {
-    struct sh_ref *ref;
-    uint64_t target;
-    sh_hook hook;
-};
-
-static void unhang(struct sh_pool *pool, const struct hung *h)
-{
-    if (sh_edge_detach(h->ref->pool, h->ref->record, h->hook, h->target) &&
-        h->ref->pool != pool)
-        sh_unbridge(h->ref->pool, h->target);
-}
-
-static enum sh_attached hang(struct sh_pool *pool, uint64_t here,
-                             struct hung *h)
-{
-    enum sh_attached how;
-
-    h->target = here;
-    if (h->ref->pool != pool)
-        h->target = sh_bridge(h->ref->pool, pool, here);
-    if (h->target == 0)
-        return SH_ATTACH_NOMEM;
-    how = sh_edge_attach(h->ref->pool, h->ref->record,
-                         sh_generation_of(h->ref->word), h->target, &h->hook);
-    if (how != SH_ATTACHED && h->ref->pool != pool)
-        sh_unbridge(h->ref->pool, h->target);
-    return how;
-}
 
 /* RUNNING -> PARKED and away. False if there is no need to, or no stack:
  * *rc_out then says so. */
@@ -120,7 +90,7 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref,
 {
     struct sh_worker *w = sh_worker_here();
     struct sh_record *r = run->record;
-    struct hung h = { .ref = ref };
+    struct sh_hung hung;
     uint32_t generation;
     int rc = 0;
 
@@ -129,8 +99,9 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref,
     if (shunt_cancelled())
         return SHUNT_ECANCELED;
     generation = sh_arrivals_renew(&r->deps);
-    switch (hang(run->pool,
-                 sh_target(SH_TARGET_RECORD, run->index, 0, generation), &h)) {
+    switch (sh_hang(run->pool, ref,
+                    sh_target(SH_TARGET_RECORD, run->index, 0, generation),
+                    &hung)) {
     case SH_ATTACH_SETTLED:
         return 0;
     case SH_ATTACH_NOMEM:
@@ -150,7 +121,7 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref,
     }
     sh_timer_remove(w, run);
     if (rc != 0)
-        unhang(run->pool, &h);
+        sh_unhang(run->pool, ref, &hung);
     /* What arrives from now on is for nobody. */
     (void)sh_arrivals_renew(&r->deps);
     return rc;
@@ -230,7 +201,7 @@ static int await_in_thread(struct sh_ref *ref, int64_t deadline_ns)
 {
     struct sh_pool *pool = ref->pool;
     struct sh_seat *seat;
-    struct hung h = { .ref = ref };
+    struct sh_hung hung;
     struct sh_cell *cell;
     uint32_t index;
     int rc = 0;
@@ -247,11 +218,12 @@ static int await_in_thread(struct sh_ref *ref, int64_t deadline_ns)
     uint32_t generation = sh_arrivals_renew(&cell->word);
 
     sh_store_rel(&cell->kind, SH_CELL_WAITER); /* release: cell */
-    switch (hang(pool, sh_target(SH_TARGET_CELL, index, 0, generation), &h)) {
+    switch (sh_hang(pool, ref,
+                    sh_target(SH_TARGET_CELL, index, 0, generation), &hung)) {
     case SH_ATTACHED:
         rc = sleep_on(pool, cell, deadline_ns);
         if (rc != 0)
-            unhang(pool, &h);
+            sh_unhang(pool, ref, &hung);
         break;
     case SH_ATTACH_SETTLED:
         break;

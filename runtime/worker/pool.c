@@ -177,11 +177,12 @@ void sh_pool_destroy(struct sh_pool *pool)
     sh_pages_unmap(pool, sizeof *pool);
 }
 
-/* Records count for the limit of memory, too. */
+/* Futures and handles count for the limit of memory, too. What waits for them
+ * does not: a program at its limit must be able to wait for room. */
 static void charge_tables(struct sh_pool *pool)
 {
-    pool->records.heap = pool->aliases.heap = &pool->heap;
-    pool->edges.heap = pool->cells.heap = &pool->heap;
+    pool->records.heap = &pool->heap;
+    pool->aliases.heap = &pool->heap;
 }
 
 static struct sh_pool *pool_new(const shunt_options *o, bool checks)

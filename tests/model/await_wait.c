@@ -39,13 +39,13 @@ static void *late(void *unused)
 static void *waiter(void *unused)
 {
     struct sh_ref ref;
-    struct hung h = { .ref = &ref };
+    struct sh_hung hung;
     uint32_t generation = sh_arrivals_renew(&cells[1].word);
 
     (void)unused;
     find(handle_of(1), &ref);
     sh_store_rel(&cells[1].kind, SH_CELL_WAITER); /* release: cell */
-    switch (hang(&pool, target_of(generation), &h)) {
+    switch (sh_hang(&pool, &ref, target_of(generation), &hung)) {
     case SH_ATTACHED:
         assert(sleep_on(&pool, &cells[1], INT64_MAX) == 0);
         break;

@@ -20,8 +20,7 @@
 
 static int values[4]; /* of records 1 and 3: plain */
 static int concluded;
-static uint64_t targets[2];
-static sh_hook hooks[2];
+static struct sh_hung hung[2];
 static struct sh_combine block;
 
 unsigned sh_combine_conclude(struct sh_work *work, struct sh_pool *p,
@@ -75,8 +74,7 @@ int main(void)
     make_record(3, SH_RUNNING | SH_LENT, SH_KIND_TASK);
     r = make_record(2, SH_INIT, KIND);
     block.n = 2;
-    block.targets = targets;
-    block.hooks = hooks;
+    block.hung = hung;
     r->data.combining.more = &block;
     sh_store_rlx(&r->data.combining.count, 2); /* relaxed: alone */
     sh_store_rlx(&r->input, sh_verdict_make(GENERATION, SH_VERDICT_NONE,

@@ -2,21 +2,17 @@
 /*
  * settle_bridge.c - a waiter in another pool lets go while the future settles.
  *
- * Edges: cell, arrive (future/combine.c, settle.c), hang, closed. The edge
+ * Edges: cell, arrive (future/bridge.c, settle.c), hang, closed. The edge
  * leads to a cell that passes the arrival on. The one who waited gives up and
  * takes the edge off, as worker/await.c does; the settler may be delivering it
  * at the time. The cell is given back once, by one of the two.
  */
 #include "settle_client.h"
 
-/* Left out, since unused: the checker cannot copy structures. */
-#define sh_combine_conclude static unused_conclude
-#include "../../runtime/future/combine.c"
-#include "../../runtime/worker/await.c"
-
 static struct sh_cell cells[11];
 static struct sh_pool other; /* where the waiter is */
-static struct hung hung;
+static struct sh_ref ref;
+static struct sh_hung hung;
 
 static void *settler(void *unused)
 {
@@ -28,14 +24,13 @@ static void *settler(void *unused)
 static void *waiter(void *unused)
 {
     (void)unused;
-    unhang(&other, &hung);
+    sh_unhang(&other, &ref, &hung);
     return NULL;
 }
 
 int main(void)
 {
     pthread_t one, two;
-    struct sh_ref ref;
     unsigned given = 0;
 
     make_pool_with_queues();
@@ -48,10 +43,9 @@ int main(void)
     make_record(1, SH_RUNNING, SH_KIND_TASK);
     make_record(2, SH_RUNNING, SH_KIND_TASK);
     find(handle_of(1), &ref);
-    hung.ref = &ref;
     other.id = POOL; /* where what passes the bridge is found */
-    assert(hang(&other, sh_target(SH_TARGET_RECORD, 2, 0, GENERATION),
-                &hung) == SH_ATTACHED);
+    assert(sh_hang(&other, &ref, sh_target(SH_TARGET_RECORD, 2, 0, GENERATION),
+                   &hung) == SH_ATTACHED);
     one = thread_start(settler, NULL);
     two = thread_start(waiter, NULL);
     thread_join(one);
