@@ -46,24 +46,6 @@ static void a_wait_that_runs_out_changes_nothing(void)
     harness_free(pool);
 }
 
-struct waiter {
-    shunt_future *future;
-    struct latch *ready;
-    int64_t ns;
-    int status;
-};
-
-static void *wait_in_thread(void *user)
-{
-    struct waiter *waiter = user;
-
-    latch_raise(waiter->ready);
-    waiter->status = waiter->ns == SHUNT_FOREVER
-                         ? shunt_await(waiter->future)
-                         : shunt_await_for(waiter->future, waiter->ns);
-    return NULL;
-}
-
 /* Method: all threads are about to wait when the promise is kept; each round
  * some of them already sleep and some do not. */
 static void every_thread_that_waits_is_woken(void)
@@ -77,17 +59,17 @@ static void every_thread_that_waits_is_woken(void)
     for (int round = 0; round < ROUNDS; round++) {
         struct stage_promise made = stage_promise(pool);
         struct latch *ready = stage_latch();
-        struct waiter waiters[THREADS];
+        struct stage_waiter waiters[THREADS];
         pthread_t threads[THREADS];
 
         for (int i = 0; i < THREADS; i++) {
-            waiters[i] = (struct waiter){ made.future, ready,
-                                          i % 2 == 0 ? SHUNT_FOREVER
-                                                     : harness_patience(),
-                                          -1 };
-            assert_int_equal(
-                pthread_create(&threads[i], NULL, wait_in_thread, &waiters[i]),
-                0);
+            waiters[i] = (struct stage_waiter){ made.future,
+                                                i % 2 == 0 ? SHUNT_FOREVER
+                                                           : harness_patience(),
+                                                ready, -1 };
+            assert_int_equal(pthread_create(&threads[i], NULL,
+                                            stage_wait_in_thread, &waiters[i]),
+                             0);
         }
         assert_true(latch_reaches(ready, THREADS));
         if (round % 2 == 0)
@@ -540,13 +522,13 @@ static void tasks_that_wake_each_other_leave_room_for_others(void)
 
     *r = (struct rally){ { ball[0].promise, ball[1].promise }, stage_tally() };
     for (int i = 0; i < 2; i++)
-        play[i] = shunt_submit(pool, rally,
-                               &(struct player){ r, ball[i].future, i });
+        play[i] =
+            shunt_submit(pool, rally, &(struct player){ r, ball[i].future, i });
     stage_give(ball[0].promise, 1);
     for (int i = 0; i < 2; i++)
-        look[i] = shunt_submit(pool, look_on,
-                               &(struct onlooker){ i == 0 ? NULL : never.future,
-                                                   r->seen });
+        look[i] = shunt_submit(
+            pool, look_on,
+            &(struct onlooker){ i == 0 ? NULL : never.future, r->seen });
     for (int i = 0; i < 2; i++) {
         long turns = 0;
 

@@ -1,53 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * block_test.c - blocks of a pool: the caller's until freed or adopted, a
- * future's from then on. The method is that of memory_test.c: a limited pool
- * runs out if a round keeps its block.
+ * future's from then on.
+ *
+ * Method. That of text.h: a limited pool runs out if rounds keep their blocks.
  */
 #include <string.h>
 
-#include "stage.h"
-
-enum {
-    ROUNDS = 1000,
-    ARENA = 16 << 20,
-    BLOCK = 1 << 20
-};
-
-static shunt_pool *limited_pool(void)
-{
-    shunt_pool *pool = NULL;
-
-    assert_ok(shunt_pool_new(
-        &pool, &(shunt_options){ .workers = 1, .arena_bytes = ARENA }));
-    return pool;
-}
-
-struct text {
-    char *chars;
-    size_t length;
-};
-
-static int make_text(const size_t *in, struct text *out)
-{
-    out->length = *in;
-    out->chars = shunt_alloc(*in);
-    if (out->chars == NULL)
-        return shunt_fail(1, "no memory for %zu", *in);
-    memset(out->chars, 'a', *in);
-    return 0;
-}
-SHUNT_TASK(make_text, size_t, struct text)
-
-static int measure(const struct text *in, long *out)
-{
-    for (size_t i = 0; i < in->length; i++)
-        *out += in->chars[i] == 'a';
-    return 0;
-}
-SHUNT_TASK(measure, struct text, long)
-
-static const size_t large = BLOCK;
+#include "text.h"
 
 /* ---- outside ---- */
 
@@ -73,7 +33,7 @@ static void what_is_no_block_is_refused(void)
 {
     shunt_pool *pool = harness_pool(1);
     long *in_the_middle = stage_bytes(4096);
-    shunt_future *f = shunt_submit(pool, make_text, &(size_t){ 64 });
+    shunt_future *f = shunt_submit(pool, make_text, &(struct order){ 64, 0 });
 
     assert_settles(f, 0);
     /* Zeroes, not a mark, lie before it. */
@@ -173,7 +133,8 @@ static void a_block_that_came_with_a_value_can_be_given_on(void)
 
     for (int i = 0; i < ROUNDS / 10; i++) {
         struct text text;
-        assert_ok(shunt_take(shunt_submit(pool, make_text, &large), &text));
+        assert_ok(
+            shunt_take(shunt_submit(pool, make_text, &large_order), &text));
         shunt_future *f = shunt_submit(pool, measure, &text);
         assert_ok(shunt_adopt(f, text.chars));
         assert_takes(f, BLOCK);

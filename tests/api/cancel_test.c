@@ -130,7 +130,7 @@ static void a_running_task_decides_how_a_cancel_ends(void)
     harness_free(pool);
 }
 
-static void returning_canceled_unasked_is_a_failure(void)
+static void returning_cancelled_unasked_is_a_failure(void)
 {
     shunt_pool *pool = harness_pool(1);
     shunt_future *f =
@@ -405,7 +405,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(only_the_cancelled_ones_of_many_queued_tasks_do_not_run),
     CLAIM(a_running_task_sees_that_it_was_asked),
     CLAIM(a_running_task_decides_how_a_cancel_ends),
-    CLAIM(returning_canceled_unasked_is_a_failure),
+    CLAIM(returning_cancelled_unasked_is_a_failure),
     CLAIM(outside_a_task_nothing_is_cancelled),
     CLAIM(a_parked_task_is_woken_when_it_is_cancelled),
     CLAIM(a_cancelled_task_does_not_wait_any_more),

@@ -176,3 +176,27 @@ bool census_compare(const struct census *before, const struct census *after,
             after->mapped_bytes >> 10);
     return false;
 }
+
+long census_threads_named(const char *prefix)
+{
+    long count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+
+    if (tasks == NULL)
+        return -1;
+    for (size_t i = 0; i < CENSUS_IDS_MAX; i++) {
+        const struct dirent *entry = readdir(tasks);
+        char path[300], name[32] = "";
+        if (entry == NULL)
+            break;
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = fopen(path, "r");
+        if (file == NULL)
+            continue;
+        if (fgets(name, sizeof name, file) != NULL)
+            count += strncmp(name, prefix, strlen(prefix)) == 0;
+        fclose(file);
+    }
+    closedir(tasks);
+    return count;
+}

@@ -37,4 +37,7 @@ void census_settle(const struct census *before, struct census *after);
 bool census_compare(const struct census *before, const struct census *after,
                     size_t footprint, bool with_mappings);
 
+/* How many threads have a name of this beginning; -1 if that cannot be told. */
+long census_threads_named(const char *prefix);
+
 #endif /* SHUNT_TESTS_CENSUS_H */

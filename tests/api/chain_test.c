@@ -193,21 +193,6 @@ static void a_long_chain_of_inheriting_steps_is_released_at_once(void)
 
 /* ---- chains of recover and finally ---- */
 
-static int restore(const shunt_error *in, long *out)
-{
-    *out = in->task_code;
-    return 0;
-}
-SHUNT_TASK(restore, shunt_error, long)
-
-static int look_on(const shunt_outcome *in, shunt_none *out)
-{
-    (void)in;
-    (void)out;
-    return 0;
-}
-SHUNT_TASK(look_on, shunt_outcome, shunt_none)
-
 static void long_chains_of_recover_and_finally_pass_a_value_through(void)
 {
     shunt_pool *pool = small_pool();
@@ -215,8 +200,8 @@ static void long_chains_of_recover_and_finally_pass_a_value_through(void)
     shunt_future *f = head.future;
 
     for (long i = links() / 2; i > 0; i--) {
-        f = shunt_recover(f, restore);
-        f = shunt_finally(f, look_on);
+        f = shunt_recover(f, stage_task_code);
+        f = shunt_finally(f, stage_look_on);
     }
     assert_ok(on_small_stack(fail_it, head.promise, NULL));
     assert_takes(f, 55);
@@ -230,7 +215,7 @@ static void a_long_chain_of_recover_runs_once_for_one_failure(void)
     shunt_future *f = head.future;
 
     for (long i = links(); i > 0; i--)
-        f = shunt_recover(f, restore);
+        f = shunt_recover(f, stage_task_code);
     assert_ok(on_small_stack(give_it, head.promise, NULL));
     assert_takes(f, 0);
     harness_free(pool);
@@ -238,20 +223,15 @@ static void a_long_chain_of_recover_runs_once_for_one_failure(void)
 
 /* ---- nested combinators and futures of futures ---- */
 
-typedef shunt_future *combine(shunt_future *const *fs, size_t n);
-
-static shunt_future *when_one(shunt_future *const *fs, size_t n)
-{
-    return shunt_when_some(fs, n, 1);
-}
-
-static combine *const combinators[] = { shunt_when_all, shunt_when_all_settled,
-                                        shunt_when_any, shunt_race, when_one };
+static stage_combine *const combinators[] = { shunt_when_all,
+                                              shunt_when_all_settled,
+                                              shunt_when_any, shunt_race,
+                                              stage_some_one };
 enum {
     COMBINATORS = sizeof combinators / sizeof combinators[0]
 };
 
-static shunt_future *nest(shunt_future *f, combine *how)
+static shunt_future *nest(shunt_future *f, stage_combine *how)
 {
     for (long i = NESTED / (long)harness_slowness(); i > 0; i--)
         f = how(&f, 1);

@@ -8,15 +8,10 @@
 
 #include "inputs.h"
 
-typedef shunt_future *combine(shunt_future *const *fs, size_t n);
-
-static shunt_future *some_all(shunt_future *const *fs, size_t n)
-{
-    return shunt_when_some(fs, n, n);
-}
-
-static combine *const combinators[] = { shunt_when_all, shunt_when_all_settled,
-                                        some_all, shunt_when_any, shunt_race };
+static stage_combine *const combinators[] = { shunt_when_all,
+                                              shunt_when_all_settled,
+                                              stage_some_all, shunt_when_any,
+                                              shunt_race };
 enum {
     COMBINATORS = 5,
     GATHERING = 3
@@ -39,7 +34,7 @@ static long value_within(shunt_future *f)
 /* ---- tasks as inputs ---- */
 
 static void gather_tasks(shunt_pool *pool, shunt_future **fs, size_t n,
-                         combine *how)
+                         stage_combine *how)
 {
     for (size_t i = 0; i < n; i++)
         fs[i] = shunt_submit(pool, stage_same, &(long){ (long)i });
@@ -271,20 +266,12 @@ static void a_combinator_belongs_to_the_pool_of_its_first_input(void)
         harness_free(pools[i]);
 }
 
-static int this_pool(const long *in, shunt_pool **out)
-{
-    (void)in;
-    *out = shunt_pool_current();
-    return 0;
-}
-SHUNT_TASK(this_pool, long, shunt_pool *)
-
 static void via_moves_continuations_to_another_pool(void)
 {
     shunt_pool *from = harness_pool(1), *to = harness_pool(1), *where = NULL;
     struct stage_promise made = stage_promise(from);
 
-    shunt_future *f = shunt_then(shunt_via(to, made.future), this_pool);
+    shunt_future *f = shunt_then(shunt_via(to, made.future), stage_this_pool);
     stage_give(made.promise, 1);
     assert_ok(shunt_take(f, &where));
     assert_ptr_equal(where, to);
@@ -363,14 +350,6 @@ static void a_refused_submit_is_a_failed_input(void)
 
 /* ---- inside tasks, many at once ---- */
 
-static int fold(const shunt_results *in, long *out)
-{
-    for (size_t i = 0; i < in->count; i++)
-        *out += *shunt_peek(in->futures[i], long);
-    return 0;
-}
-SHUNT_TASK(fold, shunt_results, long)
-
 static int tree(const long *in, shunt_future **out);
 SHUNT_TASK(tree, long, shunt_future *)
 
@@ -385,7 +364,7 @@ static int tree(const long *in, shunt_future **out)
     }
     for (int i = 0; i < 3; i++)
         fs[i] = shunt_submit(NULL, tree, &(long){ *in - 1 });
-    *out = shunt_then(shunt_when_all(fs, 3), fold);
+    *out = shunt_then(shunt_when_all(fs, 3), stage_sum);
     return 0;
 }
 
@@ -413,7 +392,8 @@ static void *compose_in_thread(void *user)
         long sum = 0;
         for (long j = 0; j < 30; j++)
             fs[j] = shunt_submit(crowd->pool, stage_same, &j);
-        if (shunt_take(shunt_then(shunt_when_all(fs, 30), fold), &sum) != 0 ||
+        if (shunt_take(shunt_then(shunt_when_all(fs, 30), stage_sum), &sum) !=
+                0 ||
             sum != 435)
             crowd->wrong++;
     }

@@ -8,9 +8,8 @@
  * failed through a pipe; an alarm ends one that hangs.
  */
 #include <errno.h>
-#include <signal.h>
 #include <pthread.h>
-#include <stdlib.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -191,28 +190,13 @@ static void promises_of_the_parent_are_refused(void)
     fork_and_run(use_promise);
 }
 
-static int see_outcome(const shunt_outcome *in, shunt_none *out)
-{
-    (void)in;
-    (void)out;
-    return 0;
-}
-SHUNT_TASK(see_outcome, shunt_outcome, shunt_none)
-
-static int see_error(const shunt_error *in, long *out)
-{
-    *out = in->code;
-    return 0;
-}
-SHUNT_TASK(see_error, shunt_error, long)
-
 static int use_combinators(const struct inherited *had)
 {
     shunt_future *fs[2] = { had->settled, had->pending };
 
     CHECK(shunt_join(shunt_then(fs[0], stage_same)) == SHUNT_EFORKED);
-    CHECK(shunt_join(shunt_recover(fs[0], see_error)) == SHUNT_EFORKED);
-    CHECK(shunt_join(shunt_finally(fs[0], see_outcome)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_recover(fs[0], stage_code)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_finally(fs[0], stage_look_on)) == SHUNT_EFORKED);
     CHECK(shunt_join(shunt_when_all(fs, 2)) == SHUNT_EFORKED);
     CHECK(shunt_join(shunt_when_all_settled(fs, 2)) == SHUNT_EFORKED);
     CHECK(shunt_join(shunt_when_any(fs, 2)) == SHUNT_EFORKED);

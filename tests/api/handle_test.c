@@ -33,32 +33,17 @@ static void assert_refused_by_all(shunt_pool *pool, shunt_future *f)
     assert_ok(shunt_free(block));
 }
 
-static int handle_error(const shunt_error *in, long *out)
-{
-    *out = in->code;
-    return 0;
-}
-SHUNT_TASK(handle_error, shunt_error, long)
-
-static int see_outcome(const shunt_outcome *in, shunt_none *out)
-{
-    (void)in;
-    (void)out;
-    return 0;
-}
-SHUNT_TASK(see_outcome, shunt_outcome, shunt_none)
-
 static void assert_refused_by_combinators(shunt_pool *pool, shunt_future *f)
 {
     assert_joins(shunt_then(f, stage_same), SHUNT_EINVAL);
-    assert_joins(shunt_finally(f, see_outcome), SHUNT_EINVAL);
+    assert_joins(shunt_finally(f, stage_look_on), SHUNT_EINVAL);
     assert_joins(shunt_when_all(&f, 1), SHUNT_EINVAL);
     assert_joins(shunt_when_all_settled(&f, 1), SHUNT_EINVAL);
     assert_joins(shunt_when_any(&f, 1), SHUNT_EINVAL);
     assert_joins(shunt_race(&f, 1), SHUNT_EINVAL);
     assert_joins(shunt_when_some(&f, 1, 1), SHUNT_EINVAL);
     assert_joins(shunt_via(pool, f), SHUNT_EINVAL);
-    shunt_future *recovered = shunt_recover(f, handle_error);
+    shunt_future *recovered = shunt_recover(f, stage_code);
     int status = harness_await(recovered);
     assert_true(status == 0 || status == SHUNT_EINVAL);
     assert_ok(shunt_release(recovered));
@@ -133,8 +118,8 @@ static void a_handle_is_stale_once_a_combinator_has_it(void)
     for (long i = 0; i < 9; i++)
         inputs[i] = stage_given(pool, i);
     made[0] = shunt_then(inputs[0], stage_same);
-    made[1] = shunt_recover(inputs[1], handle_error);
-    made[2] = shunt_finally(inputs[2], see_outcome);
+    made[1] = shunt_recover(inputs[1], stage_code);
+    made[2] = shunt_finally(inputs[2], stage_look_on);
     made[3] = shunt_when_all(&inputs[3], 1);
     made[4] = shunt_when_all_settled(&inputs[4], 1);
     made[5] = shunt_when_any(&inputs[5], 1);
@@ -322,21 +307,6 @@ static void one_of_two_threads_takes_a_value(void)
     contest_for_one_handle(true);
 }
 
-struct watcher {
-    shunt_future *future;
-    struct latch *ready;
-    int status;
-};
-
-static void *watch(void *user)
-{
-    struct watcher *watcher = user;
-
-    latch_raise(watcher->ready);
-    watcher->status = shunt_await(watcher->future);
-    return NULL;
-}
-
 /* Method: the handle is given back while a thread waits by it, or is about
  * to; the future settles afterwards, by another handle's leave. */
 static void a_handle_may_be_released_under_a_waiting_thread(void)
@@ -345,15 +315,17 @@ static void a_handle_may_be_released_under_a_waiting_thread(void)
 
     for (int round = 0; round < 2000; round++) {
         struct stage_promise made = stage_promise(pool);
-        struct watcher watcher = { made.future, stage_latch(), -1 };
+        struct stage_waiter waiter = { made.future, SHUNT_FOREVER,
+                                       stage_latch(), -1 };
         pthread_t thread;
 
-        assert_int_equal(pthread_create(&thread, NULL, watch, &watcher), 0);
-        assert_true(latch_reaches(watcher.ready, 1));
+        assert_int_equal(
+            pthread_create(&thread, NULL, stage_wait_in_thread, &waiter), 0);
+        assert_true(latch_reaches(waiter.ready, 1));
         assert_ok(shunt_release(made.future));
         stage_give(made.promise, 1);
         pthread_join(thread, NULL);
-        assert_true(watcher.status == 0 || watcher.status == SHUNT_EINVAL);
+        assert_true(waiter.status == 0 || waiter.status == SHUNT_EINVAL);
     }
     harness_free(pool);
 }

@@ -4,7 +4,6 @@
  * side, leave nothing behind.
  */
 #include <pthread.h>
-#include <stdlib.h>
 
 #include "census.h"
 #include "stage.h"

@@ -249,24 +249,17 @@ static void maps_nest_on_a_pool_of_one(void)
     harness_free(pool);
 }
 
-static int sum(const shunt_results *in, long *out)
-{
-    for (size_t i = 0; i < in->count; i++)
-        *out += *shunt_peek(in->futures[i], long);
-    return 0;
-}
-SHUNT_TASK(sum, shunt_results, long)
-
 static void a_map_is_a_future_like_any_other(void)
 {
     shunt_pool *pool = harness_pool(2);
     struct element *ins = elements(100, -1, NULL);
     shunt_future *fs[2];
 
-    assert_takes(shunt_then(shunt_map(pool, square, ins, 100), sum), 328350);
+    assert_takes(shunt_then(shunt_map(pool, square, ins, 100), stage_sum),
+                 328350);
     for (int i = 0; i < 2; i++)
-        fs[i] = shunt_then(shunt_map(pool, square, ins, 100), sum);
-    assert_takes(shunt_then(shunt_when_all(fs, 2), sum), 656700);
+        fs[i] = shunt_then(shunt_map(pool, square, ins, 100), stage_sum);
+    assert_takes(shunt_then(shunt_when_all(fs, 2), stage_sum), 656700);
     free(ins);
     harness_free(pool);
 }

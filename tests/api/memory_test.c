@@ -3,61 +3,13 @@
  * memory_test.c - memory of a task lives as long as its future, moves with a
  * taken value, and is not lost on any way out.
  *
- * Method. A pool whose memory is limited to a few MiB does something a
- * thousand times that takes a tenth of that: if any round kept its memory,
- * the pool would run out. AddressSanitizer sees the opposite mistake.
+ * Method. That of text.h: a limited pool runs out if rounds keep their memory.
+ * AddressSanitizer sees the opposite mistake.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "stage.h"
-
-enum {
-    ROUNDS = 1000,
-    ARENA = 16 << 20,
-    BLOCK = 1 << 20
-};
-
-static shunt_pool *limited_pool(void)
-{
-    shunt_pool *pool = NULL;
-
-    assert_ok(shunt_pool_new(
-        &pool, &(shunt_options){ .workers = 1, .arena_bytes = ARENA }));
-    return pool;
-}
-
-struct text {
-    char *chars;
-    size_t length;
-};
-
-struct order {
-    size_t length;
-    int rc;
-};
-
-/* A string of its own memory, all of one letter. */
-static int make_text(const struct order *in, struct text *out)
-{
-    out->length = in->length;
-    out->chars = shunt_alloc(in->length);
-    if (out->chars == NULL)
-        return shunt_fail(1, "no memory for %zu", in->length);
-    memset(out->chars, 'a', in->length);
-    return in->rc;
-}
-SHUNT_TASK(make_text, struct order, struct text)
-
-static int measure(const struct text *in, long *out)
-{
-    for (size_t i = 0; i < in->length; i++)
-        *out += in->chars[i] == 'a';
-    return 0;
-}
-SHUNT_TASK(measure, struct text, long)
-
-static const struct order large = { BLOCK, 0 };
+#include "text.h"
 
 /* ---- inside ---- */
 
@@ -66,7 +18,7 @@ static void memory_of_a_task_is_released_with_its_future(void)
     shunt_pool *pool = limited_pool();
 
     for (int i = 0; i < ROUNDS; i++) {
-        shunt_future *f = shunt_submit(pool, make_text, &large);
+        shunt_future *f = shunt_submit(pool, make_text, &large_order);
         assert_settles(f, 0);
         const struct text *text = shunt_peek(f, struct text);
         assert_int_equal(text->chars[0], 'a');
@@ -158,7 +110,7 @@ static void no_memory_is_an_answer_and_passes(void)
         assert_in_range(*shunt_peek(f, long), 1, ARENA / BLOCK);
         assert_ok(shunt_release(f));
     }
-    assert_joins(shunt_submit(pool, make_text, &large), 0);
+    assert_joins(shunt_submit(pool, make_text, &large_order), 0);
     harness_free(pool);
 }
 
@@ -196,7 +148,8 @@ static void a_taken_value_brings_its_memory_to_the_caller(void)
 
     for (int i = 0; i < ROUNDS; i++) {
         struct text text;
-        assert_ok(shunt_take(shunt_submit(pool, make_text, &large), &text));
+        assert_ok(
+            shunt_take(shunt_submit(pool, make_text, &large_order), &text));
         assert_int_equal(text.chars[BLOCK - 1], 'a');
         assert_ok(shunt_free(text.chars));
     }
@@ -208,7 +161,8 @@ static void memory_that_is_not_freed_goes_with_the_pool(void)
     for (int i = 0; i < 20; i++) {
         shunt_pool *pool = limited_pool();
         struct text text;
-        assert_ok(shunt_take(shunt_submit(pool, make_text, &large), &text));
+        assert_ok(
+            shunt_take(shunt_submit(pool, make_text, &large_order), &text));
         assert_int_equal(text.chars[0], 'a');
         assert_non_null(shunt_pool_alloc(pool, BLOCK));
         harness_free(pool);
@@ -232,7 +186,7 @@ static void a_value_taken_in_a_task_brings_its_memory_to_that_task(void)
     shunt_pool *pool = limited_pool();
 
     for (int i = 0; i < ROUNDS; i++) {
-        shunt_future *f = shunt_submit(pool, take_twice, &large);
+        shunt_future *f = shunt_submit(pool, take_twice, &large_order);
         assert_settles(f, 0);
         const struct text *text = shunt_peek(f, struct text);
         assert_int_equal(text->chars[0], 'a');
@@ -257,7 +211,7 @@ static void memory_stays_with_a_future_that_others_hold(void)
 
     for (int i = 0; i < ROUNDS; i++) {
         struct text text;
-        shunt_future *f = shunt_submit(pool, make_text, &large);
+        shunt_future *f = shunt_submit(pool, make_text, &large_order);
         shunt_future *other = shunt_retain(f);
         assert_ok(shunt_take(f, &text));
         assert_status(shunt_free(text.chars), SHUNT_EINVAL);
@@ -274,7 +228,7 @@ static void the_values_of_results_keep_their_memory_while_they_are_lent(void)
     for (int i = 0; i < 100; i++) {
         shunt_future *fs[5];
         for (int j = 0; j < 5; j++)
-            fs[j] = shunt_submit(pool, make_text, &large);
+            fs[j] = shunt_submit(pool, make_text, &large_order);
         shunt_future *all = shunt_when_all(fs, 5);
         assert_settles(all, 0);
         const shunt_results *results = shunt_peek(all, shunt_results);
@@ -295,8 +249,9 @@ static void a_continuation_reads_memory_that_nobody_else_holds(void)
     shunt_pool *pool = limited_pool();
 
     for (int i = 0; i < ROUNDS / 10; i++)
-        assert_takes(shunt_then(shunt_submit(pool, make_text, &large), measure),
-                     BLOCK);
+        assert_takes(
+            shunt_then(shunt_submit(pool, make_text, &large_order), measure),
+            BLOCK);
     harness_free(pool);
 }
 
@@ -313,7 +268,7 @@ static void a_step_that_inherits_may_point_into_its_predecessor(void)
     shunt_pool *pool = limited_pool();
 
     for (int i = 0; i < ROUNDS; i++) {
-        shunt_future *f = shunt_submit(pool, make_text, &large);
+        shunt_future *f = shunt_submit(pool, make_text, &large_order);
         f = shunt_then(f, second_half);
         f = shunt_then(f, second_half);
         assert_settles(f, 0);
@@ -324,14 +279,6 @@ static void a_step_that_inherits_may_point_into_its_predecessor(void)
     }
     harness_free(pool);
 }
-
-static int look_on(const shunt_outcome *in, shunt_none *out)
-{
-    (void)in;
-    (void)out;
-    return 0;
-}
-SHUNT_TASK(look_on, shunt_outcome, shunt_none)
 
 static int no_text(const shunt_error *in, struct text *out)
 {
@@ -347,8 +294,8 @@ static void a_value_that_passes_through_keeps_its_memory(void)
     shunt_pool *pool = limited_pool();
 
     for (int i = 0; i < ROUNDS; i++) {
-        shunt_future *f = shunt_submit(pool, make_text, &large);
-        f = shunt_finally(f, look_on);
+        shunt_future *f = shunt_submit(pool, make_text, &large_order);
+        f = shunt_finally(f, stage_look_on);
         f = shunt_recover(f, no_text);
         f = shunt_via(pool, f);
         assert_settles(f, 0);
@@ -385,7 +332,7 @@ static void a_flattened_value_keeps_its_memory(void)
     shunt_pool *pool = limited_pool();
 
     for (int i = 0; i < ROUNDS; i++) {
-        shunt_future *f = shunt_submit(pool, later_text, &large);
+        shunt_future *f = shunt_submit(pool, later_text, &large_order);
         assert_settles(f, 0);
         assert_int_equal(shunt_peek(f, struct text)->chars[BLOCK - 1], 'a');
         assert_ok(shunt_release(f));
@@ -405,8 +352,8 @@ SHUNT_TASK(later_half, struct text, shunt_future *, .inherits = true)
 
 static int pass_on(const struct text *in, shunt_future **out)
 {
-    shunt_future *f = shunt_submit(NULL, make_text,
-                                   &(struct order){ in->length, 0 });
+    shunt_future *f =
+        shunt_submit(NULL, make_text, &(struct order){ in->length, 0 });
 
     *out = shunt_then(f, later_half);
     return 0;
@@ -420,7 +367,7 @@ static void a_flattened_step_that_inherits_keeps_what_it_inherits(void)
     shunt_pool *pool = limited_pool();
 
     for (int i = 0; i < ROUNDS / 2; i++) {
-        shunt_future *f = shunt_submit(pool, make_text, &large);
+        shunt_future *f = shunt_submit(pool, make_text, &large_order);
         f = shunt_then(f, pass_on);
         f = shunt_then(f, later_half);
         assert_settles(f, 0);

@@ -109,21 +109,13 @@ static void half_of_a_million(void)
     end(pool);
 }
 
-static int sum(const shunt_results *in, long *out)
-{
-    for (size_t i = 0; i < in->count; i++)
-        *out += *shunt_peek(in->futures[i], long);
-    return 0;
-}
-SHUNT_TASK(sum, shunt_results, long)
-
 static void a_million_tasks_are_gathered(void)
 {
     shunt_pool *pool = begin();
 
     for (long i = 0; i < MILLION; i++)
         futures[i] = shunt_submit_wait(pool, stage_same, &i);
-    assert_takes(shunt_then(shunt_when_all(futures, MILLION), sum),
+    assert_takes(shunt_then(shunt_when_all(futures, MILLION), stage_sum),
                  499999500000);
     end(pool);
 }
@@ -136,8 +128,9 @@ static void a_million_elements_are_mapped(void)
     assert_non_null(ins);
     for (long i = 0; i < MILLION; i++)
         ins[i] = i;
-    assert_takes(shunt_then(shunt_map(pool, stage_add_one, ins, MILLION), sum),
-                 500000500000);
+    assert_takes(
+        shunt_then(shunt_map(pool, stage_add_one, ins, MILLION), stage_sum),
+        500000500000);
     free(ins);
     end(pool);
 }

@@ -4,7 +4,6 @@
  * what it cannot use: an answer, nothing changed, and nothing worse. What
  * handles, promises, blocks and combinators refuse is in their own tests.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "stage.h"

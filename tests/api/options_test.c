@@ -3,13 +3,12 @@
  * options_test.c - what a pool is made from: options first, then the
  * environment, then what the machine allows.
  */
-#include <dirent.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "census.h"
 #include "stage.h"
 
 static int pool_new(shunt_options options)
@@ -318,50 +317,11 @@ static void a_pool_of_almost_no_memory_says_so(void)
 
 /* ---- names ---- */
 
-/* How many threads of this process have a name of this beginning. */
-static int threads_named(const char *prefix)
-{
-    int found = 0;
-    DIR *tasks = opendir("/proc/self/task");
-
-    assert_non_null(tasks);
-    for (int i = 0; i < 10000; i++) {
-        const struct dirent *entry = readdir(tasks);
-        char path[300], name[32] = "";
-        if (entry == NULL)
-            break;
-        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
-        FILE *file = fopen(path, "r");
-        if (file == NULL)
-            continue;
-        if (fgets(name, sizeof name, file) != NULL &&
-            strncmp(name, prefix, strlen(prefix)) == 0)
-            found++;
-        fclose(file);
-    }
-    closedir(tasks);
-    return found;
-}
-
-static int nothing_left(void *arg)
-{
-    latch_raise(arg);
-    return 0;
-}
-
-/* Method: every worker has called init, so its name has been set. */
 static void assert_named(const char *name, const char *first, int workers)
 {
-    shunt_pool *pool = NULL;
-    struct latch *ready = stage_latch();
+    shunt_pool *pool = stage_named_pool(name, workers);
 
-    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .mode = SHUNT_THREADS,
-                                                      .workers = workers,
-                                                      .init = nothing_left,
-                                                      .init_arg = ready,
-                                                      .name = name }));
-    assert_true(latch_reaches(ready, (unsigned)workers));
-    assert_long(threads_named(first), 1);
+    assert_long(census_threads_named(first), 1);
     harness_free(pool);
 }
 

@@ -7,8 +7,6 @@
  * Method. Inputs are promises that listen: each counts how often it is asked,
  * and stays pending meanwhile.
  */
-#include <pthread.h>
-#include <string.h>
 
 #include "stage.h"
 
@@ -47,28 +45,18 @@ static void assert_not_asked(struct listener listener)
     assert_long(latch_level(listener.asked), 0);
 }
 
-typedef shunt_future *combine(shunt_future *const *fs, size_t n);
-
-static shunt_future *some_all(shunt_future *const *fs, size_t n)
-{
-    return shunt_when_some(fs, n, n);
-}
-
-static shunt_future *some_one(shunt_future *const *fs, size_t n)
-{
-    return shunt_when_some(fs, n, 1);
-}
-
 /* The first two end at a failure, the last three at a success. */
-static combine *const decided[] = { shunt_when_all, some_all, shunt_when_any,
-                                    shunt_race, some_one };
+static stage_combine *const decided[] = { shunt_when_all, stage_some_all,
+                                          shunt_when_any, shunt_race,
+                                          stage_some_one };
 enum {
     DECIDED = 5,
     BY_FAILURE = 2
 };
-static combine *const all_kinds[] = { shunt_when_all, shunt_when_all_settled,
-                                      some_all,       shunt_when_any,
-                                      shunt_race,     some_one };
+static stage_combine *const all_kinds[] = {
+    shunt_when_all, shunt_when_all_settled, stage_some_all, shunt_when_any,
+    shunt_race,     stage_some_one
+};
 enum {
     KINDS = 6
 };
@@ -228,32 +216,17 @@ static void cancelling_a_combinator_fails_it_and_asks_its_inputs(void)
     harness_free(pool);
 }
 
-static int see_error(const shunt_error *in, long *out)
-{
-    *out = in->code;
-    return 0;
-}
-SHUNT_TASK(see_error, shunt_error, long)
-
-static int see_outcome(const shunt_outcome *in, shunt_none *out)
-{
-    (void)in;
-    (void)out;
-    return 0;
-}
-SHUNT_TASK(see_outcome, shunt_outcome, shunt_none)
-
 static shunt_future *continued(shunt_pool *pool, shunt_future *f, int how)
 {
     switch (how) {
     case 0:
         return shunt_then(f, stage_same);
     case 1:
-        return shunt_recover(f, see_error);
+        return shunt_recover(f, stage_code);
     case 2:
         return shunt_via(pool, f);
     default:
-        return shunt_finally(f, see_outcome);
+        return shunt_finally(f, stage_look_on);
     }
 }
 
@@ -512,7 +485,8 @@ static void a_cancelled_input_counts_as_a_failure(void)
         shunt_future *f = all_kinds[how](fs, 2);
         assert_long(shunt_cancel(watched), 1);
         bool over = all_kinds[how] == shunt_when_all ||
-                    all_kinds[how] == some_all || all_kinds[how] == shunt_race;
+                    all_kinds[how] == stage_some_all ||
+                    all_kinds[how] == shunt_race;
         if (!over)
             stage_give(two.promise, 1);
         assert_joins(f, over ? SHUNT_ECANCELED : 0);

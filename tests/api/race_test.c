@@ -86,8 +86,8 @@ static void when_all_fails_though_the_others_succeed_at_once(void)
     partner_open(&partner, give_one);
     for (long i = rounds(20000); i > 0; i--) {
         struct stage_promise a = stage_promise(pool), b = stage_promise(pool);
-        shunt_future *all = shunt_when_all(
-            (shunt_future *[]){ a.future, b.future }, 2);
+        shunt_future *all =
+            shunt_when_all((shunt_future *[]){ a.future, b.future }, 2);
 
         atomic_store(&partner.what, (void *)b.promise);
         assert_ok(shunt_promise_fail(a.promise, 7, NULL));
@@ -107,8 +107,8 @@ static void when_any_succeeds_though_the_others_fail_at_once(void)
     partner_open(&partner, fail_one);
     for (long i = rounds(10000); i > 0; i--) {
         struct stage_promise a = stage_promise(pool), b = stage_promise(pool);
-        shunt_future *any = shunt_when_any(
-            (shunt_future *[]){ a.future, b.future }, 2);
+        shunt_future *any =
+            shunt_when_any((shunt_future *[]){ a.future, b.future }, 2);
 
         atomic_store(&partner.what, (void *)b.promise);
         stage_give(a.promise, 1);

@@ -49,21 +49,6 @@ static int look_on(const shunt_outcome *in, const struct look *ctx,
 }
 SHUNT_STEP(look_on, shunt_outcome, struct look, shunt_none)
 
-static int code_of(const shunt_error *in, long *out)
-{
-    *out = in->task_code;
-    return 0;
-}
-SHUNT_TASK(code_of, shunt_error, long)
-
-static int look_away(const shunt_outcome *in, shunt_none *out)
-{
-    (void)in;
-    (void)out;
-    return 0;
-}
-SHUNT_TASK(look_away, shunt_outcome, shunt_none)
-
 static struct look new_look(long value, int rc)
 {
     return (struct look){ stage_bytes(sizeof(struct seen)), stage_tally(),
@@ -77,7 +62,7 @@ static void recover_replaces_a_failure(void)
     shunt_pool *pool = harness_pool(1);
 
     shunt_future *f = shunt_submit(pool, stage_fail, &(int){ 14 });
-    f = shunt_recover(f, code_of);
+    f = shunt_recover(f, stage_task_code);
     f = shunt_then(f, stage_add_one);
     assert_takes(f, 15);
     harness_free(pool);
@@ -140,7 +125,7 @@ static void a_recovery_that_fails_is_the_new_origin(void)
     f = shunt_recover_with(f, mend, &look);
     assert_fails_with(f, 99);
     assert_string_equal(shunt_error_of(f)->task, "mend");
-    f = shunt_recover(f, code_of);
+    f = shunt_recover(f, stage_task_code);
     assert_takes(f, 99);
     harness_free(pool);
 }
@@ -150,7 +135,7 @@ static void recover_whose_result_is_not_the_inputs_is_refused(void)
     shunt_pool *pool = harness_pool(1);
     shunt_future *f = shunt_submit(pool, stage_nothing, NULL);
 
-    assert_joins(shunt_recover(f, code_of), SHUNT_EINVAL);
+    assert_joins(shunt_recover(f, stage_task_code), SHUNT_EINVAL);
     assert_stale(f);
     harness_free(pool);
 }
@@ -220,7 +205,7 @@ static void finally_runs_on_success_and_passes_the_value(void)
         if (round == 0)
             stage_give(made.promise, 6);
         shunt_future *f = shunt_finally_with(made.future, look_on, &look);
-        f = shunt_finally(f, look_away);
+        f = shunt_finally(f, stage_look_on);
         if (round == 1)
             stage_give(made.promise, 6);
         assert_takes(f, 6);
@@ -394,12 +379,14 @@ static void finally_passes_a_value_of_any_type(void)
     struct pair pair;
 
     assert_ok(shunt_take(
-        shunt_finally(shunt_submit(pool, make_pair, NULL), look_away), &pair));
+        shunt_finally(shunt_submit(pool, make_pair, NULL), stage_look_on),
+        &pair));
     assert_long(pair.a + pair.b[1], 4);
     assert_joins(
-        shunt_finally(shunt_submit(pool, stage_nothing, NULL), look_away), 0);
+        shunt_finally(shunt_submit(pool, stage_nothing, NULL), stage_look_on),
+        0);
     shunt_future *input = stage_given(pool, 11);
-    shunt_future *all = shunt_finally(shunt_when_all(&input, 1), look_away);
+    shunt_future *all = shunt_finally(shunt_when_all(&input, 1), stage_look_on);
     assert_settles(all, 0);
     const shunt_results *results = shunt_peek(all, shunt_results);
     assert_non_null(results);
@@ -415,7 +402,7 @@ static void a_failure_that_passed_through_keeps_its_text(void)
     shunt_pool *pool = harness_pool(1);
     shunt_future *f = shunt_submit(pool, stage_fail, &(int){ 14 });
 
-    f = shunt_finally(shunt_then(f, stage_add_one), look_away);
+    f = shunt_finally(shunt_then(f, stage_add_one), stage_look_on);
     assert_settles(f, SHUNT_EFAILED);
     const shunt_error *error = shunt_error_of(f);
     for (int i = 0; i < 1000; i++)

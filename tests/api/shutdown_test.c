@@ -423,35 +423,20 @@ static void several_threads_may_shut_a_pool_down(void)
     }
 }
 
-struct waiter {
-    shunt_future *future;
-    struct latch *ready;
-    int rc;
-};
-
-static void *await_in_thread(void *user)
-{
-    struct waiter *waiter = user;
-
-    latch_raise(waiter->ready);
-    waiter->rc = shunt_await(waiter->future);
-    return NULL;
-}
-
 static void a_shutdown_wakes_threads_that_wait(void)
 {
     for (int round = 0; round < 60; round++) {
         shunt_pool *pool = harness_pool(1);
-        struct waiter waiter = { stage_promise(pool).future, stage_latch(),
-                                 -1 };
+        struct stage_waiter waiter = { stage_promise(pool).future,
+                                       SHUNT_FOREVER, stage_latch(), -1 };
         pthread_t thread;
         assert_int_equal(
-            pthread_create(&thread, NULL, await_in_thread, &waiter), 0);
+            pthread_create(&thread, NULL, stage_wait_in_thread, &waiter), 0);
         assert_true(latch_reaches(waiter.ready, 1));
         assert_ok(
             shunt_pool_shutdown(pool, hows[round % HOWS], SHUNT_FOREVER, NULL));
         pthread_join(thread, NULL);
-        assert_status(waiter.rc, SHUNT_ECANCELED);
+        assert_status(waiter.status, SHUNT_ECANCELED);
         harness_free(pool);
     }
 }

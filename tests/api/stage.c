@@ -206,6 +206,93 @@ int stage_nothing(const shunt_none *in, shunt_none *out)
 }
 SHUNT_TASK_DEFINE(stage_nothing)
 
+int stage_task_code(const shunt_error *in, long *out)
+{
+    *out = in->task_code;
+    return 0;
+}
+SHUNT_TASK_DEFINE(stage_task_code)
+
+int stage_code(const shunt_error *in, long *out)
+{
+    *out = in->code;
+    return 0;
+}
+SHUNT_TASK_DEFINE(stage_code)
+
+int stage_look_on(const shunt_outcome *in, shunt_none *out)
+{
+    (void)in;
+    (void)out;
+    return 0;
+}
+SHUNT_TASK_DEFINE(stage_look_on)
+
+int stage_sum(const shunt_results *in, long *out)
+{
+    for (size_t i = 0; i < in->count; i++) {
+        const long *value = shunt_peek(in->futures[i], long);
+        if (value == NULL)
+            return 1;
+        *out += *value;
+    }
+    return 0;
+}
+SHUNT_TASK_DEFINE(stage_sum)
+
+int stage_this_pool(const long *in, shunt_pool **out)
+{
+    (void)in;
+    *out = shunt_pool_current();
+    return 0;
+}
+SHUNT_TASK_DEFINE(stage_this_pool)
+
+/* ---- combinators ---- */
+
+shunt_future *stage_some_all(shunt_future *const *fs, size_t n)
+{
+    return shunt_when_some(fs, n, n);
+}
+
+shunt_future *stage_some_one(shunt_future *const *fs, size_t n)
+{
+    return shunt_when_some(fs, n, 1);
+}
+
+/* ---- threads ---- */
+
+static int raise_when_named(void *latch)
+{
+    latch_raise(latch);
+    return 0;
+}
+
+/* A worker has its name before it calls init. */
+shunt_pool *stage_named_pool(const char *name, int workers)
+{
+    shunt_pool *pool = NULL;
+    struct latch *named = stage_latch();
+
+    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .mode = SHUNT_THREADS,
+                                                      .workers = workers,
+                                                      .init = raise_when_named,
+                                                      .init_arg = named,
+                                                      .name = name }));
+    assert_true(latch_reaches(named, (unsigned)workers));
+    return pool;
+}
+
+void *stage_wait_in_thread(void *waiter)
+{
+    struct stage_waiter *w = waiter;
+
+    latch_raise(w->ready);
+    w->status = w->ns == SHUNT_FOREVER ? shunt_await(w->future)
+                                       : shunt_await_for(w->future, w->ns);
+    return NULL;
+}
+
 /* ---- workers kept busy, futures in a given state ---- */
 
 struct stage_hold stage_hold(shunt_pool *pool)

@@ -72,6 +72,48 @@ SHUNT_TASK_DECLARE(stage_fail, int, long)
 int stage_nothing(const shunt_none *in, shunt_none *out);
 SHUNT_TASK_DECLARE(stage_nothing, shunt_none, shunt_none)
 
+/* For recover: the failure as a value, as the task's own code or as shunt's. */
+int stage_task_code(const shunt_error *in, long *out);
+SHUNT_TASK_DECLARE(stage_task_code, shunt_error, long)
+
+int stage_code(const shunt_error *in, long *out);
+SHUNT_TASK_DECLARE(stage_code, shunt_error, long)
+
+/* For finally: look at an outcome and leave it as it is. */
+int stage_look_on(const shunt_outcome *in, shunt_none *out);
+SHUNT_TASK_DECLARE(stage_look_on, shunt_outcome, shunt_none)
+
+/* The sum of longs that were gathered; fails if one of them has no value. */
+int stage_sum(const shunt_results *in, long *out);
+SHUNT_TASK_DECLARE(stage_sum, shunt_results, long)
+
+/* In which pool it runs. */
+int stage_this_pool(const long *in, shunt_pool **out);
+SHUNT_TASK_DECLARE(stage_this_pool, long, shunt_pool *)
+
+/* ---- combinators of one signature ---- */
+
+typedef shunt_future *stage_combine(shunt_future *const *fs, size_t n);
+
+/* shunt_when_some with k = n, and with k = 1. */
+shunt_future *stage_some_all(shunt_future *const *fs, size_t n);
+shunt_future *stage_some_one(shunt_future *const *fs, size_t n);
+
+/* ---- threads ---- */
+
+/* A thread pool whose threads have got their names. */
+shunt_pool *stage_named_pool(const char *name, int workers);
+
+/* Who waits for a future in a thread of its own, for ns at the most. */
+struct stage_waiter {
+    shunt_future *future;
+    int64_t ns;
+    struct latch *ready; /* raised just before the wait */
+    int status;          /* what the wait said */
+};
+/* The thread's function; its argument is a struct stage_waiter. */
+void *stage_wait_in_thread(void *waiter);
+
 /* ---- a worker kept busy ---- */
 
 struct stage_hold {

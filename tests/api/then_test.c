@@ -128,21 +128,15 @@ static void a_task_without_result_can_be_continued(void)
     harness_free(pool);
 }
 
-static int tell_pool(const long *in, shunt_pool **out)
-{
-    (void)in;
-    *out = shunt_pool_current();
-    return 0;
-}
-SHUNT_TASK(tell_pool, long, shunt_pool *)
-
 static void a_continuation_runs_in_the_pool_of_its_input(void)
 {
     shunt_pool *a = harness_pool(1), *b = harness_pool(1), *where = NULL;
 
-    assert_ok(shunt_take(shunt_then(stage_given(a, 1), tell_pool), &where));
+    assert_ok(
+        shunt_take(shunt_then(stage_given(a, 1), stage_this_pool), &where));
     assert_ptr_equal(where, a);
-    assert_ok(shunt_take(shunt_then(stage_given(b, 1), tell_pool), &where));
+    assert_ok(
+        shunt_take(shunt_then(stage_given(b, 1), stage_this_pool), &where));
     assert_ptr_equal(where, b);
     harness_free(a);
     harness_free(b);

@@ -163,18 +163,6 @@ static void all_of_nothing_succeeds_at_once(void)
     harness_free(pool);
 }
 
-static int sum_results(const shunt_results *in, long *out)
-{
-    for (size_t i = 0; i < in->count; i++) {
-        const long *value = shunt_peek(in->futures[i], long);
-        if (value == NULL)
-            return 1;
-        *out += *value;
-    }
-    return 0;
-}
-SHUNT_TASK(sum_results, shunt_results, long)
-
 static void a_continuation_can_read_all_results(void)
 {
     shunt_pool *pool = harness_pool(2);
@@ -183,7 +171,7 @@ static void a_continuation_can_read_all_results(void)
     for (int round = 0; round < 20; round++) {
         for (long i = 0; i < 1000; i++)
             fs[i] = shunt_submit(pool, stage_same, &i);
-        assert_takes(shunt_then(shunt_when_all(fs, 1000), sum_results), 499500);
+        assert_takes(shunt_then(shunt_when_all(fs, 1000), stage_sum), 499500);
     }
     harness_free(pool);
 }
@@ -207,7 +195,7 @@ static int wait_for_all(const long *in, long *out)
 
     for (long i = 0; i < 40; i++)
         fs[i] = shunt_submit(NULL, stage_same, &(long){ *in + i });
-    return shunt_take(shunt_then(shunt_when_all(fs, 40), sum_results), out);
+    return shunt_take(shunt_then(shunt_when_all(fs, 40), stage_sum), out);
 }
 SHUNT_TASK(wait_for_all, long, long)
 
@@ -219,7 +207,7 @@ static void tasks_on_one_worker_wait_for_all_of_their_children(void)
     harness_footprint((size_t)64 * (256 << 10));
     for (long i = 0; i < 40; i++)
         fs[i] = shunt_submit(pool, wait_for_all, &i);
-    assert_takes(shunt_then(shunt_when_all(fs, 40), sum_results),
+    assert_takes(shunt_then(shunt_when_all(fs, 40), stage_sum),
                  40 * 780 + 40 * 780);
     harness_free(pool);
 }

@@ -13,13 +13,13 @@
  * its tasks to finish drains its pool. The rows about the end of a program
  * are run in a child, which is forked while this program has no pool.
  */
-#include <dirent.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../api/census.h"
 #include "../api/stage.h"
 
 enum {
@@ -217,56 +217,12 @@ static void a_program_may_end_while_its_tasks_run(void)
 
 /* ---- ThreadPoolShutdownTest ---- */
 
-/* How many threads have a name of this beginning. */
-static long threads_named(const char *prefix)
-{
-    long count = 0;
-    DIR *tasks = opendir("/proc/self/task");
-
-    assert_non_null(tasks);
-    for (int i = 0; i < 10000; i++) {
-        const struct dirent *entry = readdir(tasks);
-        char path[300], name[32] = "";
-        if (entry == NULL)
-            break;
-        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
-        FILE *file = fopen(path, "r");
-        if (file == NULL)
-            continue;
-        if (fgets(name, sizeof name, file) != NULL)
-            count += strncmp(name, prefix, strlen(prefix)) == 0;
-        fclose(file);
-    }
-    closedir(tasks);
-    return count;
-}
-
-static int named_by_now(void *arg)
-{
-    latch_raise(arg);
-    return 0;
-}
-
-static shunt_pool *named_pool(const char *name, int workers)
-{
-    shunt_pool *pool = NULL;
-    struct latch *named = stage_latch();
-
-    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .mode = SHUNT_THREADS,
-                                                      .workers = workers,
-                                                      .init = named_by_now,
-                                                      .init_arg = named,
-                                                      .name = name }));
-    assert_true(latch_reaches(named, (unsigned)workers));
-    return pool;
-}
-
 /* threads_terminate; the harness asserts that none is left */
 static void all_threads_are_joined_when_a_pool_is_freed(void)
 {
-    shunt_pool *pool = named_pool("joined", 3);
+    shunt_pool *pool = stage_named_pool("joined", 3);
 
-    assert_long(threads_named("joined-"), 3);
+    assert_long(census_threads_named("joined-"), 3);
     for (int i = 0; i < 3; i++)
         (void)shunt_submit(pool, stage_nothing, NULL);
     harness_free(pool);
@@ -313,18 +269,18 @@ static void a_shutdown_that_does_not_wait_loses_no_result(void)
 /* thread_names_assigned */
 static void threads_have_the_name_that_was_given(void)
 {
-    shunt_pool *pool = named_pool("SpecialPool", 5);
+    shunt_pool *pool = stage_named_pool("SpecialPool", 5);
 
-    assert_long(threads_named("SpecialPool-"), 5);
+    assert_long(census_threads_named("SpecialPool-"), 5);
     harness_free(pool);
 }
 
 /* thread_names_default */
 static void threads_have_a_name_if_none_was_given(void)
 {
-    shunt_pool *pool = named_pool(NULL, 5);
+    shunt_pool *pool = stage_named_pool(NULL, 5);
 
-    assert_long(threads_named("shunt-"), 5);
+    assert_long(census_threads_named("shunt-"), 5);
     harness_free(pool);
 }
 

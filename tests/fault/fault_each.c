@@ -23,6 +23,36 @@ static int thirty(const shunt_none *in, long *out)
 }
 SHUNT_TASK(thirty, shunt_none, long)
 
+int fault_nothing(const shunt_none *in, shunt_none *out)
+{
+    (void)in;
+    (void)out;
+    return 0;
+}
+SHUNT_TASK_DEFINE(fault_nothing)
+
+int fault_add_one(const long *in, long *out)
+{
+    *out = *in + 1;
+    return 0;
+}
+SHUNT_TASK_DEFINE(fault_add_one)
+
+int fault_mend(const shunt_error *in, long *out)
+{
+    *out = in->task_code;
+    return 0;
+}
+SHUNT_TASK_DEFINE(fault_mend)
+
+int fault_look_on(const shunt_outcome *in, shunt_none *out)
+{
+    (void)in;
+    (void)out;
+    return 0;
+}
+SHUNT_TASK_DEFINE(fault_look_on)
+
 static void *act(void *stage)
 {
     struct stage *s = stage;
@@ -59,6 +89,11 @@ void fault_promises(struct stage *s, size_t n)
         assert_int_equal(
             shunt_promise_new(s->pool, long, &s->promise[i], &s->in[i]), 0);
     s->count = n;
+}
+
+void fault_prepare(struct stage *s)
+{
+    fault_promises(s, s->story->n);
 }
 
 void fault_keep(struct stage *s)

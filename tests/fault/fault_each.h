@@ -60,6 +60,14 @@ struct story {
 /* Tell it with every fault. */
 void fault_each(const struct story *story);
 
+/* The same of a story that is written in place, in a test of cmocka's. */
+#define FAULT_EACH(...)                                \
+    do {                                               \
+        static const struct story story = __VA_ARGS__; \
+        (void)state;                                   \
+        fault_each(&story);                            \
+    } while (0)
+
 /* Not pending after half a minute, or it hangs: its status. */
 int fault_await(shunt_future *f);
 
@@ -73,5 +81,24 @@ bool fault_worked(const struct stage *s, int status);
 /* n promises of a long, whose futures are inputs; and keep them. */
 void fault_promises(struct stage *s, size_t n);
 void fault_keep(struct stage *s);
+
+/* To prepare a story: as many promises as its n. */
+void fault_prepare(struct stage *s);
+
+/* ---- tasks that several stories submit ---- */
+
+int fault_nothing(const shunt_none *in, shunt_none *out);
+SHUNT_TASK_DECLARE(fault_nothing, shunt_none, shunt_none)
+
+int fault_add_one(const long *in, long *out);
+SHUNT_TASK_DECLARE(fault_add_one, long, long)
+
+/* For recover: the task's own code, as a value. */
+int fault_mend(const shunt_error *in, long *out);
+SHUNT_TASK_DECLARE(fault_mend, shunt_error, long)
+
+/* For finally: look at an outcome and leave it as it is. */
+int fault_look_on(const shunt_outcome *in, shunt_none *out);
+SHUNT_TASK_DECLARE(fault_look_on, shunt_outcome, shunt_none)
 
 #endif /* SHUNT_TESTS_FAULT_FAULT_EACH_H */

@@ -16,19 +16,6 @@ struct large {
     unsigned char bytes[LARGE];
 };
 
-static int nothing(const shunt_none *in, shunt_none *out)
-{
-    (void)in;
-    (void)out;
-    return 0;
-}
-SHUNT_TASK(nothing, shunt_none, shunt_none)
-
-static void prepare_promises(struct stage *s)
-{
-    fault_promises(s, s->story->n);
-}
-
 static void prepare_failed(struct stage *s)
 {
     fault_promises(s, 1);
@@ -241,7 +228,8 @@ static void check_new_pool(struct stage *s)
     shunt_pool *pool = s->block;
 
     if (fault_worked(s, s->rc)) {
-        assert_int_equal(shunt_join(shunt_submit(pool, nothing, NULL)), 0);
+        assert_int_equal(shunt_join(shunt_submit(pool, fault_nothing, NULL)),
+                         0);
         assert_int_equal(shunt_pool_free(pool), 0);
     } else {
         assert_null(pool);
@@ -250,59 +238,55 @@ static void check_new_pool(struct stage *s)
 
 /* ---- the stories ---- */
 
-#define RUN(...)                                       \
-    do {                                               \
-        static const struct story story = __VA_ARGS__; \
-        (void)state;                                   \
-        fault_each(&story);                            \
-    } while (0)
-
 static void a_promise_is_made_whole_or_not_at_all(void **state)
 {
-    RUN({ "promise_new", NULL, promise_small, check_promise, 0, NULL });
-    RUN({ "promise_new, large", NULL, promise_large, check_promise, 0, NULL });
-    RUN({ "on_cancel", prepare_promises, on_cancel, check_on_cancel, 1, NULL });
+    FAULT_EACH({ "promise_new", NULL, promise_small, check_promise, 0, NULL });
+    FAULT_EACH(
+        { "promise_new, large", NULL, promise_large, check_promise, 0, NULL });
+    FAULT_EACH(
+        { "on_cancel", fault_prepare, on_cancel, check_on_cancel, 1, NULL });
 }
 
 static void a_promise_can_always_be_kept(void **state)
 {
-    RUN({ "give", prepare_promises, give, check_give, 1, NULL });
-    RUN({ "fail", prepare_promises, give_failure, check_give_failure, 1,
-          NULL });
+    FAULT_EACH({ "give", fault_prepare, give, check_give, 1, NULL });
+    FAULT_EACH(
+        { "fail", fault_prepare, give_failure, check_give_failure, 1, NULL });
 }
 
 static void waiting_and_taking_need_memory_but_lose_nothing(void **state)
 {
-    RUN({ "await_for", prepare_promises, await_a_little, check_await, 1,
-          NULL });
-    RUN({ "take of a failure", prepare_failed, take_failure, check_take_failure,
-          1, NULL });
-    RUN({ "retain", prepare_promises, retain, check_retain, 1, NULL });
+    FAULT_EACH(
+        { "await_for", fault_prepare, await_a_little, check_await, 1, NULL });
+    FAULT_EACH({ "take of a failure", prepare_failed, take_failure,
+                 check_take_failure, 1, NULL });
+    FAULT_EACH({ "retain", fault_prepare, retain, check_retain, 1, NULL });
 }
 
 static void a_handle_can_always_be_given_back(void **state)
 {
-    RUN({ "release of an alias", prepare_alias, release_alias, check_release, 0,
-          NULL });
-    RUN({ "release of a primary handle", prepare_alias, release_primary,
-          check_release, 0, NULL });
+    FAULT_EACH({ "release of an alias", prepare_alias, release_alias,
+                 check_release, 0, NULL });
+    FAULT_EACH({ "release of a primary handle", prepare_alias, release_primary,
+                 check_release, 0, NULL });
 }
 
 static void cancelling_and_shutting_down_need_no_memory(void **state)
 {
-    RUN({ "cancel", prepare_promises, cancel, check_cancel, 1, NULL });
-    RUN({ "shutdown", prepare_promises, shut_down, check_shut_down, 1, NULL });
+    FAULT_EACH({ "cancel", fault_prepare, cancel, check_cancel, 1, NULL });
+    FAULT_EACH(
+        { "shutdown", fault_prepare, shut_down, check_shut_down, 1, NULL });
 }
 
 static void blocks_are_got_or_not(void **state)
 {
-    RUN({ "pool_alloc", NULL, pool_alloc, check_pool_alloc, 0, NULL });
-    RUN({ "adopt", prepare_block, adopt, check_adopt, 0, NULL });
+    FAULT_EACH({ "pool_alloc", NULL, pool_alloc, check_pool_alloc, 0, NULL });
+    FAULT_EACH({ "adopt", prepare_block, adopt, check_adopt, 0, NULL });
 }
 
 static void a_pool_is_made_whole_or_not_at_all(void **state)
 {
-    RUN({ "pool_new", NULL, new_pool, check_new_pool, 0, NULL });
+    FAULT_EACH({ "pool_new", NULL, new_pool, check_new_pool, 0, NULL });
 }
 
 int main(void)

@@ -63,28 +63,6 @@ static int reader(char *const *in, long *out)
 }
 SHUNT_TASK(reader, char *, long)
 
-static int add_one(const long *in, long *out)
-{
-    *out = *in + 1;
-    return 0;
-}
-SHUNT_TASK(add_one, long, long)
-
-static int mend(const shunt_error *in, long *out)
-{
-    *out = in->task_code;
-    return 0;
-}
-SHUNT_TASK(mend, shunt_error, long)
-
-static int look_on(const shunt_outcome *in, shunt_none *out)
-{
-    (void)in;
-    (void)out;
-    return 0;
-}
-SHUNT_TASK(look_on, shunt_outcome, shunt_none)
-
 /* ---- the stories' tasks: 0, or a status; each in a task of its own ---- */
 
 static int wait_for_a_child(struct stage *s)
@@ -194,13 +172,14 @@ static int race_of_many(struct stage *s)
 
 static int chain_of_steps(struct stage *s)
 {
-    shunt_future *f = shunt_then(shunt_submit(NULL, wrong, NULL), add_one);
+    shunt_future *f =
+        shunt_then(shunt_submit(NULL, wrong, NULL), fault_add_one);
     long value = 0;
     int rc;
 
     (void)s;
-    f = shunt_then(shunt_recover(f, mend), add_one);
-    rc = shunt_take(shunt_via(NULL, shunt_finally(f, look_on)), &value);
+    f = shunt_then(shunt_recover(f, fault_mend), fault_add_one);
+    rc = shunt_take(shunt_via(NULL, shunt_finally(f, fault_look_on)), &value);
     /* For want of memory a failure may have lost its code on the way. */
     return rc != 0 ? rc : value == 6 || value == 1 ? 0 : 1;
 }
@@ -210,7 +189,7 @@ static int map_many(struct stage *s)
     long ins[WIDE] = { 0 };
 
     (void)s;
-    return shunt_join(shunt_map(NULL, add_one, ins, WIDE));
+    return shunt_join(shunt_map(NULL, fault_add_one, ins, WIDE));
 }
 
 static int keep_a_promise(struct stage *s)
@@ -337,9 +316,9 @@ static void outside_everything(struct stage *s)
     plays[0] = (struct play){ s, current };
     s->out = shunt_submit(s->pool, play, &plays[0]);
     for (int i = 0; i < 2 * WIDE; i++)
-        fs[i] = i % 2 == 0
-                    ? shunt_submit(s->pool, seven, NULL)
-                    : shunt_then(shunt_submit(s->other, lazy, NULL), add_one);
+        fs[i] = i % 2 == 0 ? shunt_submit(s->pool, seven, NULL)
+                           : shunt_then(shunt_submit(s->other, lazy, NULL),
+                                        fault_add_one);
     s->in[1] = shunt_when_all_settled(fs, 2 * WIDE);
     s->in[2] = shunt_via(s->other, shunt_retain(s->in[1]));
     s->count = 3;

@@ -5,20 +5,13 @@
  *
  * Each case is a child of its own, which says by its exit status what it saw.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "fault_each.h"
 
-#include <cmocka.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <shunt/shunt.h>
 
 enum {
     WORKED = 10,
@@ -31,19 +24,11 @@ struct page {
     unsigned char bytes[1 << 20];
 };
 
-static int nothing(const shunt_none *in, shunt_none *out)
-{
-    (void)in;
-    (void)out;
-    return 0;
-}
-SHUNT_TASK(nothing, shunt_none, shunt_none)
-
 static int parent(const shunt_none *in, shunt_none *out)
 {
     (void)in;
     (void)out;
-    return shunt_join(shunt_submit(NULL, nothing, NULL));
+    return shunt_join(shunt_submit(NULL, fault_nothing, NULL));
 }
 SHUNT_TASK(parent, shunt_none, shunt_none)
 
@@ -79,7 +64,7 @@ static int use(shunt_pool *pool, int rc)
     if (rc != 0)
         return WRONG;
     for (int i = 0; i < 100; i++) {
-        rc = shunt_join(shunt_submit(pool, nothing, NULL));
+        rc = shunt_join(shunt_submit(pool, fault_nothing, NULL));
         if (rc != 0 && rc != SHUNT_ENOMEM)
             return WRONG;
     }
@@ -180,8 +165,8 @@ static int when_space_ends(long kilobytes)
     return good && shunt_pool_free(pool) == 0 ? WORKED : WRONG;
 }
 
-/* Goal: whichever worker's thread is refused, the pool is not made, nothing is
- * left, and the next pool works. */
+/* Goal: whichever worker's thread is refused, the pool is not made,
+ * nothing is left, and the next pool works. */
 static void a_pool_whose_threads_are_refused_is_not_made(void **state)
 {
     bool refused = false;

@@ -49,13 +49,6 @@ static int failing_task(struct stage *const *in, long *out)
 }
 SHUNT_TASK(failing_task, struct stage *, long, .drop = count_drop)
 
-static int plus_one(const long *in, long *out)
-{
-    *out = *in + 1;
-    return 0;
-}
-SHUNT_TASK(plus_one, long, long)
-
 static int large_step(const long *in, const struct large *ctx,
                       struct large *out)
 {
@@ -65,21 +58,6 @@ static int large_step(const long *in, const struct large *ctx,
     return 0;
 }
 SHUNT_STEP(large_step, long, struct large, struct large, .drop = count_drop)
-
-static int mend(const shunt_error *in, long *out)
-{
-    *out = in->task_code;
-    return 0;
-}
-SHUNT_TASK(mend, shunt_error, long)
-
-static int look_on(const shunt_outcome *in, shunt_none *out)
-{
-    (void)in;
-    (void)out;
-    return 0;
-}
-SHUNT_TASK(look_on, shunt_outcome, shunt_none)
 
 static int flat_task(struct stage *const *in, shunt_future **out)
 {
@@ -104,11 +82,6 @@ static void check_consumed(struct stage *s)
     for (size_t i = 0; i < s->story->n; i++)
         assert_int_equal(shunt_status(s->in[i]), SHUNT_EINVAL);
     check_out(s);
-}
-
-static void prepare_promises(struct stage *s)
-{
-    fault_promises(s, s->story->n);
 }
 
 static void prepare_settled(struct stage *s)
@@ -174,7 +147,7 @@ static void submit_flat(struct stage *s)
 
 static void then_small(struct stage *s)
 {
-    s->out = shunt_then(s->in[0], plus_one);
+    s->out = shunt_then(s->in[0], fault_add_one);
 }
 
 static void then_at_once(struct stage *s)
@@ -192,7 +165,7 @@ static void then_large(struct stage *s)
 
 static void recover(struct stage *s)
 {
-    s->out = shunt_recover(s->in[0], mend);
+    s->out = shunt_recover(s->in[0], fault_mend);
 }
 
 static void recover_at_once(struct stage *s)
@@ -203,7 +176,7 @@ static void recover_at_once(struct stage *s)
 
 static void finally(struct stage *s)
 {
-    s->out = shunt_finally(s->in[0], look_on);
+    s->out = shunt_finally(s->in[0], fault_look_on);
 }
 
 static void via_same(struct stage *s)
@@ -246,7 +219,7 @@ static void map(struct stage *s)
 {
     long ins[300] = { 0 };
 
-    s->out = shunt_map(s->pool, plus_one, ins, s->story->n);
+    s->out = shunt_map(s->pool, fault_add_one, ins, s->story->n);
     fault_stay(s->out);
 }
 
@@ -270,75 +243,70 @@ static void check_map_large(struct stage *s)
 
 /* ---- the stories ---- */
 
-#define RUN(...)                                       \
-    do {                                               \
-        static const struct story story = __VA_ARGS__; \
-        (void)state;                                   \
-        fault_each(&story);                            \
-    } while (0)
-
 static void submitting_works_or_says_that_memory_is_out(void **state)
 {
-    RUN({ "submit", NULL, submit_small, check_out, 0, NULL });
-    RUN({ "submit, large", NULL, submit_large, check_out, 0, NULL });
-    RUN({ "submit_wait", NULL, submit_wait, check_out, 0, NULL });
-    RUN({ "submit, failing", NULL, submit_failing, check_failing, 0, NULL });
-    RUN({ "submit, flattened", NULL, submit_flat, check_out, 0, NULL });
+    FAULT_EACH({ "submit", NULL, submit_small, check_out, 0, NULL });
+    FAULT_EACH({ "submit, large", NULL, submit_large, check_out, 0, NULL });
+    FAULT_EACH({ "submit_wait", NULL, submit_wait, check_out, 0, NULL });
+    FAULT_EACH(
+        { "submit, failing", NULL, submit_failing, check_failing, 0, NULL });
+    FAULT_EACH({ "submit, flattened", NULL, submit_flat, check_out, 0, NULL });
 }
 
 static void a_step_works_or_fails_and_consumes_its_input(void **state)
 {
-    RUN({ "then", prepare_promises, then_small, check_consumed, 1, NULL });
-    RUN({ "then, settled", prepare_settled, then_at_once, check_consumed, 1,
-          NULL });
-    RUN({ "recover at once", prepare_failed, recover_at_once, check_consumed, 1,
-          NULL });
-    RUN({ "then, large", prepare_promises, then_large, check_consumed, 1,
-          NULL });
-    RUN({ "recover", prepare_failed, recover, check_consumed, 1, NULL });
-    RUN({ "finally", prepare_promises, finally, check_consumed, 1, NULL });
-    RUN({ "via", prepare_promises, via_same, check_consumed, 1, NULL });
-    RUN({ "via another", prepare_promises, via_other, check_consumed, 1,
-          NULL });
+    FAULT_EACH({ "then", fault_prepare, then_small, check_consumed, 1, NULL });
+    FAULT_EACH({ "then, settled", prepare_settled, then_at_once, check_consumed,
+                 1, NULL });
+    FAULT_EACH({ "recover at once", prepare_failed, recover_at_once,
+                 check_consumed, 1, NULL });
+    FAULT_EACH(
+        { "then, large", fault_prepare, then_large, check_consumed, 1, NULL });
+    FAULT_EACH({ "recover", prepare_failed, recover, check_consumed, 1, NULL });
+    FAULT_EACH({ "finally", fault_prepare, finally, check_consumed, 1, NULL });
+    FAULT_EACH({ "via", fault_prepare, via_same, check_consumed, 1, NULL });
+    FAULT_EACH(
+        { "via another", fault_prepare, via_other, check_consumed, 1, NULL });
 }
 
 static void a_combinator_works_or_fails_and_consumes_its_inputs(void **state)
 {
-    RUN({ "all of 1", prepare_promises, combine, check_consumed, 1,
-          shunt_when_all });
-    RUN({ "all of 28", prepare_promises, combine, check_consumed, 28,
-          shunt_when_all });
-    RUN({ "all of 29", prepare_promises, combine, check_consumed, 29,
-          shunt_when_all });
-    RUN({ "settled of 28", prepare_settled, combine, check_consumed, 28,
-          shunt_when_all_settled });
-    RUN({ "any of 29", prepare_promises, combine, check_consumed, 29,
-          shunt_when_any });
-    RUN({ "race of 5", prepare_promises, combine, check_consumed, 5,
-          shunt_race });
-    RUN({ "some of 29", prepare_promises, combine_half, check_consumed, 29,
-          NULL });
-    RUN({ "all of 3, one foreign", prepare_foreign, combine, check_consumed, 3,
-          shunt_when_all });
-    RUN({ "any of 29 failures", prepare_failed, combine,
-          check_failed_combinator, 29, shunt_when_any });
-    RUN({ "some of 29 failures", prepare_failed, combine_half,
-          check_failed_combinator, 29, NULL });
+    FAULT_EACH({ "all of 1", fault_prepare, combine, check_consumed, 1,
+                 shunt_when_all });
+    FAULT_EACH({ "all of 28", fault_prepare, combine, check_consumed, 28,
+                 shunt_when_all });
+    FAULT_EACH({ "all of 29", fault_prepare, combine, check_consumed, 29,
+                 shunt_when_all });
+    FAULT_EACH({ "settled of 28", prepare_settled, combine, check_consumed, 28,
+                 shunt_when_all_settled });
+    FAULT_EACH({ "any of 29", fault_prepare, combine, check_consumed, 29,
+                 shunt_when_any });
+    FAULT_EACH(
+        { "race of 5", fault_prepare, combine, check_consumed, 5, shunt_race });
+    FAULT_EACH({ "some of 29", fault_prepare, combine_half, check_consumed, 29,
+                 NULL });
+    FAULT_EACH({ "all of 3, one foreign", prepare_foreign, combine,
+                 check_consumed, 3, shunt_when_all });
+    FAULT_EACH({ "any of 29 failures", prepare_failed, combine,
+                 check_failed_combinator, 29, shunt_when_any });
+    FAULT_EACH({ "some of 29 failures", prepare_failed, combine_half,
+                 check_failed_combinator, 29, NULL });
 }
 
 static void a_combinator_of_785_works_or_fails(void **state)
 {
-    RUN({ "all of 785", prepare_promises, combine, check_consumed, 785,
-          shunt_when_all });
-    RUN({ "settled of 785", prepare_settled, combine, check_consumed, 785,
-          shunt_when_all_settled });
+    FAULT_EACH({ "all of 785", fault_prepare, combine, check_consumed, 785,
+                 shunt_when_all });
+    FAULT_EACH({ "settled of 785", prepare_settled, combine, check_consumed,
+                 785, shunt_when_all_settled });
 }
 
 static void a_map_works_or_fails(void **state)
 {
-    RUN({ "map of 1", NULL, map, check_out, 1, NULL });
-    RUN({ "map of 300", NULL, map, check_out, 300, NULL });
-    RUN({ "map of large values", NULL, map_large, check_map_large, 3, NULL });
+    FAULT_EACH({ "map of 1", NULL, map, check_out, 1, NULL });
+    FAULT_EACH({ "map of 300", NULL, map, check_out, 300, NULL });
+    FAULT_EACH(
+        { "map of large values", NULL, map_large, check_map_large, 3, NULL });
 }
 
 int main(void)

@@ -30,6 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* Where these exist, the seed is told, and leaks are found, by seed. */
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 void __sanitizer_set_death_callback(void (*callback)(void))
@@ -161,14 +163,6 @@ static void check_leaks(uint64_t first, uint64_t last)
     _exit(1);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void prepare(void)
 {
     static const int signals[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL };
@@ -186,8 +180,8 @@ static void prepare(void)
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = (uint64_t)time(NULL) * 1000000u, seeds = 1, begin, n = 0;
-    uint64_t seconds = 0;
+    uint64_t seed = (uint64_t)time(NULL) * 1000000u, seeds = 1, n = 0;
+    int64_t begin, seconds = 0;
     unsigned nodes = 0;
     bool print = false;
 
@@ -203,7 +197,7 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--seeds") == 0)
             seeds = strtoull(value, NULL, 10);
         else if (strcmp(argv[i], "--seconds") == 0)
-            seconds = strtoull(value, NULL, 10);
+            seconds = strtoll(value, NULL, 10);
         else if (strcmp(argv[i], "--nodes") == 0)
             nodes = (unsigned)strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--patience") == 0)
@@ -215,8 +209,8 @@ int main(int argc, char **argv)
     printf("graph_fuzz: first seed %" PRIu64 "\n", seed);
     fflush(stdout);
     prepare();
-    begin = now_ns();
-    for (; seconds > 0 ? now_ns() - begin < seconds * 1000000000u : n < seeds;
+    begin = sh_clock_ns();
+    for (; seconds > 0 ? sh_clock_ns() - begin < SHUNT_S(seconds) : n < seeds;
          n++) {
         fuzz(seed + n, nodes, print);
         if (n % LEAKS_EVERY == LEAKS_EVERY - 1)

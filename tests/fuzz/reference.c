@@ -93,7 +93,7 @@ static struct outcomes of_step(const struct reference *r, const struct plan *p,
 {
     const struct node *n = &p->node[i];
     const struct outcomes *in = &r->may[n->inputs[0]];
-    uint32_t canceled = code_bit(SHUNT_ECANCELED);
+    uint32_t cancelled = code_bit(SHUNT_ECANCELED);
     struct outcomes o = { 0 };
 
     switch (n->op) {
@@ -105,8 +105,8 @@ static struct outcomes of_step(const struct reference *r, const struct plan *p,
         break;
     case OP_RECOVER:
         o.ok = in->ok;
-        o.codes = in->codes & canceled;
-        if (in->failed != 0 || (in->codes & ~canceled) != 0)
+        o.codes = in->codes & cancelled;
+        if (in->failed != 0 || (in->codes & ~cancelled) != 0)
             join_own(&o, p, i);
         break;
     case OP_FINALLY:

@@ -281,7 +281,7 @@ void tasks_give(struct graph *g, unsigned i)
 {
     const struct node *n = &g->plan->node[i];
     shunt_promise *promise = atomic_exchange(&g->fate[i].promise, NULL);
-    bool canceled = g->reference.asked[i] && !n->hooked;
+    bool cancelled = g->reference.asked[i] && !n->hooked;
     struct big value;
     int rc;
 
@@ -298,7 +298,7 @@ void tasks_give(struct graph *g, unsigned i)
         rc = shunt_promise_give(promise, &value.small);
     /* Cancelled, or dropped by a shutdown, it says so. */
     if (rc == SHUNT_ECANCELED &&
-        (canceled || !check_strictly(g) || !g->reference.completes[i]))
+        (cancelled || !check_strictly(g) || !g->reference.completes[i]))
         rc = 0;
     if (rc != 0)
         fuzz_fail(g, "promise %u was not given: %s", i, shunt_code_name(rc));

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* unit/combine_test.c - the tree of arrivals, and the verdict. */
+/*
+ * unit/combine_test.c - the tree of arrivals, and the verdict.
+ *
+ * Goal: a combinator ends with the arrival that decides it and with no other,
+ * whatever the order. Method: its inputs are promises that the test keeps one
+ * by one, and arrivals that it delivers by hand; what they did is read from
+ * the record.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,24 +16,8 @@
 #include <stdlib.h>
 
 #include "future/combine.h"
+#include "pool_of_one.h"
 #include "shunt/shunt.h"
-
-static shunt_pool *name;
-static struct sh_pool *pool;
-
-static int make(void **state)
-{
-    (void)state;
-    if (shunt_pool_new(&name, &(shunt_options){ .workers = 1 }) != 0)
-        return -1;
-    return sh_pool_find(name, &pool);
-}
-
-static int unmake(void **state)
-{
-    (void)state;
-    return shunt_pool_free(name);
-}
 
 /* n promises, and a combinator of them. */
 struct bunch {
@@ -205,7 +196,8 @@ static void its_cells_are_used_again(void **state)
 
 int main(void)
 {
-#define COMBINE_TEST(test) cmocka_unit_test_setup_teardown(test, make, unmake)
+#define COMBINE_TEST(test) \
+    cmocka_unit_test_setup_teardown(test, pool_make, pool_free)
     const struct CMUnitTest tests[] = {
         COMBINE_TEST(a_word_holds_28_arrivals_and_more_take_a_tree),
         COMBINE_TEST(the_last_arrival_fills_it_in_whatever_order),

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* unit/deque_test.c - the work-stealing deque. */
+/*
+ * unit/deque_test.c - the work-stealing deque.
+ *
+ * Goal: the owner pops the newest, thieves take the oldest, and each hint comes
+ * out once. Method: one thread for each claim about order; then an owner and
+ * thieves who mark every hint that they got.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* unit/edge_test.c - dependants of a record, and arrivals. */
+/*
+ * unit/edge_test.c - dependants of a record, and arrivals.
+ *
+ * Goal: who was attached and has not been detached is told of the end, once.
+ * Method: targets that nothing is behind are attached to a promise's record,
+ * and a function that counts is told of them.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +17,7 @@
 #include <string.h>
 
 #include "future/edge.h"
+#include "pool_of_one.h"
 #include "shunt/shunt.h"
 
 enum {
@@ -19,8 +26,6 @@ enum {
     EACH = 20
 };
 
-static shunt_pool *name;
-static struct sh_pool *pool;
 static shunt_promise *promise;
 static shunt_future *hub;
 static struct sh_record *record;
@@ -30,9 +35,7 @@ static int make(void **state)
 {
     struct sh_ref ref;
 
-    (void)state;
-    if (shunt_pool_new(&name, &(shunt_options){ .workers = 1 }) != 0 ||
-        sh_pool_find(name, &pool) != 0 ||
+    if (pool_make(state) != 0 ||
         shunt_promise_new(name, long, &promise, &hub) != 0 ||
         sh_handle_find(sh_handle_of(hub), SH_OWN, &ref) != 0)
         return -1;
@@ -43,10 +46,9 @@ static int make(void **state)
 
 static int unmake(void **state)
 {
-    (void)state;
     if (shunt_promise_drop(promise) != 0 || shunt_release(hub) != 0)
         return -1;
-    return shunt_pool_free(name);
+    return pool_free(state);
 }
 
 /* Targets that nothing is behind: only who is told of them counts. */

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* unit/error_test.c - the records that failed futures carry. */
+/*
+ * unit/error_test.c - the records that failed futures carry.
+ *
+ * Goal: an error says what is known of a failure, however little memory there
+ * is to say it in. Method: errors are made for a record and a pool that this
+ * program has filled in itself, with and without faults.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

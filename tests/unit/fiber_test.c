@@ -2,6 +2,10 @@
 /*
  * unit/fiber_test.c - what a fiber keeps while others run, and what it shares.
  *
+ * Goal: registers, rounding mode and stack are a fiber's own, errno and thread
+ * locals its thread's. Method: fibers change them, switch to one another, and
+ * look again.
+ *
  * Nothing is asserted on a fiber: a failed assertion of cmocka jumps to the
  * stack of main. Fibers write down what they saw; the test looks at it.
  */

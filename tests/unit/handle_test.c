@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "pool_of_one.h"
 #include "shunt/shunt.h"
 #include "task/handle.h"
 
@@ -22,23 +23,6 @@ enum {
     ROUNDS = 4000,
     POOLS = 4095
 };
-
-static shunt_pool *name;
-static struct sh_pool *pool;
-
-static int make(void **state)
-{
-    (void)state;
-    if (shunt_pool_new(&name, &(shunt_options){ .workers = 1 }) != 0)
-        return -1;
-    return sh_pool_find(name, &pool);
-}
-
-static int unmake(void **state)
-{
-    (void)state;
-    return shunt_pool_free(name);
-}
 
 /* A future that has succeeded, without a task. */
 static shunt_future *settled(void)
@@ -224,7 +208,7 @@ static void a_new_pool_takes_no_handle_of_an_old_one(void **state)
     (void)state;
     assert_int_equal(shunt_pool_free(name), 0);
     for (int i = 0; i <= POOLS; i++) {
-        assert_int_equal(make(NULL), 0);
+        assert_int_equal(pool_make(NULL), 0);
         if (pool->id == id)
             break;
         assert_int_equal(shunt_pool_free(name), 0);
@@ -326,7 +310,8 @@ static void a_handle_is_given_back_by_one_of_two(void **state)
 
 int main(void)
 {
-#define HANDLE_TEST(test) cmocka_unit_test_setup_teardown(test, make, unmake)
+#define HANDLE_TEST(test) \
+    cmocka_unit_test_setup_teardown(test, pool_make, pool_free)
     const struct CMUnitTest tests[] = {
         HANDLE_TEST(a_handle_names_its_record_until_it_is_given_back),
         HANDLE_TEST(what_never_was_a_handle_is_none),

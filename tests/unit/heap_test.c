@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* unit/heap_test.c - blocks, whose they are, and how many bytes they may be. */
+/*
+ * unit/heap_test.c - blocks, whose they are, and how many bytes they may be.
+ *
+ * Goal: a block is found by its bytes, and the bytes in use are exact, when it
+ * is refused too. Method: a heap without a pool, with and without a limit.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

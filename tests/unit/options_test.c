@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* unit/options_test.c - what a pool is to be, from options and environment. */
+/*
+ * unit/options_test.c - what a pool is to be, from options and environment.
+ *
+ * Goal: every option is taken, replaced by its default, or refused, and an
+ * option beats the environment. Method: options are resolved without a pool.
+ */
 #define _GNU_SOURCE 1
 #include <setjmp.h>
 #include <stdarg.h>
@@ -143,10 +148,10 @@ static void options_beyond_the_callers_size_are_default(void **state)
     shunt_options o;
 
     (void)state;
-    assert_int_equal(
-        sh_options_resolve(&given, offsetof(shunt_options, stack_bytes), &o,
-                           &checks),
-        0);
+    assert_int_equal(sh_options_resolve(&given,
+                                        offsetof(shunt_options, stack_bytes),
+                                        &o, &checks),
+                     0);
     assert_int_equal(o.workers, 2);
     assert_int_equal(o.queue_max, 7);
     assert_int_equal(o.stack_bytes, 256 * 1024);

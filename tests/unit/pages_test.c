@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * unit/pages_test.c - pages from the kernel, and the faults that tests inject.
+ *
+ * Goal: pages are what was asked for, or refused without harm. Method: the
+ * kernel is asked which pages are in memory; children touch what they must not.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,13 +14,13 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fault.h"
 #include "memory/pages.h"
+#include "resident.h"
 
 enum {
     PAGES = 8
@@ -28,17 +31,6 @@ static int clear_faults(void **state)
     (void)state;
     sh_fault_clear();
     return 0;
-}
-
-/* Whether the page of p is in memory: 1, 0, or -1 if nothing is mapped. */
-static int resident(char *p)
-{
-    size_t page = sh_pages_size();
-    unsigned char in_memory;
-
-    if (mincore(p - (uintptr_t)p % page, page, &in_memory) != 0)
-        return -1;
-    return in_memory & 1;
 }
 
 /* The status of a child that writes to p. */

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* unit/ring_test.c - the queue of what comes from outside. */
+/*
+ * unit/ring_test.c - the queue of what comes from outside.
+ *
+ * Goal: hints come out once each and in the order of their coming, and a full
+ * ring says so. Method: one thread for each claim about order; then producers
+ * and consumers who count every hint.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* unit/sleep_test.c - who sleeps, and who is woken: sync/README.md. */
+/*
+ * unit/sleep_test.c - who sleeps, and who is woken: sync/README.md.
+ *
+ * Goal: work wakes one worker if none searches, and no wake is lost. Method:
+ * one thread takes the steps of all workers in a chosen order; then threads
+ * pass items and sleep between them, where a lost wake would be a hang.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -2,6 +2,10 @@
 /*
  * unit/stacks_test.c - the pool of guarded stacks: limits, refusals, memory.
  *
+ * Goal: a stack ends at a guard, is used again, and gives back the memory that
+ * it does not need. Method: thousands are taken and given, some with faults,
+ * and the kernel is asked what is mapped and what is in memory.
+ *
  * Nothing is asserted on a fiber: a failed assertion of cmocka jumps to the
  * stack of main.
  */
@@ -15,7 +19,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +27,7 @@
 #include "fiber/fiber.h"
 #include "fiber/stacks.h"
 #include "memory/pages.h"
+#include "resident.h"
 
 #ifdef SH_HAVE_VALGRIND
 #include <valgrind/valgrind.h>
@@ -87,17 +91,6 @@ static int mappings(void)
             count += text[i] == '\n';
     close(fd);
     return got == 0 ? count : -1;
-}
-
-/* Whether the page of p is in memory: 1, 0, or -1 if nothing is mapped. */
-static int resident(char *p)
-{
-    size_t page = sh_pages_size();
-    unsigned char in_memory;
-
-    if (mincore(p - (uintptr_t)p % page, page, &in_memory) != 0)
-        return -1;
-    return in_memory & 1;
 }
 
 /* How many bytes of the stack are in memory. */

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* unit/state_test.c - the fields of the state word do not touch each other. */
+/*
+ * unit/state_test.c - the fields of the state word do not touch each other.
+ *
+ * Goal: a move changes the fields that it names and keeps the others. Method:
+ * words are moved that have every flag and a generation of many bits, and all
+ * fields are read again.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

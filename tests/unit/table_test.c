@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* unit/table_test.c - type-stable tables and their free lists. */
+/*
+ * unit/table_test.c - type-stable tables and their free lists.
+ *
+ * Goal: an item belongs to one taker at a time, and a full table gives out all
+ * it has. Method: a small table is emptied by one thread; then several take and
+ * give, and sign what they hold.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* unit/timers_test.c - the heap of waits that may run out. */
+/*
+ * unit/timers_test.c - the heap of waits that may run out.
+ *
+ * Goal: what is due is resumed, and nothing else, in any order of adding and
+ * removing. Method: a worker that never runs, with parked records that this
+ * program has filled in itself; the clock is an argument.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
