@@ -235,12 +235,14 @@ SHUNT_API int shunt_promise_fail(shunt_promise *p, int code, const char *fmt,
 SHUNT_API int shunt_promise_drop(shunt_promise *p);
 
 /*
- * Have fn(user) called, at most once, when the future is asked to cancel; at
- * once if it was. The future then stays pending until p is given, failed or
- * dropped. fn runs on the asking thread and must not wait.
+ * Have fn(user) called, at most once, when the future is asked to cancel. The
+ * future then stays pending until p is given, failed or dropped. fn runs on
+ * the asking thread, outside of any task, and must not wait. One call for each
+ * promise.
  *
- * Errors: SHUNT_EINVAL; SHUNT_ECANCELED if the future has been cancelled
- *         already, which consumed nothing: drop p.
+ * Errors: SHUNT_EINVAL (p was consumed, fn is NULL, there is one already),
+ *         SHUNT_ENOMEM; SHUNT_ECANCELED if the future has been cancelled
+ *         already: fn is not called then, and p is still to be dropped.
  */
 SHUNT_API int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
                                       void *user);
@@ -248,8 +250,7 @@ SHUNT_API int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
 SHUNT_END_
 
 #ifdef __cplusplus
-#include <type_traits>
-
+extern "C++" {
 namespace shunt_cxx_
 {
 template <class In> const In *in(const In &value)
@@ -298,6 +299,7 @@ inline int shunt_promise_give(shunt_promise *p, const void *value)
 {
     return shunt_promise_give_sized(p, value, 0);
 }
+} /* extern "C++" */
 #else
 /* The conditional lets a compound literal or NULL through and warns about a
  * pointer to anything else. */

@@ -65,7 +65,7 @@ typedef struct shunt_traits {
      * was refused has not taken in; a step takes its context in any case. As
      * a continuation, a task without a context has nothing to drop: its in is
      * the value of another future. It may run on any thread that settles the
-     * task, and must not wait. */
+     * task, outside of any task, and must not wait. */
     void (*drop)(void *in) SHUNT_DEFAULT_(nullptr);
 } shunt_traits;
 
@@ -92,6 +92,7 @@ enum shunt_shape_ {
 SHUNT_END_
 
 #ifdef __cplusplus
+extern "C++" {
 namespace shunt_cxx_
 {
 template <class A, class B> struct same {
@@ -101,8 +102,14 @@ template <class A> struct same<A, A> {
     static constexpr uint32_t value = 1;
 };
 } /* namespace shunt_cxx_ */
+} /* extern "C++" */
+/* Values travel as bytes. */
+#define SHUNT_PLAIN_(T)                                    \
+    static_assert(std::is_trivially_copyable<T>::value,   \
+                  "values of tasks are copied as bytes");
 #define SHUNT_IS_(T, U) (::shunt_cxx_::same<T, U>::value)
 #else
+#define SHUNT_PLAIN_(T)
 #define SHUNT_IS_(T, U) _Generic((T *)0, U *: 1u, default: 0u)
 #endif
 
@@ -116,6 +123,8 @@ template <class A> struct same<A, A> {
     typedef __typeof__(Out) shunt_out_##fn SHUNT_UNUSED_;
 
 #define SHUNT_TASK_CALL_(fn)                                                \
+    SHUNT_PLAIN_(shunt_in_##fn)                                             \
+    SHUNT_PLAIN_(shunt_out_##fn)                                            \
     static int shunt_call_##fn(const void *in, const void *ctx, void *out)  \
     {                                                                       \
         (void)ctx;                                                          \
@@ -152,6 +161,8 @@ template <class A> struct same<A, A> {
 #define SHUNT_STEP(fn, Prev, Ctx, ...)                                       \
     SHUNT_TASK_TYPES_(fn, Prev, SHUNT_FIRST_(__VA_ARGS__))                   \
     typedef __typeof__(Ctx) shunt_ctx_##fn SHUNT_UNUSED_;                    \
+    SHUNT_PLAIN_(shunt_ctx_##fn)                                             \
+    SHUNT_PLAIN_(shunt_out_##fn)                                             \
     static int shunt_call_##fn(const void *in, const void *ctx, void *out)   \
     {                                                                        \
         return fn((const shunt_in_##fn *)in, (const shunt_ctx_##fn *)ctx,    \

@@ -14,6 +14,8 @@
  * Edges.
  *   cell     future/combine.c
  *   arrive   future/edge.c
+ *   hang     future/edge.c
+ *   list     future/edge.c
  *
  * Crash. Between taking the edge off and setting the arrival the cell is lost
  * from the lists; a cell that no edge names is free: recovery finds it so.
@@ -80,6 +82,44 @@ void sh_unhang(struct sh_pool *pool, const struct sh_ref *ref,
     if (sh_edge_detach(ref->pool, ref->record, hung->hook, hung->target) &&
         ref->pool != pool)
         (void)pass(ref->pool, hung->target);
+}
+
+/* Whether target e of the pool from leads to the target `here` of pool. */
+static bool leads_to(struct sh_pool *from, uint64_t e, struct sh_pool *pool,
+                     uint64_t here)
+{
+    struct sh_cell *c;
+
+    if (from == pool)
+        return e == here;
+    if (sh_target_kind(e) != SH_TARGET_CELL)
+        return false;
+    c = sh_cell_at(from, sh_target_index(e));
+    return sh_load_acq(&c->kind) == SH_CELL_BRIDGE && /* acquire: cell */
+           sh_load_acq(&c->up) == here &&             /* acquire: cell */
+           sh_load_acq(&c->pool) == pool->id &&       /* acquire: cell */
+           sh_load_acq(&c->base) == sh_pool_serial(pool); /* acquire: cell */
+}
+
+void sh_unhang_all(struct sh_pool *pool, const struct sh_ref *ref,
+                   uint64_t here)
+{
+    struct sh_pool *from = ref->pool;
+    uint32_t i = sh_load_acq(&ref->record->edges); /* acquire: list */
+    struct sh_hung hung = { sh_load_acq(&ref->record->edge0), 0 }; /*
+                                                      * acquire: hang */
+
+    if (leads_to(from, hung.target, pool, here))
+        sh_unhang(pool, ref, &hung);
+    for (i &= ~SH_EDGES_CLOSED; i != SH_NONE;) {
+        struct sh_edge *e = sh_edge_at(from, i);
+
+        hung.target = sh_load_acq(&e->target); /* acquire: hang */
+        hung.hook = i;
+        i = sh_load_rlx(&e->next); /* relaxed: never changes in the list */
+        if (leads_to(from, hung.target, pool, here))
+            sh_unhang(pool, ref, &hung);
+    }
 }
 
 struct sh_pool *sh_cross(struct sh_pool *pool, struct sh_cell *c,

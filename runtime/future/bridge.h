@@ -23,6 +23,10 @@ enum sh_attached sh_hang(struct sh_pool *pool, const struct sh_ref *ref,
 void sh_unhang(struct sh_pool *pool, const struct sh_ref *ref,
                const struct sh_hung *hung);
 
+/* Take off what leads to the target `here` of pool, wherever it hangs. */
+void sh_unhang_all(struct sh_pool *pool, const struct sh_ref *ref,
+                   uint64_t here);
+
 /* An arrival at a bridge of pool: the pool on the other side, of which the
  * caller is a guest until sh_pool_leave, and *target there. NULL if somebody
  * passed it already, or that pool is gone. */

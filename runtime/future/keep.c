@@ -107,11 +107,13 @@ bool sh_keep(struct sh_run *run)
     c->spare = spare;
     for (n = hang(&work, run, r); n < c->n; n++)
         sh_combine_hang(&work, run->pool, r, n, &none);
-    /* If memory ran out, the memory stays as well. */
-    c->names[0] = c->held == UINT32_MAX
-                      ? NULL
-                      : sh_handle_future(sh_handle_make(
-                            run->pool->id, run->index, run->generation));
+    c->names[0] = sh_handle_future(
+        sh_handle_make(run->pool->id, run->index, run->generation));
+    if (c->held == UINT32_MAX) {
+        /* If memory ran out, the memory stays as well. */
+        c->names[0] = NULL;
+        c->spare = 0;
+    }
     /* Nobody holds a keeper. */
     w = sh_load_rlx(&r->state) | SH_GONE | SH_ORPHAN; /* relaxed: INIT, ours */
     sh_store_rlx(&r->state, w); /* relaxed: ours in INIT */

@@ -363,35 +363,26 @@ static void commit(struct sh_record *r, unsigned outcome)
         continue;
 }
 
-/* A step or a forward that was canceled while it waited. */
+/* A step or a forward that was cancelled while it waited. */
 static void leave_input(struct sh_work *work, struct sh_pool *pool,
                         struct sh_record *r)
 {
     uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours in SETTLING */
     uint64_t deps = sh_load_rlx(&r->deps);   /* relaxed: ours in SETTLING */
-    uint64_t target = sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0,
-                                (uint32_t)(deps >> 32));
+    unsigned id = sh_handle_pool(input);
     struct sh_ref ref;
 
-    /* It hangs on the input's first edge, or in the list; where was not
-     * noted, since this is rare. A foreign input is not searched: the bridge
-     * arrives at a word of another generation then. */
-    if (input != 0 && sh_handle_pool(input) == pool->id &&
-        sh_handle_find(input, SH_LOOK, &ref) == 0 &&
-        ref.record != NULL && !sh_is_settled(ref.word) &&
-        !sh_edge_detach(pool, ref.record, 0, target)) {
-        uint32_t i = sh_load_acq(&ref.record->edges); /* acquire: list */
-
-        for (i &= ~SH_EDGES_CLOSED; i != SH_NONE;) {
-            struct sh_edge *e = sh_edge_at(pool, i);
-
-            if (sh_edge_detach(pool, ref.record, i, target))
-                break;
-            i = sh_load_rlx(&e->next); /* relaxed: never changes */
-        }
-    }
     sh_store_rlx(&r->input, 0); /* relaxed: published by the commit */
+    if (input == 0 || !sh_pool_enter(id))
+        return;
+    /* Where it hangs was not noted, since this is rare. */
+    if (sh_handle_find(input, SH_LOOK, &ref) == 0 && ref.record != NULL &&
+        !sh_is_settled(ref.word))
+        sh_unhang_all(pool, &ref,
+                      sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0,
+                                (uint32_t)(deps >> 32)));
     sh_work_abandon(work, input);
+    sh_pool_exit(id);
 }
 
 /* Everything between the claim to settle and the commit. */

@@ -81,7 +81,7 @@ static void drop_ctx(const shunt_task *task, const void *ctx)
 {
     if (task != NULL && ctx != NULL && task->traits_.drop != NULL &&
         (task->shape_ & SHUNT_SHAPE_STEP_) != 0)
-        task->traits_.drop((void *)(uintptr_t)ctx);
+        sh_call_hook(task->traits_.drop, (void *)(uintptr_t)ctx);
 }
 
 /* Attach a step that was checked to ref. */
@@ -112,6 +112,7 @@ static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
                             /* relaxed: ours in INIT */
                             sh_generation_of(sh_load_rlx(&r->state)));
     if (ref->record != NULL && !sh_handle_lend(ref, SH_WATCHED)) {
+        drop_ctx(task, ctx);
         sh_record_free_data(pool, r);
         sh_record_retire(pool, seat, r,
                          sh_load_rlx(&r->state)); /* relaxed: ours in INIT */
@@ -195,8 +196,10 @@ static shunt_future *step(unsigned kind, shunt_future *f,
     int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
     int status;
 
-    if (rc != 0)
+    if (rc != 0) {
+        drop_ctx(task, ctx);
         return sh_handle_failed(0, rc);
+    }
     if (ref.record == NULL)
         passed = pass_reserved(kind, &ref);
     if (passed != NULL) {

@@ -60,27 +60,39 @@ static uint64_t new_limit(struct sh_pool *pool)
     return limit;
 }
 
+/* Count one more that is in no ring. False if there is no room for it. */
+static bool spill(struct sh_pool *pool)
+{
+    uint64_t spilled = sh_load_acq(&pool->spilled); /* acquire: room */
+
+    do {
+        /* relaxed: as a push does */
+        if (sh_load_rlx(&pool->ring.tail) >= new_limit(pool))
+            return false;
+    } while (!sh_cas_acqrel(&pool->spilled, &spilled, spilled + 1)); /*
+                                                          * acq_rel: room */
+    return true;
+}
+
 static bool enqueue(struct sh_pool *pool, struct sh_seat *seat, uint64_t hint)
 {
-    uint64_t limit;
-
     if (seat->post != NULL) {
         if (!sh_deque_push(&seat->post->deque, hint))
             sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
         return true;
     }
-    /* relaxed: any former value is safe */
-    if (SH_LIKELY(sh_ring_push(&pool->ring, hint, sh_load_rlx(&pool->limit))))
+    /* A former limit is safe, but for what has spilled since.
+     * acquire: room; relaxed: any former value */
+    if (SH_LIKELY(sh_load_acq(&pool->spilled) == 0 &&
+                  sh_ring_push(&pool->ring, hint, sh_load_rlx(&pool->limit))))
         return true;
-    limit = new_limit(pool);
-    if (sh_ring_push(&pool->ring, hint, limit))
+    if (sh_ring_push(&pool->ring, hint, new_limit(pool)))
         return true;
-    if (sh_load_rlx(&pool->ring.tail) >= limit) /* relaxed: as the push did */
-        return false;
     /* Full of hints that are stale, since what they named was cancelled: the
      * table has this one. */
-    sh_add_acqrel(&pool->spilled, 1); /* acq_rel: room */
-    sh_add_sc(&pool->rescan, 1);      /* seq_cst: sleep */
+    if (!spill(pool))
+        return false;
+    sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
     return true;
 }
 
@@ -143,9 +155,12 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
     sh_store_rel(&r->state, w); /* release: accepted */
     *handle_out = sh_handle_make(pool->id, index, sh_generation_of(w));
     if (SH_UNLIKELY(!enqueue(pool, seat,
-                             sh_hint(index, sh_generation_of(w)))) &&
-        take_back(pool, seat, r, w))
-        return SHUNT_EAGAIN;
+                             sh_hint(index, sh_generation_of(w))))) {
+        if (take_back(pool, seat, r, w))
+            return SHUNT_EAGAIN;
+        /* A worker found it in the table, and has counted it as taken. */
+        sh_add_acqrel(&pool->spilled, 1); /* acq_rel: room */
+    }
     if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED)) /* seq_cst:
                                                              * closing */
         too_late(pool, r, w);

@@ -6,6 +6,8 @@
  *   accepted  submit: write state -> handle.c, workers: read state
  *   quiet     future/settle.c
  *   free      retire: write FREE -> new: read state    (through a free list)
+ *   reuse     new: write state, then no edges -> attach: hang on, then read
+ *             state: it is of another use
  */
 #include "task/data.h"
 
@@ -71,11 +73,11 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
      * must find the generation of deps moved. */
     sh_store_rel(&r->deps, ((sh_load_rlx(&r->deps) >> 32) + 1) << 32); /*
                                                     * relaxed: see above */
-    sh_store_rlx(&r->edge0, 0);                        /* relaxed: see above */
+    sh_store_rel(&r->edge0, 0); /* release: reuse */
     sh_store_rlx(&r->hold, (uint64_t)generation << 32); /* relaxed: see above */
     sh_store_rlx(&r->input, 0);       /* relaxed: see above */
     sh_store_rlx(&r->attached, NULL); /* relaxed: see above */
-    sh_store_rlx(&r->edges, 0);       /* relaxed: see above */
+    sh_store_rel(&r->edges, 0);       /* release: reuse */
     sh_store_rlx(&r->dead, 0);        /* relaxed: see above */
     sh_store_rel(&r->kind, (uint8_t)kind); /* release: accepted */
     r->task = task;
@@ -189,5 +191,5 @@ void sh_record_drop_in(struct sh_record *r, unsigned kind)
     if (t == NULL || t->traits_.drop == NULL || kind > SH_KIND_FORWARD)
         return;
     if (kind == SH_KIND_TASK || (t->shape_ & SHUNT_SHAPE_STEP_) != 0)
-        t->traits_.drop(sh_record_in(r));
+        sh_call_hook(t->traits_.drop, sh_record_in(r));
 }

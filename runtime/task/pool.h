@@ -33,7 +33,7 @@ struct sh_seat {
     struct sh_post *post; /* of a worker; NULL: a thread outside */
     struct sh_cache records, aliases, edges, cells;
     struct sh_seat *next;        /* of the same thread */
-    struct sh_seat *left, *right; /* of the same pool; under the pool's lock */
+    struct sh_seat *left, *right; /* of the same pool; under registry.c's lock */
 };
 
 /* What others may touch of a worker; the rest is in worker/worker.h. */
@@ -77,8 +77,7 @@ struct sh_pool {
     _Atomic uint32_t room, room_waiters;
     _Atomic uint32_t quiet, quiet_waiters;
 
-    pthread_mutex_t lock; /* of seats, and of shutting down */
-    struct sh_seat *seats;
+    struct sh_seat *seats; /* under registry.c's lock */
     struct sh_team *team; /* worker/pool.c */
     uint32_t generation;  /* where the generations of new records begin */
 };
@@ -122,8 +121,10 @@ extern _Atomic(struct sh_pool *) sh_homes[SH_POOLS];
 /* Give pool an identifier and a first generation. False if all are taken. */
 bool sh_registry_add(struct sh_pool *pool);
 
-/* No new call finds the pool from now on; returns when the last guest has
- * left. */
+/* No new call finds the pool from now on. */
+void sh_registry_hide(struct sh_pool *pool);
+
+/* Nor does any that was under way: the last guest has left. */
 void sh_registry_remove(struct sh_pool *pool);
 
 /* The pool that a user's name stands for; NULL inside a task is the current

@@ -86,7 +86,9 @@ static void leave(void *here)
         struct sh_seat *next = seat->next;
         struct sh_pool *pool = sh_load_rlx(&seat->pool); /* relaxed: locked */
 
-        if (pool != NULL && sh_pool_is_ours(pool)) {
+        /* Also of a pool that was left to its last worker: as long as pool is
+         * not NULL, it has not been unmapped. */
+        if (pool != NULL && seat->process == sh_process) {
             sh_table_flush(&pool->records, &seat->records);
             sh_table_flush(&pool->aliases, &seat->aliases);
             sh_table_flush(&pool->edges, &seat->edges);
@@ -208,15 +210,20 @@ void sh_pool_exit(unsigned id)
         sh_pool_leave(id);
 }
 
+void sh_registry_hide(struct sh_pool *pool)
+{
+    pthread_mutex_lock(&lock);
+    leaving[pool->id] = true;
+    sh_store_sc(&sh_pools[pool->id], NULL); /* seq_cst: registry, visit */
+    pthread_mutex_unlock(&lock);
+}
+
 void sh_registry_remove(struct sh_pool *pool)
 {
     unsigned id = pool->id;
     uint32_t n;
 
-    pthread_mutex_lock(&lock);
-    leaving[id] = true;
-    sh_store_sc(&sh_pools[id], NULL); /* seq_cst: registry, visit */
-    pthread_mutex_unlock(&lock);
+    sh_registry_hide(pool);
     while ((n = sh_load_sc(&visits[id])) != 0) /* seq_cst: visit */
         sh_futex_wait(&visits[id], n, INT64_MAX, false);
     pthread_mutex_lock(&lock);

@@ -85,6 +85,17 @@ static inline struct sh_seat *sh_seat_of(struct sh_pool *pool)
     return sh_seat_find(pool);
 }
 
+/* Call a function of the user which is no part of the task that happens to
+ * lead to it: what it gets is not that task's, and it is not asked to park. */
+static inline void sh_call_hook(void (*fn)(void *), void *arg)
+{
+    struct sh_run *run = sh_here.run;
+
+    sh_here.run = NULL;
+    fn(arg);
+    sh_here.run = run;
+}
+
 /* Take the seats of a pool that is going away from their threads. */
 void sh_seats_clear(struct sh_pool *pool);
 

@@ -85,11 +85,29 @@ static bool park(struct sh_run *run, int *rc_out)
     return true;
 }
 
-static int await_in_task(struct sh_run *run, struct sh_ref *ref,
-                         int64_t deadline_ns)
+/* Be a guest of another pool again, after the task was parked: if it has been
+ * freed, ref is as that of what it closed. */
+static bool come_back(struct sh_ref *ref, uint32_t serial)
+{
+    unsigned id = sh_handle_pool(ref->handle);
+    struct sh_pool *pool = sh_pool_visit(id);
+
+    if (pool != NULL && sh_pool_serial(pool) == serial)
+        return true;
+    if (pool != NULL)
+        sh_pool_leave(id);
+    ref->pool = NULL;
+    ref->record = NULL;
+    ref->reserved = sh_outcome_from(SHUNT_ECLOSED);
+    return false;
+}
+
+static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
 {
     struct sh_worker *w = sh_worker_here();
     struct sh_record *r = run->record;
+    bool foreign = ref->pool != run->pool;
+    uint32_t serial = sh_pool_serial(ref->pool);
     struct sh_hung hung;
     uint32_t generation;
     int rc = 0;
@@ -98,6 +116,8 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref,
         return SHUNT_EDEADLK;
     if (shunt_cancelled())
         return SHUNT_ECANCELED;
+    if (ns <= 0)
+        return SHUNT_PENDING;
     generation = sh_arrivals_renew(&r->deps);
     switch (sh_hang(run->pool, ref,
                     sh_target(SH_TARGET_RECORD, run->index, 0, generation),
@@ -110,9 +130,13 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref,
         break;
     }
     run->timed_out = false;
-    run->wake_ns = deadline_ns;
-    if (deadline_ns != INT64_MAX && !sh_timer_add(w, run))
+    run->wake_ns = ns == INT64_MAX ? INT64_MAX : sh_clock_after(ns);
+    if (run->wake_ns != INT64_MAX && !sh_timer_add(w, run))
         rc = SHUNT_ENOMEM;
+    /* No guest while parked: whoever frees the other pool would wait for this
+     * worker, and may be a task that runs on it. */
+    if (foreign)
+        sh_pool_exit(sh_handle_pool(ref->handle));
     while (rc == 0 && (sh_load_acq(&r->deps) & 1) == 0) { /* acquire: arrive */
         if (run->timed_out)
             rc = SHUNT_PENDING;
@@ -120,7 +144,9 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref,
             (void)park(run, &rc);
     }
     sh_timer_remove(w, run);
-    if (rc != 0)
+    if (foreign && !come_back(ref, serial))
+        rc = SHUNT_ECLOSED;
+    else if (rc != 0)
         sh_unhang(run->pool, ref, &hung);
     /* What arrives from now on is for nobody. */
     (void)sh_arrivals_renew(&r->deps);
@@ -197,9 +223,10 @@ static int sleep_on(struct sh_pool *pool, struct sh_cell *cell,
     }
 }
 
-static int await_in_thread(struct sh_ref *ref, int64_t deadline_ns)
+static int await_in_thread(struct sh_ref *ref, int64_t ns)
 {
     struct sh_pool *pool = ref->pool;
+    int64_t deadline_ns = ns == INT64_MAX ? INT64_MAX : sh_clock_after(ns);
     struct sh_seat *seat;
     struct sh_hung hung;
     struct sh_cell *cell;
@@ -236,29 +263,27 @@ static int await_in_thread(struct sh_ref *ref, int64_t deadline_ns)
     return rc;
 }
 
+/* Whoever waits for a future is a guest of its pool until it has the outcome:
+ * shunt_pool_free waits for it. False if the pool is gone. If it goes while
+ * the wait lasts, ref has no record afterwards, and nobody is a guest. */
+static bool enter(const struct sh_ref *ref)
+{
+    return ref->record == NULL || sh_pool_enter(sh_handle_pool(ref->handle));
+}
+
 /* Wait until ref has settled; 0 or why not. ref->word is then up to date. */
 static int wait_for(struct sh_ref *ref, int64_t ns)
 {
     struct sh_run *run = sh_here.run;
     uint32_t generation = sh_generation_of(ref->word);
-    unsigned id = sh_handle_pool(ref->handle);
-    int64_t deadline_ns;
     int rc;
 
     if (ref->record == NULL || sh_is_settled(ref->word))
         return 0;
-    /* A thread that sleeps here is a guest, whom shunt_pool_free waits for. */
-    if (run == NULL && !sh_pool_enter(id))
-        return SHUNT_EINVAL;
-    deadline_ns = ns == INT64_MAX ? INT64_MAX : sh_clock_after(ns);
-    if (run != NULL && ns <= 0)
-        rc = SHUNT_PENDING;
-    else
-        rc = run != NULL ? await_in_task(run, ref, deadline_ns)
-                         : await_in_thread(ref, deadline_ns);
+    rc = run != NULL ? await_in_task(run, ref, ns) : await_in_thread(ref, ns);
+    if (ref->record == NULL)
+        return rc;
     ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
-    if (run == NULL)
-        sh_pool_exit(id);
     /* Somebody gave the handle back under our hands, and it has settled. */
     if (sh_generation_of(ref->word) != generation ||
         (rc == 0 && !sh_is_settled(ref->word)))
@@ -271,9 +296,16 @@ int shunt_await_for(shunt_future *f, int64_t ns)
     struct sh_ref ref;
     int rc = sh_handle_find(sh_handle_of(f), SH_LOOK, &ref);
 
+    if (rc != 0)
+        return rc;
+    if (!enter(&ref))
+        return SHUNT_EINVAL;
+    rc = wait_for(&ref, ns);
     if (rc == 0)
-        rc = wait_for(&ref, ns);
-    return rc != 0 ? rc : sh_ref_status(&ref);
+        rc = sh_ref_status(&ref);
+    if (ref.record != NULL)
+        sh_pool_exit(sh_handle_pool(ref.handle));
+    return rc;
 }
 
 int shunt_await(shunt_future *f)
@@ -290,6 +322,8 @@ static bool take_plain(uint64_t handle, void *out, size_t size)
     const uint64_t odd = SH_WATCHED | SH_ALIASED | SH_LENT | SH_GONE |
                          SH_ORPHAN | SH_STAYS | (uint64_t)15 << 24;
     struct sh_seat *seat = sh_here.seat;
+    _Alignas(16) unsigned char value[SH_INLINE_BYTES];
+    const shunt_task *task;
     struct sh_record *r;
     uint64_t w;
 
@@ -300,18 +334,21 @@ static bool take_plain(uint64_t handle, void *out, size_t size)
         return false;
     r = sh_record_at(pool, sh_handle_index(handle));
     w = sh_load_acq(&r->state); /* acquire: settled */
+    task = r->task;
     if (sh_phase_of(w) != SH_DONE || (w & odd) != 0 ||
         !sh_handle_fits(handle, w) ||
         sh_load_rlx(&r->kind) > SH_KIND_RECOVER || /* relaxed: as state */
-        r->out_at == SH_OUT_IN_BLOCK || size != r->task->out_size_ ||
+        r->out_at == SH_OUT_IN_BLOCK || task == NULL ||
+        size != task->out_size_ ||
         sh_load_rlx(&r->attached) != NULL || /* relaxed: as state */
         sh_load_rlx(&r->input) != 0)         /* relaxed: as state */
         return false;
-    sh_copy(out, r->data.bytes + r->out_at, size);
+    sh_copy(value, r->data.bytes + r->out_at, size);
     /* Nobody sees it in between, so that no shutdown waits for us. If the CAS
      * fails, what was copied is not the value. acq_rel: idle, free */
     if (!sh_cas_acqrel(&r->state, &w, ((w >> 32) + 1) << 32 | SH_FREE))
         return false;
+    sh_copy(out, value, size);
     sh_table_give(&pool->records, &seat->records, sh_index_of(pool, r));
     if (sh_here.run != NULL)
         sh_run_forget(sh_here.run, handle);
@@ -320,9 +357,13 @@ static bool take_plain(uint64_t handle, void *out, size_t size)
 
 static int take(shunt_future *f, void *out, size_t size, bool joins)
 {
+    unsigned id = sh_handle_pool(sh_handle_of(f));
+    bool guest;
     struct sh_ref ref;
     int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
 
+    if (rc == 0 && !enter(&ref))
+        rc = SHUNT_EINVAL;
     if (rc != 0) {
         sh_remember_error(sh_error_constant(rc));
         return rc;
@@ -330,7 +371,11 @@ static int take(shunt_future *f, void *out, size_t size, bool joins)
     rc = wait_for(&ref, SHUNT_FOREVER);
     if (rc == 0)
         rc = sh_ref_status(&ref);
-    return sh_take_settled(&ref, rc, out, size, joins);
+    guest = ref.record != NULL;
+    rc = sh_take_settled(&ref, rc, out, size, joins);
+    if (guest)
+        sh_pool_exit(id);
+    return rc;
 }
 
 int shunt_take_sized(shunt_future *f, void *out, size_t size)

@@ -311,6 +311,8 @@ int shunt_pool_free(shunt_pool *name)
     /* Code runs on that was given up: its thread frees the pool, unless it
      * has just ended. Nobody else finds the pool from now on. */
     sh_store_rlx(&pool->process, 0); /* relaxed: an identity */
+    sh_registry_hide(pool);
+    sh_seats_clear(pool);
     for (unsigned i = 0; i < pool->team->started; i++)
         pthread_detach(pool->team->workers[i].thread);
     sh_add_acqrel(&pool->team->alive, 1);       /* acq_rel: ended */

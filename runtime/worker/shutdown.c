@@ -104,21 +104,32 @@ static size_t count_busy(struct sh_pool *pool)
     uint32_t used = sh_table_used(&pool->records);
     size_t busy = 0;
 
-    for (uint32_t i = 1; i < used; i++)
-        /* acquire: settled */
-        busy += (sh_load_acq(&sh_record_at(pool, i)->state) & SH_BUSY) != 0;
+    for (uint32_t i = 1; i < used; i++) {
+        struct sh_record *r = sh_record_at(pool, i);
+
+        /* acquire: settled. A promise is BUSY while its listener runs. */
+        busy += (sh_load_acq(&r->state) & SH_BUSY) != 0 &&
+                sh_load_rlx(&r->kind) != SH_KIND_PROMISE; /* relaxed: as it */
+    }
     return busy;
 }
 
+/* Whether all workers are idle, and have nothing to do. One that has slept
+ * through a change of the table would find nothing there, but only it knows
+ * how far it has looked: it is woken to look, and rings quiet afterwards. */
 static bool is_stalled(struct sh_pool *pool)
 {
-    if (!sh_sleep_all_idle(&pool->sleep))
-        return false;
-    for (unsigned i = 0; i < pool->workers; i++)
-        if (sh_worker_sees_work(&pool->team->workers[i]) ||
-            sh_load_rlx(&pool->posts[i].timers) != 0) /* relaxed: as idle */
-            return false;
-    return sh_sleep_all_idle(&pool->sleep);
+    bool stalled = sh_sleep_all_idle(&pool->sleep);
+
+    for (unsigned i = 0; i < pool->workers && stalled; i++) {
+        if (sh_worker_sees_work(&pool->team->workers[i])) {
+            sh_sleep_wake(&pool->sleep, i);
+            stalled = false;
+        }
+        if (sh_load_rlx(&pool->posts[i].timers) != 0) /* relaxed: as idle */
+            stalled = false;
+    }
+    return stalled && sh_sleep_all_idle(&pool->sleep);
 }
 
 /* One look, after quiet was read; what is left. *moved_out: tasks ran
@@ -136,7 +147,7 @@ static size_t step(struct sh_pool *pool, enum shunt_how how, uint32_t quiet,
     /* Code that was given up never becomes idle; but then nothing is taken
      * on any more. */
     if (sh_load_sc(&pool->gate) == SH_STOPPED || /* seq_cst: quiet */
-        count_busy(pool) > 0)
+        sh_load_sc(&pool->gave_up) != 0)         /* seq_cst: quiet */
         *moved_out = false;
     return left;
 }
@@ -227,8 +238,13 @@ static size_t shut_down(struct sh_pool *pool, enum shunt_how how,
     if (left > 0)
         return left;
     close_gate(pool, SH_STOPPED);
+    /* Others who shut it down need not wait for the workers any more. */
+    sh_quiet_ring(pool);
     see_queues(pool);
     (void)look_at_all(pool, CLOSE);
+    /* A finally may have started between the two looks. seq_cst: quiet */
+    if (sh_load_sc(&pool->gave_up) != 0)
+        (void)look_at_all(pool, GIVE_UP);
     return 0;
 }
 
@@ -245,18 +261,24 @@ int shunt_pool_shutdown(shunt_pool *name, enum shunt_how how,
     int64_t deadline_ns = timeout_ns == SHUNT_FOREVER
                               ? INT64_MAX
                               : sh_clock_after(timeout_ns);
+    unsigned id;
     size_t left;
     int rc = sh_pool_find(name, &pool);
 
     if (rc != 0)
         return rc;
+    id = pool->id;
     if (how != SHUNT_DRAIN && how != SHUNT_CANCEL && how != SHUNT_KILL)
         return SHUNT_EINVAL;
     if (sh_worker_here() != NULL && sh_worker_here()->pool == pool)
         return SHUNT_EDEADLK;
+    /* A guest, whom shunt_pool_free waits for. */
+    if (!sh_pool_enter(id))
+        return SHUNT_EINVAL;
     left = shut_down(pool, how, deadline_ns);
     if (left == 0)
         left = wait_for_busy(pool, deadline_ns);
+    sh_pool_exit(id);
     if (left_out != NULL)
         *left_out = left;
     return left == 0 ? 0 : SHUNT_ETIMEDOUT;

@@ -364,7 +364,8 @@ static int await_own_future(const struct own *in, long *out)
     if (!latch_reaches(in->go, 1))
         return STAGE_LATE;
     *out = shunt_await(*in->self);
-    return shunt_await_for(*in->self, SHUNT_FOREVER) == *out ? 0 : 1;
+    return shunt_await_for(*in->self, SHUNT_FOREVER) != *out ||
+           shunt_await_for(*in->self, 0) != *out;
 }
 SHUNT_TASK(await_own_future, struct own, long)
 
@@ -455,90 +456,44 @@ static void a_graph_of_waits_unravels(void)
     }
 }
 
-/* ---- fairness ---- */
-
-enum {
-    TURNS_MAX = 300000
+struct far {
+    shunt_future *future;
+    struct latch *started;
+    int64_t ns;
 };
 
-struct rally {
-    shunt_promise *to[2];
-    struct tally *seen;
-};
-
-struct player {
-    struct rally *rally;
-    shunt_future *ball;
-    int me;
-};
-
-/* Wait for the ball and give it back, until two others were seen. */
-static int rally(const struct player *in, long *out)
+static int wait_far(const struct far *in, long *out)
 {
-    struct rally *r = in->rally;
-    shunt_future *ball = in->ball;
-    bool last = false;
-
-    for (*out = 0; !last; ++*out) {
-        int rc = shunt_join(ball);
-
-        last = *out >= TURNS_MAX || tally_of(r->seen) >= 2;
-        if (rc == 0 && !last)
-            rc = shunt_promise_new(NULL, long, &r->to[in->me], &ball);
-        if (rc != 0)
-            return rc;
-        /* Whoever stops last has nobody to give it to. */
-        rc = shunt_promise_give(r->to[1 - in->me], &(long){ 1 });
-        if (rc != 0 && !last)
-            return rc;
-    }
+    latch_raise(in->started);
+    *out = shunt_await_for(in->future, in->ns);
     return 0;
 }
-SHUNT_TASK(rally, struct player, long)
+SHUNT_TASK(wait_far, struct far, long)
 
-struct onlooker {
-    shunt_future *never;
-    struct tally *seen;
-};
-
-static int look_on(const struct onlooker *in, shunt_none *out)
+/* Method: the only worker is held, so that the task that waited gets it back
+ * when the other pool, its future settled, has been freed. */
+static void a_task_outlives_the_pool_that_it_waits_for(void)
 {
-    (void)out;
-    if (in->never != NULL &&
-        shunt_await_for(in->never, SHUNT_MS(1)) != SHUNT_PENDING)
-        return 1;
-    tally_add(in->seen, 1);
-    return 0;
-}
-SHUNT_TASK(look_on, struct onlooker, shunt_none)
+    enum { GIVEN, DROPPED, CANCELLED, RUN_OUT, WAYS };
 
-static void tasks_that_wake_each_other_leave_room_for_others(void)
-{
-    shunt_pool *pool = harness_pool(1);
-    struct stage_promise ball[2] = { stage_promise(pool), stage_promise(pool) };
-    struct stage_promise never = stage_promise(pool);
-    struct rally *r = stage_bytes(sizeof *r);
-    shunt_future *play[2], *look[2];
+    for (int way = 0; way < WAYS; way++) {
+        shunt_pool *pool = harness_pool(1), *other = harness_pool(1);
+        struct stage_promise made = stage_promise(other);
+        struct far far = { made.future, stage_latch(),
+                           way == RUN_OUT ? SHUNT_MS(1) : SHUNT_FOREVER };
+        shunt_future *f = shunt_submit(pool, wait_far, &far);
 
-    *r = (struct rally){ { ball[0].promise, ball[1].promise }, stage_tally() };
-    for (int i = 0; i < 2; i++)
-        play[i] =
-            shunt_submit(pool, rally, &(struct player){ r, ball[i].future, i });
-    stage_give(ball[0].promise, 1);
-    for (int i = 0; i < 2; i++)
-        look[i] = shunt_submit(
-            pool, look_on,
-            &(struct onlooker){ i == 0 ? NULL : never.future, r->seen });
-    for (int i = 0; i < 2; i++) {
-        long turns = 0;
-
-        assert_ok(shunt_take(play[i], &turns));
-        assert_in_range(turns, 1, TURNS_MAX);
-        assert_joins(look[i], 0);
+        assert_true(latch_reaches(far.started, 1));
+        struct stage_hold hold = stage_hold(pool);
+        if (way == GIVEN)
+            stage_give(made.promise, 1);
+        if (way == CANCELLED)
+            assert_long(shunt_cancel(f), 1);
+        harness_free(other);
+        stage_let(hold);
+        assert_takes(f, SHUNT_ECLOSED);
+        harness_free(pool);
     }
-    stage_give(never.promise, 1);
-    assert_takes(never.future, 1);
-    harness_free(pool);
 }
 
 static const struct CMUnitTest claims[] = {
@@ -556,7 +511,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(awaiting_the_own_future_is_a_deadlock_that_is_refused),
     CLAIM(tasks_wait_for_futures_of_other_pools),
     CLAIM(a_graph_of_waits_unravels),
-    CLAIM(tasks_that_wake_each_other_leave_room_for_others),
+    CLAIM(a_task_outlives_the_pool_that_it_waits_for),
 };
 
 HARNESS_MAIN(claims)

@@ -22,6 +22,7 @@ enum {
     MAPPINGS_ALLOWED = 96,
     MAPPED_MIB_ALLOWED = 64,
     SETTLE_ROUNDS = 10000,
+    LOOKS_ASLEEP = 10,
     PATH_SIZE = 64
 };
 
@@ -175,6 +176,27 @@ bool census_compare(const struct census *before, const struct census *after,
             before->mappings, before->mapped_bytes >> 10, after->mappings,
             after->mapped_bytes >> 10);
     return false;
+}
+
+/* One look might be at a moment's wait for a lock on the way. */
+void census_sleeps(long tid)
+{
+    struct timespec moment = { .tv_nsec = 200000 };
+    char path[PATH_SIZE], text[512];
+
+    snprintf(path, sizeof path, "/proc/self/task/%ld/stat", tid);
+    for (int looks = 0; looks < LOOKS_ASLEEP;) {
+        FILE *file = fopen(path, "r");
+        const char *end = NULL;
+
+        if (file == NULL)
+            return;
+        if (fgets(text, sizeof text, file) != NULL)
+            end = strrchr(text, ')');
+        fclose(file);
+        looks = end != NULL && strncmp(end, ") S", 3) == 0 ? looks + 1 : 0;
+        nanosleep(&moment, NULL);
+    }
 }
 
 long census_threads_named(const char *prefix)

@@ -37,6 +37,9 @@ void census_settle(const struct census *before, struct census *after);
 bool census_compare(const struct census *before, const struct census *after,
                     size_t footprint, bool with_mappings);
 
+/* Wait until this thread of the process sleeps, and goes on sleeping. */
+void census_sleeps(long tid);
+
 /* How many threads have a name of this beginning; -1 if that cannot be told. */
 long census_threads_named(const char *prefix);
 

@@ -10,7 +10,12 @@
 #include <cstdlib>
 #include <cstring>
 
+/* As a header of C might include it, and with names that are anybody's. */
+#define ONE 1
+#define MORE 2
+extern "C" {
 #include <shunt/shunt.h>
+}
 
 namespace
 {

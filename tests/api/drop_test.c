@@ -263,8 +263,10 @@ static void a_steps_context_is_dropped_when_its_input_was_refused(void)
     assert_joins(step_of(f, 0, &sent), SHUNT_ECLOSED);
     f = shunt_submit(pool, stage_same, &(long){ 1 });
     assert_joins(step_of(f, 2, &sent), SHUNT_ECLOSED);
+    assert_joins(step_of(NULL, 0, &sent), SHUNT_EINVAL);
+    assert_joins(step_of(stage_garbage(1), 1, &sent), SHUNT_EINVAL);
     harness_free(pool);
-    assert_dropped(&sent, 3, 0);
+    assert_dropped(&sent, 5, 0);
 }
 
 static void a_waiting_step_that_is_cancelled_is_dropped_once(void)
@@ -294,6 +296,65 @@ static void a_step_that_waits_when_its_pool_ends_is_dropped_once(void)
         assert_dropped(&sent, 50, tally_of(sent.ran));
         assert_true(tally_of(sent.ran) == 0 || kind == 2);
     }
+}
+
+/* ---- where ---- */
+
+struct place {
+    shunt_pool *pool;
+    shunt_future **made; /* what the hook submits */
+    struct tally *inside;
+};
+
+static void note_place(void *user)
+{
+    struct place *place = user;
+
+    if (shunt_pool_current() != NULL)
+        tally_add(place->inside, 1);
+    *place->made = shunt_submit(place->pool, stage_same, &(long){ 3 });
+}
+
+static int do_nothing(const struct place *in, shunt_none *out)
+{
+    (void)in;
+    (void)out;
+    return 0;
+}
+SHUNT_TASK(do_nothing, struct place, shunt_none, .drop = note_place)
+
+static int cancel(shunt_future *const *in, long *out)
+{
+    *out = shunt_cancel(*in);
+    return 0;
+}
+SHUNT_TASK(cancel, shunt_future *, long)
+
+/* Method: a task cancels another, and a promise that has a listener. What the
+ * hooks submit is still there when that task has ended. */
+static void hooks_are_no_part_of_the_task_that_leads_to_them(void)
+{
+    shunt_pool *pool = harness_pool(1), *held = harness_pool(1);
+    struct tally *inside = stage_tally();
+    struct stage_hold hold = stage_hold(held);
+    struct stage_promise made = stage_promise(held);
+    shunt_future *of_drop = NULL, *of_listener = NULL;
+    struct place drop = { pool, &of_drop, inside };
+    struct place listener = { pool, &of_listener, inside };
+    shunt_future *f = shunt_submit(held, do_nothing, &drop);
+
+    assert_ok(shunt_promise_on_cancel(made.promise, note_place, &listener));
+    assert_takes(shunt_submit(pool, cancel, &f), 1);
+    assert_takes(shunt_submit(pool, cancel, &made.future), 1);
+    assert_takes(of_drop, 3);
+    assert_takes(of_listener, 3);
+    assert_long(tally_of(inside), 0);
+    assert_ok(shunt_promise_drop(made.promise));
+    stage_let(hold);
+    assert_joins(f, SHUNT_ECANCELED);
+    assert_joins(made.future, SHUNT_ECANCELED);
+    harness_free(pool);
+    harness_free(held);
 }
 
 /* ---- races ---- */
@@ -357,6 +418,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_steps_context_is_dropped_when_its_input_was_refused),
     CLAIM(a_waiting_step_that_is_cancelled_is_dropped_once),
     CLAIM(a_step_that_waits_when_its_pool_ends_is_dropped_once),
+    CLAIM(hooks_are_no_part_of_the_task_that_leads_to_them),
     CLAIM(a_task_that_is_cancelled_as_it_starts_is_dropped_once),
 };
 

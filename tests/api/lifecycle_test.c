@@ -4,6 +4,8 @@
  * side, leave nothing behind.
  */
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "census.h"
 #include "stage.h"
@@ -145,6 +147,12 @@ static void *free_in_thread(void *user)
     return shunt_pool_free(pool) == 0 ? NULL : user;
 }
 
+static void *raise_in_thread(void *latch)
+{
+    latch_raise(latch);
+    return NULL;
+}
+
 static void a_pool_may_be_freed_by_another_thread(void)
 {
     for (int i = 0; i < 100; i++) {
@@ -156,6 +164,91 @@ static void a_pool_may_be_freed_by_another_thread(void)
                          0);
         pthread_join(thread, &wrong);
         assert_null(wrong);
+    }
+}
+
+enum call { AWAIT, JOIN, TAKE, DRAIN, CANCEL, CALLS };
+
+struct sleeper {
+    enum call call;
+    shunt_pool *pool;
+    shunt_future *future;
+    struct latch *ready;
+    long tid;
+    int status;
+};
+
+static void *sleep_in_call(void *user)
+{
+    struct sleeper *s = user;
+    long value;
+
+    s->tid = syscall(SYS_gettid);
+    latch_raise(s->ready);
+    switch (s->call) {
+    case AWAIT:
+        s->status = shunt_await(s->future);
+        break;
+    case JOIN:
+        s->status = shunt_join(s->future);
+        break;
+    case TAKE:
+        s->status = shunt_take(s->future, &value);
+        break;
+    default:
+        s->status = shunt_pool_shutdown(s->pool,
+                                        s->call == DRAIN ? SHUNT_DRAIN
+                                                         : SHUNT_CANCEL,
+                                        SHUNT_FOREVER, NULL);
+        break;
+    }
+    return NULL;
+}
+
+/* Method: the thread sleeps since a task runs, which another thread lets end
+ * while the pool is being freed. */
+static void a_pool_is_freed_when_those_who_sleep_in_it_have_left(void)
+{
+    for (int round = 0; round < 30 * CALLS; round++) {
+        enum call call = (enum call)(round % CALLS);
+        shunt_pool *pool = harness_pool(1);
+        struct latch *started = stage_latch(), *go = stage_latch();
+        shunt_future *f = shunt_submit(
+            pool, stage_job, &(struct job){ .started = started, .go = go });
+        struct sleeper s = { call, pool, f, stage_latch(), 0, 1 };
+        pthread_t thread, other;
+
+        assert_true(latch_reaches(started, 1));
+        assert_int_equal(pthread_create(&thread, NULL, sleep_in_call, &s), 0);
+        assert_true(latch_reaches(s.ready, 1));
+        census_sleeps(s.tid);
+        assert_int_equal(pthread_create(&other, NULL, raise_in_thread, go), 0);
+        harness_free(pool);
+        pthread_join(thread, NULL);
+        pthread_join(other, NULL);
+        assert_ok(s.status);
+    }
+}
+
+static int scatter(const long *in, shunt_none *out)
+{
+    (void)out;
+    for (long i = 0; i < *in; i++)
+        if (shunt_release(shunt_submit(NULL, stage_same, &i)) != 0)
+            return 1;
+    return 0;
+}
+SHUNT_TASK(scatter, long, shunt_none)
+
+/* Method: one task submits more than its worker's queue takes, while most of
+ * the workers sleep, and go on sleeping. */
+static void a_pool_whose_queues_ran_over_can_be_freed(void)
+{
+    for (int workers = 2; workers <= 32; workers *= 2) {
+        shunt_pool *pool = harness_pool(workers);
+
+        assert_joins(shunt_submit(pool, scatter, &(long){ 6000 }), 0);
+        harness_free(pool);
     }
 }
 
@@ -192,6 +285,8 @@ static const struct CMUnitTest claims[] = {
     CLAIM(one_pool_too_many_is_refused),
     CLAIM(pools_are_made_and_freed_by_many_threads_at_once),
     CLAIM(a_pool_may_be_freed_by_another_thread),
+    CLAIM(a_pool_whose_queues_ran_over_can_be_freed),
+    CLAIM(a_pool_is_freed_when_those_who_sleep_in_it_have_left),
     CLAIM(no_pool_answers_for_one_before_it),
 };
 

@@ -307,6 +307,22 @@ static void asking_travels_to_other_pools(void)
     assert_asked(far);
     end(near);
     end(far);
+    /* And from a step: among others that wait for the same, or alone. */
+    for (int i = 0; i < 2; i++) {
+        far = listener(other);
+        shunt_future *also = i == 0 ? NULL : shunt_retain(far.made.future);
+        shunt_future *more = i == 0 ? NULL : shunt_via(pool, also);
+        f = shunt_via(pool, far.made.future);
+        assert_long(shunt_cancel(f), 1);
+        assert_joins(f, SHUNT_ECANCELED);
+        if (more != NULL) {
+            assert_not_asked(far);
+            assert_long(shunt_cancel(more), 1);
+            assert_joins(more, SHUNT_ECANCELED);
+        }
+        assert_asked(far);
+        end(far);
+    }
     harness_free(pool);
     harness_free(other);
 }

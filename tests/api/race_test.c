@@ -219,12 +219,86 @@ static void a_pool_that_just_became_idle_can_be_freed(void)
     partner_close(&partner);
 }
 
+/* ---- a drain, and a listener at work ---- */
+
+struct hooked {
+    shunt_promise *promise;
+    shunt_future *future;
+    struct latch *inside, *go;
+};
+
+static void give_and_stay(void *user)
+{
+    struct hooked *h = user;
+
+    stage_give(h->promise, 1);
+    latch_raise(h->inside);
+    (void)latch_reaches(h->go, 1);
+}
+
+static void *cancel_in_thread(void *user)
+{
+    struct hooked *h = user;
+
+    (void)shunt_cancel(h->future);
+    return NULL;
+}
+
+struct chain {
+    long left;
+    struct tally *ran;
+};
+
+static int go_on(const struct chain *in, shunt_none *out);
+SHUNT_TASK_DECLARE(go_on, struct chain, shunt_none)
+
+static int go_on(const struct chain *in, shunt_none *out)
+{
+    struct chain next = { in->left - 1, in->ran };
+
+    (void)out;
+    tally_add(in->ran, 1);
+    return in->left > 0 ? shunt_release(shunt_submit(NULL, go_on, &next)) : 0;
+}
+SHUNT_TASK_DEFINE(go_on)
+
+/* Method: each task of a chain submits the next, which gets a record that the
+ * drain has looked at already, while somebody is in the listener of a promise
+ * that has settled. One drain in six used to cut the chain. */
+static void a_drain_cuts_no_chain_while_a_listener_runs(void)
+{
+    long length = 20000 / (long)harness_slowness();
+
+    for (int round = 0; round < 30; round++) {
+        shunt_pool *pool = harness_pool(2);
+        struct stage_promise made = stage_promise(pool);
+        struct hooked hooked = { made.promise, made.future, stage_latch(),
+                                 stage_latch() };
+        struct chain chain = { length, stage_tally() };
+        pthread_t thread;
+
+        assert_ok(
+            shunt_promise_on_cancel(made.promise, give_and_stay, &hooked));
+        assert_int_equal(
+            pthread_create(&thread, NULL, cancel_in_thread, &hooked), 0);
+        assert_true(latch_reaches(hooked.inside, 1));
+        (void)shunt_submit(pool, go_on, &chain);
+        assert_ok(
+            shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+        assert_long(tally_of(chain.ran), length + 1);
+        latch_raise(hooked.go);
+        pthread_join(thread, NULL);
+        harness_free(pool);
+    }
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(when_all_fails_though_the_others_succeed_at_once),
     CLAIM(when_any_succeeds_though_the_others_fail_at_once),
     CLAIM(a_drain_waits_for_what_tasks_submit_while_it_looks),
     CLAIM(a_drain_does_not_sleep_through_the_last_take),
     CLAIM(a_pool_that_just_became_idle_can_be_freed),
+    CLAIM(a_drain_cuts_no_chain_while_a_listener_runs),
 };
 
 HARNESS_MAIN(claims)

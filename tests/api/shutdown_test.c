@@ -352,6 +352,43 @@ static void what_was_given_up_may_go_on_using_its_memory(void)
     latch_raise(watched.go);
 }
 
+struct visitor {
+    shunt_pool *pool;
+    struct latch *used, *freed;
+};
+
+static void *use_and_end(void *user)
+{
+    struct visitor *v = user;
+
+    (void)shunt_submit(v->pool, stage_nothing, NULL);
+    latch_raise(v->used);
+    (void)latch_reaches(v->freed, 1);
+    return NULL;
+}
+
+/* Method: the thread ends between the free and the end of the code, which
+ * frees the pool in truth. AddressSanitizer would see what it left behind. */
+static void a_thread_may_end_after_a_pool_was_left_to_its_code(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct watched watched = new_watched();
+    struct visitor visitor = { pool, stage_latch(), stage_latch() };
+    pthread_t thread;
+
+    (void)shunt_submit(pool, watch, &watched);
+    assert_true(latch_reaches(watched.started, 1));
+    assert_int_equal(pthread_create(&thread, NULL, use_and_end, &visitor), 0);
+    assert_true(latch_reaches(visitor.used, 1));
+    assert_status(shunt_pool_shutdown(pool, SHUNT_KILL, 0, NULL),
+                  SHUNT_ETIMEDOUT);
+    assert_ok(shunt_pool_free(pool));
+    latch_raise(visitor.freed);
+    pthread_join(thread, NULL);
+    assert_joins(shunt_submit(pool, stage_nothing, NULL), SHUNT_EINVAL);
+    latch_raise(watched.go);
+}
+
 /* ---- one after the other ---- */
 
 static void a_harder_way_may_follow_a_softer_one(void)
@@ -495,6 +532,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(kill_gives_up_what_still_runs_at_the_deadline),
     CLAIM(kill_waits_until_its_deadline),
     CLAIM(what_was_given_up_may_go_on_using_its_memory),
+    CLAIM(a_thread_may_end_after_a_pool_was_left_to_its_code),
     CLAIM(a_harder_way_may_follow_a_softer_one),
     CLAIM(several_threads_may_shut_a_pool_down),
     CLAIM(a_shutdown_wakes_threads_that_wait),

@@ -65,6 +65,61 @@ static struct sh_record *record_of(shunt_future *f)
     return ref.record;
 }
 
+/* How many cells this thread has of those that it took from the pool. */
+static unsigned cells_kept(struct sh_pool *of)
+{
+    struct sh_cache *c = &sh_seat_of(of)->cells;
+    unsigned n = c->fresh_end - c->fresh;
+
+    for (uint32_t i = c->out; i != SH_NONE; n++)
+        i = sh_load_rlx(sh_table_link(&of->cells, i)); /* relaxed: ours */
+    for (uint32_t i = c->in; i != SH_NONE; n++)
+        i = sh_load_rlx(sh_table_link(&of->cells, i)); /* relaxed: ours */
+    return n;
+}
+
+/* Method: a leaf in one pool and the bridge in the other are cells of equal
+ * index and generation; and the input settles before the edge hangs. */
+static void a_bridge_that_nothing_passes_is_given_back(void **state)
+{
+    struct sh_work work = { 0 };
+    shunt_pool *other_name = NULL;
+    struct sh_pool *other;
+    shunt_promise *promise;
+    shunt_future *f;
+    struct sh_ref ref;
+
+    (void)state;
+    assert_int_equal(
+        shunt_pool_new(&other_name, &(shunt_options){ .workers = 1 }), 0);
+    assert_int_equal(sh_pool_find(other_name, &other), 0);
+    assert_int_equal(shunt_promise_new(other_name, long, &promise, &f), 0);
+    struct sh_record *r =
+        sh_combine_new(pool, sh_seat_of(pool), SH_KIND_SETTLED, 29, 29);
+    assert_non_null(r);
+    assert_int_equal(sh_handle_find(sh_handle_of(f), SH_OWN, &ref), 0);
+    assert_true(sh_handle_lend(&ref, SH_WATCHED));
+    assert_int_equal(shunt_promise_give(promise, &(long){ 1 }), 0);
+    r->data.combining.more->names[0] = sh_handle_future(ref.handle);
+    sh_combine_hang(&work, pool, r, 0, &ref);
+    assert_true(sh_table_used(&other->cells) > 1);
+    assert_int_equal(cells_kept(other), sh_table_used(&other->cells) - 1);
+    for (uint32_t i = 1; i < 29; i++) {
+        struct sh_ref none = { .reserved = SH_RESERVED_EMPTY };
+
+        r->data.combining.more->names[i] = sh_handle_empty(pool->id);
+        sh_combine_hang(&work, pool, r, i, &none);
+    }
+    sh_combine_accept(&work, pool, r);
+    sh_work_do(&work);
+    assert_int_equal(
+        shunt_release(sh_handle_future(sh_handle_make(
+            pool->id, sh_index_of(pool, r),
+            sh_generation_of(sh_load_rlx(&r->state))))), /* relaxed: ours */
+        0);
+    assert_int_equal(shunt_pool_free(other_name), 0);
+}
+
 static void a_word_holds_28_arrivals_and_more_take_a_tree(void **state)
 {
     static const struct {
@@ -205,6 +260,7 @@ int main(void)
         COMBINE_TEST(an_arrival_for_an_earlier_use_is_lost),
         COMBINE_TEST(there_is_one_verdict),
         COMBINE_TEST(its_cells_are_used_again),
+        COMBINE_TEST(a_bridge_that_nothing_passes_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
