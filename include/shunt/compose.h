@@ -3,9 +3,10 @@
  * shunt/compose.h - futures made of futures.
  *
  * Every function here consumes the handles that it is given, also when it
- * fails (but not those of an array that is NULL or too long), and returns a
- * new one: never NULL, a failed future if there is no memory, an argument is
- * bad (SHUNT_EINVAL), or something would have to run in a pool that has ended
+ * fails (but not those of an array that is NULL, or longer than any can be), and returns a
+ * new one: never NULL, a failed future if there is no memory (SHUNT_ENOMEM,
+ * also for more than 8,388,607 inputs or elements), an argument is bad
+ * (SHUNT_EINVAL), or something would have to run in a pool that has ended
  * (SHUNT_ECLOSED). None blocks; all may be called from any thread and any task.
  *
  * A continuation runs in the pool of its input, a combinator belongs to the
@@ -17,8 +18,7 @@
  * the losers of a race) it lets go of at once, and asks to cancel if no other
  * handle and no other dependant is left: retain an input to keep it running.
  *
- * The combinators are those of ECMAScript's promises and of folly::collect,
- * with arrivals kept as bits in a tree of 28 (docs/architecture.md).
+ * The combinators are those of ECMAScript's promises and of folly::collect.
  */
 #ifndef SHUNT_COMPOSE_H
 #define SHUNT_COMPOSE_H
@@ -70,7 +70,8 @@ SHUNT_API shunt_future *shunt_then_task(shunt_future *f,
 /*
  * shunt_recover(f, fn): when f fails, but for cancellation, run fn of
  * SHUNT_TASK(fn, shunt_error, Out), whose Out is that of f: its result
- * replaces the failure. A success or a cancellation passes through.
+ * replaces the failure. A success or a cancellation passes through. (Of a
+ * future that fn returns, the type is seen by whoever continues or takes it.)
  * shunt_recover_with(f, step, &ctx): SHUNT_STEP(step, shunt_error, Ctx, Out).
  */
 SHUNT_API shunt_future *shunt_recover_task(shunt_future *f,

@@ -101,7 +101,8 @@ SHUNT_API shunt_future *shunt_submit_wait_here(shunt_pool *pool,
  * Errors:  besides the status: SHUNT_EINVAL; SHUNT_EDEADLK for the future of
  *          the running task; SHUNT_ECANCELED if the running task was asked
  *          to cancel and f is pending; SHUNT_ENOMEM if there is no memory for
- *          another stack. f may be awaited again.
+ *          another stack; then f may be awaited again. SHUNT_ECLOSED if f is
+ *          of another pool, which was freed before the task went on.
  */
 SHUNT_MUST_USE SHUNT_API int shunt_await(shunt_future *f);
 
@@ -112,7 +113,8 @@ SHUNT_MUST_USE SHUNT_API int shunt_await_for(shunt_future *f, int64_t ns);
 /*
  * const T *shunt_peek(f, T): the value, lent while f is held. NULL while f is
  * pending, if it failed, or if the size or alignment of T is not that of the
- * value.
+ * value. In a library built with -Dchecks=true also if the type has another
+ * name, but for "struct" and spaces.
  */
 SHUNT_API const void *shunt_peek_typed(shunt_future *f, size_t size,
                                        size_t align, const char *type);
@@ -186,7 +188,9 @@ SHUNT_API int shunt_fail(int code, const char *fmt, ...) SHUNT_PRINTF_(2, 3);
 /*
  * Inside a task: fail as f has failed, record and origin included, when the
  * task returns what this returns: the status of f. f is not consumed. 0 if f
- * succeeded; SHUNT_PENDING or SHUNT_EINVAL attach nothing.
+ * succeeded; SHUNT_PENDING or SHUNT_EINVAL attach nothing. A shunt_fail with a
+ * text that follows takes its place. Outside a task it only returns the
+ * status; without memory the task fails with that code and its own record.
  */
 SHUNT_API int shunt_fail_as(shunt_future *f);
 

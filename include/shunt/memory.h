@@ -35,8 +35,8 @@ SHUNT_API void *shunt_pool_alloc(shunt_pool *pool, size_t n)
  * got from these functions (found by a mark before the block, not surely). */
 SHUNT_API int shunt_free(void *p);
 
-/* Make a block of shunt_pool_alloc, or one that came with a taken value,
- * belong to f: it is freed once f is released and its task no longer runs.
+/* Make a block of shunt_pool_alloc, one that came with a taken value, or one
+ * that the running task allocated, belong to f: it is freed once f is released and its task no longer runs.
  * For memory behind an input. Errors: SHUNT_EINVAL; p is still the caller's
  * then. SHUNT_EINVAL too if f has already failed to be submitted. */
 SHUNT_API int shunt_adopt(shunt_future *f, void *p);

@@ -108,8 +108,8 @@ enum shunt_how {
 /*
  * Stop accepting tasks (SHUNT_ECLOSED from now on; while a SHUNT_DRAIN goes
  * on, the pool's own tasks may still submit) and bring what was accepted to an
- * end, by timeout_ns from now (SHUNT_FOREVER: take the time that it takes; 0:
- * do not wait). Futures keep their values until shunt_pool_free. May be called
+ * end, by timeout_ns from now (SHUNT_FOREVER: take the time that it takes; 0 or
+ * less: do not wait). Futures keep their values until shunt_pool_free. May be called
  * again, also with a harder how.
  *
  * left, which may be NULL, gets the number of futures that have not settled;
@@ -139,12 +139,15 @@ SHUNT_API int shunt_pool_shutdown(shunt_pool *pool, enum shunt_how how,
  * either.
  *
  * Blocks:  sleeps the thread until everything has finished.
+ * Threads: any outside the pool; a task of another pool sleeps its worker.
  * Errors:  SHUNT_EDEADLK inside a task of this pool; SHUNT_EINVAL (NULL, or
  *          freed before); SHUNT_EFORKED. The pool is then unchanged.
  */
 SHUNT_API int shunt_pool_free(shunt_pool *pool);
 
 /*
+ * These four may be called anywhere, and never block.
+ *
  * The pool of the running task, NULL outside. Inside a task a NULL pool means
  * this one to every function that takes a pool.
  */

@@ -120,11 +120,16 @@ static shunt_future *combine(unsigned kind, shunt_future *const *fs, size_t n,
 static shunt_future *refuse(shunt_future *const *fs, size_t n)
 {
     struct sh_work work = { 0 };
+    struct sh_pool *pool;
+    unsigned id = 0;
 
-    if (fs != NULL && !is_absurd(n))
+    if (fs != NULL && !is_absurd(n)) {
+        if (first_pool(fs, n, &pool) == 0)
+            id = pool->id;
         give_all(&work, fs, n);
+    }
     sh_work_do(&work);
-    return sh_handle_failed(0, SHUNT_EINVAL);
+    return sh_handle_failed(id, SHUNT_EINVAL);
 }
 
 /* The empty success; of the current pool inside a task. */

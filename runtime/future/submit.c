@@ -202,11 +202,17 @@ shunt_future *shunt_submit_sized(shunt_pool *name, const shunt_task *task,
                                  size_t options_size,
                                  const shunt_submit_options *options)
 {
+    struct sh_pool *pool;
+
     /* What the caller's struct does not have yet is default. */
     if (options != NULL && task != NULL &&
         options_size >= sizeof options->retries && options->retries > 0 &&
-        !task->traits_.idempotent)
-        return sh_handle_failed(0, SHUNT_EINVAL);
+        !task->traits_.idempotent) {
+        int rc = find_pool(name, &pool);
+
+        return rc != 0 ? sh_handle_failed(0, rc)
+                       : sh_handle_failed(pool->id, SHUNT_EINVAL);
+    }
     return shunt_submit_here(name, task, in, where);
 }
 

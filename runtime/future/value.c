@@ -111,7 +111,9 @@ const shunt_error *shunt_last_error(void)
     struct sh_run *run = sh_here.run;
     const shunt_error *e = run != NULL ? run->last : sh_here.last;
 
-    return e != NULL ? e : sh_error_constant(0);
+    return e != NULL ? e
+                     : sh_error_constant(run != NULL ? run->last_code
+                                                     : sh_here.last_code);
 }
 
 void sh_remember_error(const shunt_error *error)
@@ -121,6 +123,10 @@ void sh_remember_error(const shunt_error *error)
 
     free(*last);
     *last = run != NULL || sh_here_keep() ? sh_error_copy(error) : NULL;
+    if (run != NULL)
+        run->last_code = error->code;
+    else
+        sh_here.last_code = error->code;
 }
 
 /* The memory of a record goes to the running task, or to the caller. A handle

@@ -72,7 +72,8 @@ static int compare_probe(const void *probe, const void *block)
 
     if ((const char *)probe < (const char *)(b + 1))
         return -1;
-    return (const char *)probe >= (const char *)(b + 1) + b->size ? 1 : 0;
+    /* One past the end belongs to it, as in C. */
+    return (const char *)probe > (const char *)(b + 1) + b->size ? 1 : 0;
 }
 
 static bool track(struct sh_heap *h, struct sh_block *b)

@@ -101,6 +101,8 @@ static int find_reserved(struct sh_ref *ref)
     ref->record = NULL;
     ref->word = 0;
     ref->reserved = (unsigned)value;
+    if (ref->pool != NULL && !sh_pool_is_ours(ref->pool))
+        return sh_pool_refusal(ref->pool);
     if (value == SH_RESERVED_EMPTY)
         return 0;
     return value >= 1 && value <= sh_outcome_from(SHUNT_EBROKEN)

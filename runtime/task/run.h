@@ -37,7 +37,8 @@ struct sh_run {
     size_t text_bytes;
     uint64_t fail_as;     /* a handle of ours, from shunt_fail_as, or 0 */
     int fail_code;        /* that went with it */
-    shunt_error *last;    /* shunt_last_error */
+    shunt_error *last;    /* shunt_last_error, */
+    int last_code;        /* and its code, if there was no memory for it */
     struct sh_fiber *fiber; /* while parked */
     int64_t wake_ns;      /* of a wait that may run out */
     uint32_t timer_at;    /* its place in the worker's heap, + 1 */
@@ -50,6 +51,7 @@ struct sh_here {
     struct sh_run *run;    /* NULL outside a task */
     struct sh_seat *seats; /* all of this thread but a worker's own */
     shunt_error *last;     /* shunt_last_error outside a task */
+    int last_code;         /* and its code, if there was no memory for it */
     unsigned guest;        /* the pool that we settle records of, or 0 */
     bool woke;             /* we have just woken a thread outside */
 };
@@ -132,6 +134,7 @@ static inline void sh_run_init(struct sh_run *run, struct sh_pool *pool,
     run->spare = 0;
     run->fail_as = 0;
     run->last = NULL;
+    run->last_code = 0;
     run->fiber = NULL;
     run->timer_at = 0;
     run->timed_out = false;

@@ -6,7 +6,7 @@
  * Idea. A word that, read as an address, lies in an anonymous private mapping
  * of this process (its heap, its threads' stacks) points to private memory,
  * unless that is a block of the pool, a record of it, or the stack of one of
- * its tasks. Code, constants and static data are mapped from files, and are
+ * its tasks. What a task returns must not point to its own stack either. Code, constants and static data are mapped from files, and are
  * the same in every process of a pool. A number may look like such an address:
  * the check is for tests, not for service.
  */
@@ -57,9 +57,9 @@ static bool on_stack(const struct sh_worker *w, uintptr_t address)
            f->stack_bytes + sizeof(struct sh_fiber);
 }
 
-static bool is_bad(struct sh_pool *pool, uintptr_t address)
+static bool is_bad(struct sh_pool *pool, uintptr_t address, bool ends)
 {
-    struct sh_worker *w = sh_worker_here();
+    struct sh_worker *w = ends ? NULL : sh_worker_here();
 
     if (address < 4096)
         return false;
@@ -71,7 +71,7 @@ static bool is_bad(struct sh_pool *pool, uintptr_t address)
 }
 
 ptrdiff_t sh_pointers_check(struct sh_pool *pool, const void *bytes,
-                            size_t size)
+                            size_t size, bool ends)
 {
     const char *at = bytes;
     size_t skip = (size_t)(-(uintptr_t)bytes) % sizeof(uintptr_t);
@@ -81,7 +81,7 @@ ptrdiff_t sh_pointers_check(struct sh_pool *pool, const void *bytes,
         uintptr_t word;
 
         memcpy(&word, at + i, sizeof word);
-        if (is_bad(pool, word))
+        if (is_bad(pool, word, ends))
             return (ptrdiff_t)i;
     }
     return -1;

@@ -100,7 +100,7 @@ static SH_COLD bool check_pointers(struct sh_run *run, const char *what,
 
     if (bytes == NULL)
         return true;
-    at = sh_pointers_check(run->pool, bytes, size);
+    at = sh_pointers_check(run->pool, bytes, size, attempts > 0);
     if (at < 0)
         return true;
     snprintf(text, sizeof text,
@@ -457,6 +457,9 @@ int shunt_fail(int code, const char *fmt, ...)
 
     if (run == NULL || fmt == NULL)
         return code;
+    /* It is this failure now. */
+    give_now(run->fail_as);
+    run->fail_as = 0;
     if (run->text != NULL)
         sh_heap_put(&run->pool->heap, run->text, run->text_bytes);
     run->text = NULL;

@@ -140,7 +140,13 @@ static size_t step(struct sh_pool *pool, enum shunt_how how, uint32_t quiet,
 {
     bool stalled = is_stalled(pool);
     enum look look = stalled ? DROP_PROMISES : COUNT;
-    size_t left = look_at_all(pool, how == SHUNT_DRAIN ? look : CANCEL_ALL);
+    size_t left;
+
+    if (how != SHUNT_DRAIN)
+        look = CANCEL_ALL;
+    else if (sh_load_sc(&pool->gate) == SH_STOPPED) /* seq_cst: quiet */
+        look = CLOSE; /* what was attached after the end */
+    left = look_at_all(pool, look);
 
     *moved_out = !(stalled && is_stalled(pool) &&
                  sh_load_sc(&pool->quiet) == quiet); /* seq_cst: quiet */
@@ -199,6 +205,21 @@ static size_t wait_for_busy(struct sh_pool *pool, int64_t deadline_ns)
     return busy;
 }
 
+/* After all was given up: what others are about to settle is settled in a
+ * moment. */
+static void wait_for_settlers(struct sh_pool *pool)
+{
+    sh_add_sc(&pool->quiet_waiters, 1); /* seq_cst: quiet */
+    for (;;) {
+        uint32_t quiet = sh_load_sc(&pool->quiet); /* seq_cst: quiet */
+
+        if (look_at_all(pool, REPORT) == 0)
+            break;
+        sh_futex_wait(&pool->quiet, quiet, INT64_MAX, pool->shared);
+    }
+    sh_sub_sc(&pool->quiet_waiters, 1); /* seq_cst: quiet */
+}
+
 /* Raise the gate to at least this. */
 static void close_gate(struct sh_pool *pool, uint32_t gate)
 {
@@ -243,8 +264,10 @@ static size_t shut_down(struct sh_pool *pool, enum shunt_how how,
     see_queues(pool);
     (void)look_at_all(pool, CLOSE);
     /* A finally may have started between the two looks. seq_cst: quiet */
-    if (sh_load_sc(&pool->gave_up) != 0)
+    if (sh_load_sc(&pool->gave_up) != 0) {
         (void)look_at_all(pool, GIVE_UP);
+        wait_for_settlers(pool);
+    }
     return 0;
 }
 

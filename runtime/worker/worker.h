@@ -112,9 +112,10 @@ size_t sh_pool_drain(struct sh_pool *pool);
 void sh_pool_destroy(struct sh_pool *pool);
 
 /* SHUNT_CHECK=pointers: the offset of the first word in bytes that points to
- * the host's private heap or stacks, or -1. */
+ * the host's private heap or stacks, or -1. ends: nor may it point to the
+ * stack that we are on. */
 ptrdiff_t sh_pointers_check(struct sh_pool *pool, const void *bytes,
-                            size_t size);
+                            size_t size, bool ends);
 
 /* What the options and the environment say; 0 or SHUNT_E*. */
 int sh_options_resolve(const shunt_options *given, size_t given_size,

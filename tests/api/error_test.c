@@ -290,6 +290,27 @@ static void failing_as_another_future_keeps_the_origin(void)
     harness_free(pool);
 }
 
+static int fail_otherwise(shunt_future *const *in, long *out)
+{
+    *out = shunt_fail_as(*in);
+    return shunt_fail(SHUNT_EFAILED, "for a reason of its own");
+}
+SHUNT_TASK(fail_otherwise, shunt_future *, long)
+
+static void a_failure_with_a_text_takes_the_place_of_another_futures(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    shunt_future *origin = stage_failed(pool, 3);
+    shunt_future *f = shunt_submit(pool, fail_otherwise, &origin);
+
+    assert_settles(f, SHUNT_EFAILED);
+    assert_string_equal(shunt_error_of(f)->task, "fail_otherwise");
+    assert_non_null(strstr(shunt_error_of(f)->message, "of its own"));
+    assert_ok(shunt_release(f));
+    assert_ok(shunt_release(origin));
+    harness_free(pool);
+}
+
 static void failing_as_a_cancelled_future_is_its_status(void)
 {
     shunt_pool *pool = harness_pool(1);
@@ -482,6 +503,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_long_text_is_kept_at_least_in_part),
     CLAIM(outside_a_task_shunt_fail_returns_its_code),
     CLAIM(failing_as_another_future_keeps_the_origin),
+    CLAIM(a_failure_with_a_text_takes_the_place_of_another_futures),
     CLAIM(failing_as_a_cancelled_future_is_its_status),
     CLAIM(failing_as_what_has_not_failed_attaches_nothing),
     CLAIM(a_long_chain_names_the_first_that_failed),

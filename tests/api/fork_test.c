@@ -18,7 +18,7 @@
 /* What the parent had when it forked. */
 struct inherited {
     shunt_pool *pool;
-    shunt_future *settled, *pending, *failed;
+    shunt_future *settled, *pending, *failed, *empty;
     shunt_promise *promise;
     void *block;
 };
@@ -76,6 +76,7 @@ static struct inherited inherit(void)
 
     had.settled = stage_given(had.pool, 5);
     had.failed = stage_failed(had.pool, 6);
+    had.empty = shunt_map(had.pool, stage_same, NULL, 0);
     had.pending = made.future;
     had.promise = made.promise;
     had.block = shunt_pool_alloc(had.pool, 64);
@@ -91,6 +92,7 @@ static void assert_untouched(const struct inherited *had)
     assert_takes(had->pending, 7);
     assert_takes(had->settled, 5);
     assert_joins(had->failed, SHUNT_EFAILED);
+    assert_joins(had->empty, 0);
     assert_ok(shunt_free(had->block));
     assert_takes(shunt_submit(had->pool, stage_same, &(long){ 8 }), 8);
     harness_free(had->pool);
@@ -108,9 +110,10 @@ static void fork_and_run(in_child *child)
 
 static int use_futures(const struct inherited *had)
 {
-    shunt_future *const all[] = { had->settled, had->pending, had->failed };
+    shunt_future *const all[] = { had->settled, had->pending, had->failed,
+                                  had->empty };
 
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         long value = 77;
         CHECK(shunt_status(all[i]) == SHUNT_EFORKED);
         CHECK(shunt_await(all[i]) == SHUNT_EFORKED);

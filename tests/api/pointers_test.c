@@ -54,6 +54,18 @@ static int own_memory(const shunt_none *in, struct letter *out)
 }
 SHUNT_TASK(own_memory, shunt_none, struct letter)
 
+static int own_stack(const shunt_none *in, struct letter *out)
+{
+    static const void *volatile local;
+    long word = 0;
+
+    (void)in;
+    local = &word;
+    out->sealed = local;
+    return 0;
+}
+SHUNT_TASK(own_stack, shunt_none, struct letter)
+
 static shunt_pool *checking_pool(void)
 {
     harness_env("SHUNT_CHECK", "pointers");
@@ -147,6 +159,7 @@ static void a_pointer_in_a_result_is_found(void)
     assert_found(shunt_submit(pool, answer, &what), "answer", "out");
     *cell = &what.ran;
     assert_found(shunt_submit(pool, answer, &what), "answer", "out");
+    assert_found(shunt_submit(pool, own_stack, NULL), "own_stack", "out");
     *cell = cell;
     assert_joins(shunt_submit(pool, answer, &what), 0);
     assert_joins(shunt_submit(pool, own_memory, NULL), 0);

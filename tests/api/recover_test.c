@@ -176,6 +176,11 @@ static void recover_and_finally_run_for_a_refused_submit(void)
     assert_long(looked.seen->status, SHUNT_EAGAIN);
     assert_long(mended.seen->code, SHUNT_EAGAIN);
     assert_ok(shunt_join(queued));
+    f = shunt_submit_with(pool, stage_same, &(long){ 1 }, .retries = 1);
+    assert_takes(shunt_recover_with(f, mend, &mended), 5);
+    f = stage_given(pool, 1);
+    assert_takes(shunt_recover_with(shunt_when_some(&f, 1, 2), mend, &mended),
+                 5);
     harness_free(pool);
 }
 

@@ -96,7 +96,12 @@ static void steps_of_a_stopped_pool_do_not_run(void)
     pending = shunt_then(pending, stage_add_one);
     stage_give(far.promise, 1);
     assert_joins(pending, SHUNT_ECLOSED);
+    /* What is still attached ends with the pool. */
+    far = stage_promise(other);
+    (void)shunt_via(pool, shunt_retain(far.future));
     harness_free(pool);
+    stage_give(far.promise, 2);
+    assert_takes(far.future, 2);
     harness_free(other);
 }
 

@@ -175,7 +175,8 @@ static void a_heap_that_tracks_knows_every_byte_of_its_blocks(void **state)
 
         assert_true(sh_heap_knows(&heap, bytes));
         assert_true(sh_heap_knows(&heap, bytes + i * 10));
-        assert_false(sh_heap_knows(&heap, bytes + i * 10 + 1));
+        assert_true(sh_heap_knows(&heap, bytes + i * 10 + 1)); /* its end */
+        assert_false(sh_heap_knows(&heap, bytes + i * 10 + 2));
         assert_false(sh_heap_knows(&heap, bytes - 1));
     }
     assert_false(sh_heap_knows(&heap, &other));
