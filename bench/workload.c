@@ -109,7 +109,10 @@ static int trip_open(const struct trip_case *c)
     if (bench_thread_pin(worker_cpu) != 0 ||
         sys->open(c->workers, worker_cpu) != 0)
         return -1;
-    return bench_thread_pin(main_cpu);
+    if (bench_thread_pin(main_cpu) == 0)
+        return 0;
+    sys->close();
+    return -1;
 }
 
 static void trip_run(gbench_state *state, const void *arg)
@@ -120,6 +123,7 @@ static void trip_run(gbench_state *state, const void *arg)
 
     if (us == NULL || trip_open(arg) != 0) {
         gbench_fail(state, "open failed, or there are too few CPUs");
+        (void)bench_thread_pin(-1);
         free(us);
         return;
     }
@@ -184,7 +188,6 @@ static void idle_run(gbench_state *state, const void *arg)
         gbench_fail(state, "a task failed, or /proc cannot be read");
     /* The measuring thread's own sleep is one switch. */
     gbench_counter_set(state, "switches", (double)(after - before) - 1.0);
-    gbench_counter_set(state, "threads", threads);
 }
 
 struct tree_case {
@@ -234,8 +237,13 @@ static void pending_run(gbench_state *state, const void *arg)
     int64_t begin = 0;
 
     (void)arg;
-    if (sys->open(1, -1) != 0 || sys->prepare(n) != 0) {
+    if (sys->open(1, -1) != 0) {
         gbench_fail(state, "open failed");
+        return;
+    }
+    if (sys->prepare(n) != 0) {
+        sys->close();
+        gbench_fail(state, "prepare failed");
         return;
     }
     size_t before = bench_memory_bytes(), after = before;

@@ -16,7 +16,7 @@ SHUNT_BEGIN_
 /* The one list of codes: X(name, value, sentence). */
 #define SHUNT_ERRORS(X)                                                     \
     X(SHUNT_EFAILED, -10001, "the task returned a failure of its own")      \
-    X(SHUNT_ECANCELED, -10002, "canceled before there was a result")        \
+    X(SHUNT_ECANCELED, -10002, "cancelled before there was a result")       \
     X(SHUNT_ETIMEDOUT, -10003, "the deadline passed")                       \
     X(SHUNT_ECRASHED, -10004, "the process that ran the task died")         \
     X(SHUNT_ENOMEM, -10005, "out of memory")                                \

@@ -2,8 +2,9 @@
 /*
  * base/assert.h - conditions that hold, or the program is wrong.
  *
- *   SH_ASSERT     proven; checked in builds with -Dchecks=true, which all test
- *                 builds are. The library never aborts a host in a release.
+ *   SH_ASSERT     proven; checked in builds with -Dchecks=true: asan, tsan,
+ *                 valgrind, clang and perturbed of ./dev. The library never
+ *                 aborts a host in a release.
  */
 #ifndef SH_BASE_ASSERT_H
 #define SH_BASE_ASSERT_H

@@ -28,11 +28,11 @@ static int ask(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
             phase < SH_PROMISE)
             return 0;
         if (phase == SH_PROMISE) {
-            int told = sh_promise_tell(work, pool, r, w);
+            enum sh_told told = sh_promise_tell(work, pool, r, w);
 
-            if (told >= 0)
-                return told;
-            if (told == -2) {
+            if (told == SH_TOLD)
+                return 1;
+            if (told == SH_TOLD_STALE) {
                 w = sh_load_acq(&r->state); /* acquire: settled */
                 continue;
             }

@@ -68,6 +68,7 @@ static struct sh_combine *block_new(struct sh_pool *pool, uint32_t n,
     c->n = n;
     c->held = 0;
     c->cells = 0;
+    c->starved = false;
     c->spare = 0;
     c->names = (shunt_future **)(c + 1);
     c->hung = (struct sh_hung *)(c->names + n);
@@ -219,7 +220,7 @@ void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
     if (how == SH_ATTACH_SETTLED)
         sh_deliver_to(work, pool, here, sh_ref_status_now(ref));
     else
-        c->held = UINT32_MAX; /* accept will see that memory ran out */
+        c->starved = true;
 }
 
 /* Act on a verdict, if the record waits and nobody has. */
@@ -252,12 +253,11 @@ void sh_combine_accept(struct sh_work *work, struct sh_pool *pool,
 {
     struct sh_combine *c = r->data.combining.more;
     uint64_t w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
-    bool starved = c->held == UINT32_MAX;
     uint64_t verdict;
 
     /* relaxed: ours in INIT. Beside n children, a keeper has one handle. */
     c->held = sh_load_rlx(&r->kind) == SH_KIND_KEEP ? 1 : c->n;
-    if (starved) {
+    if (c->starved) {
         w = sh_word_settled(w, SH_SETTLING, SH_OWNER_HOST,
                             sh_outcome_from(SHUNT_ENOMEM));
         sh_store_sc(&r->state, w); /* seq_cst: accept */

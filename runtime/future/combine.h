@@ -21,6 +21,7 @@ struct sh_combine {
     uint32_t n;   /* inputs */
     uint32_t held; /* of names, from the front, at the end: still ours */
     uint32_t cells;
+    bool starved;   /* memory ran out: accept fails it */
     uint64_t spare; /* KEEP: a handle that is given back at the end, or 0 */
     shunt_future **names; /* lent handles of the inputs */
     struct sh_hung *hung; /* our edges; target 0: none hangs there */

@@ -33,8 +33,8 @@ static struct sh_record *pending(const struct sh_run *run, uint64_t name,
         return NULL;
     r = sh_record_at(run->pool, index);
     *word_out = sh_load_acq(&r->state); /* acquire: settled */
-    return ((*word_out >> 32 ^ name) & SH_HANDLE_GENERATION) == 0 &&
-                   sh_is_live(*word_out) && !sh_is_settled(*word_out)
+    return sh_handle_same_use(name, *word_out) && sh_is_live(*word_out) &&
+                   !sh_is_settled(*word_out)
                ? r
                : NULL;
 }
@@ -109,8 +109,8 @@ bool sh_keep(struct sh_run *run)
         sh_combine_hang(&work, run->pool, r, n, &none);
     c->names[0] = sh_handle_future(
         sh_handle_make(run->pool->id, run->index, run->generation));
-    if (c->held == UINT32_MAX) {
-        /* If memory ran out, the memory stays as well. */
+    if (c->starved) {
+        /* Then the memory of the task stays as well. */
         c->names[0] = NULL;
         c->spare = 0;
     }

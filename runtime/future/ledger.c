@@ -31,8 +31,7 @@ static bool is_open_promise(uint64_t handle)
         return false;
     /* acquire: settled */
     w = sh_load_acq(&sh_record_at(pool, sh_handle_index(handle))->state);
-    return ((w >> 32 ^ handle) & SH_HANDLE_GENERATION) == 0 &&
-           (w & SH_KEPT) != 0;
+    return sh_handle_same_use(handle, w) && (w & SH_KEPT) != 0;
 }
 
 static bool is_worth(const struct sh_run *run, uint64_t handle, bool promise)

@@ -40,19 +40,10 @@ struct deck {
     const struct sh_post *dealer;
 };
 
-/* Never called: a worker knows dealers by their kind. */
-static int deal(const void *in, const void *ctx, void *out)
-{
-    (void)in;
-    (void)ctx;
-    (void)out;
-    return 0;
-}
-
+/* There is nothing to call: a worker knows dealers by their kind. */
 static const shunt_task deal_task = {
     .size_ = sizeof deal_task,
     .shape_ = SHUNT_SHAPE_OUT_NONE_,
-    .call_ = deal,
     .fn_ = "shunt_map",
     .in_type_ = "",
     .ctx_type_ = "",
@@ -188,7 +179,7 @@ static uint32_t fill(struct sh_work *work, struct sh_pool *pool,
 static int check(const struct sh_pool *pool, const shunt_task *task,
                  const void *ins)
 {
-    /* relaxed: elements are exempt from a shutdown that begins now */
+    /* relaxed: looked at again when the elements are made (closing) */
     uint32_t gate = sh_load_rlx(&pool->gate);
 
     if (task == NULL || (task->shape_ & SHUNT_SHAPE_STEP_) != 0 ||
@@ -257,7 +248,7 @@ shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
         struct sh_combine *c = r->data.combining.more;
 
         sh_block_free(deck.block);
-        c->held = UINT32_MAX; /* accept makes it fail with SHUNT_ENOMEM */
+        c->starved = true;
     }
     if (sh_here.run != NULL)
         sh_run_note(sh_here.run, handle);

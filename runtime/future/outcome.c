@@ -77,8 +77,7 @@ static uint64_t pass_over(struct sh_ref *ref)
                                                          * state */
     unsigned id = sh_handle_pool(origin);
     struct sh_ref next;
-    struct sh_seat *seat;
-    uint64_t alias = 0;
+    uint64_t lent = 0;
 
     if (sh_handle_is_sole(ref)) {
         /* Nobody else can look at it: take its handle over. */
@@ -87,15 +86,10 @@ static uint64_t pass_over(struct sh_ref *ref)
     }
     if (!sh_pool_enter(id))
         return 0;
-    if (sh_handle_find(origin, SH_LOOK, &next) == 0 && next.record != NULL) {
-        seat = sh_seat_of(next.pool);
-        alias = seat == NULL ? 0 : sh_handle_alias(seat, &next);
-    }
-    if (alias != 0 && (sh_handle_find(alias, SH_OWN, &next) != 0 ||
-                       !sh_handle_lend(&next, 0)))
-        alias = 0;
+    if (sh_handle_find(origin, SH_LOOK, &next) == 0 && next.record != NULL)
+        lent = sh_handle_alias_lent(&next);
     sh_pool_exit(id);
-    return alias != 0 ? next.handle : 0;
+    return lent;
 }
 
 void sh_shorten(struct sh_work *work, struct sh_record *r)

@@ -53,7 +53,7 @@ static int find(shunt_promise *p, struct sh_ref *ref_out)
     ref_out->pool = pool;
     ref_out->record = sh_record_at(pool, index);
     ref_out->word = sh_load_acq(&ref_out->record->state); /* acquire: settled */
-    if (((ref_out->word >> 32 ^ handle) & SH_HANDLE_GENERATION) != 0 ||
+    if (!sh_handle_same_use(handle, ref_out->word) ||
         (ref_out->word & SH_KEPT) == 0 ||
         sh_load_rlx(&ref_out->record->kind) != SH_KIND_PROMISE) /* relaxed:
                                                          * as the state */
@@ -256,17 +256,17 @@ int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
     return SHUNT_ECANCELED;
 }
 
-int sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
-                    struct sh_record *r, uint64_t word)
+enum sh_told sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
+                             struct sh_record *r, uint64_t word)
 {
     struct listener *l;
 
     if ((word & SH_CANCEL) != 0)
-        return 1;
+        return SH_TOLD;
     /* Who cancels may have no handle: BUSY keeps the record meanwhile. */
     if (!sh_cas_sc(&r->state, &word, word | SH_CANCEL | SH_BUSY)) /* seq_cst:
                                                                    * hook */
-        return -2;
+        return SH_TOLD_STALE;
     /* From now on the listener is ours. seq_cst: hook */
     l = (void *)(uintptr_t)sh_xchg_sc(&r->input, TOLD);
     if (l != NULL) {
@@ -274,7 +274,7 @@ int sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
         sh_heap_put(&pool->heap, l, sizeof *l);
     }
     sh_settle_idle(work, pool, r, SH_BUSY);
-    return l != NULL ? 1 : -1;
+    return l != NULL ? SH_TOLD : SH_TOLD_NOBODY;
 }
 
 bool sh_promise_make_data(struct sh_pool *pool, struct sh_record *r)
@@ -282,7 +282,7 @@ bool sh_promise_make_data(struct sh_pool *pool, struct sh_record *r)
     struct sh_promised *p = &r->data.promised;
     struct sh_block *b;
 
-    if (p->size <= SH_INLINE_BYTES - sizeof *p && p->align <= 16)
+    if (sh_promised_is_inside(p))
         return true;
     b = sh_block_new(&pool->heap, (size_t)p->size + p->align, SH_BLOCK_VALUE);
     memcpy(p + 1, &b, sizeof b);
@@ -298,7 +298,7 @@ void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r)
 
     if (l != TOLD)
         sh_heap_put(&pool->heap, (void *)(uintptr_t)l, sizeof(struct listener));
-    if (p->size <= SH_INLINE_BYTES - sizeof *p && p->align <= 16)
+    if (sh_promised_is_inside(p))
         return;
     memcpy(&b, p + 1, sizeof b);
     sh_block_free(b);

@@ -348,8 +348,7 @@ static void finish(struct sh_work *work, struct sh_pool *pool,
     } while (true);
     if (over)
         sh_work_free(work, pool, r);
-    if (sh_load_sc(&pool->gate) != SH_OPEN) /* seq_cst: quiet */
-        sh_quiet_ring(pool);
+    sh_quiet_notify(pool);
 }
 
 /* The outcome is decided: nobody else moves the state until COMPLETE. */
@@ -392,7 +391,7 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
     unsigned outcome = sh_outcome_of(w);
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
-    unsigned canceled = sh_outcome_from(SHUNT_ECANCELED);
+    unsigned cancelled = sh_outcome_from(SHUNT_ECANCELED);
 
     SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
     if ((w & SH_OUTSIDE) != 0 && kind == SH_KIND_TASK) {
@@ -409,7 +408,7 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     sh_record_drop_in(r, kind);
     if (outcome != 0 && outcome != SH_OUTCOME_FORWARD &&
         ((r->task != NULL && (kind & ~SH_KIND_FLAT) <= SH_KIND_FINALLY) ||
-         (kind == SH_KIND_PROMISE && outcome == canceled)))
+         (kind == SH_KIND_PROMISE && outcome == cancelled)))
         sh_error_attach(pool, r,
                         &(struct sh_failure){
                             .code = sh_outcome_code(outcome),
@@ -472,8 +471,7 @@ void sh_work_do(struct sh_work *work)
         } else {
             r = work_pop(&work->freeing, &work->freeing_pool, &pool);
             dispose(work, pool, r);
-            if (sh_load_sc(&pool->gate) != SH_OPEN) /* seq_cst: quiet */
-                sh_quiet_ring(pool);
+            sh_quiet_notify(pool);
         }
         if (!sh_is_own(sh_here.guest))
             sh_pool_leave(sh_here.guest);
@@ -497,8 +495,7 @@ void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
     } while (!sh_cas_sc(&r->state, &w, next)); /* seq_cst: idle, quiet */
     if (over)
         sh_work_free(work, pool, r);
-    if (sh_load_sc(&pool->gate) != SH_OPEN) /* seq_cst: quiet */
-        sh_quiet_ring(pool);
+    sh_quiet_notify(pool);
 }
 
 void sh_settle_running(struct sh_pool *pool, struct sh_record *r,

@@ -5,6 +5,9 @@
  * Work is a list of records on their way: settling one may settle others, and
  * giving a handle back may free others. All of it is done in a loop, so that
  * no chain grows a stack.
+ *
+ * Edges.
+ *   quiet    future/settle.c
  */
 #ifndef SH_FUTURE_SETTLE_H
 #define SH_FUTURE_SETTLE_H
@@ -79,6 +82,13 @@ void sh_record_wreck(struct sh_pool *pool, struct sh_record *r);
 /* Something changed that a shutdown may wait for. */
 void sh_quiet_ring(struct sh_pool *pool);
 
+/* The same after each change, for a shutdown that has begun. */
+static inline void sh_quiet_notify(struct sh_pool *pool)
+{
+    if (sh_load_sc(&pool->gate) != SH_OPEN) /* seq_cst: quiet */
+        sh_quiet_ring(pool);
+}
+
 /* Whether a step of that kind runs, given how its input ended. */
 bool sh_must_run(unsigned kind, int status);
 
@@ -90,10 +100,15 @@ bool sh_follow(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
 /* Room for the value of a promise whose size and alignment are set. */
 bool sh_promise_make_data(struct sh_pool *pool, struct sh_record *r);
 
-/* A promise is asked to cancel: 1 if its maker was told (now or before), -1 if
- * nobody listens, -2 if the state has changed. */
-int sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
-                    struct sh_record *r, uint64_t word);
+enum sh_told {
+    SH_TOLD,        /* its maker knows, now or since before */
+    SH_TOLD_NOBODY, /* nobody listens */
+    SH_TOLD_STALE   /* the state has changed */
+};
+
+/* A promise, seen with word, is asked to cancel. */
+enum sh_told sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
+                             struct sh_record *r, uint64_t word);
 
 /* A promise in RELEASING: free what it has beside its value. */
 void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r);

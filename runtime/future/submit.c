@@ -13,7 +13,6 @@
  *             raise room_waiters, then read them
  *   closing   submit: make READY, then read gate || shutdown: write STOPPED,
  *             then look at all records; all seq_cst: one sees the other
- *   quiet     future/settle.c
  *   sleep     sync/sleep.c
  */
 
@@ -76,6 +75,8 @@ static bool spill(struct sh_pool *pool)
 
 static bool enqueue(struct sh_pool *pool, struct sh_seat *seat, uint64_t hint)
 {
+    uint64_t limit;
+
     if (seat->post != NULL) {
         if (!sh_deque_push(&seat->post->deque, hint))
             sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
@@ -86,8 +87,12 @@ static bool enqueue(struct sh_pool *pool, struct sh_seat *seat, uint64_t hint)
     if (SH_LIKELY(sh_load_acq(&pool->spilled) == 0 &&
                   sh_ring_push(&pool->ring, hint, sh_load_rlx(&pool->limit))))
         return true;
-    if (sh_ring_push(&pool->ring, hint, new_limit(pool)))
+    limit = new_limit(pool);
+    if (sh_ring_push(&pool->ring, hint, limit))
         return true;
+    /* Not spilled for room that was made since. relaxed: as the push did */
+    if (sh_load_rlx(&pool->ring.tail) >= limit)
+        return false;
     /* Full of hints that are stale, since what they named was cancelled: the
      * table has this one. */
     if (!spill(pool))
@@ -109,8 +114,7 @@ static bool take_back(struct sh_pool *pool, struct sh_seat *seat,
         return false;
     sh_record_free_data(pool, r);
     sh_record_retire(pool, seat, r, gone);
-    if (sh_load_sc(&pool->gate) != SH_OPEN) /* seq_cst: quiet */
-        sh_quiet_ring(pool);
+    sh_quiet_notify(pool);
     return true;
 }
 

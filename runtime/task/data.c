@@ -153,9 +153,8 @@ static struct sh_value promised_value(struct sh_record *r)
 {
     struct sh_promised *p = &r->data.promised;
     struct sh_value v = { p + 1, p->size, p->align, p->type, false };
-    bool inside = p->size <= SH_INLINE_BYTES - sizeof *p && p->align <= 16;
 
-    if (!inside) {
+    if (!sh_promised_is_inside(p)) {
         struct sh_block *b = *(struct sh_block **)v.bytes;
         uintptr_t at = (uintptr_t)sh_block_bytes(b);
 

@@ -78,6 +78,12 @@ struct sh_value {
     bool lent_only; /* shunt_results, shunt_winner */
 };
 
+/* Whether the value of a promise lies in its record, and not in a block. */
+static inline bool sh_promised_is_inside(const struct sh_promised *p)
+{
+    return p->size <= SH_INLINE_BYTES - sizeof *p && p->align <= 16;
+}
+
 /* What a record that succeeded, not forwarded, has as its value. */
 struct sh_value sh_record_value(struct sh_record *r);
 

@@ -38,19 +38,18 @@
 #define ALIAS_TARGET ((uint64_t)0xffffff)
 #define ALIAS_HELD ((uint64_t)1 << 24)
 #define ALIAS_LENT ((uint64_t)1 << 25)
-#define ALIAS_SHIFT 37
 
 static bool alias_matches(uint64_t word, uint64_t handle)
 {
     return (word & ALIAS_HELD) != 0 &&
-           word >> ALIAS_SHIFT == (handle & SH_HANDLE_GENERATION) &&
+           word >> SH_ALIAS_SHIFT == (handle & SH_HANDLE_GENERATION) &&
            ((word & ALIAS_LENT) != 0) == ((handle & SH_HANDLE_LENT) != 0);
 }
 
 static bool primary_matches(uint64_t word, uint64_t handle)
 {
-    return ((word >> 32 ^ handle) & SH_HANDLE_GENERATION) == 0 &&
-           sh_is_live(word) && (word & SH_GONE) == 0 &&
+    return sh_handle_same_use(handle, word) && sh_is_live(word) &&
+           (word & SH_GONE) == 0 &&
            ((word & SH_LENT) != 0) == ((handle & SH_HANDLE_LENT) != 0);
 }
 
@@ -161,40 +160,43 @@ bool sh_handle_lend(struct sh_ref *ref, uint64_t add_flags)
     }
 }
 
-/* Nobody holds the record any more, and this caller is the one to say so. */
+/* Nobody holds the record any more, and this caller is the one to say so, if
+ * the state is still as in ref. SH_GIVEN_INVALID if it is not. */
 static enum sh_given orphan(struct sh_ref *ref, uint64_t flags)
 {
-    for (;;) {
-        uint64_t w = ref->word;
-        bool over = sh_phase_of(w) == SH_DONE && (w & SH_STAYS) == 0;
-        uint64_t next = over ? sh_word_settled(w, SH_RELEASING, 0,
-                                               sh_outcome_of(w))
-                             : w | SH_ORPHAN;
+    uint64_t w = ref->word;
+    bool over = sh_phase_of(w) == SH_DONE && (w & SH_STAYS) == 0;
+    uint64_t next = over ? sh_word_settled(w, SH_RELEASING, 0, sh_outcome_of(w))
+                         : w | SH_ORPHAN;
 
-        /* acq_rel: idle, settled */
-        if (sh_cas_acqrel(&ref->record->state, &ref->word, next | flags))
-            return over ? SH_GIVEN_LAST : SH_GIVEN;
-    }
+    /* acq_rel: idle, settled */
+    if (!sh_cas_acqrel(&ref->record->state, &ref->word, next | flags))
+        return SH_GIVEN_INVALID;
+    return over ? SH_GIVEN_LAST : SH_GIVEN;
 }
 
 /* After a handle of a record with aliases was given back: if it was the last,
  * see the record off. */
-static enum sh_given close(struct sh_ref *ref, uint32_t generation)
+static enum sh_given close_hold(struct sh_ref *ref, uint32_t generation)
 {
     uint64_t hold = (uint64_t)generation << 32;
     uint64_t closed = (uint64_t)(generation + 1) << 32;
+    enum sh_given given;
 
     if (!sh_cas_sc(&ref->record->hold, &hold, closed)) /* seq_cst: last, idle */
         return SH_GIVEN;
     ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
-    return orphan(ref, 0);
+    do {
+        given = orphan(ref, 0);
+    } while (given == SH_GIVEN_INVALID);
+    return given;
 }
 
 static enum sh_given give_alias(struct sh_ref *ref)
 {
     struct sh_alias *a = alias_of(ref);
     uint64_t word = sh_load_acq(&a->word); /* acquire: alias */
-    uint64_t freed = ((word >> ALIAS_SHIFT) + 1) << ALIAS_SHIFT;
+    uint64_t freed = ((word >> SH_ALIAS_SHIFT) + 1) << SH_ALIAS_SHIFT;
     struct sh_seat *seat = sh_seat_of(ref->pool);
     uint64_t hold;
 
@@ -213,7 +215,7 @@ static enum sh_given give_alias(struct sh_ref *ref)
     ref->word = sh_load_sc(&ref->record->state); /* seq_cst: last */
     if ((ref->word & SH_GONE) == 0)
         return SH_GIVEN;
-    return close(ref, (uint32_t)(hold >> 32));
+    return close_hold(ref, (uint32_t)(hold >> 32));
 }
 
 enum sh_given sh_handle_give(struct sh_ref *ref)
@@ -227,17 +229,13 @@ enum sh_given sh_handle_give(struct sh_ref *ref)
         if (!primary_matches(w, ref->handle))
             return SH_GIVEN_INVALID;
         if ((w & SH_ALIASED) == 0) {
-            bool over = sh_phase_of(w) == SH_DONE && (w & SH_STAYS) == 0;
-            uint64_t next =
-                over ? sh_word_settled(w, SH_RELEASING, 0, sh_outcome_of(w))
-                     : w | SH_ORPHAN;
+            enum sh_given given = orphan(ref, SH_GONE);
 
-            /* acq_rel: idle, settled */
-            if (sh_cas_acqrel(&ref->record->state, &ref->word, next | SH_GONE))
-                return over ? SH_GIVEN_LAST : SH_GIVEN;
+            if (given != SH_GIVEN_INVALID)
+                return given;
             /* seq_cst: last */
         } else if (sh_cas_sc(&ref->record->state, &ref->word, w | SH_GONE)) {
-            return close(ref, sh_generation_of(w));
+            return close_hold(ref, sh_generation_of(w));
         }
     }
 }
@@ -279,15 +277,27 @@ uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref)
         return 0;
     }
     a = sh_alias_at(ref->pool, index);
-    word = sh_load_rlx(&a->word) >> ALIAS_SHIFT; /* relaxed: it is ours */
+    word = sh_load_rlx(&a->word) >> SH_ALIAS_SHIFT; /* relaxed: it is ours */
     /* Begin beyond those of an old pool with this identifier. */
     if (word == 0)
         word = ref->pool->generation & SH_HANDLE_GENERATION;
-    sh_store_rel(&a->word, word << ALIAS_SHIFT | ALIAS_HELD |
+    sh_store_rel(&a->word, word << SH_ALIAS_SHIFT | ALIAS_HELD |
                                sh_index_of(ref->pool, ref->record)); /*
                                                           * release: alias */
     return sh_handle_make(ref->pool->id, index | SH_ALIAS_BIT,
                           (uint32_t)word);
+}
+
+uint64_t sh_handle_alias_lent(const struct sh_ref *ref)
+{
+    struct sh_seat *seat = sh_seat_of(ref->pool);
+    uint64_t alias = seat == NULL ? 0 : sh_handle_alias(seat, ref);
+    struct sh_ref lent;
+
+    if (alias == 0 || sh_handle_find(alias, SH_OWN, &lent) != 0 ||
+        !sh_handle_lend(&lent, 0))
+        return 0;
+    return lent.handle;
 }
 
 bool sh_handle_is_sole(const struct sh_ref *ref)

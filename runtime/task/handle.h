@@ -24,6 +24,7 @@
 #define SH_HANDLE_GENERATION (SH_HANDLE_LENT - 1)
 #define SH_HANDLE_RESERVED 0xffffffu
 #define SH_ALIAS_BIT (1u << 23)
+#define SH_ALIAS_SHIFT 37 /* of the generation in the word of an alias */
 #define SH_RESERVED_EMPTY 64u /* an empty shunt_results */
 
 static inline uint64_t sh_handle_make(unsigned pool, uint32_t index,
@@ -89,10 +90,17 @@ enum sh_handle_use {
     SH_OWN   /* only one that the caller can give back */
 };
 
+/* Whether a primary handle, or a promise, is of the use of its record that the
+ * state word is of. */
+static inline bool sh_handle_same_use(uint64_t handle, uint64_t word)
+{
+    return ((word >> 32 ^ handle) & SH_HANDLE_GENERATION) == 0;
+}
+
 /* Whether a primary handle, not lent, is good for a record in that state. */
 static inline bool sh_handle_fits(uint64_t handle, uint64_t word)
 {
-    return ((word >> 32 ^ handle) & SH_HANDLE_GENERATION) == 0 &&
+    return sh_handle_same_use(handle, word) &&
            (handle & SH_HANDLE_LENT) == 0 &&
            (word & (SH_GONE | SH_LENT)) == 0 && sh_is_live(word);
 }
@@ -123,6 +131,9 @@ enum sh_given sh_handle_give(struct sh_ref *ref);
 
 /* Another handle to ref's record; 0 if there is no memory or ref has gone. */
 uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref);
+
+/* The same, lent to a record or a run from the start. */
+uint64_t sh_handle_alias_lent(const struct sh_ref *ref);
 
 /* Whether the handle of ref is the only one of its record. */
 bool sh_handle_is_sole(const struct sh_ref *ref);

@@ -20,7 +20,7 @@
 
 #define SH_POOLS 4096u /* identifiers; 0 stands for no pool */
 
-enum sh_gate { SH_OPEN, SH_DRAINING, SH_CANCELING, SH_STOPPED };
+enum sh_gate { SH_OPEN, SH_DRAINING, SH_CANCELLING, SH_STOPPED };
 
 /*
  * What a thread uses of a pool. Workers have theirs inside; other threads

@@ -10,7 +10,6 @@
  * Edges.
  *   registry  add: write the entry -> find: read the entry    the pool is set
  *             up; remove: the same entry, NULL
- *
  *   cleared   clear: write NULL, its last look at a seat -> find: read NULL,
  *             and free the seat
  *   visit     visit: raise visits, then read the entry || remove: clear the
@@ -44,10 +43,13 @@ _Atomic(struct sh_pool *) sh_homes[SH_POOLS];
 _Thread_local struct sh_here sh_here
     __attribute__((tls_model("initial-exec")));
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Set once, by prepare. */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_end;
 static bool ready;
+
+/* Under lock, but for sh_pools, sh_homes and visits. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t serial;
 static unsigned next_id;
 static uint32_t generations[SH_POOLS];
@@ -76,7 +78,7 @@ static void after_fork_child(void)
 }
 
 /* The thread that ends gives back what it kept of pools that still exist. */
-static void leave(void *here)
+static void thread_ends(void *here)
 {
     struct sh_seat *seat = sh_here.seats;
 
@@ -110,7 +112,7 @@ static void leave(void *here)
 
 static void prepare(void)
 {
-    ready = pthread_key_create(&thread_end, leave) == 0 &&
+    ready = pthread_key_create(&thread_end, thread_ends) == 0 &&
             pthread_atfork(before_fork, after_fork_parent,
                            after_fork_child) == 0;
 }
@@ -158,10 +160,11 @@ static uint32_t last_generation(struct sh_pool *pool)
     used = sh_table_used(&pool->aliases);
     for (uint32_t i = 1; i < used; i++) {
         /* relaxed: nobody uses the pool any more */
-        uint64_t w = sh_load_rlx(&sh_alias_at(pool, i)->word) >> 37;
+        uint64_t w = sh_load_rlx(&sh_alias_at(pool, i)->word);
+        uint32_t generation = (uint32_t)(w >> SH_ALIAS_SHIFT);
 
-        if ((uint32_t)w > last)
-            last = (uint32_t)w;
+        if (generation > last)
+            last = generation;
     }
     return last;
 }

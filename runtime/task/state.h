@@ -13,29 +13,36 @@
  *         30-31 reserved: the incarnation of a worker process
  *         32-63 generation: counts the uses of the record
  *
- *   FREE -> INIT -> WAIT ------> READY -> RUNNING <-> PARKED
- *             |      |             |          |
- *             +-> PROMISE          |          | (flatten: back to WAIT)
- *                    |             |          |
- *                    +--> SETTLING +          |
- *                             |               |
- *                         COMPLETE <----------+
- *                             |               | (nobody depends on it)
- *                            DONE <-----------+
+ *   FREE <-> INIT -> WAIT ------> READY <-> RUNNING <-> PARKED
+ *              |      |             |          |
+ *              +-> PROMISE          |          | (flattened: back to WAIT,
+ *              |      |             |          |  or without memory to
+ *              +------+-> SETTLING <+          |  SETTLING)
+ *                             |                |
+ *                         COMPLETE <-----------+
+ *                             |                | (nobody depends on it)
+ *                            DONE <------------+
  *                             |
  *                         RELEASING -> FREE, generation + 1
+ *
+ * What waits for nothing goes from INIT to READY; what finds no room in the
+ * queue, from READY to RELEASING.
  *
  * Every transition is a CAS of the whole word (a store where the owner alone
  * may move it), so a name with an old generation changes nothing. Who may:
  *
- *   INIT       its maker: fills the record, then stores WAIT, READY, PROMISE
+ *   INIT       its maker: stores WAIT, READY or PROMISE; SETTLING if an input
+ *              is no handle or memory ran out; FREE if it was never named
  *   PROMISE    whoever consumes the writing end, cancels (if nobody
  *              listens) or shuts down: to SETTLING
  *   WAIT       whoever delivers the last arrival: to READY or SETTLING;
  *              whoever cancels (a finally: only a pool's end): to SETTLING
  *   READY      a worker: to RUNNING, which is the claim; whoever cancels, as
- *              above; submit, if the queue is full: to RELEASING
- *   RUNNING    its worker; a SHUNT_KILL at its deadline: to COMPLETE, BUSY
+ *              above; a worker whose pool is cancelled or broken: to
+ *              SETTLING; submit, if the queue is full: to RELEASING
+ *   RUNNING    its worker: to COMPLETE or DONE; to PARKED; flattened: to WAIT,
+ *              or SETTLING without memory; a dealer: to READY again.
+ *              A SHUNT_KILL at its deadline: to COMPLETE, BUSY
  *   PARKED     whoever delivers the arrival, cancels, or times out: to
  *              RUNNING, and then hands it to the worker named by owner
  *   SETTLING   the one who moved it there: writes the outcome
@@ -100,6 +107,7 @@ enum sh_phase {
 #define SH_OWNER_WORKER(w) ((w) + 2u)
 
 #define SH_OUTCOME_FORWARD 15u
+#define SH_OUTCOME_MASK ((uint64_t)15 << 24)
 
 static inline enum sh_phase sh_phase_of(uint64_t word)
 {

@@ -61,8 +61,7 @@ static bool park(struct sh_run *run, int *rc_out)
         parked = sh_word_to(word, SH_PARKED, sh_owner_of(word));
     } while (!sh_cas_sc(&r->state, &word, parked)); /* seq_cst: park */
     w->parked++;
-    /* Arrived meanwhile? Then nobody may have seen us park.
-     * seq_cst: park; acq_rel: park */
+    /* Arrived meanwhile? Then nobody may have seen us park. */
     while ((sh_load_sc(&r->deps) & 1) != 0 && /* seq_cst: park */
            sh_phase_of(parked) == SH_PARKED) {
         /* acq_rel: park. A flag may have been set: once more then. */
@@ -320,7 +319,7 @@ static bool take_plain(uint64_t handle, void *out, size_t size)
     /* acquire: registry */
     struct sh_pool *pool = sh_load_acq(&sh_pools[sh_handle_pool(handle)]);
     const uint64_t odd = SH_WATCHED | SH_ALIASED | SH_LENT | SH_GONE |
-                         SH_ORPHAN | SH_STAYS | (uint64_t)15 << 24;
+                         SH_ORPHAN | SH_STAYS | SH_OUTCOME_MASK;
     struct sh_seat *seat = sh_here.seat;
     _Alignas(16) unsigned char value[SH_INLINE_BYTES];
     const shunt_task *task;

@@ -23,6 +23,8 @@
 /* How often an idle worker looks around before it says that it is idle: a
  * moment only, since whoever is to bring work may need this very CPU. */
 #define SPINS 4
+/* How often a busy one looks whether a wait of its tasks has run out. */
+#define TURNS_PER_TIMERS 16
 
 void sh_worker_give_left(struct sh_worker *w)
 {
@@ -123,8 +125,7 @@ static uint64_t idle(struct sh_worker *w)
             spins = 1;
             continue;
         }
-        if (sh_load_sc(&pool->gate) != SH_OPEN) /* seq_cst: quiet */
-            sh_quiet_ring(pool);
+        sh_quiet_notify(pool);
         sh_sleep_wait(s, w->index, sh_timers_next(w));
         sh_store_rlx(&w->post->cpu,
                      (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
@@ -145,8 +146,10 @@ void sh_worker_loop(void *arg)
         uint64_t hint = 0;
 
         collect_resumed(w);
-        if (w->timer_count > 0 && w->tick % 16 == 0)
+        if (w->timer_count > 0 && w->tick % TURNS_PER_TIMERS == 0)
             sh_timers_fire(w, sh_clock_ns());
+        /* Resumed tasks go first, but on the turns that SH_FAIR leaves to
+         * others; find reads the same tick. */
         if (w->resumed != SH_NONE && !sh_worker_shares(++w->tick))
             resume_next(w);
         if (must_stop(w))
@@ -165,7 +168,7 @@ void sh_worker_loop(void *arg)
 }
 
 /* On its own stack, the worker begins and ends. */
-static void *main_of(void *arg)
+static void *worker_main(void *arg)
 {
     struct sh_worker *w = arg;
     struct sh_pool *pool = w->pool;
@@ -220,7 +223,7 @@ int sh_worker_start(struct sh_pool *pool, unsigned index)
         return SHUNT_ENOMEM;
     sh_add_acqrel(&pool->team->alive, 1); /* acq_rel: ended */
     if (sh_fault() ||
-        pthread_create(&w->thread, NULL, main_of, w) != 0) {
+        pthread_create(&w->thread, NULL, worker_main, w) != 0) {
         sh_sub_acqrel(&pool->team->alive, 1); /* acq_rel: ended */
         sh_stacks_give(&w->stacks, w->fiber);
         sh_stacks_fini(&w->stacks);

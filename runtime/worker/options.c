@@ -13,7 +13,6 @@
 
 #define QUEUE_MAX_DEFAULT ((size_t)1 << 20)
 #define STACK_BYTES_DEFAULT ((size_t)256 * 1024)
-#define STACK_BYTES_MIN ((size_t)16 * 1024)
 
 /* A limit in CPUs from "quota period" in microseconds; 0: none. */
 static int cpus_of_quota(long long quota, long long period)
@@ -175,7 +174,7 @@ int sh_options_resolve(const shunt_options *given, size_t given_size,
         o->queue_max = SH_INDEX_MAX; /* there cannot be more records */
     if (o->stack_bytes == 0)
         o->stack_bytes = STACK_BYTES_DEFAULT;
-    if (o->stack_bytes < STACK_BYTES_MIN ||
+    if (o->stack_bytes < SH_STACKS_BYTES_MIN ||
         o->stack_bytes > ((size_t)1 << 40))
         return SHUNT_EINVAL;
     if (o->name == NULL)

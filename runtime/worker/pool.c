@@ -28,6 +28,7 @@
 #endif
 
 #define SIDE_SLOTS 4096u
+#define ITEMS_LEAST 4096u /* that a table must have addresses for */
 
 /* Limits on address space are common, and the host has a use for it, too: a
  * table takes a sixteenth at most. And valgrind, when it looks for leaks, reads
@@ -59,16 +60,16 @@ static bool make_tables(struct sh_pool *pool)
 {
     return reserve(&pool->records, sizeof(struct sh_record),
                    offsetof(struct sh_record, link),
-                   offsetof(struct sh_record, edges), 4096) &&
+                   offsetof(struct sh_record, edges), ITEMS_LEAST) &&
            reserve(&pool->aliases, sizeof(struct sh_alias),
                    offsetof(struct sh_alias, link),
-                   offsetof(struct sh_alias, chain), 4096) &&
+                   offsetof(struct sh_alias, chain), ITEMS_LEAST) &&
            reserve(&pool->edges, sizeof(struct sh_edge),
                    offsetof(struct sh_edge, next),
-                   offsetof(struct sh_edge, dead_next), 4096) &&
+                   offsetof(struct sh_edge, dead_next), ITEMS_LEAST) &&
            reserve(&pool->cells, sizeof(struct sh_cell),
                    offsetof(struct sh_cell, link),
-                   offsetof(struct sh_cell, chain), 4096);
+                   offsetof(struct sh_cell, chain), ITEMS_LEAST);
 }
 
 static size_t ring_slots(size_t queue_max)

@@ -422,7 +422,7 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
     kind = sh_load_rlx(&r->kind); /* relaxed: the claim validates it */
     if (kind != SH_KIND_DEAL) {
         /* relaxed: a shutdown looks at all records itself */
-        if (SH_UNLIKELY(sh_load_rlx(&pool->gate) >= SH_CANCELING) &&
+        if (SH_UNLIKELY(sh_load_rlx(&pool->gate) >= SH_CANCELLING) &&
             kind != SH_KIND_FINALLY) {
             refuse(w, r, word, SHUNT_ECANCELED);
             return;
@@ -482,25 +482,17 @@ int shunt_fail_as(shunt_future *f)
 {
     struct sh_run *run = sh_here.run;
     struct sh_ref ref;
-    struct sh_seat *seat;
-    uint64_t alias;
+    uint64_t lent;
     int status = shunt_status(f);
 
     if (run == NULL || status == 0 || status == SHUNT_PENDING ||
         sh_handle_find(sh_handle_of(f), SH_LOOK, &ref) != 0)
         return status;
-    if (ref.record == NULL) {
-        alias = ref.handle;
-    } else {
-        seat = sh_seat_of(ref.pool);
-        alias = seat == NULL ? 0 : sh_handle_alias(seat, &ref);
-        if (alias == 0 || sh_handle_find(alias, SH_OWN, &ref) != 0 ||
-            !sh_handle_lend(&ref, 0))
-            return status;
-        alias = ref.handle;
-    }
+    lent = ref.record == NULL ? ref.handle : sh_handle_alias_lent(&ref);
+    if (lent == 0)
+        return status;
     give_now(run->fail_as);
-    run->fail_as = alias;
+    run->fail_as = lent;
     run->fail_code = status;
     return status;
 }

@@ -45,36 +45,44 @@ static bool is_left(struct sh_record *r, uint64_t w)
 }
 
 /* What to do with each record that has not settled. */
-enum look { COUNT, REPORT, DROP_PROMISES, CANCEL_ALL, GIVE_UP, CLOSE };
+enum end {
+    COUNT,         /* nothing */
+    REPORT,        /* nothing; only what the user is told of counts as left */
+    DROP_PROMISES, /* fail promises: nobody who runs will keep them */
+    CANCEL_ALL,    /* and ask everything to cancel */
+    GIVE_UP,       /* and settle what runs, over its code */
+    CLOSE          /* fail promises, and what has not started: it never will */
+};
 
-static void treat(struct sh_work *work, struct sh_pool *pool,
-                  struct sh_record *r, uint64_t w, enum look look)
+static void end_one(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, uint64_t w, enum end end)
 {
-    unsigned canceled = sh_outcome_from(SHUNT_ECANCELED);
+    unsigned cancelled = sh_outcome_from(SHUNT_ECANCELED);
     enum sh_phase phase = sh_phase_of(w);
 
     /* A keeper waits for what it keeps memory for, however that ends. */
     if (sh_load_rlx(&r->kind) == SH_KIND_KEEP) /* relaxed: as w, validated
                                                 * by the CAS of a state */
         return;
-    if (look == CANCEL_ALL || look == GIVE_UP)
+    if (end == CANCEL_ALL || end == GIVE_UP)
         (void)sh_cancel_ask(work, pool, r, sh_generation_of(w));
-    /* A promise with a listener has been told; now it fails all the same. */
-    if (phase == SH_PROMISE && sh_settle_begin(r, w, canceled))
+    /* Whatever the end, a promise fails; where everything is asked to cancel,
+     * its listener has been told. */
+    if (phase == SH_PROMISE && sh_settle_begin(r, w, cancelled))
         sh_work_settle(work, pool, r);
-    if (look == GIVE_UP && (phase == SH_RUNNING || phase == SH_PARKED)) {
+    if (end == GIVE_UP && (phase == SH_RUNNING || phase == SH_PARKED)) {
         uint64_t now = sh_load_acq(&r->state); /* acquire: settled */
 
         if (sh_generation_of(now) == sh_generation_of(w))
             sh_settle_over(work, pool, r, now);
     }
-    if (look == CLOSE && (phase == SH_READY || phase == SH_WAIT) &&
+    if (end == CLOSE && (phase == SH_READY || phase == SH_WAIT) &&
         sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECLOSED)))
         sh_work_settle(work, pool, r);
     sh_work_do(work);
 }
 
-static size_t look_at_all(struct sh_pool *pool, enum look look)
+static size_t look_at_all(struct sh_pool *pool, enum end end)
 {
     uint32_t used = sh_table_used(&pool->records);
     struct sh_work work = { 0 };
@@ -86,12 +94,12 @@ static size_t look_at_all(struct sh_pool *pool, enum look look)
 
         if (!is_pending(r, w))
             continue;
-        if (look == REPORT) {
+        if (end == REPORT) {
             left += is_left(r, w);
             continue;
         }
-        if (look != COUNT)
-            treat(&work, pool, r, w, look);
+        if (end != COUNT)
+            end_one(&work, pool, r, w, end);
         w = sh_load_sc(&r->state); /* seq_cst: quiet, closing */
         left += is_pending(r, w);
     }
@@ -135,18 +143,18 @@ static bool is_stalled(struct sh_pool *pool)
 /* One look, after quiet was read; what is left. *moved_out: tasks ran
  * meanwhile, which may have submitted others where we had looked already. A
  * worker rings quiet when it becomes idle. */
-static size_t step(struct sh_pool *pool, enum shunt_how how, uint32_t quiet,
-                   bool *moved_out)
+static size_t look_once(struct sh_pool *pool, enum shunt_how how,
+                        uint32_t quiet, bool *moved_out)
 {
     bool stalled = is_stalled(pool);
-    enum look look = stalled ? DROP_PROMISES : COUNT;
+    enum end end = stalled ? DROP_PROMISES : COUNT;
     size_t left;
 
     if (how != SHUNT_DRAIN)
-        look = CANCEL_ALL;
+        end = CANCEL_ALL;
     else if (sh_load_sc(&pool->gate) == SH_STOPPED) /* seq_cst: quiet */
-        look = CLOSE; /* what was attached after the end */
-    left = look_at_all(pool, look);
+        end = CLOSE; /* what was attached after the end */
+    left = look_at_all(pool, end);
 
     *moved_out = !(stalled && is_stalled(pool) &&
                  sh_load_sc(&pool->quiet) == quiet); /* seq_cst: quiet */
@@ -170,7 +178,7 @@ static size_t bring_to_end(struct sh_pool *pool, enum shunt_how how,
         uint32_t quiet = sh_load_sc(&pool->quiet); /* seq_cst: quiet */
         bool moved;
 
-        left = step(pool, how, quiet, &moved);
+        left = look_once(pool, how, quiet, &moved);
         if (left == 0 && !moved)
             break;
         if (left > 0 && sh_clock_ns() >= deadline_ns) {
@@ -249,7 +257,7 @@ static size_t shut_down(struct sh_pool *pool, enum shunt_how how,
 {
     size_t left;
 
-    close_gate(pool, how == SHUNT_DRAIN ? SH_DRAINING : SH_CANCELING);
+    close_gate(pool, how == SHUNT_DRAIN ? SH_DRAINING : SH_CANCELLING);
     left = bring_to_end(pool, how, deadline_ns);
     if (left > 0 && how == SHUNT_KILL) {
         sh_store_sc(&pool->gave_up, 1); /* seq_cst: quiet */

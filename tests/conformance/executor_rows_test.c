@@ -4,14 +4,14 @@
  * InitializerMixin in the list that follows CPython's
  * test_concurrent_futures.
  *
- *   row                                   step   why not here
- *   map_timeout                           2      shunt_timeout; here the wait
+ *   row                                   when   why not here
+ *   map_timeout                           later  shunt_timeout; here the wait
  *                                                for the map runs out
  *   map_buffersize                        never  map is not lazy: queue_max
  *                                                bounds what is queued
- *   initializer, on processes             3      and all of
- *   ProcessPoolExecutorTest               3
- *   ExecutorDeadlockTest                  3
+ *   initializer, on processes             later  and all of
+ *   ProcessPoolExecutorTest               later
+ *   ExecutorDeadlockTest                  later
  */
 #include <dirent.h>
 #include <errno.h>

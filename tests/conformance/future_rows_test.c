@@ -8,9 +8,10 @@
  * shunt has no callbacks: shunt_finally is what is called for every outcome,
  * and its own failure is that of its own future.
  *
- *   row                       step    why not here
+ *   row                       when    why not here
  *   done_callback_raises      now     without the hook for failures that
- *                                     nobody looked at, which step 2 brings
+ *                                     nobody looked at, which a later
+ *                                     version brings
  *   class_str                 never   there are no classes
  */
 #include <pthread.h>

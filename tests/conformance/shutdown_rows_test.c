@@ -4,10 +4,10 @@
  * ThreadPoolShutdownTest in the list that follows CPython's
  * test_concurrent_futures.
  *
- *   row                              step   why not here
- *   ProcessPoolShutdownTest          3
- *   processes_terminate              3
- *   shutdown_gh_132969, recycling    3      of workers; the rest is here
+ *   row                              when   why not here
+ *   ProcessPoolShutdownTest          later
+ *   processes_terminate              later
+ *   shutdown_gh_132969, recycling    later  of workers; the rest is here
  *
  * CPython joins its pools when the interpreter ends; a C program that wants
  * its tasks to finish drains its pool. The rows about the end of a program

@@ -5,12 +5,12 @@
  * race, wait(FIRST_EXCEPTION) is when_all, wait(ALL_COMPLETED) is
  * when_all_settled; a wait's timeout is shunt_await_for.
  *
- * as_completed is a queue, which step 2 brings. Until then:
+ * as_completed is a queue, which a later version brings. Until then:
  *
- *   row                  step   why not here
- *   no_timeout           2      here each future reports by a finally
- *   future_times_out     2      here by await_for, one future at a time
- *   duplicate_futures    2      a queue yields a future once for each time
+ *   row                  when   why not here
+ *   no_timeout           later  here each future reports by a finally
+ *   future_times_out     later  here by await_for, one future at a time
+ *   duplicate_futures    later  a queue yields a future once for each time
  *                               that it was added; here only that waiting for
  *                               one twice is no error
  */

@@ -99,7 +99,7 @@ static void *settler(void *unused)
 }
 
 #ifdef CANCEL
-static void *canceler(void *unused)
+static void *canceller(void *unused)
 {
     struct sh_work work = { 0 };
 
@@ -147,7 +147,7 @@ int main(void)
     threads[0] = thread_start(task, NULL);
     threads[1] = thread_start(settler, NULL);
 #ifdef CANCEL
-    threads[2] = thread_start(canceler, NULL);
+    threads[2] = thread_start(canceller, NULL);
     thread_join(threads[2]);
 #endif
     thread_join(threads[0]);

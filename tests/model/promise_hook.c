@@ -68,7 +68,7 @@ static void *writer(void *unused)
     return NULL;
 }
 
-static void *canceler(void *unused)
+static void *canceller(void *unused)
 {
     struct sh_work work = { 0 };
 
@@ -85,7 +85,7 @@ int main(void)
     make_pool_with_queues();
     make_record(1, SH_PROMISE | SH_KEPT, SH_KIND_PROMISE);
     one = thread_start(writer, NULL);
-    two = thread_start(canceler, NULL);
+    two = thread_start(canceller, NULL);
     thread_join(one);
     thread_join(two);
     assert(rc == 0 || rc == SHUNT_ECANCELED);

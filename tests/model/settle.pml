@@ -18,7 +18,7 @@
  *
  * Claims, when nothing moves any more:
  *   the target was READY at most once in a use, and then both its inputs had
- *   settled; it was READY or canceled, and nothing of its first use has
+ *   settled; it was READY or cancelled, and nothing of its first use has
  *   reached its second; the waiter has not been left waiting; each future was
  *   freed exactly once, and not while its edges were walked.
  *
@@ -444,7 +444,7 @@ proctype builder()
 #ifndef MUTANT_NO_ACCEPT
     proceed(0);
 #endif
-    /* It runs, when it can; or it is canceled, unless that comes too late. */
+    /* It runs, when it can; or it is cancelled, unless that comes too late. */
     if
     :: true -> target == WORD(READY, 0); target = WORD(OVER, 0)
     :: true ->

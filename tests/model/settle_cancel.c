@@ -4,7 +4,7 @@
  * settles.
  *
  * Edges: hang, closed, arrive, ready, settled, idle (future/cancel.c,
- * settle.c, edge.c). The canceler takes the step off its input and gives the
+ * settle.c, edge.c). The canceller takes the step off its input and gives the
  * input back, if the settler has not made the step READY, and even then: it
  * has not started. The step is cancelled once, and the input is freed once.
  */
@@ -27,7 +27,7 @@ static void *settler(void *unused)
     return NULL;
 }
 
-static void *canceler(void *unused)
+static void *canceller(void *unused)
 {
     struct sh_work work = { 0 };
 
@@ -50,7 +50,7 @@ int main(void)
     find(handle_of(1) | SH_HANDLE_LENT, &ref);
     assert(sh_follow(&work, &pool, &records[2], &ref));
     one = thread_start(settler, NULL);
-    two = thread_start(canceler, NULL);
+    two = thread_start(canceller, NULL);
     thread_join(one);
     thread_join(two);
     w = sh_load_rlx(&records[2].state); /* relaxed: joined */

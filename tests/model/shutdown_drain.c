@@ -42,8 +42,7 @@ static void *last(void *unused)
     sh_sleep_search(&pool.sleep, 0);
     sh_sleep_announce(&pool.sleep, 0);
     assert(!sh_worker_sees_work(&worker));
-    if (sh_load_sc(&pool.gate) != SH_OPEN) /* seq_cst: quiet */
-        sh_quiet_ring(&pool);
+    sh_quiet_notify(&pool);
     return NULL;
 }
 

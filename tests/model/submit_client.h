@@ -33,11 +33,7 @@ static inline int64_t sh_clock_after(int64_t ns)
 #define room room_of
 #include "../../runtime/worker/find.c"
 #undef room
-#define look look_what
-#define step step_of
 #include "../../runtime/worker/shutdown.c"
-#undef look
-#undef step
 
 static struct sh_cell_of_ring ring_cells[2];
 static struct sh_post posts[1];

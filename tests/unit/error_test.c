@@ -94,7 +94,7 @@ static void a_message_is_one_sentence_that_names_the_task(void **state)
                         "fetch: too small");
     assert_string_equal(
         attach(&(struct sh_failure){ .code = SHUNT_ECANCELED })->message,
-        "fetch: canceled before there was a result");
+        "fetch: cancelled before there was a result");
     record.task = NULL;
     assert_string_equal(attach(&(struct sh_failure){ .code = SHUNT_EFAILED,
                                                      .text = "a promise" })
