@@ -26,7 +26,6 @@
  *   closed   close: write CLOSED -> attach: read CLOSED     the outcome
  *   list     attach: push -> close, detach: read the list   the edge is set
  *   dead     detach: push -> attach: pop                    the next link
- *   reuse    task/data.c
  *   arrive   arrive: set the bit -> whoever finds it set    the outcome
  *
  * Crash. Between two stores of attach: the edge is not in the list yet and is
@@ -129,8 +128,7 @@ static bool watch(struct sh_record *r, uint32_t generation)
     uint64_t w = sh_load_acq(&r->state); /* acquire: closed */
 
     do {
-        if (sh_is_settled(w) || !sh_is_live(w) ||
-            sh_generation_of(w) != generation)
+        if (sh_is_settled(w) || sh_generation_of(w) != generation)
             return false;
         if ((w & SH_WATCHED) != 0)
             return true;
@@ -139,12 +137,16 @@ static bool watch(struct sh_record *r, uint32_t generation)
     return true;
 }
 
-static enum sh_attached add_edge(struct sh_pool *pool, struct sh_record *r,
-                                 uint64_t target, sh_hook *hook_out)
+enum sh_attached sh_edge_attach(struct sh_pool *pool, struct sh_record *r,
+                                uint32_t generation, uint64_t target,
+                                sh_hook *hook_out)
 {
     uint64_t e = SH_EDGE_EMPTY;
     uint32_t index;
 
+    SH_ASSERT(sh_target_kind(target) != 0);
+    if (!watch(r, generation))
+        return SH_ATTACH_SETTLED;
     *hook_out = 0;
     do {
         if (e == SH_EDGE_CLOSED)
@@ -167,33 +169,6 @@ static enum sh_attached add_edge(struct sh_pool *pool, struct sh_record *r,
             return SH_ATTACH_SETTLED;
     }
     return push_edge(pool, r, target, hook_out);
-}
-
-/* Whether the record is still of this use. */
-static bool is_same(struct sh_record *r, uint32_t generation)
-{
-    uint64_t w = sh_load_acq(&r->state); /* acquire: reuse */
-
-    return sh_generation_of(w) == generation && sh_is_live(w);
-}
-
-enum sh_attached sh_edge_attach(struct sh_pool *pool, struct sh_record *r,
-                                uint32_t generation, uint64_t target,
-                                sh_hook *hook_out)
-{
-    enum sh_attached how;
-
-    SH_ASSERT(sh_target_kind(target) != 0);
-    if (!watch(r, generation))
-        return SH_ATTACH_SETTLED;
-    how = add_edge(pool, r, target, hook_out);
-    /* Somebody gave the handle back under the caller's hands, the record has
-     * settled, and has perhaps begun another use, on whose edge we hang. */
-    if (how == SH_ATTACHED && !is_same(r, generation)) {
-        (void)sh_edge_detach(pool, r, *hook_out, target);
-        return SH_ATTACH_SETTLED;
-    }
-    return how;
 }
 
 bool sh_edge_detach(struct sh_pool *pool, struct sh_record *r, sh_hook hook,

@@ -6,8 +6,6 @@
  *   accepted  submit: write state -> handle.c, workers: read state
  *   quiet     future/settle.c
  *   free      retire: write FREE -> new: read state    (through a free list)
- *   reuse     new: write state, then no edges -> attach: hang on, then read
- *             state: it is of another use
  */
 #include "task/data.h"
 
@@ -73,11 +71,11 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
      * must find the generation of deps moved. */
     sh_store_rel(&r->deps, ((sh_load_rlx(&r->deps) >> 32) + 1) << 32); /*
                                                     * relaxed: see above */
-    sh_store_rel(&r->edge0, 0); /* release: reuse */
+    sh_store_rlx(&r->edge0, 0);                        /* relaxed: see above */
     sh_store_rlx(&r->hold, (uint64_t)generation << 32); /* relaxed: see above */
     sh_store_rlx(&r->input, 0);       /* relaxed: see above */
     sh_store_rlx(&r->attached, NULL); /* relaxed: see above */
-    sh_store_rel(&r->edges, 0);       /* release: reuse */
+    sh_store_rlx(&r->edges, 0);       /* relaxed: see above */
     sh_store_rlx(&r->dead, 0);        /* relaxed: see above */
     sh_store_rel(&r->kind, (uint8_t)kind); /* release: accepted */
     r->task = task;

@@ -16,6 +16,8 @@
  *   retain   1 set ALIASED in state   2 hold + 1   3 fill the alias
  *   give     alias: 1 free the word   2 hold - 1   3 if 0 and GONE: close
  *            primary: 1 set GONE                   3 if ALIASED: close
+ *   pin      1 and 2 of retain, for as long as a wait takes; unpin: 2 and 3
+ *            of give
  *   close    hold: (generation, 0) -> (generation + 1, 0): one does it, and
  *            only while nobody holds; a retain that comes too late finds the
  *            generation gone.
@@ -31,7 +33,8 @@
  *            acq_rel chain of CASes on state and hold
  *
  * Crash. Between 1 and 2 of retain nothing is held; between 2 and 3, and
- * between 1 and 2 of give, hold is one too high until recovery counts.
+ * between 1 and 2 of give, hold is one too high until recovery counts; so it
+ * is for every pin of the dead.
  */
 #include "task/handle.h"
 
@@ -192,13 +195,25 @@ static enum sh_given close_hold(struct sh_ref *ref, uint32_t generation)
     return given;
 }
 
+enum sh_given sh_handle_unpin(struct sh_ref *ref)
+{
+    uint64_t hold = sh_sub_sc(&ref->record->hold, 1); /* seq_cst: last, idle */
+
+    SH_ASSERT((uint32_t)hold > 0);
+    if ((uint32_t)hold > 1)
+        return SH_GIVEN;
+    ref->word = sh_load_sc(&ref->record->state); /* seq_cst: last */
+    if ((ref->word & SH_GONE) == 0)
+        return SH_GIVEN;
+    return close_hold(ref, (uint32_t)(hold >> 32));
+}
+
 static enum sh_given give_alias(struct sh_ref *ref)
 {
     struct sh_alias *a = alias_of(ref);
     uint64_t word = sh_load_acq(&a->word); /* acquire: alias */
     uint64_t freed = ((word >> SH_ALIAS_SHIFT) + 1) << SH_ALIAS_SHIFT;
     struct sh_seat *seat = sh_seat_of(ref->pool);
-    uint64_t hold;
 
     if (!alias_matches(word, ref->handle))
         return SH_GIVEN_INVALID;
@@ -208,14 +223,7 @@ static enum sh_given give_alias(struct sh_ref *ref)
     if (seat != NULL)
         sh_table_give(&ref->pool->aliases, &seat->aliases,
                       sh_handle_index(ref->handle) & ~SH_ALIAS_BIT);
-    hold = sh_sub_sc(&ref->record->hold, 1); /* seq_cst: last, idle */
-    SH_ASSERT((uint32_t)hold > 0);
-    if ((uint32_t)hold > 1)
-        return SH_GIVEN;
-    ref->word = sh_load_sc(&ref->record->state); /* seq_cst: last */
-    if ((ref->word & SH_GONE) == 0)
-        return SH_GIVEN;
-    return close_hold(ref, (uint32_t)(hold >> 32));
+    return sh_handle_unpin(ref);
 }
 
 enum sh_given sh_handle_give(struct sh_ref *ref)
@@ -240,8 +248,7 @@ enum sh_given sh_handle_give(struct sh_ref *ref)
     }
 }
 
-/* Count one more holder of ref's record, which somebody holds already. */
-static bool hold_more(const struct sh_ref *ref)
+bool sh_handle_pin(const struct sh_ref *ref)
 {
     uint64_t w = ref->word;
     uint64_t hold;
@@ -272,7 +279,7 @@ uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref)
     SH_ASSERT(sh_load_rlx(&seat->pool) == ref->pool); /* relaxed: ours */
     if (index == SH_NONE)
         return 0;
-    if (!hold_more(ref)) {
+    if (!sh_handle_pin(ref)) {
         sh_table_give(table, &seat->aliases, index);
         return 0;
     }

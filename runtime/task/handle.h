@@ -129,6 +129,12 @@ enum sh_given {
 /* Give back the handle of ref, lent or not. */
 enum sh_given sh_handle_give(struct sh_ref *ref);
 
+/* Count one more holder of ref's record, which somebody holds already: it is
+ * not freed until unpin, whoever gives handles back meanwhile. False if that
+ * was done before. If unpin says SH_GIVEN_LAST, the caller frees the record. */
+bool sh_handle_pin(const struct sh_ref *ref);
+enum sh_given sh_handle_unpin(struct sh_ref *ref);
+
 /* Another handle to ref's record; 0 if there is no memory or ref has gone. */
 uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref);
 

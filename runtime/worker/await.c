@@ -26,6 +26,7 @@
 
 #include "base/clock.h"
 #include "future/bridge.h"
+#include "future/settle.h"
 #include "future/value.h"
 #include "sync/futex.h"
 #include "task/error.h"
@@ -270,24 +271,37 @@ static bool enter(const struct sh_ref *ref)
     return ref->record == NULL || sh_pool_enter(sh_handle_pool(ref->handle));
 }
 
+/* The wait is over. SHUNT_EINVAL if the handle was given back under our hands,
+ * and nobody else holds the record. */
+static int unpin(struct sh_ref *ref)
+{
+    struct sh_work work = { 0 };
+
+    if (sh_handle_unpin(ref) != SH_GIVEN_LAST)
+        return 0;
+    sh_work_free(&work, ref->pool, ref->record);
+    sh_work_do(&work);
+    return SHUNT_EINVAL;
+}
+
 /* Wait until ref has settled; 0 or why not. ref->word is then up to date. */
 static int wait_for(struct sh_ref *ref, int64_t ns)
 {
     struct sh_run *run = sh_here.run;
-    uint32_t generation = sh_generation_of(ref->word);
-    int rc;
+    uint64_t word;
+    int rc, gone;
 
     if (ref->record == NULL || sh_is_settled(ref->word))
         return 0;
+    if (!sh_handle_pin(ref))
+        return SHUNT_EINVAL;
     rc = run != NULL ? await_in_task(run, ref, ns) : await_in_thread(ref, ns);
     if (ref->record == NULL)
         return rc;
-    ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
-    /* Somebody gave the handle back under our hands, and it has settled. */
-    if (sh_generation_of(ref->word) != generation ||
-        (rc == 0 && !sh_is_settled(ref->word)))
-        return SHUNT_EINVAL;
-    return rc;
+    word = sh_load_acq(&ref->record->state); /* acquire: settled */
+    gone = unpin(ref);
+    ref->word = word;
+    return gone != 0 ? gone : rc;
 }
 
 int shunt_await_for(shunt_future *f, int64_t ns)

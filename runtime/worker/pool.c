@@ -37,6 +37,10 @@ static size_t table_bytes_max(void)
 {
     struct rlimit limit;
 
+#ifdef SH_TABLE_BYTES_MAX
+    /* For emulators, which keep a word for every page that was ever mapped. */
+    return SH_TABLE_BYTES_MAX;
+#endif
     if (RUNNING_ON_VALGRIND)
         return (size_t)32 << 20;
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
