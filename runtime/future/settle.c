@@ -529,22 +529,24 @@ void sh_settle_over(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t w)
 {
     uint32_t generation = sh_generation_of(w);
+    unsigned outcome = sh_outcome_from(SHUNT_ECANCELED);
 
-    if (sh_phase_of(w) == SH_RUNNING)
+    while (sh_phase_of(w) == SH_RUNNING && sh_generation_of(w) == generation) {
+        /* Ours from then on, whatever the code does. acq_rel: settled */
+        if (!sh_cas_acqrel(&r->state, &w,
+                           sh_word_settled(w | SH_BUSY, SH_SETTLING,
+                                           SH_OWNER_HOST, outcome)))
+            continue;
         sh_error_attach(pool, r,
                         &(struct sh_failure){
                             .code = SHUNT_ECANCELED,
                             .attempts = 1,
                             .text = "given up when its pool was shut down; "
                                     "its code may still run" });
-    while (sh_phase_of(w) == SH_RUNNING && sh_generation_of(w) == generation)
-        /* acq_rel: settled, watch */
-        if (sh_cas_acqrel(&r->state, &w,
-                          sh_word_settled(w | SH_BUSY, SH_COMPLETE, 0,
-                                          sh_outcome_from(SHUNT_ECANCELED)))) {
-            finish(work, pool, r);
-            return;
-        }
+        commit(r, outcome);
+        finish(work, pool, r);
+        return;
+    }
 }
 
 void sh_record_wreck(struct sh_pool *pool, struct sh_record *r)

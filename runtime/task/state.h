@@ -42,7 +42,7 @@
  *              SETTLING; submit, if the queue is full: to RELEASING
  *   RUNNING    its worker: to COMPLETE or DONE; to PARKED; flattened: to WAIT,
  *              or SETTLING without memory; a dealer: to READY again.
- *              A SHUNT_KILL at its deadline: to COMPLETE, BUSY
+ *              A SHUNT_KILL at its deadline: to SETTLING, BUSY
  *   PARKED     whoever delivers the arrival, cancels, or times out: to
  *              RUNNING, and then hands it to the worker named by owner
  *   SETTLING   the one who moved it there: writes the outcome
