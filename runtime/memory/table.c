@@ -21,7 +21,9 @@
  *   grow    take: move used -> used: read used          (a bound only)
  *
  * Crash. Free lists are hints. What a dying process keeps is lost from the
- * lists, never from the table: recovery gives it back by scanning.
+ * lists, never from the table: recovery gives it back by scanning. A death
+ * between the charge and the growth leaves a run charged that nobody has:
+ * recovery charges what is used.
  */
 #include "memory/table.h"
 

@@ -264,11 +264,11 @@ static int await_in_thread(struct sh_ref *ref, int64_t ns)
 }
 
 /* Whoever waits for a future is a guest of its pool until it has the outcome:
- * shunt_pool_free waits for it. False if the pool is gone. If it goes while
- * the wait lasts, ref has no record afterwards, and nobody is a guest. */
-static bool enter(const struct sh_ref *ref)
+ * shunt_pool_free waits for it. If the pool goes while the wait lasts, ref has
+ * no record afterwards, and nobody is a guest. */
+static bool is_wait(const struct sh_ref *ref)
 {
-    return ref->record == NULL || sh_pool_enter(sh_handle_pool(ref->handle));
+    return ref->record != NULL && !sh_is_settled(ref->word);
 }
 
 /* The wait is over. SHUNT_EINVAL if the handle was given back under our hands,
@@ -306,18 +306,21 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
 
 int shunt_await_for(shunt_future *f, int64_t ns)
 {
+    unsigned id = sh_handle_pool(sh_handle_of(f));
     struct sh_ref ref;
+    bool guest;
     int rc = sh_handle_find(sh_handle_of(f), SH_LOOK, &ref);
 
     if (rc != 0)
         return rc;
-    if (!enter(&ref))
+    guest = is_wait(&ref);
+    if (guest && !sh_pool_enter(id))
         return SHUNT_EINVAL;
     rc = wait_for(&ref, ns);
     if (rc == 0)
         rc = sh_ref_status(&ref);
-    if (ref.record != NULL)
-        sh_pool_exit(sh_handle_pool(ref.handle));
+    if (guest && ref.record != NULL)
+        sh_pool_exit(id);
     return rc;
 }
 
@@ -375,7 +378,8 @@ static int take(shunt_future *f, void *out, size_t size, bool joins)
     struct sh_ref ref;
     int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
 
-    if (rc == 0 && !enter(&ref))
+    guest = rc == 0 && is_wait(&ref);
+    if (guest && !sh_pool_enter(id))
         rc = SHUNT_EINVAL;
     if (rc != 0) {
         sh_remember_error(sh_error_constant(rc));
@@ -384,7 +388,7 @@ static int take(shunt_future *f, void *out, size_t size, bool joins)
     rc = wait_for(&ref, SHUNT_FOREVER);
     if (rc == 0)
         rc = sh_ref_status(&ref);
-    guest = ref.record != NULL;
+    guest = guest && ref.record != NULL;
     rc = sh_take_settled(&ref, rc, out, size, joins);
     if (guest)
         sh_pool_exit(id);

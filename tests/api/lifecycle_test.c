@@ -76,32 +76,6 @@ static void many_pools_live_side_by_side(void)
         harness_free(pools[(i * 37) % count]);
 }
 
-/* Method: the number of pools that may exist is reached, exceeded, and one is
- * freed. Thousands of threads: only when the long forms are asked for. */
-static void one_pool_too_many_is_refused(void)
-{
-    enum {
-        POOLS = 4095
-    };
-    static shunt_pool *pools[POOLS];
-    shunt_pool *more = NULL;
-
-    if (!harness_million())
-        skip();
-    harness_limit(600);
-    harness_footprint((size_t)4 << 30);
-    for (int i = 0; i < POOLS; i++)
-        pools[i] = harness_pool(1);
-    assert_status(shunt_pool_new(&more, NULL), SHUNT_EAGAIN);
-    assert_null(more);
-    use_pool(pools[0], 1);
-    use_pool(pools[POOLS - 1], 2);
-    harness_free(pools[17]);
-    pools[17] = harness_pool(1);
-    for (int i = 0; i < POOLS; i++)
-        harness_free(pools[i]);
-}
-
 struct maker {
     int rounds, wrong;
 };
@@ -167,7 +141,14 @@ static void a_pool_may_be_freed_by_another_thread(void)
     }
 }
 
-enum call { AWAIT, JOIN, TAKE, DRAIN, CANCEL, CALLS };
+enum call {
+    AWAIT,
+    JOIN,
+    TAKE,
+    DRAIN,
+    CANCEL,
+    CALLS
+};
 
 struct sleeper {
     enum call call;
@@ -196,10 +177,9 @@ static void *sleep_in_call(void *user)
         s->status = shunt_take(s->future, &value);
         break;
     default:
-        s->status = shunt_pool_shutdown(s->pool,
-                                        s->call == DRAIN ? SHUNT_DRAIN
-                                                         : SHUNT_CANCEL,
-                                        SHUNT_FOREVER, NULL);
+        s->status = shunt_pool_shutdown(
+            s->pool, s->call == DRAIN ? SHUNT_DRAIN : SHUNT_CANCEL,
+            SHUNT_FOREVER, NULL);
         break;
     }
     return NULL;
@@ -282,7 +262,6 @@ static const struct CMUnitTest claims[] = {
     CLAIM(thousands_of_pools_leave_nothing_behind),
     CLAIM(a_pool_that_was_never_used_can_be_freed),
     CLAIM(many_pools_live_side_by_side),
-    CLAIM(one_pool_too_many_is_refused),
     CLAIM(pools_are_made_and_freed_by_many_threads_at_once),
     CLAIM(a_pool_may_be_freed_by_another_thread),
     CLAIM(a_pool_whose_queues_ran_over_can_be_freed),

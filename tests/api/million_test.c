@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * million_test.c - the combinators over a million futures, and a chain of a
- * million links. Skipped unless SHUNT_TEST_MILLION=1: it takes gigabytes on
- * some builds.
+ * million links, and as many pools as there can be: of ./dev soak, since it
+ * takes gigabytes on some builds.
  */
 #include <stdlib.h>
 
@@ -17,8 +17,6 @@ static shunt_promise **promises;
 
 static shunt_pool *begin(void)
 {
-    if (!harness_million())
-        skip();
     harness_limit(300);
     harness_footprint((size_t)2 << 30);
     futures = calloc(MILLION, sizeof(*futures));
@@ -148,6 +146,30 @@ static void a_chain_of_a_million_links(void)
     end(pool);
 }
 
+/* Method: the number of pools that may exist is reached, exceeded, and one is
+ * freed. */
+static void one_pool_too_many_is_refused(void)
+{
+    enum {
+        POOLS = 4095
+    };
+    static shunt_pool *pools[POOLS];
+    shunt_pool *more = NULL;
+
+    harness_limit(600);
+    harness_footprint((size_t)4 << 30);
+    for (int i = 0; i < POOLS; i++)
+        pools[i] = harness_pool(1);
+    assert_status(shunt_pool_new(&more, NULL), SHUNT_EAGAIN);
+    assert_null(more);
+    assert_takes(shunt_submit(pools[0], stage_same, &(long){ 1 }), 1);
+    assert_takes(shunt_submit(pools[POOLS - 1], stage_same, &(long){ 2 }), 2);
+    harness_free(pools[17]);
+    pools[17] = harness_pool(1);
+    for (int i = 0; i < POOLS; i++)
+        harness_free(pools[i]);
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(a_million_pending_futures_and_one_when_all),
     CLAIM(a_million_lose_one_race),
@@ -155,6 +177,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_million_tasks_are_gathered),
     CLAIM(a_million_elements_are_mapped),
     CLAIM(a_chain_of_a_million_links),
+    CLAIM(one_pool_too_many_is_refused),
 };
 
 HARNESS_MAIN(claims)
