@@ -157,6 +157,26 @@ SHUNT_API shunt_future *shunt_map_task(shunt_pool *pool,
     shunt_map_task(pool, &shunt_task_##fn, SHUNT_INS_(fn, ins), n, true, \
                    SHUNT_HERE_)
 
+/*
+ * shunt_delay(pool, ns): a future that succeeds, as a shunt_none, ns from now;
+ * at once if ns is 0 or less, never if it is SHUNT_FOREVER. It is never early,
+ * and a fraction of a millisecond late at most on a machine that is not busy.
+ * A pool that drains waits for it; but for one without end, which it cancels.
+ */
+SHUNT_API shunt_future *shunt_delay_here(shunt_pool *pool, int64_t ns,
+                                         const char *where);
+#define shunt_delay(pool, ns) shunt_delay_here(pool, ns, SHUNT_HERE_)
+
+/*
+ * shunt_timeout(f, ns): what f becomes, if it settles within ns; else a failure
+ * with SHUNT_ETIMEDOUT whose error names the task of f, and f is asked to
+ * cancel if nobody else wants it. The time runs from the call; 0 or less asks
+ * whether f has settled, SHUNT_FOREVER waits as long as it takes.
+ */
+SHUNT_API shunt_future *shunt_timeout_here(shunt_future *f, int64_t ns,
+                                           const char *where);
+#define shunt_timeout(f, ns) shunt_timeout_here(f, ns, SHUNT_HERE_)
+
 /* The same outcome as f, as a future of pool, whose continuations run there.
  * Also gives a pool to an empty when_all. */
 SHUNT_API shunt_future *shunt_via(shunt_pool *pool, shunt_future *f);

@@ -30,6 +30,15 @@ SHUNT_BEGIN_
 
 /* Options of one submit. */
 typedef struct shunt_submit_options {
+    /* So many ns from the call the task must have ended, queueing included;
+     * 0: no deadline, negative: it is past (SHUNT_ETIMEDOUT at once). A task
+     * that has not started never does. One that runs is given up: its future
+     * fails with SHUNT_ETIMEDOUT while its code runs on, as if it had been
+     * asked to cancel; its memory stays until it returns, and another thread
+     * runs in its worker's stead meanwhile (.spares of the pool). One that
+     * waits goes on with SHUNT_ECANCELED. What the task submits, and the steps
+     * that it attaches, have its deadline, if they have no earlier one. */
+    int64_t deadline_ns SHUNT_DEFAULT_(0);
     /* Runs again after a crash, at most so often; needs .idempotent. */
     unsigned retries SHUNT_DEFAULT_(0);
 } shunt_submit_options;
@@ -44,7 +53,7 @@ typedef struct shunt_submit_options {
  * has failed, so that chains need no checks; nothing is allocated then:
  *
  * Errors:  SHUNT_ENOMEM; SHUNT_EAGAIN (over .queue_max); SHUNT_ECLOSED;
- *          SHUNT_EFORKED; SHUNT_EINVAL (no pool, no task, a step, no in,
+ *          SHUNT_ETIMEDOUT (the deadline is past); SHUNT_EFORKED; SHUNT_EINVAL (no pool, no task, a step, no in,
  *          retries without .idempotent); SHUNT_ENOTSUP (.untrusted or
  *          .thread_unsafe on threads); SHUNT_EBROKEN.
  * Order:   what the caller wrote before is visible to the task, and what the
@@ -174,9 +183,34 @@ SHUNT_API const shunt_error *shunt_last_error(void);
  */
 SHUNT_API int shunt_cancel(shunt_future *f);
 
-/* Inside a task: whether it was asked to cancel. A task that returns
- * SHUNT_ECANCELED after that settles as cancelled. False outside. */
+/* Inside a task: whether it was asked to cancel, or given up at its deadline.
+ * A task that returns SHUNT_ECANCELED after that settles as cancelled. False
+ * outside. */
 SHUNT_API bool shunt_cancelled(void);
+
+/*
+ * Inside a task: a future that succeeds, as a shunt_none, when the task is asked
+ * to cancel or given up, and fails with SHUNT_ECANCELED when it ends without
+ * that. For what must be told: shunt_then(shunt_cancel_future(), abort_it); or
+ * to be raced with something else. Each call gives another handle to the same
+ * future. Errors, as a future that has failed: SHUNT_EINVAL outside a task,
+ * SHUNT_ENOMEM.
+ */
+SHUNT_API shunt_future *shunt_cancel_future(void);
+
+/*
+ * Inside a task: from now on nobody can cancel it, nor does its deadline end
+ * it: for what must be done whole once it is begun. shunt_cancel of its future
+ * returns 0 then. Only SHUNT_KILL is stronger.
+ *
+ * Errors: SHUNT_ECANCELED if it was asked to cancel, or given up, before: do
+ *         not begin. SHUNT_EINVAL outside a task.
+ */
+SHUNT_MUST_USE SHUNT_API int shunt_commit(void);
+
+/* Inside a task: how many ns are left until its deadline, 0 if it is past.
+ * SHUNT_FOREVER if there is none, and outside. */
+SHUNT_API int64_t shunt_time_left_ns(void);
 
 /*
  * Inside a task: attach a text to the failure that the task is about to

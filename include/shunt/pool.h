@@ -58,6 +58,12 @@ typedef struct shunt_options {
     /* Names the worker threads NAME-0, NAME-1, ...; "shunt" if NULL. The
      * system keeps 15 characters. */
     const char *name SHUNT_DEFAULT_(nullptr);
+    /* How many threads may run in the stead of workers whose task runs on
+     * past its deadline; 0: as many as workers, but 16 at most; negative:
+     * none. */
+    int spares SHUNT_DEFAULT_(0);
+    /* The pool's clock stands still but for shunt_pool_advance: for tests. */
+    bool manual_clock SHUNT_DEFAULT_(false);
 } shunt_options;
 
 /*
@@ -144,6 +150,19 @@ SHUNT_API int shunt_pool_shutdown(shunt_pool *pool, enum shunt_how how,
  *          freed before); SHUNT_EFORKED. The pool is then unchanged.
  */
 SHUNT_API int shunt_pool_free(shunt_pool *pool);
+
+/*
+ * Move the clock of a pool with .manual_clock on by ns, and let happen what is
+ * due by then, before it returns: delays, timeouts, deadlines and waits that
+ * run out. What follows from that in tasks happens afterwards. Of several that
+ * are due, earlier ones come first. For tests: no time need pass in them.
+ *
+ * Blocks:  until what was due has happened.
+ * Threads: any outside of tasks.
+ * Errors:  SHUNT_EINVAL (pool; it has a clock of its own; ns is negative),
+ *          SHUNT_EDEADLK inside a task, SHUNT_EFORKED.
+ */
+SHUNT_API int shunt_pool_advance(shunt_pool *pool, int64_t ns);
 
 /*
  * These four may be called anywhere, and never block.

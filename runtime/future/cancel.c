@@ -10,8 +10,32 @@
  *   accepted task/handle.c
  *   settled  future/settle.c
  *   park     worker/await.c
+ *   watch    future/settle.c
  */
-#include "future/settle.h"
+#include "future/timer.h"
+
+/* A delay that nobody depends on ends in one step. False if it is none, or not
+ * as simple as that. */
+static bool end_delay(struct sh_pool *pool, struct sh_record *r, uint64_t w)
+{
+    const uint64_t odd = SH_WATCHED | SH_ORPHAN | SH_STAYS;
+    uint32_t timer;
+
+    if (sh_load_acq(&r->kind) != SH_KIND_DELAY || /* acquire: accepted */
+        sh_phase_of(w) != SH_WAIT || (w & odd) != 0)
+        return false;
+    timer = sh_bound_of(r)->timer;
+    /* acq_rel: settled, watch. What was read before is of this use. */
+    if (!sh_cas_acqrel(&r->state, &w,
+                       sh_word_settled(w, SH_DONE, 0,
+                                       sh_outcome_from(SHUNT_ECANCELED))))
+        return false;
+    (void)sh_timer_drop(pool, timer,
+                        sh_deadline_target(sh_index_of(pool, r),
+                                           sh_generation_of(w)));
+    sh_quiet_notify(pool);
+    return true;
+}
 
 /* Ask one record. What waits to run whatever happens is not settled: *next_out
  * is then the handle of what it waits for. */
@@ -37,11 +61,14 @@ static int ask(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
                 continue;
             }
         }
+        if ((w & SH_COMMITTED) != 0)
+            return 0;
         if (phase == SH_RUNNING || phase == SH_PARKED) {
             /* acq_rel: park, settled */
             if (!sh_cas_acqrel(&r->state, &w,
                                sh_word_to(w, SH_RUNNING, owner) | SH_CANCEL))
                 continue;
+            sh_heed_tell(work, pool, r, w);
             if (phase == SH_PARKED)
                 sh_resume(pool, r, owner);
             return 1;
@@ -51,6 +78,8 @@ static int ask(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
             *next_out = phase == SH_WAIT ? sh_load_rlx(&r->input) : 0;
             return 1;
         }
+        if (end_delay(pool, r, w))
+            return 1;
         if (sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECANCELED))) {
             sh_work_settle(work, pool, r);
             return 1;

@@ -514,10 +514,6 @@ void sh_combine_dispose(struct sh_work *work, struct sh_pool *pool,
         /* What we kept is KEPT: nobody else frees it. */
         uint64_t kept = sh_handle_of(c->names[0]);
 
-        /* What a shutdown gives up settles while its code runs on: then the
-         * memory stays until the pool goes. seq_cst: quiet */
-        if (sh_load_sc(&pool->gave_up) != 0)
-            kept = c->spare = 0;
         if (kept != 0)
             sh_settle_idle(work, pool,
                            sh_record_at(pool, sh_handle_index(kept)), SH_KEPT);

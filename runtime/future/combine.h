@@ -25,7 +25,7 @@ struct sh_combine {
     uint64_t spare; /* KEEP: a handle that is given back at the end, or 0 */
     shunt_future **names; /* lent handles of the inputs */
     struct sh_hung *hung; /* our edges; target 0: none hangs there */
-    size_t *indices;      /* of some */
+    size_t *indices;      /* of some; KEEP: the names of what it waits for */
     uint32_t *cell;       /* the cells of the tree */
 };
 
@@ -33,8 +33,16 @@ struct sh_combine {
  * waits for them: its record is KEPT as long. False if none is. */
 bool sh_keep(struct sh_run *run);
 
+/* A keeper is about to let go. True if the code of something that it waited for
+ * runs on: then it does so later. */
+bool sh_keep_postpone(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r);
+
+/* Code that ran on has returned: let those go that were postponed. */
+void sh_keep_returned(struct sh_work *work, struct sh_pool *pool);
+
 /* Whether a name of the ledger is a future of the run's pool that has not
- * settled, whoever holds it by now. */
+ * settled, or whose code runs on, whoever holds it by now. */
 bool sh_is_pending_child(const struct sh_run *run, uint64_t name);
 
 /* Free the block of a combinator whose pool is going away. */

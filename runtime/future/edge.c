@@ -19,7 +19,7 @@
  * twice, or too late, is harmless, and so is doing the whole walk again.
  *
  * Edges.
- *   accept   future/settle.c
+ *   accept   future/deliver.c
  *   watch    attach: set WATCHED -> settle: CAS of state    then walks edges
  *   hang     attach: write target -> close: read target     the dependant is
  *            set up
@@ -189,16 +189,21 @@ static bool is_waiting(uint64_t e)
     return e != SH_EDGE_EMPTY && e != SH_EDGE_DEAD && e != SH_EDGE_CLOSED;
 }
 
+static bool wants(uint64_t e)
+{
+    return is_waiting(e) && !sh_is_heed(e);
+}
+
 bool sh_edge_any(struct sh_pool *pool, struct sh_record *r)
 {
     uint32_t i = sh_load_acq(&r->edges); /* acquire: list */
 
-    if (is_waiting(sh_load_acq(&r->edge0))) /* acquire: hang */
+    if (wants(sh_load_acq(&r->edge0))) /* acquire: hang */
         return true;
     for (i &= ~SH_EDGES_CLOSED; i != SH_NONE;) {
         struct sh_edge *e = sh_edge_at(pool, i);
 
-        if (is_waiting(sh_load_acq(&e->target))) /* acquire: hang */
+        if (wants(sh_load_acq(&e->target))) /* acquire: hang */
             return true;
         i = sh_load_rlx(&e->next); /* relaxed: never changes in the list */
     }

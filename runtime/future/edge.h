@@ -47,8 +47,17 @@ static inline uint32_t sh_target_generation(uint64_t t)
     return (uint32_t)t;
 }
 
-/* A bit of an arrivals word beyond those of inputs. */
+/* A bit of an arrivals word beyond those of inputs, 28 at most. */
 #define SH_BIT_SLEEPS 31u /* the waiter sleeps: ring the futex */
+
+#define SH_BIT_HEED 29u   /* a task that is heeded was asked, or has ended */
+
+/* Whether a target is that of a future of shunt_cancel_future. */
+static inline bool sh_is_heed(uint64_t t)
+{
+    return sh_target_kind(t) == SH_TARGET_RECORD &&
+           sh_target_bit(t) == SH_BIT_HEED;
+}
 
 enum sh_arrived {
     SH_ARRIVED_STALE, /* the word is of another use */
@@ -82,7 +91,7 @@ enum sh_attached sh_edge_attach(struct sh_pool *pool, struct sh_record *r,
 bool sh_edge_detach(struct sh_pool *pool, struct sh_record *r, sh_hook hook,
                     uint64_t target);
 
-/* Whether some dependant is still waiting. */
+/* Whether some dependant is still waiting, but what only heeds it. */
 bool sh_edge_any(struct sh_pool *pool, struct sh_record *r);
 
 /* Called for each target as its edge is closed; may be called twice for the

@@ -13,7 +13,13 @@
  * that it cannot end without reaching the keeper. What else they may need, the
  * input of a task that took on another outcome, is the keeper's to give back.
  *
+ * What is settled over its code, at a deadline or by SHUNT_KILL, uses that
+ * memory until the code returns. A keeper that waited for it is postponed: it
+ * is DONE, and on a list of the pool; whoever returns from such code looks.
+ *
  * Edges.
+ *   late     postpone: push, then read returned || returned: BUSY cleared, move
+ *            returned, then read the list; all seq_cst: one sees the other
  *   settled  future/settle.c
  *   registry task/registry.c
  *
@@ -22,7 +28,8 @@
  */
 #include "future/combine.h"
 
-/* The record of a future that the run's task got, if it has not settled. */
+/* The record of a future that the run's task got, if it has not settled, or its
+ * code runs on. */
 static struct sh_record *pending(const struct sh_run *run, uint64_t name,
                                  uint64_t *word_out)
 {
@@ -34,7 +41,7 @@ static struct sh_record *pending(const struct sh_run *run, uint64_t name,
     r = sh_record_at(run->pool, index);
     *word_out = sh_load_acq(&r->state); /* acquire: settled */
     return sh_handle_same_use(name, *word_out) && sh_is_live(*word_out) &&
-                   !sh_is_settled(*word_out)
+                   (!sh_is_settled(*word_out) || (*word_out & SH_BUSY) != 0)
                ? r
                : NULL;
 }
@@ -65,6 +72,7 @@ static bool hold(struct sh_record *r, uint64_t *word)
 static uint32_t hang(struct sh_work *work, struct sh_run *run,
                      struct sh_record *keeper)
 {
+    const struct sh_ref nothing = { .reserved = SH_RESERVED_EMPTY };
     struct sh_combine *c = keeper->data.combining.more;
     uint32_t n = 0;
 
@@ -73,11 +81,17 @@ static uint32_t hang(struct sh_work *work, struct sh_run *run,
                               .pool = run->pool };
 
         ref.record = pending(run, ref.handle, &ref.word);
-        if (ref.record == NULL || !hold(ref.record, &ref.word))
+        if (ref.record == NULL)
             continue;
         c->names[n] = NULL;
-        sh_combine_hang(work, run->pool, keeper, n++, &ref);
-        sh_settle_idle(work, run->pool, ref.record, SH_HELD);
+        c->indices[n] = (size_t)ref.handle;
+        if (hold(ref.record, &ref.word)) {
+            sh_combine_hang(work, run->pool, keeper, n, &ref);
+            sh_settle_idle(work, run->pool, ref.record, SH_HELD);
+        } else {
+            sh_combine_hang(work, run->pool, keeper, n, &nothing);
+        }
+        n++;
     }
     return n;
 }
@@ -105,8 +119,10 @@ bool sh_keep(struct sh_run *run)
         return true; /* then the memory stays until the pool goes */
     c = r->data.combining.more;
     c->spare = spare;
-    for (n = hang(&work, run, r); n < c->n; n++)
+    for (n = hang(&work, run, r); n < c->n; n++) {
+        c->indices[n] = 0;
         sh_combine_hang(&work, run->pool, r, n, &none);
+    }
     c->names[0] = sh_handle_future(
         sh_handle_make(run->pool->id, run->index, run->generation));
     if (c->starved) {
@@ -119,5 +135,85 @@ bool sh_keep(struct sh_run *run)
     sh_store_rlx(&r->state, w); /* relaxed: ours in INIT */
     sh_combine_accept(&work, run->pool, r);
     sh_work_do(&work);
+    return true;
+}
+
+/* Whether code that a keeper waited for runs on. */
+static bool is_late(struct sh_pool *pool, struct sh_record *keeper)
+{
+    const struct sh_combine *c = keeper->data.combining.more;
+
+    for (uint32_t i = 0; i < c->n; i++) {
+        uint64_t name = c->indices[i];
+        /* seq_cst: late */
+        uint64_t w =
+            sh_load_sc(&sh_record_at(pool, sh_handle_index(name))->state);
+
+        if (name != 0 && sh_handle_same_use(name, w) && (w & SH_BUSY) != 0)
+            return true;
+    }
+    return false;
+}
+
+static void push_late(struct sh_pool *pool, struct sh_record *r)
+{
+    uint32_t head = sh_load_rlx(&pool->late); /* relaxed: the CAS validates */
+
+    do {
+        sh_store_rlx(&r->link, head); /* relaxed: published by the CAS */
+    } while (!sh_cas_sc(&pool->late, &head, sh_index_of(pool, r))); /*
+                                                             * seq_cst: late */
+}
+
+/* Look through the list; once more if code has returned meanwhile, since what
+ * was in our hands is not seen by others. */
+static void retry(struct sh_work *work, struct sh_pool *pool)
+{
+    uint32_t seen;
+
+    do {
+        uint32_t i;
+
+        seen = sh_load_sc(&pool->returned);       /* seq_cst: late */
+        i = sh_xchg_sc(&pool->late, SH_NONE);     /* seq_cst: late */
+        while (i != SH_NONE) {
+            struct sh_record *r = sh_record_at(pool, i);
+            uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+
+            i = sh_load_rlx(&r->link); /* relaxed: ours now */
+            if (is_late(pool, r)) {
+                push_late(pool, r);
+                continue;
+            }
+            sh_store_rel(&r->state,
+                         sh_word_settled(w, SH_RELEASING, 0,
+                                         sh_outcome_of(w))); /* release:
+                                                              * settled */
+            sh_work_free(work, pool, r);
+        }
+    } while (seen != sh_load_sc(&pool->returned)); /* seq_cst: late */
+}
+
+void sh_keep_returned(struct sh_work *work, struct sh_pool *pool)
+{
+    sh_add_sc(&pool->returned, 1);               /* seq_cst: late */
+    if (sh_load_sc(&pool->late) != SH_NONE)      /* seq_cst: late */
+        retry(work, pool);
+}
+
+bool sh_keep_postpone(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r)
+{
+    uint64_t w = sh_load_rlx(&r->state); /* relaxed: ours in RELEASING */
+    uint32_t seen = sh_load_sc(&pool->returned); /* seq_cst: late */
+
+    if (r->data.combining.more == NULL || !is_late(pool, r))
+        return false;
+    sh_store_sc(&r->state, sh_word_settled(w, SH_DONE, 0,
+                                           sh_outcome_of(w))); /* seq_cst:
+                                                                * settled */
+    push_late(pool, r);
+    if (seen != sh_load_sc(&pool->returned)) /* seq_cst: late */
+        retry(work, pool);
     return true;
 }

@@ -14,6 +14,7 @@
  *
  * Edges.
  *   closing  future/submit.c
+ *   due      future/timer.c
  *   accepted task/handle.c: here state is written
  *   sleep    sync/sleep.c
  *
@@ -26,7 +27,7 @@
 
 #include "base/clock.h"
 #include "future/combine.h"
-#include "task/data.h"
+#include "future/submit.h"
 #include "task/error.h"
 
 #define CHUNK_NS 50000 /* what a chunk should take */
@@ -97,26 +98,35 @@ bool sh_map_deal(struct sh_pool *pool, struct sh_record *r, uint64_t hint,
     return true;
 }
 
+/* What the elements of a map have in common. */
+struct batch {
+    const shunt_task *task;
+    const char *where;
+    int64_t deadline_ns;
+};
+
 /* An element, READY but in no queue; its hint, and its handle. 0: no memory. */
 static uint64_t element(struct sh_pool *pool, struct sh_seat *seat,
-                        const shunt_task *task, const void *in,
-                        const char *where, uint64_t *handle_out)
+                        const struct batch *batch, const void *in,
+                        uint64_t *handle_out, uint32_t *timer_out)
 {
     struct sh_record *r =
-        sh_record_new(pool, seat, SH_KIND_TASK, task, where);
+        sh_record_new(pool, seat, SH_KIND_TASK, batch->task, batch->where);
     uint64_t w;
 
     if (r == NULL)
         return 0;
     w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
-    if (!sh_record_make_data(pool, r)) {
+    if (!sh_task_set_up(pool, r, w, in, batch->deadline_ns)) {
         sh_record_retire(pool, seat, r, w);
         return 0;
     }
-    if ((task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
-        memcpy(sh_record_in(r), in, task->in_size_);
+    *timer_out = sh_timer_of(r);
     w = sh_word_to(w, SH_READY, 0);
-    sh_store_rel(&r->state, w); /* release: accepted */
+    if (SH_LIKELY(*timer_out == SH_NONE))
+        sh_store_rel(&r->state, w); /* release: accepted */
+    else
+        sh_store_sc(&r->state, w); /* seq_cst: accepted, due */
     *handle_out = sh_handle_make(pool->id, sh_index_of(pool, r),
                                  sh_generation_of(w));
     return sh_hint(sh_index_of(pool, r), sh_generation_of(w));
@@ -149,24 +159,26 @@ static bool start(struct sh_work *work, struct sh_pool *pool,
 /* Make and hang on all elements. How many there are when memory ran out. */
 static uint32_t fill(struct sh_work *work, struct sh_pool *pool,
                      struct sh_seat *seat, struct sh_record *r,
-                     const shunt_task *task, const char *ins,
-                     const char *where, uint64_t *hints)
+                     const struct batch *batch, const char *ins,
+                     uint64_t *hints)
 {
     struct sh_combine *c = r->data.combining.more;
     uint32_t made = 0;
 
     while (made < c->n) {
+        const char *in = ins + made * batch->task->in_size_;
         uint64_t handle = 0;
+        uint32_t timer;
         struct sh_ref ref;
 
-        hints[made] = element(pool, seat, task, ins + made * task->in_size_,
-                              where, &handle);
+        hints[made] = element(pool, seat, batch, in, &handle, &timer);
         if (hints[made] == 0)
             break;
         if (sh_handle_find(handle, SH_OWN, &ref) == 0)
             (void)sh_handle_lend(&ref, SH_WATCHED);
         c->names[made] = sh_handle_future(ref.handle);
         sh_combine_hang(work, pool, r, made, &ref);
+        sh_bound_accepted(work, pool, ref.record, ref.word, timer);
         made++;
     }
     for (uint32_t i = made; i < c->n; i++) {
@@ -216,12 +228,15 @@ shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
     struct sh_seat *seat;
     struct sh_record *r = NULL;
     struct deck deck = { .count = (uint32_t)n, .chunk = 1 };
+    struct batch batch = { task, where, INT64_MAX };
     uint64_t handle;
     int rc = sh_pool_find(name, &pool);
 
     if (rc != 0)
         return sh_handle_failed(0, rc);
     rc = n == 0 && task != NULL ? 0 : check(pool, task, ins);
+    if (rc == 0)
+        rc = sh_deadline_inherit(pool, &batch.deadline_ns);
     if (rc != 0)
         return sh_handle_failed(pool->id, rc);
     if (n == 0)
@@ -243,7 +258,7 @@ shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
                             /* relaxed: ours in INIT */
                             sh_generation_of(sh_load_rlx(&r->state)));
     deck.hints = sh_block_bytes(deck.block);
-    if (fill(&work, pool, seat, r, task, ins, where, deck.hints) < n ||
+    if (fill(&work, pool, seat, r, &batch, ins, deck.hints) < n ||
         !start(&work, pool, seat, &deck)) {
         struct sh_combine *c = r->data.combining.more;
 

@@ -18,25 +18,17 @@
  *
  * Edges.
  *   attached task/error.c
- *   cell     future/combine.c
  *   list     future/edge.c
- *   sleep    sync/sleep.c
  *   settled  settle: write state -> any reader of an outcome     value, error
  *   watch    attach: set WATCHED -> settle: CAS of state
- *   ready    make ready: write state -> worker's claim           the inputs
- *   accept   builder: write WAIT, then read the arrivals || deliver: set the
- *            arrival, then read the state; all seq_cst: one sees the other
- *   park     await: write PARKED, then read the arrivals || deliver: as above
- *   resume   deliver: push on resumed -> worker: take all
- *   arrive   future/edge.c
  *   idle     give: the CAS to RELEASING -> dispose
  *   registry task/registry.c
  *   quiet    finish: write DONE, then read the gate || shutdown: close the
  *            gate, then look at all records; all seq_cst. quiet itself moves
  *            before quiet_waiters is read, and is read after that is raised
  *   room     future/submit.c
- *   closing  make ready: queue, then read the gate || shutdown: write STOPPED,
- *            then look at all records; all seq_cst
+ *   stuck    future/timer.c
+ *   rest     worker/standin.c
  *
  * Crash. See the table in docs/architecture.md: each phase, what a reader
  * finds, who repairs it.
@@ -45,7 +37,7 @@
 
 #include "future/bridge.h"
 #include "future/combine.h"
-#include "sync/futex.h"
+#include "future/timer.h"
 #include "task/data.h"
 #include "task/error.h"
 
@@ -140,180 +132,6 @@ void sh_work_abandon(struct sh_work *work, uint64_t handle)
     sh_pool_exit(id);
 }
 
-void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
-                   struct sh_record *r, uint64_t word)
-{
-    struct sh_seat *seat = sh_here.seat;
-    uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(word));
-    bool queued;
-
-    /* relaxed: ours */
-    if (seat != NULL && sh_load_rlx(&seat->pool) == pool && seat->post != NULL)
-        queued = sh_deque_push(&seat->post->deque, hint);
-    else
-        queued = sh_ring_push(&pool->side, hint, UINT64_MAX);
-    if (!queued)
-        sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
-    /* Nobody is left to run it. seq_cst: closing */
-    if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED) &&
-        sh_settle_begin(r, word, sh_outcome_from(SHUNT_ECLOSED)))
-        sh_work_settle(work, pool, r);
-    sh_sleep_notify(&pool->sleep);
-}
-
-void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
-{
-    unsigned w = owner - SH_OWNER_WORKER(0);
-    _Atomic uint32_t *list = &pool->posts[w].resumed;
-    uint32_t head = sh_load_rlx(list); /* relaxed: the CAS validates it */
-
-    do {
-        sh_store_rlx(&r->link, head); /* relaxed: published by the CAS */
-    } while (!sh_cas_sc(list, &head, sh_index_of(pool, r))); /* seq_cst:
-                                                              * resume, sleep */
-    sh_sleep_wake(&pool->sleep, w);
-}
-
-bool sh_must_run(unsigned kind, int status)
-{
-    switch (kind) {
-    case SH_KIND_THEN:
-        return status == 0;
-    case SH_KIND_RECOVER:
-        return status != 0 && status != SHUNT_ECANCELED;
-    default:
-        return kind == SH_KIND_FINALLY;
-    }
-}
-
-/* The arrival of a record that is not a combinator is set: go on with it. */
-static void proceed(struct sh_work *work, struct sh_pool *pool,
-                    struct sh_record *r, uint64_t target, int status)
-{
-    for (;;) {
-        uint64_t w = sh_load_sc(&r->state); /* seq_cst: accept, park */
-        /* seq_cst: accept, park. Read after the state: if it is still ours,
-         * the state was not that of a later use. */
-        uint64_t deps = sh_load_sc(&r->deps);
-        unsigned kind = sh_load_acq(&r->kind); /* acquire: accept */
-        unsigned owner = sh_owner_of(w);
-        bool runs = sh_must_run(kind, status);
-        uint64_t next = sh_word_settled(w, SH_SETTLING, owner,
-                                        SH_OUTCOME_FORWARD);
-
-        if ((uint32_t)(deps >> 32) != sh_target_generation(target))
-            return;
-        if (sh_phase_of(w) == SH_PARKED)
-            next = sh_word_to(w, SH_RUNNING, owner);
-        else if (sh_phase_of(w) != SH_WAIT)
-            return; /* its owner will look at the arrivals itself */
-        else if (runs)
-            next = sh_word_to(w, SH_READY, 0);
-        if (!sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: ready, park */
-            continue;
-        if (sh_phase_of(w) == SH_PARKED)
-            sh_resume(pool, r, owner);
-        else if (runs)
-            sh_make_ready(work, pool, r, next);
-        else
-            sh_work_settle(work, pool, r);
-        return;
-    }
-}
-
-/* Fill in where input bit of leaf c is counted. False if c is of another use
- * by now. */
-static bool tally_of_leaf(struct sh_cell *c, uint64_t target,
-                          struct sh_tally *t)
-{
-    /* acquire: cell. What is read here holds if the generation still does,
-     * which the CAS of the arrival finds out. */
-    t->up = sh_load_acq(&c->up);
-    t->need = sh_load_acq(&c->need);            /* acquire: cell */
-    t->root = sh_load_acq(&c->link);            /* acquire: cell */
-    t->root_generation = sh_load_acq(&c->chain); /* acquire: cell */
-    t->number = sh_load_acq(&c->base) + sh_target_bit(target); /* acquire:
-                                                                * cell */
-    t->leaf = &c->word;
-    t->generation = sh_target_generation(target);
-    t->bit = sh_target_bit(target);
-    return (uint32_t)(sh_load_acq(&c->word) >> 32) == t->generation; /*
-                                                          * acquire: cell */
-}
-
-static void ring_waiter(struct sh_pool *pool, struct sh_cell *c,
-                        uint64_t target)
-{
-    uint64_t word;
-
-    if (sh_arrive(&c->word, sh_target_generation(target),
-                  sh_target_bit(target), &word) == SH_ARRIVED_STALE)
-        return;
-    if ((word >> SH_BIT_SLEEPS & 1) != 0) {
-        sh_futex_wake((_Atomic uint32_t *)(void *)&c->word, 1, pool->shared);
-        sh_here.woke = true;
-    }
-}
-
-static void deliver_record(struct sh_work *work, struct sh_pool *pool,
-                           uint64_t target, int status)
-{
-    struct sh_record *r = sh_record_at(pool, sh_target_index(target));
-    uint32_t generation = sh_target_generation(target);
-
-    if (sh_kind_combines(sh_load_acq(&r->kind))) { /* acquire: accept */
-        struct sh_tally tally = {
-            .root = sh_target_index(target),
-            .root_generation = generation,
-            .leaf = &r->deps,
-            .generation = generation,
-            .bit = sh_target_bit(target),
-            .number = sh_target_bit(target),
-            /* relaxed: as kind; the CAS of the arrival validates it */
-            .need = sh_load_rlx(&r->data.combining.count),
-        };
-
-        sh_combine_arrive(work, pool, &tally, status == 0);
-        return;
-    }
-    if (sh_arrive(&r->deps, generation, sh_target_bit(target), NULL) !=
-        SH_ARRIVED_STALE)
-        proceed(work, pool, r, target, status);
-}
-
-void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
-                   int status)
-{
-    unsigned visited = 0;
-
-    while (sh_target_kind(target) == SH_TARGET_CELL) {
-        struct sh_cell *c = sh_cell_at(pool, sh_target_index(target));
-        unsigned kind = sh_load_acq(&c->kind); /* acquire: cell */
-        struct sh_tally tally;
-
-        if (kind == SH_CELL_WAITER || kind == SH_CELL_NODE) {
-            if (kind == SH_CELL_WAITER)
-                ring_waiter(pool, c, target);
-            else if (tally_of_leaf(c, target, &tally))
-                sh_combine_arrive(work, pool, &tally, status == 0);
-            if (visited != 0)
-                sh_pool_leave(visited);
-            return;
-        }
-        pool = sh_cross(pool, c, &target);
-        if (pool == NULL)
-            break;
-        /* The pool may be about to go: be its guest, or drop it. */
-        if (visited != 0)
-            sh_pool_leave(visited);
-        visited = pool->id;
-    }
-    if (pool != NULL)
-        deliver_record(work, pool, target, status);
-    if (visited != 0)
-        sh_pool_leave(visited);
-}
-
 struct delivery {
     struct sh_work *work;
     int status;
@@ -384,6 +202,43 @@ static void leave_input(struct sh_work *work, struct sh_pool *pool,
     sh_pool_exit(id);
 }
 
+/* Of a future that was not there in time: whose task that is. */
+static void name_the_slow(const struct sh_record *r, struct sh_failure *f)
+{
+    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours in SETTLING */
+    struct sh_ref ref;
+
+    f->text = "not settled in time";
+    if (sh_handle_find(input, SH_LOOK, &ref) == 0 && ref.record != NULL &&
+        ref.record->task != NULL)
+        f->task = sh_task_name(ref.record);
+}
+
+/* The error record of what fails before its function has run to its end. */
+static void attach_error(struct sh_pool *pool, struct sh_record *r,
+                         unsigned kind, unsigned outcome)
+{
+    struct sh_failure f = { .code = sh_outcome_code(outcome),
+                            .attempts = (kind & SH_KIND_FLAT) != 0 };
+    unsigned id = sh_handle_pool(sh_load_rlx(&r->input)); /* relaxed: ours */
+    bool late = outcome == sh_outcome_from(SHUNT_ETIMEDOUT);
+
+    if (outcome == 0 || outcome == SH_OUTCOME_FORWARD)
+        return;
+    if (late && kind == SH_KIND_FORWARD && sh_pool_enter(id)) {
+        name_the_slow(r, &f);
+        sh_error_attach(pool, r, &f);
+        sh_pool_exit(id);
+        return;
+    }
+    if (late && kind == SH_KIND_TASK)
+        f.text = "the deadline passed before it started";
+    if ((r->task != NULL && (kind & ~SH_KIND_FLAT) <= SH_KIND_FINALLY) ||
+        (kind == SH_KIND_PROMISE &&
+         outcome == sh_outcome_from(SHUNT_ECANCELED)))
+        sh_error_attach(pool, r, &f);
+}
+
 /* Everything between the claim to settle and the commit. */
 static void conclude(struct sh_work *work, struct sh_pool *pool,
                      struct sh_record *r)
@@ -391,28 +246,25 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
     unsigned outcome = sh_outcome_of(w);
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
-    unsigned cancelled = sh_outcome_from(SHUNT_ECANCELED);
 
     SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
+    if (sh_is_bound(r))
+        sh_bound_drop(pool, r, w);
     if ((w & SH_OUTSIDE) != 0 && kind == SH_KIND_TASK) {
         sh_add_sc(&pool->dropped, 1); /* seq_cst: room */
         sh_room_ring(pool);
     }
     if (sh_kind_combines(kind))
         outcome = sh_combine_conclude(work, pool, r, outcome);
+    attach_error(pool, r, kind, outcome);
+    if (kind == SH_KIND_HEED)
+        sh_store_rlx(&r->input, 0); /* relaxed: published by the commit */
     if (outcome == SH_OUTCOME_FORWARD)
         sh_shorten(work, r);
     else if ((kind >= SH_KIND_THEN && kind <= SH_KIND_FORWARD) ||
              (kind & SH_KIND_FLAT) != 0)
         leave_input(work, pool, r);
     sh_record_drop_in(r, kind);
-    if (outcome != 0 && outcome != SH_OUTCOME_FORWARD &&
-        ((r->task != NULL && (kind & ~SH_KIND_FLAT) <= SH_KIND_FINALLY) ||
-         (kind == SH_KIND_PROMISE && outcome == cancelled)))
-        sh_error_attach(pool, r,
-                        &(struct sh_failure){
-                            .code = sh_outcome_code(outcome),
-                            .attempts = (kind & SH_KIND_FLAT) != 0 });
     commit(r, outcome);
     finish(work, pool, r);
 }
@@ -443,6 +295,8 @@ static void dispose(struct sh_work *work, struct sh_pool *pool,
     uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
 
     SH_ASSERT(sh_phase_of(w) == SH_RELEASING);
+    if (kind == SH_KIND_KEEP && sh_keep_postpone(work, pool, r))
+        return;
     if (sh_kind_combines(kind))
         sh_combine_dispose(work, pool, r, sh_outcome_of(w));
     else if (kind == SH_KIND_PROMISE)
@@ -498,11 +352,24 @@ void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
     sh_quiet_notify(pool);
 }
 
+void sh_settle_returned(struct sh_work *work, struct sh_pool *pool,
+                        struct sh_record *r)
+{
+    struct sh_post *post = sh_here.seat != NULL ? sh_here.seat->post : NULL;
+
+    /* Nobody need stand in for us any more. The state that we have read was
+     * written after it. */
+    if (post != NULL && sh_load_acq(&post->stuck) != 0) /* acquire: stuck */
+        sh_store_sc(&post->stuck, 0); /* seq_cst: stuck, rest */
+    sh_settle_idle(work, pool, r, SH_BUSY);
+    sh_keep_returned(work, pool);
+}
+
 void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
                        unsigned outcome, uint64_t input)
 {
     struct sh_work work = { 0 };
-    uint64_t w = sh_load_rlx(&r->state); /* relaxed: the CAS validates it */
+    uint64_t w = sh_load_acq(&r->state); /* acquire: stuck */
     bool given_up = true;
 
     while (sh_phase_of(w) == SH_RUNNING) {
@@ -518,35 +385,40 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
         break;
     }
     if (given_up)
-        sh_settle_idle(&work, pool, r, SH_BUSY);
+        sh_settle_returned(&work, pool, r);
     if (input != 0)
         sh_work_give(&work, input);
     if (work.settling != NULL || work.freeing != NULL)
         sh_work_do(&work);
 }
 
-void sh_settle_over(struct sh_work *work, struct sh_pool *pool,
-                    struct sh_record *r, uint64_t w)
+bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, uint64_t w, int code)
 {
     uint32_t generation = sh_generation_of(w);
-    unsigned outcome = sh_outcome_from(SHUNT_ECANCELED);
+    unsigned outcome = sh_outcome_from(code);
 
-    while (sh_phase_of(w) == SH_RUNNING && sh_generation_of(w) == generation) {
-        /* Ours from then on, whatever the code does. acq_rel: settled */
+    while (sh_phase_of(w) == SH_RUNNING && sh_generation_of(w) == generation &&
+           (code != SHUNT_ETIMEDOUT || (w & SH_COMMITTED) == 0)) {
+        /* Ours from then on, whatever the code does. acq_rel: settled, stuck */
         if (!sh_cas_acqrel(&r->state, &w,
                            sh_word_settled(w | SH_BUSY, SH_SETTLING,
                                            SH_OWNER_HOST, outcome)))
             continue;
         sh_error_attach(pool, r,
                         &(struct sh_failure){
-                            .code = SHUNT_ECANCELED,
+                            .code = code,
                             .attempts = 1,
-                            .text = "given up when its pool was shut down; "
-                                    "its code may still run" });
+                            .text = code == SHUNT_ETIMEDOUT
+                                        ? "the deadline passed while it ran; "
+                                          "its code may still run"
+                                        : "given up when its pool was shut "
+                                          "down; its code may still run" });
         commit(r, outcome);
         finish(work, pool, r);
-        return;
+        return true;
     }
+    return false;
 }
 
 void sh_record_wreck(struct sh_pool *pool, struct sh_record *r)

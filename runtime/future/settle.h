@@ -49,6 +49,10 @@ void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner);
 int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
                   struct sh_record *r, uint32_t generation);
 
+/* A record, seen with word, was asked to cancel: tell what heeds it. */
+void sh_heed_tell(struct sh_work *work, struct sh_pool *pool,
+                  struct sh_record *r, uint64_t word);
+
 /* Tell a target of pool that what it waits for has settled with status. */
 void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
                    int status);
@@ -66,15 +70,20 @@ void sh_combine_act(struct sh_work *work, struct sh_pool *pool,
 void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
                        unsigned outcome, uint64_t input);
 
+/* The code of a record that was settled over it has returned, on its worker. */
+void sh_settle_returned(struct sh_work *work, struct sh_pool *pool,
+                        struct sh_record *r);
+
 /* A reason to keep the record (BUSY, KEPT or HELD) is gone: free it if it has
  * settled and nobody holds it. */
 void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t flag);
 
-/* Settle a record seen RUNNING with word as cancelled, while its code runs on:
- * it stays BUSY until that returns. */
-void sh_settle_over(struct sh_work *work, struct sh_pool *pool,
-                    struct sh_record *r, uint64_t word);
+/* Settle a record seen RUNNING with word, while its code runs on: it stays BUSY
+ * until that returns. code: SHUNT_ECANCELED, or SHUNT_ETIMEDOUT, which a task
+ * that has committed is spared. False if it has ended. */
+bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, uint64_t word, int code);
 
 /* Free what belongs to a record of a pool that is going away. */
 void sh_record_wreck(struct sh_pool *pool, struct sh_record *r);

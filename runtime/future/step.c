@@ -4,17 +4,17 @@
  *
  * A step is a record that waits for one arrival, with the input's handle lent
  * to it. Whether it runs or passes the input's outcome on is decided when the
- * input settles (future/settle.c, sh_must_run); whether the types fit, when it
+ * input settles (future/deliver.c, sh_must_run); whether the types fit, when it
  * runs (worker/run.c), since only then the value is there for sure.
  *
  * Edges.
- *   accept   future/settle.c
+ *   accept   future/deliver.c
+ *   due      future/timer.c: here the state is written
  */
 #include <string.h>
 
 #include "future/bridge.h"
-#include "future/settle.h"
-#include "task/data.h"
+#include "future/submit.h"
 
 /* Move a record that is ours, INIT or RUNNING, to WAIT or SETTLING. False if a
  * shutdown has settled it meanwhile. */
@@ -75,6 +75,16 @@ static void give(const struct sh_ref *ref)
     sh_work_do(&work);
 }
 
+/* The same for what is pending: nobody waits for it here. */
+static void abandon(struct sh_ref *ref)
+{
+    struct sh_work work = { 0 };
+
+    if (sh_handle_lend(ref, 0))
+        sh_work_abandon(&work, ref->handle);
+    sh_work_do(&work);
+}
+
 /* The context of a step that will not be attached, though its input was
  * consumed: it was accepted all the same. */
 static void drop_ctx(const shunt_task *task, const void *ctx)
@@ -84,22 +94,54 @@ static void drop_ctx(const shunt_task *task, const void *ctx)
         sh_call_hook(task->traits_.drop, (void *)(uintptr_t)ctx);
 }
 
-/* Attach a step that was checked to ref. */
-static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
-                            unsigned kind, const shunt_task *task,
-                            const void *ctx, const char *where)
+/* A record in INIT that will follow another; NULL: no memory. A finally has
+ * no timer, since it runs whatever happens. */
+static struct sh_record *follower_new(struct sh_pool *pool, unsigned kind,
+                                      const shunt_task *task, const char *where,
+                                      int64_t deadline_ns)
 {
-    struct sh_work work = { 0 };
     struct sh_seat *seat = sh_seat_of(pool);
     struct sh_record *r =
         seat == NULL ? NULL : sh_record_new(pool, seat, kind, task, where);
-    uint64_t handle;
+    uint64_t w;
 
-    if (r != NULL && task != NULL && !sh_record_make_data(pool, r)) {
-        sh_record_retire(pool, seat, r,
-                         sh_load_rlx(&r->state)); /* relaxed: ours in INIT */
-        r = NULL;
+    if (r == NULL)
+        return NULL;
+    w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
+    if (deadline_ns != INT64_MAX)
+        sh_record_bind(r)->deadline_ns = deadline_ns;
+    if (task == NULL || sh_record_make_data(pool, r)) {
+        if (deadline_ns == INT64_MAX || kind == SH_KIND_FINALLY ||
+            sh_bound_set(pool, r, w))
+            return r;
+        sh_record_free_data(pool, r);
     }
+    sh_record_retire(pool, seat, r, w);
+    return NULL;
+}
+
+/* It shall not follow after all. */
+static void follower_free(struct sh_pool *pool, struct sh_record *r)
+{
+    uint64_t w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
+
+    if (sh_is_bound(r))
+        sh_bound_drop(pool, r, w);
+    sh_record_free_data(pool, r);
+    sh_record_retire(pool, sh_seat_of(pool), r, w);
+}
+
+/* Attach a step that was checked to ref. */
+static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
+                            unsigned kind, const shunt_task *task,
+                            const void *ctx, const char *where,
+                            int64_t deadline_ns)
+{
+    struct sh_work work = { 0 };
+    struct sh_record *r = follower_new(pool, kind, task, where, deadline_ns);
+    uint64_t handle, w;
+    uint32_t timer;
+
     if (r == NULL) {
         drop_ctx(task, ctx);
         give(ref);
@@ -108,19 +150,19 @@ static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
     if (task != NULL && ctx != NULL &&
         (task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
         memcpy(sh_record_in(r), ctx, task->ctx_size_);
+    w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
     handle = sh_handle_make(pool->id, sh_index_of(pool, r),
-                            /* relaxed: ours in INIT */
-                            sh_generation_of(sh_load_rlx(&r->state)));
+                            sh_generation_of(w));
     if (ref->record != NULL && !sh_handle_lend(ref, SH_WATCHED)) {
         drop_ctx(task, ctx);
-        sh_record_free_data(pool, r);
-        sh_record_retire(pool, seat, r,
-                         sh_load_rlx(&r->state)); /* relaxed: ours in INIT */
+        follower_free(pool, r);
         return sh_handle_failed(pool->id, SHUNT_EINVAL);
     }
     if (sh_here.run != NULL)
         sh_run_note(sh_here.run, handle);
+    timer = sh_timer_of(r);
     (void)sh_follow(&work, pool, r, ref);
+    sh_bound_accepted(&work, pool, r, w, timer);
     sh_work_do(&work);
     return sh_handle_future(handle);
 }
@@ -180,7 +222,8 @@ static shunt_future *step_in_stopped(unsigned kind, struct sh_ref *ref,
                                      int status)
 {
     if (!sh_must_run(kind, status))
-        return attach(ref->pool, ref, SH_KIND_FORWARD, NULL, NULL, NULL);
+        return attach(ref->pool, ref, SH_KIND_FORWARD, NULL, NULL, NULL,
+                      INT64_MAX);
     give(ref);
     return sh_handle_failed(ref->pool->id,
                             ref->record == NULL && status != 0 ? status
@@ -192,6 +235,7 @@ static shunt_future *step(unsigned kind, shunt_future *f,
                           const char *where)
 {
     shunt_future *passed = NULL;
+    int64_t deadline_ns = INT64_MAX;
     struct sh_ref ref;
     int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
     int status;
@@ -209,6 +253,8 @@ static shunt_future *step(unsigned kind, shunt_future *f,
     rc = check(ref.pool, task, ctx);
     if (rc == 0 && kind == SH_KIND_RECOVER && ref.record != NULL)
         rc = check_result(ref.record, task);
+    if (rc == 0 && kind != SH_KIND_FINALLY)
+        rc = sh_deadline_inherit(ref.pool, &deadline_ns);
     if (rc != 0) {
         drop_ctx(task, ctx);
         give(&ref);
@@ -222,7 +268,7 @@ static shunt_future *step(unsigned kind, shunt_future *f,
         drop_ctx(task, ctx);
         return step_in_stopped(kind, &ref, status);
     }
-    return attach(ref.pool, &ref, kind, task, ctx, where);
+    return attach(ref.pool, &ref, kind, task, ctx, where, deadline_ns);
 }
 
 shunt_future *shunt_then_task(shunt_future *f, const shunt_task *task,
@@ -256,5 +302,26 @@ shunt_future *shunt_via(shunt_pool *name, shunt_future *f)
         give(&ref);
         return sh_handle_failed(0, rc);
     }
-    return attach(pool, &ref, SH_KIND_FORWARD, NULL, NULL, NULL);
+    return attach(pool, &ref, SH_KIND_FORWARD, NULL, NULL, NULL, INT64_MAX);
+}
+
+shunt_future *shunt_timeout_here(shunt_future *f, int64_t ns,
+                                 const char *where)
+{
+    struct sh_pool *pool;
+    struct sh_ref ref;
+    int64_t deadline_ns;
+    int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
+
+    if (rc != 0)
+        return sh_handle_failed(0, rc);
+    if (ref.record == NULL)
+        return f; /* it has settled */
+    pool = ref.pool;
+    if (ns <= 0 && !sh_is_settled(ref.word)) {
+        abandon(&ref);
+        return sh_handle_failed(pool->id, SHUNT_ETIMEDOUT);
+    }
+    deadline_ns = ns <= 0 ? INT64_MAX : sh_pool_after(pool, ns);
+    return attach(pool, &ref, SH_KIND_FORWARD, NULL, NULL, where, deadline_ns);
 }

@@ -14,11 +14,13 @@
  *   closing   submit: make READY, then read gate || shutdown: write STOPPED,
  *             then look at all records; all seq_cst: one sees the other
  *   sleep     sync/sleep.c
+ *   due       future/timer.c
  */
+#include "future/submit.h"
 
-#include "future/settle.h"
+#include <string.h>
+
 #include "sync/futex.h"
-#include "task/data.h"
 
 /* The pool of a submit, or the code of its failure. */
 static int find_pool(shunt_pool *name, struct sh_pool **pool_out)
@@ -53,7 +55,7 @@ static uint64_t new_limit(struct sh_pool *pool)
 
     limit += sh_load_sc(&pool->dropped);  /* seq_cst: room */
     limit -= sh_load_acq(&pool->spilled); /* acquire: room */
-    for (unsigned w = 0; w < pool->workers; w++)
+    for (unsigned w = 0; w < sh_pool_active(pool); w++)
         limit += sh_load_sc(&pool->posts[w].taken); /* seq_cst: room */
     sh_store_rlx(&pool->limit, limit); /* relaxed: any former value is safe */
     return limit;
@@ -112,6 +114,8 @@ static bool take_back(struct sh_pool *pool, struct sh_seat *seat,
      * acq_rel: accepted */
     if (!sh_cas_acqrel(&r->state, &w, gone))
         return false;
+    if (sh_is_bound(r))
+        sh_bound_drop(pool, r, w);
     sh_record_free_data(pool, r);
     sh_record_retire(pool, seat, r, gone);
     sh_quiet_notify(pool);
@@ -130,13 +134,23 @@ static SH_COLD void too_late(struct sh_pool *pool, struct sh_record *r,
     }
 }
 
+/* The deadline may have come before the task was accepted. */
+static SH_COLD void check_timer(struct sh_pool *pool, struct sh_record *r,
+                                uint64_t w, uint32_t timer)
+{
+    struct sh_work work = { 0 };
+
+    sh_bound_accepted(&work, pool, r, w, timer);
+    sh_work_do(&work);
+}
+
 static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
-                  const char *where, uint64_t *handle_out)
+                  const char *where, int64_t deadline_ns, uint64_t *handle_out)
 {
     struct sh_seat *seat = sh_seat_of(pool);
     struct sh_record *r;
     uint64_t w;
-    uint32_t index;
+    uint32_t index, timer = SH_NONE;
     int rc;
 
     if (SH_UNLIKELY(seat == NULL))
@@ -148,15 +162,18 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
     if (SH_UNLIKELY(r == NULL))
         return SHUNT_ENOMEM;
     w = sh_load_rlx(&r->state); /* relaxed: ours */
-    if (SH_UNLIKELY(!sh_record_make_data(pool, r))) {
+    if (SH_UNLIKELY(!sh_task_set_up(pool, r, w, in, deadline_ns))) {
         sh_record_retire(pool, seat, r, w);
         return SHUNT_ENOMEM;
     }
-    if ((task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
-        sh_copy(sh_record_in(r), in, task->in_size_);
     w = sh_word_to(w, SH_READY, 0) | (seat->post == NULL ? SH_OUTSIDE : 0);
     index = sh_index_of(pool, r);
-    sh_store_rel(&r->state, w); /* release: accepted */
+    if (SH_LIKELY(deadline_ns == INT64_MAX)) {
+        sh_store_rel(&r->state, w); /* release: accepted */
+    } else {
+        timer = sh_bound_of(r)->timer;
+        sh_store_sc(&r->state, w); /* seq_cst: accepted, due */
+    }
     *handle_out = sh_handle_make(pool->id, index, sh_generation_of(w));
     if (SH_UNLIKELY(!enqueue(pool, seat,
                              sh_hint(index, sh_generation_of(w))))) {
@@ -169,6 +186,8 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
                                                              * closing */
         too_late(pool, r, w);
     sh_sleep_notify(&pool->sleep);
+    if (SH_UNLIKELY(timer != SH_NONE))
+        check_timer(pool, r, w, timer);
     if (sh_here.run != NULL)
         sh_run_note(sh_here.run, *handle_out);
     return 0;
@@ -189,6 +208,7 @@ shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,
                                 const void *in, const char *where)
 {
     struct sh_pool *pool;
+    int64_t deadline_ns = INT64_MAX;
     uint64_t handle;
     int rc = find_pool(name, &pool);
 
@@ -196,9 +216,22 @@ shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,
         return sh_handle_failed(0, rc);
     rc = check(pool, task, in);
     if (SH_LIKELY(rc == 0))
-        rc = submit(pool, task, in, where, &handle);
+        rc = sh_deadline_inherit(pool, &deadline_ns);
+    if (SH_LIKELY(rc == 0))
+        rc = submit(pool, task, in, where, deadline_ns, &handle);
     return SH_LIKELY(rc == 0) ? sh_handle_future(handle)
                               : sh_handle_failed(pool->id, rc);
+}
+
+/* What the options say, as far as the caller's struct has it. */
+static shunt_submit_options options_of(const shunt_submit_options *given,
+                                       size_t size)
+{
+    shunt_submit_options o = { .retries = 0 };
+
+    if (given != NULL)
+        memcpy(&o, given, size < sizeof o ? size : sizeof o);
+    return o;
 }
 
 shunt_future *shunt_submit_sized(shunt_pool *name, const shunt_task *task,
@@ -206,24 +239,29 @@ shunt_future *shunt_submit_sized(shunt_pool *name, const shunt_task *task,
                                  size_t options_size,
                                  const shunt_submit_options *options)
 {
+    const shunt_submit_options o = options_of(options, options_size);
     struct sh_pool *pool;
+    int64_t deadline_ns = INT64_MAX;
+    uint64_t handle;
+    int rc = find_pool(name, &pool);
 
-    /* What the caller's struct does not have yet is default. */
-    if (options != NULL && task != NULL &&
-        options_size >= sizeof options->retries && options->retries > 0 &&
-        !task->traits_.idempotent) {
-        int rc = find_pool(name, &pool);
-
-        return rc != 0 ? sh_handle_failed(0, rc)
-                       : sh_handle_failed(pool->id, SHUNT_EINVAL);
-    }
-    return shunt_submit_here(name, task, in, where);
+    if (rc != 0)
+        return sh_handle_failed(0, rc);
+    rc = check(pool, task, in);
+    if (rc == 0 && o.retries > 0 && !task->traits_.idempotent)
+        rc = SHUNT_EINVAL;
+    if (rc == 0)
+        rc = sh_deadline_of(pool, o.deadline_ns, &deadline_ns);
+    if (rc == 0)
+        rc = submit(pool, task, in, where, deadline_ns, &handle);
+    return rc == 0 ? sh_handle_future(handle) : sh_handle_failed(pool->id, rc);
 }
 
 shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
                                      const void *in, const char *where)
 {
     struct sh_pool *pool;
+    int64_t deadline_ns = INT64_MAX;
     uint64_t handle;
     unsigned id;
     int rc = find_pool(name, &pool);
@@ -233,14 +271,16 @@ shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
     id = pool->id;
     rc = check(pool, task, in);
     if (rc == 0)
-        rc = submit(pool, task, in, where, &handle);
+        rc = sh_deadline_inherit(pool, &deadline_ns);
+    if (rc == 0)
+        rc = submit(pool, task, in, where, deadline_ns, &handle);
     /* A guest, whom shunt_pool_free waits for. */
     if (rc == SHUNT_EAGAIN && sh_pool_enter(id)) {
         sh_add_sc(&pool->room_waiters, 1); /* seq_cst: room */
         do {
             uint32_t room = sh_load_sc(&pool->room); /* seq_cst: room */
 
-            rc = submit(pool, task, in, where, &handle);
+            rc = submit(pool, task, in, where, deadline_ns, &handle);
             if (rc == SHUNT_EAGAIN)
                 sh_futex_wait(&pool->room, room, INT64_MAX, pool->shared);
         } while (rc == SHUNT_EAGAIN);

@@ -218,7 +218,7 @@ static int give(struct sh_ref *ref)
 {
     struct sh_work work = { 0 };
     uint64_t handle = ref->handle;
-    bool settled = sh_is_settled(ref->word);
+    bool over = sh_is_settled(ref->word) && (ref->word & SH_BUSY) == 0;
 
     if (ref->record == NULL)
         return 0;
@@ -232,17 +232,25 @@ static int give(struct sh_ref *ref)
         sh_work_do(&work);
         break;
     }
-    /* What is pending stays noted: it may use memory of the task. */
-    if (sh_here.run != NULL && settled)
+    /* What is pending, or runs on, stays noted: it may use memory of the task. */
+    if (sh_here.run != NULL && over)
         sh_run_forget(sh_here.run, handle);
     return 0;
 }
 
 int shunt_release(shunt_future *f)
 {
+    uint64_t handle = sh_handle_of(f);
+    struct sh_pool *pool;
+    struct sh_record *r;
     struct sh_ref ref;
-    int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
+    uint64_t w;
+    int rc;
 
+    if (sh_plain_find(handle, &pool, &r, &w) &&
+        sh_plain_free(handle, pool, r, w))
+        return 0;
+    rc = sh_handle_find(handle, SH_OWN, &ref);
     return rc != 0 ? rc : give(&ref);
 }
 

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* future/value.h - values and errors of handles that were looked up. */
+/*
+ * future/value.h - values and errors of handles that were looked up.
+ *
+ * Edges.
+ *   registry task/registry.c
+ *   settled  future/settle.c
+ *   idle     future/settle.c
+ *   free     task/data.c
+ */
 #ifndef SH_FUTURE_VALUE_H
 #define SH_FUTURE_VALUE_H
 
@@ -11,6 +19,57 @@ bool sh_value_of(const struct sh_ref *ref, struct sh_value *value_out);
 
 /* Never NULL. */
 const shunt_error *sh_error_of(const struct sh_ref *ref);
+
+/* Of a handle to what has settled, is held by that handle alone, and has nothing
+ * but its record: that, and its state. False if it is not as simple as that. */
+static inline bool sh_plain_find(uint64_t handle, struct sh_pool **pool_out,
+                                 struct sh_record **record_out,
+                                 uint64_t *word_out)
+{
+    /* acquire: registry */
+    struct sh_pool *pool = sh_load_acq(&sh_pools[sh_handle_pool(handle)]);
+    const uint64_t odd = SH_WATCHED | SH_ALIASED | SH_LENT | SH_GONE |
+                         SH_ORPHAN | SH_STAYS;
+    const struct sh_seat *seat = sh_here.seat;
+    struct sh_record *r;
+    unsigned kind;
+    uint64_t w;
+
+    if (pool == NULL || seat == NULL ||
+        sh_load_rlx(&seat->pool) != pool || /* relaxed: it is in use */
+        !sh_pool_is_ours(pool) ||
+        sh_handle_index(handle) >= pool->records.capacity)
+        return false;
+    r = sh_record_at(pool, sh_handle_index(handle));
+    w = sh_load_acq(&r->state); /* acquire: settled */
+    kind = sh_load_rlx(&r->kind); /* relaxed: as state */
+    if (sh_phase_of(w) != SH_DONE || (w & odd) != 0 ||
+        !sh_handle_fits(handle, w) ||
+        (kind > SH_KIND_RECOVER && kind != SH_KIND_DELAY) ||
+        (r->out_at & SH_OUT_IN_BLOCK) != 0 ||
+        sh_load_rlx(&r->attached) != NULL || /* relaxed: as state */
+        sh_load_rlx(&r->input) != 0)         /* relaxed: as state */
+        return false;
+    *pool_out = pool;
+    *record_out = r;
+    *word_out = w;
+    return true;
+}
+
+/* Give that handle back, and free its record, if nothing has changed: nobody
+ * sees it in between, so that no shutdown waits for us. */
+static inline bool sh_plain_free(uint64_t handle, struct sh_pool *pool,
+                                 struct sh_record *r, uint64_t word)
+{
+    /* acq_rel: idle, free */
+    if (!sh_cas_acqrel(&r->state, &word, ((word >> 32) + 1) << 32 | SH_FREE))
+        return false;
+    sh_table_give(&pool->records, &sh_here.seat->records,
+                  sh_index_of(pool, r));
+    if (sh_here.run != NULL)
+        sh_run_forget(sh_here.run, handle);
+    return true;
+}
 
 /* For shunt_last_error: a copy is kept. */
 void sh_remember_error(const shunt_error *error);

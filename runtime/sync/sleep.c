@@ -181,14 +181,6 @@ void sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns)
     }
 }
 
-bool sh_sleep_all_idle(struct sh_sleep *s)
-{
-    for (unsigned w = 0; w < s->workers; w++)
-        if (!sh_sleep_is_idle(s, w))
-            return false;
-    return true;
-}
-
 bool sh_sleep_is_idle(struct sh_sleep *s, unsigned w)
 {
     /* seq_cst: sleep */

@@ -17,7 +17,7 @@
 #include "base/atomic.h"
 
 #ifndef SH_SLEEP_GROUPS
-#define SH_SLEEP_GROUPS 32 /* of 32 workers each */
+#define SH_SLEEP_GROUPS 64 /* of 32 workers each */
 #endif
 
 struct sh_bell {
@@ -73,9 +73,6 @@ void sh_sleep_withdraw(struct sh_sleep *s, unsigned w);
 /* Worker w, after announce and a second look: sleep until woken or until the
  * moment deadline_ns (INT64_MAX: never). It then searches again. */
 void sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns);
-
-/* Whether all workers are idle; a guess that a later look must confirm. */
-bool sh_sleep_all_idle(struct sh_sleep *s);
 
 /* Whether worker w is idle at this moment. */
 bool sh_sleep_is_idle(struct sh_sleep *s, unsigned w);

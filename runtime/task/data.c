@@ -33,7 +33,7 @@ static size_t input_bytes(const shunt_task *t, unsigned kind)
     return kind == SH_KIND_TASK || kind == SH_KIND_DEAL ? t->in_size_ : 0;
 }
 
-static struct layout layout_of(const shunt_task *t, unsigned kind)
+static struct layout layout_of(const shunt_task *t, unsigned kind, bool bound)
 {
     size_t in_bytes = input_bytes(t, kind);
     size_t in_align = (t->shape_ & SHUNT_SHAPE_STEP_) != 0 ? t->ctx_align_
@@ -44,7 +44,8 @@ static struct layout layout_of(const shunt_task *t, unsigned kind)
         l.align = in_align;
     l.out_at = up_to(in_bytes, t->out_align_);
     l.bytes = l.out_at + t->out_size_;
-    l.inside = l.bytes <= SH_INLINE_BYTES && l.align <= 16;
+    l.inside = l.bytes <= (bound ? SH_BOUND_AT : SH_INLINE_BYTES) &&
+               l.align <= 16;
     return l;
 }
 
@@ -87,11 +88,11 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
 bool sh_record_make_room(struct sh_pool *pool, struct sh_record *r)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in INIT */
-    struct layout l = layout_of(r->task, kind);
+    struct layout l = layout_of(r->task, kind, sh_is_bound(r));
     struct sh_block *b;
 
     SH_ASSERT(r->task != NULL);
-    r->out_at = l.inside ? (uint8_t)l.out_at : SH_OUT_IN_BLOCK;
+    r->out_at |= l.inside ? (uint8_t)l.out_at : SH_OUT_IN_BLOCK;
     if (SH_LIKELY(l.inside))
         return true;
     if (l.bytes > PTRDIFF_MAX - l.align)
@@ -107,14 +108,14 @@ static char *data_of(struct sh_record *r, const struct layout *l)
 {
     uintptr_t at = (uintptr_t)sh_block_bytes(r->data.block);
 
-    SH_ASSERT(r->out_at == SH_OUT_IN_BLOCK);
+    SH_ASSERT((r->out_at & SH_OUT_IN_BLOCK) != 0);
     return (char *)((at + l->align - 1) & ~(uintptr_t)(l->align - 1));
 }
 
 void sh_record_free_data(struct sh_pool *pool, struct sh_record *r)
 {
     (void)pool;
-    if (r->task != NULL && r->out_at == SH_OUT_IN_BLOCK &&
+    if (r->task != NULL && (r->out_at & SH_OUT_IN_BLOCK) != 0 &&
         r->data.block != NULL)
         sh_block_free(r->data.block);
 }
@@ -134,7 +135,7 @@ void sh_record_retire(struct sh_pool *pool, struct sh_seat *seat,
 void *sh_block_in(struct sh_record *r)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: set before accepted */
-    struct layout l = layout_of(r->task, kind);
+    struct layout l = layout_of(r->task, kind, sh_is_bound(r));
 
     return data_of(r, &l);
 }
@@ -142,7 +143,7 @@ void *sh_block_in(struct sh_record *r)
 void *sh_block_out(struct sh_record *r)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: set before accepted */
-    struct layout l = layout_of(r->task, kind);
+    struct layout l = layout_of(r->task, kind, sh_is_bound(r));
 
     return data_of(r, &l) + l.out_at;
 }
@@ -163,6 +164,7 @@ static struct sh_value promised_value(struct sh_record *r)
 
 struct sh_value sh_record_value(struct sh_record *r)
 {
+    static const shunt_none none;
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: set before accepted */
 
     if (kind == SH_KIND_PROMISE)
@@ -177,6 +179,9 @@ struct sh_value sh_record_value(struct sh_record *r)
                                   sizeof(shunt_results),
                                   _Alignof(shunt_results), "shunt_results",
                                   true };
+    if (kind == SH_KIND_DELAY || kind == SH_KIND_HEED)
+        return (struct sh_value){ (void *)(uintptr_t)&none, sizeof none,
+                                  _Alignof(shunt_none), "shunt_none", false };
     return (struct sh_value){ sh_record_out(r), r->task->out_size_,
                               r->task->out_align_, r->task->out_type_, false };
 }

@@ -30,7 +30,7 @@ static inline bool sh_record_make_data(struct sh_pool *pool,
     const size_t half = SH_INLINE_BYTES / 2;
 
     if (SH_LIKELY(t->in_size_ <= half && t->out_size_ <= half &&
-                  (t->in_align_ | t->out_align_) < 16 &&
+                  (t->in_align_ | t->out_align_) < 16 && r->out_at == 0 &&
                   (t->shape_ & SHUNT_SHAPE_STEP_) == 0)) {
         r->out_at = half;
         return true;
@@ -49,6 +49,15 @@ static inline void sh_copy(void *to, const void *from, size_t size)
 
 void sh_record_free_data(struct sh_pool *pool, struct sh_record *r);
 
+/* Make room for a bound, before there is any other data. */
+static inline struct sh_bound *sh_record_bind(struct sh_record *r)
+{
+    SH_ASSERT(r->out_at == 0);
+    r->out_at = SH_BOUND;
+    *sh_bound_of(r) = (struct sh_bound){ .deadline_ns = INT64_MAX };
+    return sh_bound_of(r);
+}
+
 /* A record in INIT or RELEASING, seen with word, becomes FREE. */
 void sh_record_retire(struct sh_pool *pool, struct sh_seat *seat,
                       struct sh_record *r, uint64_t word);
@@ -60,14 +69,14 @@ void *sh_block_out(struct sh_record *r);
 /* The same, wherever they are. */
 static inline void *sh_record_in(struct sh_record *r)
 {
-    return SH_LIKELY(r->out_at != SH_OUT_IN_BLOCK) ? r->data.bytes
-                                                   : sh_block_in(r);
+    return SH_LIKELY((r->out_at & SH_OUT_IN_BLOCK) == 0) ? r->data.bytes
+                                                         : sh_block_in(r);
 }
 
 static inline void *sh_record_out(struct sh_record *r)
 {
-    return SH_LIKELY(r->out_at != SH_OUT_IN_BLOCK)
-               ? r->data.bytes + r->out_at
+    return SH_LIKELY((r->out_at & SH_OUT_IN_BLOCK) == 0)
+               ? r->data.bytes + (r->out_at & SH_OUT_AT)
                : sh_block_out(r);
 }
 

@@ -5,6 +5,9 @@
  * Everything in it may be looked at by every worker and every thread of the
  * host. Nothing in it is a lock that a worker holds, or a count that a death
  * could leave wrong (docs/architecture.md).
+ *
+ * Edges.
+ *   active   worker/standin.c
  */
 #ifndef SH_TASK_POOL_H
 #define SH_TASK_POOL_H
@@ -22,6 +25,8 @@
 
 enum sh_gate { SH_OPEN, SH_DRAINING, SH_CANCELLING, SH_STOPPED };
 
+#define SH_SEAT_TIMERS 4u
+
 /*
  * What a thread uses of a pool. Workers have theirs inside; other threads
  * get one at their first call and keep it until they end.
@@ -31,7 +36,8 @@ struct sh_seat {
     shunt_pool *name;               /* its name, which is never used again */
     unsigned process;               /* that it belongs to */
     struct sh_post *post; /* of a worker; NULL: a thread outside */
-    struct sh_cache records, aliases, edges, cells;
+    uint32_t dropped[SH_SEAT_TIMERS]; /* timers to set again: timer.c */
+    struct sh_cache records, aliases, edges, cells, timers;
     struct sh_seat *next;        /* of the same thread */
     struct sh_seat *left, *right; /* of the same pool; under registry.c's lock */
 };
@@ -44,7 +50,35 @@ struct sh_post {
     /* Tasks from outside that the worker has taken up. Only it writes. */
     _Alignas(SH_LINE) _Atomic uint64_t taken;
     _Atomic uint32_t cpu; /* where it woke up last, + 1 */
-    _Atomic uint32_t timers; /* waits of its tasks that will run out */
+    /* Timers that the worker has set, and dropped: see sh_time. */
+    _Alignas(SH_LINE) _Atomic uint64_t timers_set, timers_dropped;
+    /* The hint of the record whose code ran last; only it writes. */
+    _Atomic uint64_t running;
+    /* That record, when it was settled over its code, which has not returned;
+     * 0: none. Then somebody else may run in the worker's stead. */
+    _Atomic uint64_t stuck;
+    _Atomic uint32_t rests; /* a futex: a stand-in that is not needed now */
+};
+
+/* A pool's time, and what its timekeeper shares: future/timer.c. */
+struct sh_time {
+    /* When the timekeeper wakes at the latest; INT64_MIN: it is awake. */
+    _Alignas(SH_LINE) _Atomic int64_t wake_ns;
+    bool manual;            /* the clock moves by hand alone: */
+    _Atomic int64_t now_ns; /* where it stands then, */
+    _Atomic int64_t served_ns; /* and up to when what was due has happened */
+    _Atomic uint32_t served;   /* a futex: that has moved */
+    _Atomic uint32_t rung;     /* the futex on which the timekeeper sleeps */
+    _Atomic uint32_t keeper;   /* enum sh_keeper */
+    _Atomic uint32_t stop;     /* it is to end */
+    /* Timers that threads outside have set, or dropped, and the timekeeper has
+     * not seen: how many 32 | index of the last. Workers have their own. */
+    _Alignas(SH_LINE) _Atomic uint64_t timers_set, timers_dropped;
+    /* Of folders above: start the timekeeper, run in the stead of a stuck
+     * worker, give the timers of a seat back. */
+    int (*start)(struct sh_pool *pool);
+    void (*replace)(struct sh_pool *pool);
+    void (*leave)(struct sh_pool *pool, struct sh_seat *seat);
 };
 
 struct sh_pool {
@@ -52,12 +86,14 @@ struct sh_pool {
     unsigned id;
     _Atomic unsigned process; /* sh_process when it was made; 0: deserted */
     unsigned workers;
+    /* Posts in use: the workers, and those who stood in for them. It grows. */
+    _Atomic uint32_t active;
     bool shared; /* other processes map it */
     bool allow_unsafe;
     bool checks_pointers;
     uint64_t queue_max;
 
-    struct sh_table records, aliases, edges, cells;
+    struct sh_table records, aliases, edges, cells, timers;
     struct sh_heap heap;
     struct sh_sleep sleep;
     struct sh_post *posts; /* one a worker */
@@ -71,11 +107,15 @@ struct sh_pool {
     _Alignas(SH_LINE) _Atomic uint32_t gate; /* enum sh_gate */
     _Atomic uint32_t broken;                 /* an initialiser failed */
     _Atomic uint32_t gave_up; /* a shutdown settled what runs on */
+    _Atomic uint32_t late; /* keepers that wait for such code: a list */
+    _Atomic uint32_t returned; /* moves when such code has returned */
     /* Moves when a READY record is in no queue: look into the table. */
     _Atomic uint64_t rescan;
     /* Futexes: room in the queue; a change that a shutdown waits for. */
     _Atomic uint32_t room, room_waiters;
     _Atomic uint32_t quiet, quiet_waiters;
+
+    struct sh_time time;
 
     struct sh_seat *seats; /* under registry.c's lock */
     struct sh_team *team; /* worker/pool.c */
@@ -147,6 +187,12 @@ static inline struct sh_edge *sh_edge_at(struct sh_pool *pool,
                                          uint32_t index)
 {
     return (struct sh_edge *)pool->edges.items + index;
+}
+
+/* How many posts to look at. */
+static inline unsigned sh_pool_active(struct sh_pool *pool)
+{
+    return sh_load_acq(&pool->active); /* acquire: active */
 }
 
 static inline uint32_t sh_index_of(struct sh_pool *pool,

@@ -26,7 +26,11 @@
 #include "task/state.h"
 
 #define SH_INLINE_BYTES 48
-#define SH_OUT_IN_BLOCK 0xffu /* in and out are in data.block */
+
+/* What out_at says beside the place of out, if anything. */
+#define SH_OUT_IN_BLOCK 0x80u /* in and out are in data.block */
+#define SH_BOUND 0x40u        /* the end of data is a struct sh_bound */
+#define SH_OUT_AT 0x3fu
 
 enum sh_kind {
     SH_KIND_TASK = 1, /* runs its function when it is ready ... */
@@ -41,7 +45,9 @@ enum sh_kind {
     SH_KIND_RACE,
     SH_KIND_SOME,
     SH_KIND_KEEP, /* clears KEPT of a task when what it waits for settled */
-    SH_KIND_DEAL  /* runs the elements of a map; not a future of the user */
+    SH_KIND_DEAL, /* runs the elements of a map; not a future of the user */
+    SH_KIND_DELAY, /* succeeds when its time has come */
+    SH_KIND_HEED   /* succeeds when a running task is asked to cancel */
 };
 
 /* Beside a kind: its function has run and returned a future, of which the
@@ -72,14 +78,22 @@ struct sh_combining {
     _Atomic uint32_t count, quorum;
 };
 
+/* What bounds a task, or what follows another future, in time. Written before
+ * it is accepted. */
+struct sh_bound {
+    int64_t deadline_ns; /* of the pool's clock; INT64_MAX: none */
+    uint32_t timer;      /* that ends it then, or SH_NONE */
+    uint32_t scope;
+};
+
 struct sh_record {
     _Atomic uint64_t state; /* task/state.h */
     _Atomic uint64_t deps;  /* generation 32 | arrived 32 */
     _Atomic uint64_t edge0; /* the first dependant; see future/edge.h */
     _Atomic uint64_t hold;  /* generation 32 | handles but the primary 32 */
     /* Kind ALL to KEEP: the verdict, generation 32 | code 8 | index 24.
-     * Else: the handle of the future that it waits for or forwards to; while
-     * RUNNING or PARKED, its run; of a promise, who listens for a cancel. */
+     * HEED, while it waits: whose it is. Else: the handle of the future that it
+     * waits for or forwards to; while RUNNING or PARKED, its run; of a promise, who listens for a cancel. */
     _Atomic uint64_t input;
     const shunt_task *task;
     _Atomic(struct sh_block *) attached; /* freed with the record */
@@ -95,13 +109,26 @@ struct sh_record {
     const char *where;
     _Atomic uint32_t dead; /* DEAD edges: tag 8 | index 24 */
     _Atomic uint8_t kind;  /* enum sh_kind */
-    uint8_t out_at;        /* of data, where out begins; SH_OUT_IN_BLOCK */
+    uint8_t out_at;        /* of data, where out begins; and see above */
     uint16_t link_pool;    /* the pool of link in a list of a settler */
 };
 
 _Static_assert(sizeof(struct sh_record) == 128, "two cache lines");
 _Static_assert(offsetof(struct sh_record, data) == 64, "data is the second");
 _Static_assert(sizeof(struct sh_combining) <= SH_INLINE_BYTES, "inline");
+
+#define SH_BOUND_AT (SH_INLINE_BYTES - sizeof(struct sh_bound))
+
+static inline bool sh_is_bound(const struct sh_record *r)
+{
+    return (r->out_at & SH_BOUND) != 0;
+}
+
+static inline struct sh_bound *sh_bound_of(struct sh_record *r)
+{
+    SH_ASSERT(sh_is_bound(r));
+    return (struct sh_bound *)(void *)(r->data.bytes + SH_BOUND_AT);
+}
 
 /* An extra handle. */
 struct sh_alias {

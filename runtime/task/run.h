@@ -32,6 +32,7 @@ struct sh_run {
      * future is pending, since that may use memory of the task: keep.c. */
     struct sh_ledger handles;
     struct sh_ledger promises;
+    uint64_t heed;  /* of shunt_cancel_future, or 0 */
     uint64_t spare; /* an input that only tasks which it submitted may need */
     char *text;           /* of shunt_fail; of the pool's heap */
     size_t text_bytes;
@@ -40,9 +41,8 @@ struct sh_run {
     shunt_error *last;    /* shunt_last_error, */
     int last_code;        /* and its code, if there was no memory for it */
     struct sh_fiber *fiber; /* while parked */
-    int64_t wake_ns;      /* of a wait that may run out */
-    uint32_t timer_at;    /* its place in the worker's heap, + 1 */
-    bool timed_out;
+    int64_t deadline_ns;  /* of the pool's clock, INT64_MAX: none; it is */
+    uint32_t scope;       /* that of what the task submits. Its scope, or 0 */
     bool unnoted; /* memory ran out: the ledger does not know all */
 };
 
@@ -131,13 +131,14 @@ static inline void sh_run_init(struct sh_run *run, struct sh_pool *pool,
     run->handles.count = run->handles.room = 0;
     run->promises.count = run->promises.room = 0;
     run->text = NULL;
+    run->heed = 0;
     run->spare = 0;
     run->fail_as = 0;
     run->last = NULL;
     run->last_code = 0;
     run->fiber = NULL;
-    run->timer_at = 0;
-    run->timed_out = false;
+    run->deadline_ns = INT64_MAX;
+    run->scope = 0;
     run->unnoted = false;
 }
 

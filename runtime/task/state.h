@@ -10,7 +10,8 @@
  *               input names
  *            28 OUTSIDE
  *            29 HELD
- *         30-31 reserved: the incarnation of a worker process
+ *            30 COMMITTED
+ *            31 reserved
  *         32-63 generation: counts the uses of the record
  *
  *   FREE <-> INIT -> WAIT ------> READY <-> RUNNING <-> PARKED
@@ -67,6 +68,8 @@
  *              writing end is consumed
  *   HELD       an ending task, while it hangs its keeper on the record
  *   OUTSIDE    submit from outside: counts for queue_max while READY
+ *   COMMITTED  a running task, from when on neither a cancel nor its deadline
+ *              ends it
  */
 #ifndef SH_TASK_STATE_H
 #define SH_TASK_STATE_H
@@ -100,8 +103,10 @@ enum sh_phase {
 #define SH_KEPT ((uint64_t)1 << 11)
 #define SH_OUTSIDE ((uint64_t)1 << 28)
 #define SH_HELD ((uint64_t)1 << 29)
+#define SH_COMMITTED ((uint64_t)1 << 30)
 #define SH_STAYS (SH_BUSY | SH_KEPT | SH_HELD) /* not to be freed */
-#define SH_FLAGS (((uint64_t)0xff << 4) | SH_OUTSIDE | SH_HELD)
+#define SH_FLAGS \
+    (((uint64_t)0xff << 4) | SH_OUTSIDE | SH_HELD | SH_COMMITTED)
 
 #define SH_OWNER_HOST 1u
 #define SH_OWNER_WORKER(w) ((w) + 2u)

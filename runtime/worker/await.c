@@ -7,13 +7,13 @@
  *   thread  look for a while | hang an edge on a cell | set SLEEPS in the
  *           cell's word | futex until the arrival is there
  *
- * A task may be woken for nothing (a cancel, or an arrival that crossed a
- * timeout): it then looks at its arrivals and parks again. A thread looks
+ * That a wait runs out is an arrival, too, which a timer brings; but a thread
+ * tells its futex. A task may be woken for nothing (a cancel, or an arrival that
+ * crossed a timeout): it then looks at its arrivals and parks again. A thread looks
  * around before it sleeps, as long as a wake-up would take, unless a worker
  * would run on this very CPU if it slept.
  *
  * Edges.
- *   free     task/data.c
  *   idle     future/settle.c
  *   registry task/registry.c
  *   settled  future/settle.c
@@ -24,9 +24,8 @@
  */
 #include <sched.h>
 
-#include "base/clock.h"
 #include "future/bridge.h"
-#include "future/settle.h"
+#include "future/timer.h"
 #include "future/value.h"
 #include "sync/futex.h"
 #include "task/error.h"
@@ -36,6 +35,11 @@
 #define LOOK_NS 50000
 /* How often it relaxes between two looks, at most. */
 #define PAUSE_MAX 63u
+
+/* In the arrivals of a wait: the future has settled, or the time is up. */
+#define SETTLED 1u
+#define TIMED_OUT (1u << SH_BIT_TIME)
+#define ARRIVED (SETTLED | TIMED_OUT)
 
 /* RUNNING -> PARKED and away. False if there is no need to, or no stack:
  * *rc_out then says so. */
@@ -63,7 +67,7 @@ static bool park(struct sh_run *run, int *rc_out)
     } while (!sh_cas_sc(&r->state, &word, parked)); /* seq_cst: park */
     w->parked++;
     /* Arrived meanwhile? Then nobody may have seen us park. */
-    while ((sh_load_sc(&r->deps) & 1) != 0 && /* seq_cst: park */
+    while ((sh_load_sc(&r->deps) & ARRIVED) != 0 && /* seq_cst: park */
            sh_phase_of(parked) == SH_PARKED) {
         /* acq_rel: park. A flag may have been set: once more then. */
         if (!sh_cas_acqrel(&r->state, &parked,
@@ -102,14 +106,47 @@ static bool come_back(struct sh_ref *ref, uint32_t serial)
     return false;
 }
 
+/* A wait of a task or of a thread, for what arrives at its record or cell. */
+struct wait {
+    struct sh_pool *pool;
+    uint64_t target, timed_out;
+    uint32_t timer;
+};
+
+static void wait_begin(struct wait *wait, struct sh_pool *pool, uint64_t kind,
+                       uint32_t index, _Atomic uint64_t *arrivals)
+{
+    uint32_t generation = sh_arrivals_renew(arrivals);
+
+    wait->pool = pool;
+    wait->target = sh_target(kind, index, 0, generation);
+    wait->timed_out = sh_target(kind, index, SH_BIT_TIME, generation);
+    wait->timer = SH_NONE;
+}
+
+/* Have it run out after ns: 0 or SHUNT_ENOMEM. */
+static int wait_limit(struct wait *wait, int64_t ns)
+{
+    int64_t wake_ns = sh_pool_after(wait->pool, ns);
+
+    if (wake_ns == INT64_MAX)
+        return 0;
+    wait->timer = sh_timer_set(wait->pool, wake_ns, wait->timed_out);
+    return wait->timer == SH_NONE ? SHUNT_ENOMEM : 0;
+}
+
+static void wait_end(const struct wait *wait)
+{
+    (void)sh_timer_drop(wait->pool, wait->timer, wait->timed_out);
+}
+
 static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
 {
-    struct sh_worker *w = sh_worker_here();
     struct sh_record *r = run->record;
     bool foreign = ref->pool != run->pool;
     uint32_t serial = sh_pool_serial(ref->pool);
     struct sh_hung hung;
-    uint32_t generation;
+    struct wait wait;
     int rc = 0;
 
     if (ref->pool == run->pool && ref->record == r)
@@ -118,10 +155,8 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
         return SHUNT_ECANCELED;
     if (ns <= 0)
         return SHUNT_PENDING;
-    generation = sh_arrivals_renew(&r->deps);
-    switch (sh_hang(run->pool, ref,
-                    sh_target(SH_TARGET_RECORD, run->index, 0, generation),
-                    &hung)) {
+    wait_begin(&wait, run->pool, SH_TARGET_RECORD, run->index, &r->deps);
+    switch (sh_hang(run->pool, ref, wait.target, &hung)) {
     case SH_ATTACH_SETTLED:
         return 0;
     case SH_ATTACH_NOMEM:
@@ -129,21 +164,22 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
     case SH_ATTACHED:
         break;
     }
-    run->timed_out = false;
-    run->wake_ns = ns == INT64_MAX ? INT64_MAX : sh_clock_after(ns);
-    if (run->wake_ns != INT64_MAX && !sh_timer_add(w, run))
-        rc = SHUNT_ENOMEM;
+    rc = wait_limit(&wait, ns);
     /* No guest while parked: whoever frees the other pool would wait for this
      * worker, and may be a task that runs on it. */
     if (foreign)
         sh_pool_exit(sh_handle_pool(ref->handle));
-    while (rc == 0 && (sh_load_acq(&r->deps) & 1) == 0) { /* acquire: arrive */
-        if (run->timed_out)
+    while (rc == 0) {
+        uint64_t arrived = sh_load_acq(&r->deps); /* acquire: arrive */
+
+        if ((arrived & SETTLED) != 0)
+            break;
+        if ((arrived & TIMED_OUT) != 0)
             rc = SHUNT_PENDING;
         else
             (void)park(run, &rc);
     }
-    sh_timer_remove(w, run);
+    wait_end(&wait);
     if (foreign && !come_back(ref, serial))
         rc = SHUNT_ECLOSED;
     else if (rc != 0)
@@ -161,7 +197,7 @@ static bool looking_pays(struct sh_pool *pool)
     uint32_t here = (uint32_t)sched_getcpu() + 1;
     bool awake = false;
 
-    for (unsigned w = 0; w < pool->workers; w++) {
+    for (unsigned w = 0; w < sh_pool_active(pool); w++) {
         if (sh_sleep_is_idle(&pool->sleep, w))
             continue;
         if (sh_load_rlx(&pool->posts[w].cpu) == here) /* relaxed: a guess */
@@ -213,12 +249,14 @@ static int sleep_on(struct sh_pool *pool, struct sh_cell *cell,
     for (;;) {
         uint64_t w = sh_or_sc(word, sleeps) | sleeps; /* seq_cst: arrive */
 
-        if ((w & 1) != 0)
+        if ((w & SETTLED) != 0)
             return 0;
+        if ((w & TIMED_OUT) != 0)
+            return SHUNT_PENDING;
         /* The low half, where the arrivals are. */
         if (!sh_futex_wait((_Atomic uint32_t *)(void *)word, (uint32_t)w,
                            deadline_ns, pool->shared))
-            return (sh_load_acq(word) & 1) != 0 ? 0 : SHUNT_PENDING; /*
+            return (sh_load_acq(word) & SETTLED) != 0 ? 0 : SHUNT_PENDING; /*
                                                        * acquire: arrive */
     }
 }
@@ -226,29 +264,33 @@ static int sleep_on(struct sh_pool *pool, struct sh_cell *cell,
 static int await_in_thread(struct sh_ref *ref, int64_t ns)
 {
     struct sh_pool *pool = ref->pool;
-    int64_t deadline_ns = ns == INT64_MAX ? INT64_MAX : sh_clock_after(ns);
+    bool by_hand = pool->time.manual && ns != INT64_MAX;
+    int64_t deadline_ns = by_hand || ns == INT64_MAX ? INT64_MAX
+                                                     : sh_clock_after(ns);
     struct sh_seat *seat;
     struct sh_hung hung;
     struct sh_cell *cell;
+    struct wait wait;
     uint32_t index;
     int rc = 0;
 
     if (look(ref, deadline_ns))
         return 0;
-    if (deadline_ns <= sh_clock_ns())
+    if (ns <= 0 || (deadline_ns != INT64_MAX && deadline_ns <= sh_clock_ns()))
         return SHUNT_PENDING;
     seat = sh_seat_of(pool);
     index = seat == NULL ? SH_NONE : sh_table_take(&pool->cells, &seat->cells);
     if (index == SH_NONE)
         return SHUNT_ENOMEM;
     cell = sh_cell_at(pool, index);
-    uint32_t generation = sh_arrivals_renew(&cell->word);
-
+    wait_begin(&wait, pool, SH_TARGET_CELL, index, &cell->word);
     sh_store_rel(&cell->kind, SH_CELL_WAITER); /* release: cell */
-    switch (sh_hang(pool, ref,
-                    sh_target(SH_TARGET_CELL, index, 0, generation), &hung)) {
+    switch (sh_hang(pool, ref, wait.target, &hung)) {
     case SH_ATTACHED:
-        rc = sleep_on(pool, cell, deadline_ns);
+        if (by_hand)
+            rc = wait_limit(&wait, ns);
+        if (rc == 0)
+            rc = sleep_on(pool, cell, deadline_ns);
         if (rc != 0)
             sh_unhang(pool, ref, &hung);
         break;
@@ -258,6 +300,7 @@ static int await_in_thread(struct sh_ref *ref, int64_t ns)
         rc = SHUNT_ENOMEM;
         break;
     }
+    wait_end(&wait);
     (void)sh_arrivals_renew(&cell->word);
     sh_table_give(&pool->cells, &seat->cells, index);
     return rc;
@@ -333,41 +376,23 @@ int shunt_await(shunt_future *f)
  * handle: all in one go. False if it is not as simple as that. */
 static bool take_plain(uint64_t handle, void *out, size_t size)
 {
-    /* acquire: registry */
-    struct sh_pool *pool = sh_load_acq(&sh_pools[sh_handle_pool(handle)]);
-    const uint64_t odd = SH_WATCHED | SH_ALIASED | SH_LENT | SH_GONE |
-                         SH_ORPHAN | SH_STAYS | SH_OUTCOME_MASK;
-    struct sh_seat *seat = sh_here.seat;
     _Alignas(16) unsigned char value[SH_INLINE_BYTES];
     const shunt_task *task;
+    struct sh_pool *pool;
     struct sh_record *r;
     uint64_t w;
 
-    if (pool == NULL || seat == NULL ||
-        sh_load_rlx(&seat->pool) != pool || /* relaxed: it is in use */
-        !sh_pool_is_ours(pool) ||
-        sh_handle_index(handle) >= pool->records.capacity)
+    if (!sh_plain_find(handle, &pool, &r, &w))
         return false;
-    r = sh_record_at(pool, sh_handle_index(handle));
-    w = sh_load_acq(&r->state); /* acquire: settled */
     task = r->task;
-    if (sh_phase_of(w) != SH_DONE || (w & odd) != 0 ||
-        !sh_handle_fits(handle, w) ||
-        sh_load_rlx(&r->kind) > SH_KIND_RECOVER || /* relaxed: as state */
-        r->out_at == SH_OUT_IN_BLOCK || task == NULL ||
-        size != task->out_size_ ||
-        sh_load_rlx(&r->attached) != NULL || /* relaxed: as state */
-        sh_load_rlx(&r->input) != 0)         /* relaxed: as state */
+    if ((w & SH_OUTCOME_MASK) != 0 || r->out_at > SH_OUT_AT || task == NULL ||
+        size != task->out_size_)
         return false;
     sh_copy(value, r->data.bytes + r->out_at, size);
-    /* Nobody sees it in between, so that no shutdown waits for us. If the CAS
-     * fails, what was copied is not the value. acq_rel: idle, free */
-    if (!sh_cas_acqrel(&r->state, &w, ((w >> 32) + 1) << 32 | SH_FREE))
+    /* If this fails, what was copied is not the value. */
+    if (!sh_plain_free(handle, pool, r, w))
         return false;
     sh_copy(out, value, size);
-    sh_table_give(&pool->records, &seat->records, sh_index_of(pool, r));
-    if (sh_here.run != NULL)
-        sh_run_forget(sh_here.run, handle);
     return true;
 }
 

@@ -120,7 +120,7 @@ static uint32_t next_random(struct sh_worker *w)
 /* Steal from another worker: one to run, and up to half of the rest. */
 static uint64_t steal(struct sh_worker *w)
 {
-    unsigned n = w->pool->workers;
+    unsigned n = sh_pool_active(w->pool);
     unsigned first = next_random(w) % n;
 
     for (unsigned i = 0; i < n; i++) {
@@ -177,7 +177,7 @@ uint64_t sh_worker_find(struct sh_worker *w)
         hint = from_ring(w, &pool->side);
     if (hint == 0)
         hint = from_table(w);
-    if (hint == 0 && pool->workers > 1)
+    if (hint == 0 && sh_pool_active(pool) > 1)
         hint = steal(w);
     return hint;
 }
@@ -194,7 +194,7 @@ bool sh_worker_sees_work(struct sh_worker *w)
     if (sh_load_rlx(&w->rescan_at) != 0 ||
         sh_load_sc(&pool->rescan) != sh_load_rlx(&w->rescan_done))
         return true;
-    for (unsigned v = 0; v < pool->workers; v++)
+    for (unsigned v = 0; v < sh_pool_active(pool); v++)
         if (sh_deque_size(&pool->posts[v].deque) > 0)
             return true;
     return false;

@@ -5,7 +5,7 @@
  * Edges.
  *   broken   worker/run.c
  *   ended    worker/pool.c
- *   resume   future/settle.c: push on resumed -> here: take all
+ *   resume   future/deliver.c: push on resumed -> here: take all
  *   sleep    sync/sleep.c
  *   stop     shutdown: write stop, then wake -> loop: read stop
  *   quiet    future/settle.c: here, idle is announced before quiet moves
@@ -13,18 +13,18 @@
 #define _GNU_SOURCE 1
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/fault.h"
 #include "worker/worker.h"
 
 /* How often an idle worker looks around before it says that it is idle: a
  * moment only, since whoever is to bring work may need this very CPU. */
 #define SPINS 4
-/* How often a busy one looks whether a wait of its tasks has run out. */
-#define TURNS_PER_TIMERS 16
+/* How often a busy stand-in looks whether it is needed. */
+#define TURNS_PER_REST 64
 
 void sh_worker_give_left(struct sh_worker *w)
 {
@@ -64,12 +64,6 @@ static void collect_resumed(struct sh_worker *w)
     sh_store_rlx(&last->link, reversed); /* relaxed: ours */
 }
 
-void sh_worker_resume_own(struct sh_worker *w, struct sh_record *r)
-{
-    sh_store_rlx(&r->link, w->resumed); /* relaxed: ours */
-    w->resumed = sh_index_of(w->pool, r);
-}
-
 /* Go on with the oldest parked task that may, for good. */
 static void resume_next(struct sh_worker *w)
 {
@@ -82,6 +76,8 @@ static void resume_next(struct sh_worker *w)
     w->left = from;
     w->fiber = run->fiber;
     w->parked--;
+    sh_store_rlx(&w->post->running,
+                 sh_hint(run->index, run->generation)); /* relaxed: a hint */
     sh_fiber_switch(from, run->fiber, true);
 }
 
@@ -126,10 +122,9 @@ static uint64_t idle(struct sh_worker *w)
             continue;
         }
         sh_quiet_notify(pool);
-        sh_sleep_wait(s, w->index, sh_timers_next(w));
+        sh_sleep_wait(s, w->index, INT64_MAX);
         sh_store_rlx(&w->post->cpu,
                      (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
-        sh_timers_fire(w, sh_clock_ns());
         spins = SPINS;
     }
     if (sh_sleep_found(s, w->index) && sh_worker_sees_work(w))
@@ -146,8 +141,8 @@ void sh_worker_loop(void *arg)
         uint64_t hint = 0;
 
         collect_resumed(w);
-        if (w->timer_count > 0 && w->tick % TURNS_PER_TIMERS == 0)
-            sh_timers_fire(w, sh_clock_ns());
+        if (SH_UNLIKELY(sh_is_standin(w)) && w->tick % TURNS_PER_REST == 0)
+            sh_standin_rest(w);
         /* Resumed tasks go first, but on the turns that SH_FAIR leaves to
          * others; find reads the same tick. */
         if (w->resumed != SH_NONE && !sh_worker_shares(++w->tick))
@@ -155,6 +150,8 @@ void sh_worker_loop(void *arg)
         if (must_stop(w))
             break;
         hint = sh_worker_find(w);
+        if (SH_UNLIKELY(sh_is_standin(w)) && hint == 0)
+            sh_standin_rest(w);
         if (hint == 0 && w->resumed == SH_NONE)
             hint = idle(w);
         if (hint != 0)
@@ -167,22 +164,27 @@ void sh_worker_loop(void *arg)
     sh_fiber_switch(from, &w->base, true);
 }
 
-/* On its own stack, the worker begins and ends. */
-static void *worker_main(void *arg)
+/* Run .init: false if the worker cannot work. */
+static bool init(struct sh_worker *w)
 {
-    struct sh_worker *w = arg;
+    struct sh_team *team = w->pool->team;
+
+    if (team->init == NULL || team->init(team->init_arg) == 0)
+        return true;
+    if (sh_is_standin(w)) {
+        sh_standin_unfit(w);
+        return false;
+    }
+    sh_store_rel(&w->pool->broken, 1); /* release: broken */
+    return true;
+}
+
+/* A worker's thread ends. */
+static void *end(struct sh_worker *w)
+{
     struct sh_pool *pool = w->pool;
     struct sh_team *team = pool->team;
 
-    sh_here.seat = &w->seat;
-    sh_store_rlx(&w->post->cpu,
-                 (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
-    if (team->init != NULL && team->init(team->init_arg) != 0)
-        sh_store_rel(&pool->broken, 1); /* release: broken */
-    sh_fiber_adopt(&w->base);
-    sh_fiber_start(&w->base, w->fiber, sh_worker_loop, w, false);
-    sh_worker_give_left(w);
-    sh_fiber_disown(&w->base);
     sh_stacks_fini(&w->stacks);
     sh_here.seat = NULL;
     /* The last thread of a pool that was given up frees it. acq_rel: ended */
@@ -192,6 +194,28 @@ static void *worker_main(void *arg)
         sh_pool_destroy(pool);
     }
     return NULL;
+}
+
+/* On its own stack, the worker begins and ends. */
+static void *worker_main(void *arg)
+{
+    struct sh_worker *w = arg;
+
+    sh_here.seat = &w->seat;
+    sh_store_rlx(&w->post->cpu,
+                 (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
+    /* The timekeeper, who starts stand-ins, has all signals blocked. */
+    if (sh_is_standin(w))
+        pthread_sigmask(SIG_SETMASK, &w->pool->team->signals, NULL);
+    if (!init(w)) {
+        sh_stacks_give(&w->stacks, w->fiber);
+        return end(w);
+    }
+    sh_fiber_adopt(&w->base);
+    sh_fiber_start(&w->base, w->fiber, sh_worker_loop, w, false);
+    sh_worker_give_left(w);
+    sh_fiber_disown(&w->base);
+    return end(w);
 }
 
 /* NAME-3, cut so that the number is whole within the system's 15 characters. */

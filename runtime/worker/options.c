@@ -11,6 +11,7 @@
 
 #include "worker/worker.h"
 
+#define SPARES_DEFAULT 16
 #define QUEUE_MAX_DEFAULT ((size_t)1 << 20)
 #define STACK_BYTES_DEFAULT ((size_t)256 * 1024)
 
@@ -168,6 +169,12 @@ int sh_options_resolve(const shunt_options *given, size_t given_size,
         o->workers = workers_from_environment();
     if (o->workers < 1 || o->workers > SHUNT_WORKERS_MAX)
         return SHUNT_EINVAL;
+    if (o->spares == 0)
+        o->spares = o->workers < SPARES_DEFAULT ? o->workers : SPARES_DEFAULT;
+    if (o->spares < 0)
+        o->spares = 0;
+    if (o->spares > SHUNT_WORKERS_MAX)
+        return SHUNT_EINVAL; /* more than sync/sleep.h has bits for */
     if (o->queue_max == 0)
         o->queue_max = QUEUE_MAX_DEFAULT;
     if (o->queue_max > SH_INDEX_MAX)

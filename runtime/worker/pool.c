@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "future/timer.h"
 #include "memory/pages.h"
 #include "sync/futex.h"
 #include "worker/worker.h"
@@ -73,7 +74,10 @@ static bool make_tables(struct sh_pool *pool)
                    offsetof(struct sh_edge, dead_next), ITEMS_LEAST) &&
            reserve(&pool->cells, sizeof(struct sh_cell),
                    offsetof(struct sh_cell, link),
-                   offsetof(struct sh_cell, chain), ITEMS_LEAST);
+                   offsetof(struct sh_cell, chain), ITEMS_LEAST) &&
+           reserve(&pool->timers, sizeof(struct sh_timer),
+                   offsetof(struct sh_timer, link),
+                   offsetof(struct sh_timer, chain), ITEMS_LEAST);
 }
 
 static size_t ring_slots(size_t queue_max)
@@ -101,7 +105,7 @@ static bool make_rings(struct sh_pool *pool, size_t slots)
 /* Posts, bells and the team with its workers, in one mapping. */
 static bool make_team(struct sh_pool *pool, const shunt_options *o)
 {
-    size_t n = (size_t)o->workers;
+    size_t n = (size_t)(o->workers + o->spares);
     size_t posts = n * sizeof(struct sh_post);
     size_t bells = n * sizeof(struct sh_bell);
     size_t workers = n * sizeof(struct sh_worker);
@@ -117,6 +121,7 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
         (struct sh_team *)(void *)(at + posts + bells);
     pool->team->workers = (struct sh_worker *)(void *)(pool->team + 1);
     pool->team->count = (unsigned)n;
+    pthread_sigmask(SIG_SETMASK, NULL, &pool->team->signals);
     pool->team->init = o->init;
     pool->team->init_arg = o->init_arg;
     pool->team->stack_bytes = o->stack_bytes;
@@ -126,13 +131,15 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
 
 static void free_team(struct sh_pool *pool)
 {
-    size_t n = pool->workers;
+    size_t n;
 
-    if (pool->posts != NULL)
+    if (pool->posts != NULL) {
+        n = pool->team->count;
         sh_pages_unmap(pool->posts,
                        n * (sizeof(struct sh_post) + sizeof(struct sh_bell) +
                             sizeof(struct sh_worker)) +
                            sizeof(struct sh_team));
+    }
 }
 
 static void free_records(struct sh_pool *pool)
@@ -148,26 +155,13 @@ static void free_records(struct sh_pool *pool)
     }
 }
 
-static void free_timers(struct sh_pool *pool)
-{
-    for (unsigned i = 0; i < pool->workers; i++) {
-        struct sh_worker *w = &pool->team->workers[i];
-
-        if (w->timer_room > 0)
-            sh_heap_put(&pool->heap, w->timers,
-                        w->timer_room * sizeof *w->timers);
-    }
-}
-
 void sh_pool_destroy(struct sh_pool *pool)
 {
     size_t slots = pool->ring.capacity;
     bool whole = pool->records.items != NULL && pool->posts != NULL;
 
-    if (whole) {
+    if (whole)
         free_records(pool);
-        free_timers(pool);
-    }
     sh_seats_clear(pool);
     if (pool->ring.cells != NULL)
         sh_pages_unmap(pool->ring.cells, (slots + SIDE_SLOTS) *
@@ -176,6 +170,7 @@ void sh_pool_destroy(struct sh_pool *pool)
     sh_table_fini(&pool->aliases);
     sh_table_fini(&pool->edges);
     sh_table_fini(&pool->cells);
+    sh_table_fini(&pool->timers);
     if (whole)
         sh_heap_fini(&pool->heap);
     free_team(pool);
@@ -197,6 +192,12 @@ static struct sh_pool *pool_new(const shunt_options *o, bool checks)
     if (pool == NULL)
         return NULL;
     pool->workers = (unsigned)o->workers;
+    sh_store_rlx(&pool->active, pool->workers); /* relaxed: still ours */
+    pool->time.manual = o->manual_clock;
+    pool->time.start = sh_timekeeper_start;
+    pool->time.replace = sh_worker_replace;
+    pool->time.leave = sh_timers_leave;
+    sh_store_rlx(&pool->time.wake_ns, INT64_MIN); /* relaxed: still ours */
     pool->allow_unsafe = o->allow_unsafe;
     pool->checks_pointers = checks;
     pool->queue_max = o->queue_max;
@@ -223,6 +224,7 @@ static void stop(struct sh_pool *pool)
     sh_store_sc(&team->stop, 1); /* seq_cst: stop */
     for (unsigned i = 0; i < team->started; i++)
         sh_sleep_wake(&pool->sleep, i);
+    sh_standins_rouse(pool);
 }
 
 /* Wait until they have. */
@@ -306,6 +308,7 @@ int shunt_pool_free(shunt_pool *name)
     if (sh_worker_here() != NULL && sh_worker_here()->pool == pool)
         return SHUNT_EDEADLK;
     left = sh_pool_drain(pool);
+    sh_timekeeper_stop(pool);
     stop(pool);
     if (left == 0) {
         join(pool);

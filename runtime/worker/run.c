@@ -4,7 +4,7 @@
  *
  * Edges.
  *   accepted  future/submit.c: write READY -> claim: read state
- *   ready     future/settle.c: write READY -> claim: read state
+ *   ready     future/deliver.c: write READY -> claim: read state
  *   claim     claim: write RUNNING -> cancel, shutdown: read state
  *   broken    loop.c: write broken -> claim: read broken
  */
@@ -15,6 +15,7 @@
 
 #include "future/combine.h"
 #include "future/map.h"
+#include "future/timer.h"
 #include "future/value.h"
 #include "task/error.h"
 #include "worker/worker.h"
@@ -243,6 +244,8 @@ static bool end_run(struct sh_run *run)
 
     if (run->spare != 0)
         give_now(run->spare);
+    if (run->heed != 0)
+        give_now(run->heed);
     attach_blocks(run);
     if (run->handles.room > 0 || run->promises.room > 0)
         give_handles(run);
@@ -270,7 +273,7 @@ static void follow_inner(struct sh_run *run, unsigned kind)
     sh_store_rel(&r->kind, (uint8_t)(kind | SH_KIND_FLAT)); /* release:
                                                              * accepted */
     if (!sh_follow(&work, run->pool, r, &ref))
-        sh_settle_idle(&work, run->pool, r, SH_BUSY);
+        sh_settle_returned(&work, run->pool, r);
     if (entered)
         sh_pool_exit(id);
     sh_work_do(&work);
@@ -336,6 +339,8 @@ static void finish_run(struct sh_run *run, unsigned kind,
     } else {
         sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
     }
+    if (sh_is_bound(r))
+        sh_bound_drop(run->pool, r, (uint64_t)run->generation << 32);
     sh_settle_running(run->pool, r, outcome, input);
 }
 
@@ -348,6 +353,7 @@ static bool is_plain(const struct sh_run *run)
            (run->handles.count | run->promises.count) == 0 &&
            run->handles.room <= sizeof run->handles.few / sizeof(uint64_t) &&
            run->promises.room == 0 && run->text == NULL && run->last == NULL &&
+           run->heed == 0 &&
            run->fail_as == 0 && !run->unnoted && t->traits_.drop == NULL &&
            (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) == 0;
 }
@@ -362,6 +368,12 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
     int rc = 0;
 
     sh_run_init(&run, w->pool, r, word);
+    if (SH_UNLIKELY(sh_is_bound(r))) {
+        run.deadline_ns = sh_bound_of(r)->deadline_ns;
+        run.scope = sh_bound_of(r)->scope;
+    }
+    sh_store_rlx(&w->post->running,
+                 sh_hint(run.index, run.generation)); /* relaxed: a hint */
     run.input = sh_load_rlx(&r->input); /* relaxed: ours in RUNNING */
     sh_store_rlx(&r->input, (uint64_t)(uintptr_t)&run); /* relaxed: ours */
     call.out = sh_record_out(r);
@@ -369,8 +381,7 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
         call.in = sh_record_in(r);
     else if (is_step(r))
         call.ctx = sh_record_in(r);
-    if (SH_LIKELY(t->out_size_ <= 8) && r->out_at != SH_OUT_IN_BLOCK &&
-        r->out_at <= SH_INLINE_BYTES - 8)
+    if (SH_LIKELY(t->out_size_ <= 8) && r->out_at <= SH_INLINE_BYTES - 8)
         memset(call.out, 0, 8); /* one store */
     else
         memset(call.out, 0, t->out_size_);
@@ -387,6 +398,8 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
     if (SH_LIKELY(called && rc == 0 && kind == SH_KIND_TASK) &&
         is_plain(&run)) {
         sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
+        if (SH_UNLIKELY(sh_is_bound(r)))
+            sh_bound_drop(run.pool, r, word);
         sh_settle_running(run.pool, r, 0, 0);
         return;
     }
@@ -506,6 +519,33 @@ bool shunt_cancelled(void)
         return false;
     w = sh_load_acq(&run->record->state); /* acquire: claim */
     return (w & (SH_CANCEL | SH_BUSY)) != 0;
+}
+
+int shunt_commit(void)
+{
+    struct sh_run *run = sh_here.run;
+    uint64_t w;
+
+    if (run == NULL)
+        return SHUNT_EINVAL;
+    w = sh_load_acq(&run->record->state); /* acquire: claim */
+    do {
+        if ((w & (SH_CANCEL | SH_BUSY)) != 0)
+            return SHUNT_ECANCELED;
+        /* acq_rel: claim. Whoever cancels changes the same word. */
+    } while (!sh_cas_acqrel(&run->record->state, &w, w | SH_COMMITTED));
+    return 0;
+}
+
+int64_t shunt_time_left_ns(void)
+{
+    struct sh_run *run = sh_here.run;
+    int64_t now_ns;
+
+    if (run == NULL || run->deadline_ns == INT64_MAX)
+        return SHUNT_FOREVER;
+    now_ns = sh_pool_now(run->pool);
+    return now_ns < run->deadline_ns ? run->deadline_ns - now_ns : 0;
 }
 
 shunt_pool *shunt_pool_current(void)

@@ -14,6 +14,7 @@
  *
  * Edges.
  *   room     future/submit.c
+ *   sleep    sync/sleep.c
  *   quiet    future/settle.c, worker/loop.c: the state moved, then quiet ||
  *            here: read quiet, then the states; all seq_cst
  *   closing  future/submit.c, settle.c: READY and queued, then read the gate
@@ -23,6 +24,7 @@
  *   settled  future/settle.c
  */
 #include "base/clock.h"
+#include "future/timer.h"
 #include "sync/futex.h"
 #include "worker/worker.h"
 
@@ -54,6 +56,15 @@ enum end {
     CLOSE          /* fail promises, and what has not started: it never will */
 };
 
+/* A delay that no timer ends. */
+static bool is_endless(struct sh_record *r, uint64_t w)
+{
+    /* relaxed: as w, validated by the CAS of a state */
+    return sh_phase_of(w) == SH_WAIT &&
+           sh_load_rlx(&r->kind) == SH_KIND_DELAY && sh_is_bound(r) &&
+           sh_bound_of(r)->deadline_ns == INT64_MAX;
+}
+
 static void end_one(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t w, enum end end)
 {
@@ -68,13 +79,14 @@ static void end_one(struct sh_work *work, struct sh_pool *pool,
         (void)sh_cancel_ask(work, pool, r, sh_generation_of(w));
     /* Whatever the end, a promise fails; where everything is asked to cancel,
      * its listener has been told. */
-    if (phase == SH_PROMISE && sh_settle_begin(r, w, cancelled))
+    if ((phase == SH_PROMISE || is_endless(r, w)) &&
+        sh_settle_begin(r, w, cancelled))
         sh_work_settle(work, pool, r);
     if (end == GIVE_UP && (phase == SH_RUNNING || phase == SH_PARKED)) {
         uint64_t now = sh_load_acq(&r->state); /* acquire: settled */
 
         if (sh_generation_of(now) == sh_generation_of(w))
-            sh_settle_over(work, pool, r, now);
+            (void)sh_settle_over(work, pool, r, now, SHUNT_ECANCELED);
     }
     if (end == CLOSE && (phase == SH_READY || phase == SH_WAIT) &&
         sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECLOSED)))
@@ -122,22 +134,36 @@ static size_t count_busy(struct sh_pool *pool)
     return busy;
 }
 
+/* Whether all workers are idle, but for those that nobody counts on. */
+static bool all_idle(struct sh_pool *pool)
+{
+    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+        if (!sh_post_is_off(&pool->posts[i]) &&
+            !sh_sleep_is_idle(&pool->sleep, i))
+            return false;
+    return true;
+}
+
 /* Whether all workers are idle, and have nothing to do. One that has slept
  * through a change of the table would find nothing there, but only it knows
  * how far it has looked: it is woken to look, and rings quiet afterwards. */
 static bool is_stalled(struct sh_pool *pool)
 {
-    bool stalled = sh_sleep_all_idle(&pool->sleep);
+    bool stalled = all_idle(pool) && !sh_timers_any(pool);
 
-    for (unsigned i = 0; i < pool->workers && stalled; i++) {
-        if (sh_worker_sees_work(&pool->team->workers[i])) {
+    for (unsigned i = 0; i < sh_pool_active(pool) && stalled; i++) {
+        struct sh_post *post = &pool->posts[i];
+
+        /* What it could do nobody else can, but for what is queued. */
+        if (sh_post_is_off(post)) {
+            /* seq_cst: sleep */
+            stalled = sh_load_sc(&post->resumed) == SH_NONE;
+        } else if (sh_worker_sees_work(&pool->team->workers[i])) {
             sh_sleep_wake(&pool->sleep, i);
             stalled = false;
         }
-        if (sh_load_rlx(&pool->posts[i].timers) != 0) /* relaxed: as idle */
-            stalled = false;
     }
-    return stalled && sh_sleep_all_idle(&pool->sleep);
+    return stalled && all_idle(pool);
 }
 
 /* One look, after quiet was read; what is left. *moved_out: tasks ran
@@ -247,7 +273,7 @@ static void see_queues(struct sh_pool *pool)
     (void)sh_ring_size(&pool->ring);
     (void)sh_ring_size(&pool->side);
     (void)sh_load_sc(&pool->rescan); /* seq_cst: closing */
-    for (unsigned i = 0; i < pool->workers; i++)
+    for (unsigned i = 0; i < sh_pool_active(pool); i++)
         (void)sh_deque_size(&pool->posts[i].deque);
 }
 

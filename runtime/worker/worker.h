@@ -12,6 +12,7 @@
 #define SH_WORKER_WORKER_H
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "fiber/fiber.h"
 #include "fiber/stacks.h"
@@ -30,8 +31,6 @@ struct sh_worker {
     struct sh_stacks stacks;
     uint32_t resumed;         /* records to go on with, oldest first */
     uint32_t parked;          /* tasks that wait */
-    struct sh_run **timers;   /* a heap, by wake_ns */
-    uint32_t timer_count, timer_room;
     uint32_t tick;
     uint32_t random;
     /* The epochs seen, and being looked at. Only the worker writes; a shutdown
@@ -43,12 +42,15 @@ struct sh_worker {
 
 struct sh_team {
     struct sh_worker *workers;
-    unsigned count, started;
+    unsigned count;   /* of posts: the workers, and those who may stand in */
+    unsigned started; /* threads; the timekeeper's, after the pool was made */
     int (*init)(void *arg);
     void *init_arg;
     char name[16];
     size_t stack_bytes;
     bool joined;
+    sigset_t signals; /* that are blocked in a worker */
+    pthread_t timekeeper;
     _Atomic uint32_t stop;     /* the workers are to end */
     _Atomic uint32_t alive;    /* threads that have not ended */
     _Atomic uint32_t deserted; /* the last thread frees the pool */
@@ -94,15 +96,28 @@ bool sh_worker_sees_work(struct sh_worker *w);
 /* A task from outside was taken up: make room in the queue. */
 void sh_worker_took(struct sh_worker *w);
 
-/* Timers of parked tasks: add (false: no memory), remove, and hand those that
- * are due back to the loop. The next moment, INT64_MAX: none. */
-bool sh_timer_add(struct sh_worker *w, struct sh_run *run);
-void sh_timer_remove(struct sh_worker *w, struct sh_run *run);
-void sh_timers_fire(struct sh_worker *w, int64_t now_ns);
-int64_t sh_timers_next(const struct sh_worker *w);
+/* Start the thread that has timers happen: 0, SHUNT_ENOMEM, or SHUNT_ECLOSED
+ * when it has been stopped. */
+int sh_timekeeper_start(struct sh_pool *pool);
+void sh_timekeeper_stop(struct sh_pool *pool);
 
-/* A parked task whose state the worker itself moved to RUNNING. */
-void sh_worker_resume_own(struct sh_worker *w, struct sh_record *r);
+/* The timekeeper: a worker is stuck, have somebody run in its stead. */
+void sh_worker_replace(struct sh_pool *pool);
+
+/* Whether nobody should count on this worker: it is stuck, or rests. */
+bool sh_post_is_off(struct sh_post *post);
+
+/* A stand-in: rest, if one is too many. And one that its .init has failed. */
+void sh_standin_rest(struct sh_worker *w);
+void sh_standin_unfit(struct sh_worker *w);
+
+/* All that rest are to end. */
+void sh_standins_rouse(struct sh_pool *pool);
+
+static inline bool sh_is_standin(const struct sh_worker *w)
+{
+    return w->index >= w->pool->workers;
+}
 
 /* Drain a pool, however long it takes; how many tasks that were given up run
  * on. */

@@ -477,18 +477,24 @@ static void a_task_outlives_the_pool_that_it_waits_for(void)
     enum { GIVEN, DROPPED, CANCELLED, RUN_OUT, WAYS };
 
     for (int way = 0; way < WAYS; way++) {
-        shunt_pool *pool = harness_pool(1), *other = harness_pool(1);
+        shunt_pool *pool, *other = harness_pool(1);
         struct stage_promise made = stage_promise(other);
         struct far far = { made.future, stage_latch(),
                            way == RUN_OUT ? SHUNT_MS(1) : SHUNT_FOREVER };
-        shunt_future *f = shunt_submit(pool, wait_far, &far);
+        shunt_future *f;
 
+        assert_ok(shunt_pool_new(&pool, &(shunt_options){
+                                            .workers = 1,
+                                            .manual_clock = true }));
+        f = shunt_submit(pool, wait_far, &far);
         assert_true(latch_reaches(far.started, 1));
         struct stage_hold hold = stage_hold(pool);
         if (way == GIVEN)
             stage_give(made.promise, 1);
         if (way == CANCELLED)
             assert_long(shunt_cancel(f), 1);
+        if (way == RUN_OUT)
+            assert_ok(shunt_pool_advance(pool, SHUNT_MS(1)));
         harness_free(other);
         stage_let(hold);
         assert_takes(f, SHUNT_ECLOSED);

@@ -13,6 +13,7 @@
 #include "graph.h"
 #include "task/run.h"
 #include "worker/worker.h"
+#include "worker/worker.h"
 
 enum {
     LOOKS = 100000
@@ -124,6 +125,15 @@ static uint32_t first_used(struct sh_pool *pool)
     return 0;
 }
 
+static bool all_idle(struct sh_pool *pool)
+{
+    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+        if (!sh_post_is_off(&pool->posts[i]) &&
+            !sh_sleep_is_idle(&pool->sleep, i))
+            return false;
+    return true;
+}
+
 /* The last task may have settled a moment before its worker is done with it.
  * Bounded: whatever the workers still have to do is little. */
 static void wait_until_quiet(struct graph *g, struct sh_pool *pool)
@@ -131,8 +141,7 @@ static void wait_until_quiet(struct graph *g, struct sh_pool *pool)
     struct timespec moment = { .tv_nsec = 100000 };
 
     for (int look = 0; look < LOOKS; look++) {
-        if (sh_sleep_all_idle(&pool->sleep) && first_used(pool) == 0 &&
-            sh_sleep_all_idle(&pool->sleep))
+        if (all_idle(pool) && first_used(pool) == 0 && all_idle(pool))
             return;
         nanosleep(&moment, NULL);
     }

@@ -12,6 +12,7 @@
 
 #include "../../runtime/future/bridge.c"
 #include "../../runtime/future/notice.c"
+#include "../../runtime/future/deliver.c"
 #include "../../runtime/future/settle.c"
 #include "../../runtime/queue/deque.c"
 #include "../../runtime/queue/ring.c"

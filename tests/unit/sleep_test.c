@@ -52,7 +52,7 @@ static void a_notify_wakes_one_idle_worker(void **state)
     make_idle(0);
     make_idle(1);
     make_idle(2);
-    assert_true(sh_sleep_all_idle(&sleepers));
+    assert_true(sh_sleep_is_idle(&sleepers, 0));
     sh_sleep_notify(&sleepers);
     assert_false(sh_sleep_is_idle(&sleepers, 0));
     assert_true(sh_sleep_is_idle(&sleepers, 1));

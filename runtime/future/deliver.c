@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/deliver.c - telling whoever waits that something has settled, or that
+ * a time has come.
+ *
+ *     target --+--> cell, waiter: bit, futex
+ *              +--> cell, bridge: on to another pool
+ *              +--> cell, node, or combinator: counted (combine.c)
+ *              +--> step: WAIT -> READY and queued, or -> SETTLING
+ *              +--> parked task: PARKED -> RUNNING, and to its worker
+ *
+ * Idea. An arrival is a bit with a generation, so it may be delivered twice or
+ * too late; what follows is a CAS of the state from what was read.
+ *
+ * Edges.
+ *   cell     future/combine.c
+ *   sleep    sync/sleep.c
+ *   ready    make ready: write state -> worker's claim           the inputs
+ *   accept   builder: write WAIT, then read the arrivals || deliver: set the
+ *            arrival, then read the state; all seq_cst: one sees the other
+ *   park     await: write PARKED, then read the arrivals || deliver: as above
+ *   resume   deliver: push on resumed -> worker: take all
+ *   arrive   future/edge.c
+ *   closing  make ready: queue, then read the gate || shutdown: write STOPPED,
+ *            then look at all records; all seq_cst
+ *
+ * Crash. Between an arrival and what follows from it: recovery acts on every
+ * record in WAIT or PARKED that has its arrival.
+ */
+#include "future/bridge.h"
+#include "future/combine.h"
+#include "future/settle.h"
+#include "sync/futex.h"
+
+void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r, uint64_t word)
+{
+    struct sh_seat *seat = sh_here.seat;
+    uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(word));
+    bool queued;
+
+    /* relaxed: ours */
+    if (seat != NULL && sh_load_rlx(&seat->pool) == pool && seat->post != NULL)
+        queued = sh_deque_push(&seat->post->deque, hint);
+    else
+        queued = sh_ring_push(&pool->side, hint, UINT64_MAX);
+    if (!queued)
+        sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
+    /* Nobody is left to run it. seq_cst: closing */
+    if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED) &&
+        sh_settle_begin(r, word, sh_outcome_from(SHUNT_ECLOSED)))
+        sh_work_settle(work, pool, r);
+    sh_sleep_notify(&pool->sleep);
+}
+
+void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
+{
+    unsigned w = owner - SH_OWNER_WORKER(0);
+    _Atomic uint32_t *list = &pool->posts[w].resumed;
+    uint32_t head = sh_load_rlx(list); /* relaxed: the CAS validates it */
+
+    do {
+        sh_store_rlx(&r->link, head); /* relaxed: published by the CAS */
+    } while (!sh_cas_sc(list, &head, sh_index_of(pool, r))); /* seq_cst:
+                                                              * resume, sleep */
+    sh_sleep_wake(&pool->sleep, w);
+}
+
+bool sh_must_run(unsigned kind, int status)
+{
+    switch (kind) {
+    case SH_KIND_THEN:
+        return status == 0;
+    case SH_KIND_RECOVER:
+        return status != 0 && status != SHUNT_ECANCELED;
+    default:
+        return kind == SH_KIND_FINALLY;
+    }
+}
+
+/* A task was asked to cancel, or has ended with status: what becomes of the
+ * future that heeds it. */
+static unsigned heeded(int status)
+{
+    bool asked = status == SHUNT_ECANCELED || status == SHUNT_ETIMEDOUT;
+
+    return asked ? 0 : sh_outcome_from(SHUNT_ECANCELED);
+}
+
+/* The arrival of a record that is not a combinator is set: go on with it. */
+static void proceed(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, uint64_t target, int status)
+{
+    for (;;) {
+        uint64_t w = sh_load_sc(&r->state); /* seq_cst: accept, park */
+        /* seq_cst: accept, park. Read after the state: if it is still ours,
+         * the state was not that of a later use. */
+        uint64_t deps = sh_load_sc(&r->deps);
+        unsigned kind = sh_load_acq(&r->kind); /* acquire: accept */
+        unsigned owner = sh_owner_of(w);
+        bool runs = sh_must_run(kind, status);
+        uint64_t next = sh_word_settled(w, SH_SETTLING, owner,
+                                        kind == SH_KIND_HEED
+                                            ? heeded(status)
+                                            : SH_OUTCOME_FORWARD);
+
+        if ((uint32_t)(deps >> 32) != sh_target_generation(target))
+            return;
+        if (sh_phase_of(w) == SH_PARKED)
+            next = sh_word_to(w, SH_RUNNING, owner);
+        else if (sh_phase_of(w) != SH_WAIT)
+            return; /* its owner will look at the arrivals itself */
+        else if (runs)
+            next = sh_word_to(w, SH_READY, 0);
+        if (!sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: ready, park */
+            continue;
+        if (sh_phase_of(w) == SH_PARKED)
+            sh_resume(pool, r, owner);
+        else if (runs)
+            sh_make_ready(work, pool, r, next);
+        else
+            sh_work_settle(work, pool, r);
+        return;
+    }
+}
+
+/* Fill in where input bit of leaf c is counted. False if c is of another use
+ * by now. */
+static bool tally_of_leaf(struct sh_cell *c, uint64_t target,
+                          struct sh_tally *t)
+{
+    /* acquire: cell. What is read here holds if the generation still does,
+     * which the CAS of the arrival finds out. */
+    t->up = sh_load_acq(&c->up);
+    t->need = sh_load_acq(&c->need);            /* acquire: cell */
+    t->root = sh_load_acq(&c->link);            /* acquire: cell */
+    t->root_generation = sh_load_acq(&c->chain); /* acquire: cell */
+    t->number = sh_load_acq(&c->base) + sh_target_bit(target); /* acquire:
+                                                                * cell */
+    t->leaf = &c->word;
+    t->generation = sh_target_generation(target);
+    t->bit = sh_target_bit(target);
+    return (uint32_t)(sh_load_acq(&c->word) >> 32) == t->generation; /*
+                                                          * acquire: cell */
+}
+
+static void ring_waiter(struct sh_pool *pool, struct sh_cell *c,
+                        uint64_t target)
+{
+    uint64_t word;
+
+    if (sh_arrive(&c->word, sh_target_generation(target),
+                  sh_target_bit(target), &word) == SH_ARRIVED_STALE)
+        return;
+    if ((word >> SH_BIT_SLEEPS & 1) != 0) {
+        sh_futex_wake((_Atomic uint32_t *)(void *)&c->word, 1, pool->shared);
+        sh_here.woke = true;
+    }
+}
+
+static void deliver_record(struct sh_work *work, struct sh_pool *pool,
+                           uint64_t target, int status)
+{
+    struct sh_record *r = sh_record_at(pool, sh_target_index(target));
+    uint32_t generation = sh_target_generation(target);
+
+    if (sh_kind_combines(sh_load_acq(&r->kind))) { /* acquire: accept */
+        struct sh_tally tally = {
+            .root = sh_target_index(target),
+            .root_generation = generation,
+            .leaf = &r->deps,
+            .generation = generation,
+            .bit = sh_target_bit(target),
+            .number = sh_target_bit(target),
+            /* relaxed: as kind; the CAS of the arrival validates it */
+            .need = sh_load_rlx(&r->data.combining.count),
+        };
+
+        sh_combine_arrive(work, pool, &tally, status == 0);
+        return;
+    }
+    if (sh_arrive(&r->deps, generation, sh_target_bit(target), NULL) !=
+        SH_ARRIVED_STALE)
+        proceed(work, pool, r, target, status);
+}
+
+void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
+                   int status)
+{
+    unsigned visited = 0;
+
+    while (sh_target_kind(target) == SH_TARGET_CELL) {
+        struct sh_cell *c = sh_cell_at(pool, sh_target_index(target));
+        unsigned kind = sh_load_acq(&c->kind); /* acquire: cell */
+        struct sh_tally tally;
+
+        if (kind == SH_CELL_WAITER || kind == SH_CELL_NODE) {
+            if (kind == SH_CELL_WAITER)
+                ring_waiter(pool, c, target);
+            else if (tally_of_leaf(c, target, &tally))
+                sh_combine_arrive(work, pool, &tally, status == 0);
+            if (visited != 0)
+                sh_pool_leave(visited);
+            return;
+        }
+        pool = sh_cross(pool, c, &target);
+        if (pool == NULL)
+            break;
+        /* The pool may be about to go: be its guest, or drop it. */
+        if (visited != 0)
+            sh_pool_leave(visited);
+        visited = pool->id;
+    }
+    if (pool != NULL)
+        deliver_record(work, pool, target, status);
+    if (visited != 0)
+        sh_pool_leave(visited);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* future/submit.h - what every record of a task of its own is made of. */
+#ifndef SH_FUTURE_SUBMIT_H
+#define SH_FUTURE_SUBMIT_H
+
+#include "future/timer.h"
+#include "task/data.h"
+
+/* Set up a record in INIT, seen with word: its data, a copy of in, and its
+ * timer if it has a deadline. False: no memory, and nothing was kept. */
+static inline bool sh_task_set_up(struct sh_pool *pool, struct sh_record *r,
+                                  uint64_t word, const void *in,
+                                  int64_t deadline_ns)
+{
+    const shunt_task *task = r->task;
+
+    if (SH_UNLIKELY(deadline_ns != INT64_MAX))
+        sh_record_bind(r)->deadline_ns = deadline_ns;
+    if (SH_UNLIKELY(!sh_record_make_data(pool, r)))
+        return false;
+    if ((task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
+        sh_copy(sh_record_in(r), in, task->in_size_);
+    if (SH_LIKELY(deadline_ns == INT64_MAX) || sh_bound_set(pool, r, word))
+        return true;
+    sh_record_free_data(pool, r);
+    return false;
+}
+
+/* The timer of a record that is not accepted yet. */
+static inline uint32_t sh_timer_of(struct sh_record *r)
+{
+    return SH_UNLIKELY(sh_is_bound(r)) ? sh_bound_of(r)->timer : SH_NONE;
+}
+
+#endif /* SH_FUTURE_SUBMIT_H */

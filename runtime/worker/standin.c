@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker/standin.c - workers beyond .workers, for those that are stuck.
+ *
+ * Idea. When a task is settled at its deadline its code may run on, and keeps
+ * its worker. Then somebody else runs in that worker's stead, so that a pool
+ * has as many workers at work as it was made with: one that rests, or a new
+ * one, up to a cap. When the code has returned there is one too many, and a
+ * stand-in that has nothing left to do rests. It rests outside of the protocol
+ * of sleepers: it is neither IDLE nor SEARCHING, so nobody counts on it.
+ *
+ * What is parked on a stuck worker stays there, since a task keeps its thread;
+ * what is queued there is stolen.
+ *
+ * Edges.
+ *   rest     rest: write rests, then read stuck || timer.c: write stuck, then
+ *            read rests; all seq_cst: one sees the other. Likewise with stop
+ *   active   replace: write active -> whoever looks at all posts: read it
+ */
+#include <pthread.h>
+
+#include "sync/futex.h"
+#include "worker/worker.h"
+
+enum rests { WORKS, RESTS, UNFIT };
+
+static uint32_t rests_of(struct sh_post *post)
+{
+    return sh_load_sc(&post->rests); /* seq_cst: rest */
+}
+
+bool sh_post_is_off(struct sh_post *post)
+{
+    return rests_of(post) != WORKS ||
+           sh_load_sc(&post->stuck) != 0; /* seq_cst: rest */
+}
+
+/* How many workers are at work, or would be if there were any. */
+static unsigned count_at_work(struct sh_pool *pool)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+        n += !sh_post_is_off(&pool->posts[i]);
+    return n;
+}
+
+/* Have one that rests go on. */
+static bool rouse(struct sh_pool *pool, unsigned i)
+{
+    _Atomic uint32_t *rests = &pool->posts[i].rests;
+    uint32_t now = RESTS;
+
+    if (!sh_cas_sc(rests, &now, WORKS)) /* seq_cst: rest */
+        return false;
+    sh_futex_wake(rests, 1, pool->shared);
+    return true;
+}
+
+void sh_worker_replace(struct sh_pool *pool)
+{
+    struct sh_team *team = pool->team;
+    unsigned active = sh_pool_active(pool);
+
+    if (count_at_work(pool) >= pool->workers)
+        return;
+    for (unsigned i = pool->workers; i < active; i++)
+        if (rouse(pool, i))
+            return;
+    if (active == team->count)
+        return;
+    /* Before it runs, since it is looked for from then on. */
+    sh_store_rel(&pool->active, active + 1); /* release: active */
+    if (sh_worker_start(pool, active) == 0) {
+        team->started++;
+        return;
+    }
+    sh_store_rel(&pool->active, active); /* release: active */
+}
+
+/* Whether there is one worker more at work than there should be, when this one
+ * has nothing that others could not do. */
+static bool may_rest(struct sh_worker *w)
+{
+    return w->parked == 0 && w->resumed == SH_NONE &&
+           sh_load_rlx(&w->post->resumed) == SH_NONE && /* relaxed: nothing is
+                                                         * parked here */
+           sh_deque_size(&w->post->deque) == 0 &&
+           count_at_work(w->pool) > w->pool->workers;
+}
+
+void sh_standin_rest(struct sh_worker *w)
+{
+    _Atomic uint32_t *rests = &w->post->rests;
+
+    if (!may_rest(w))
+        return;
+    sh_store_sc(rests, RESTS); /* seq_cst: rest */
+    if (count_at_work(w->pool) < w->pool->workers)
+        sh_store_sc(rests, WORKS); /* seq_cst: rest */
+    /* Who was about to wake us, we let look at it. */
+    sh_sleep_notify(&w->pool->sleep);
+    sh_quiet_notify(w->pool);
+    while (sh_load_sc(rests) == RESTS &&                 /* seq_cst: rest */
+           sh_load_sc(&w->pool->team->stop) == 0)        /* seq_cst: rest */
+        sh_futex_wait(rests, RESTS, INT64_MAX, w->pool->shared);
+}
+
+void sh_standin_unfit(struct sh_worker *w)
+{
+    sh_store_sc(&w->post->rests, UNFIT); /* seq_cst: rest */
+}
+
+void sh_standins_rouse(struct sh_pool *pool)
+{
+    for (unsigned i = pool->workers; i < sh_pool_active(pool); i++)
+        (void)rouse(pool, i);
+}

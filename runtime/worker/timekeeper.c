@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker/timekeeper.c - the thread that has a pool's timers happen.
+ *
+ * Idea. A worker may be kept by the code that it runs for as long as that
+ * likes, so what must happen in time happens on a thread of its own. It is
+ * started when a pool's first timer is set, and sleeps until the earliest one
+ * is due. What follows from a timer (dependants, drop hooks) is done by it;
+ * tasks are not.
+ *
+ * Edges.
+ *   alarm    future/timer.c
+ *   keeper   future/timer.c
+ *   served   pass: write served_ns -> advance: read it   what was due happened
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/fault.h"
+#include "future/timer.h"
+#include "sync/futex.h"
+#include "worker/worker.h"
+
+/* Say up to when what was due has happened. */
+static void serve(struct sh_pool *pool, int64_t now_ns)
+{
+    sh_store_sc(&pool->time.served_ns, now_ns); /* seq_cst: served */
+    sh_add_sc(&pool->time.served, 1);           /* seq_cst: served */
+    sh_futex_wake(&pool->time.served, INT32_MAX, pool->shared);
+}
+
+/* Sleep until next_ns, or until something is set that is due before. */
+static void sleep_until(struct sh_pool *pool, uint32_t rung, int64_t next_ns,
+                        int64_t now_ns)
+{
+    struct sh_time *time = &pool->time;
+
+    sh_store_sc(&time->wake_ns, next_ns); /* seq_cst: alarm */
+    if (!sh_timers_waiting(pool) &&
+        sh_load_sc(&time->stop) == 0 && /* seq_cst: alarm */
+        !(time->manual && sh_pool_now(pool) != now_ns))
+        sh_futex_wait(&time->rung, rung, time->manual ? INT64_MAX : next_ns,
+                      pool->shared);
+    sh_store_sc(&time->wake_ns, INT64_MIN); /* seq_cst: alarm */
+}
+
+static void *timekeeper_main(void *arg)
+{
+    struct sh_pool *pool = arg;
+    struct sh_time *time = &pool->time;
+    struct sh_wheel wheel;
+    bool able = sh_seat_of(pool) != NULL;
+
+    /* Who moves the clock by hand means what he says. */
+    sh_wheel_init(&wheel, time->manual ? 0 : SH_TICK_SHIFT, sh_pool_now(pool));
+    /* release: keeper */
+    sh_store_rel(&time->keeper, able ? SH_KEEPER_RUNS : SH_KEEPER_NONE);
+    while (able && sh_load_sc(&time->stop) == 0) { /* seq_cst: alarm */
+        uint32_t rung = sh_load_sc(&time->rung);   /* seq_cst: alarm */
+        int64_t now_ns = sh_pool_now(pool);
+        int64_t next_ns = sh_timers_pass(pool, &wheel);
+
+        if (time->manual)
+            serve(pool, now_ns);
+        sleep_until(pool, rung, next_ns, now_ns);
+    }
+    return NULL;
+}
+
+/* A thread that no signal of the host interrupts. */
+static int create(struct sh_pool *pool)
+{
+    char name[16];
+    sigset_t all, before;
+    int rc;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = sh_fault() ? SHUNT_ENOMEM
+                    : pthread_create(&pool->team->timekeeper, NULL,
+                                     timekeeper_main, pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0)
+        return SHUNT_ENOMEM;
+    snprintf(name, sizeof name, "%.10s-time", pool->team->name);
+    pthread_setname_np(pool->team->timekeeper, name);
+    return 0;
+}
+
+int sh_timekeeper_start(struct sh_pool *pool)
+{
+    _Atomic uint32_t *keeper = &pool->time.keeper;
+    uint32_t none = SH_KEEPER_NONE;
+    bool ours;
+
+    if (sh_load_sc(&pool->time.stop) != 0) /* seq_cst: alarm */
+        return SHUNT_ECLOSED;
+    ours = sh_cas_acqrel(keeper, &none, SH_KEEPER_STARTS); /* acq_rel: keeper */
+    if (ours && create(pool) != 0) {
+        sh_store_rel(keeper, SH_KEEPER_NONE); /* release: keeper */
+        return SHUNT_ENOMEM;
+    }
+    /* Once in a pool's life, and for as long as a thread takes to start. */
+    while (sh_load_acq(keeper) == SH_KEEPER_STARTS) /* acquire: keeper */
+        sched_yield();
+    if (sh_load_acq(keeper) == SH_KEEPER_RUNS) /* acquire: keeper */
+        return 0;
+    if (ours)
+        pthread_join(pool->team->timekeeper, NULL);
+    return SHUNT_ENOMEM;
+}
+
+void sh_timekeeper_stop(struct sh_pool *pool)
+{
+    sh_store_sc(&pool->time.stop, 1); /* seq_cst: alarm */
+    /* Whoever starts it at this moment sees it through. acquire: keeper */
+    while (sh_load_acq(&pool->time.keeper) == SH_KEEPER_STARTS)
+        sched_yield();
+    if (sh_load_acq(&pool->time.keeper) != SH_KEEPER_RUNS) /* acquire: keeper */
+        return;
+    sh_time_ring(pool);
+    pthread_join(pool->team->timekeeper, NULL);
+    sh_store_rel(&pool->time.keeper, SH_KEEPER_NONE); /* release: keeper */
+}
+
+int shunt_pool_advance(shunt_pool *name, int64_t ns)
+{
+    struct sh_pool *pool;
+    int64_t now_ns, next_ns;
+    unsigned id;
+    int rc = sh_pool_find(name, &pool);
+
+    if (rc != 0)
+        return rc;
+    if (!pool->time.manual || ns < 0)
+        return SHUNT_EINVAL;
+    if (sh_here.run != NULL)
+        return SHUNT_EDEADLK;
+    id = pool->id;
+    if (!sh_pool_enter(id))
+        return SHUNT_EINVAL;
+    now_ns = sh_load_sc(&pool->time.now_ns); /* seq_cst: alarm */
+    do {
+        next_ns = ns < INT64_MAX - 1 - now_ns ? now_ns + ns : INT64_MAX - 1;
+    } while (!sh_cas_sc(&pool->time.now_ns, &now_ns, next_ns)); /* seq_cst:
+                                                                 * alarm */
+    sh_time_ring(pool);
+    for (;;) {
+        uint32_t served = sh_load_sc(&pool->time.served); /* seq_cst: served */
+
+        if (sh_load_acq(&pool->time.keeper) != /* acquire: keeper */
+                SH_KEEPER_RUNS ||
+            sh_load_sc(&pool->time.served_ns) >= next_ns) /* seq_cst: served */
+            break;
+        sh_futex_wait(&pool->time.served, served, INT64_MAX, pool->shared);
+    }
+    sh_pool_exit(id);
+    return 0;
+}
