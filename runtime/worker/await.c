@@ -198,7 +198,8 @@ static bool looking_pays(struct sh_pool *pool)
     bool awake = false;
 
     for (unsigned w = 0; w < sh_pool_active(pool); w++) {
-        if (sh_sleep_is_idle(&pool->sleep, w))
+        if (sh_post_is_off(&pool->posts[w]) ||
+            sh_sleep_is_idle(&pool->sleep, w))
             continue;
         if (sh_load_rlx(&pool->posts[w].cpu) == here) /* relaxed: a guess */
             return false;

@@ -10,7 +10,8 @@
  *
  * Edges.
  *   alarm    future/timer.c
- *   keeper   future/timer.c
+ *   keeper   future/timer.c; and start: write STARTS, then read stop || stop:
+ *            write stop, then read the keeper's state; all seq_cst
  *   served   pass: write served_ns -> advance: read it   what was due happened
  */
 #include <pthread.h>
@@ -95,10 +96,10 @@ int sh_timekeeper_start(struct sh_pool *pool)
     uint32_t none = SH_KEEPER_NONE;
     bool ours;
 
-    if (sh_load_sc(&pool->time.stop) != 0) /* seq_cst: alarm */
-        return SHUNT_ECLOSED;
-    ours = sh_cas_acqrel(keeper, &none, SH_KEEPER_STARTS); /* acq_rel: keeper */
-    if (ours && create(pool) != 0) {
+    ours = sh_cas_sc(keeper, &none, SH_KEEPER_STARTS); /* seq_cst: keeper */
+    /* Not in a pool that ends: whoever stops the timekeeper looks after he has
+     * said so. seq_cst: keeper */
+    if (ours && (sh_load_sc(&pool->time.stop) != 0 || create(pool) != 0)) {
         sh_store_rel(keeper, SH_KEEPER_NONE); /* release: keeper */
         return SHUNT_ENOMEM;
     }
@@ -114,9 +115,9 @@ int sh_timekeeper_start(struct sh_pool *pool)
 
 void sh_timekeeper_stop(struct sh_pool *pool)
 {
-    sh_store_sc(&pool->time.stop, 1); /* seq_cst: alarm */
-    /* Whoever starts it at this moment sees it through. acquire: keeper */
-    while (sh_load_acq(&pool->time.keeper) == SH_KEEPER_STARTS)
+    sh_store_sc(&pool->time.stop, 1); /* seq_cst: alarm, keeper */
+    /* Whoever starts it at this moment sees it through. seq_cst: keeper */
+    while (sh_load_sc(&pool->time.keeper) == SH_KEEPER_STARTS)
         sched_yield();
     if (sh_load_acq(&pool->time.keeper) != SH_KEEPER_RUNS) /* acquire: keeper */
         return;

@@ -96,8 +96,8 @@ bool sh_worker_sees_work(struct sh_worker *w);
 /* A task from outside was taken up: make room in the queue. */
 void sh_worker_took(struct sh_worker *w);
 
-/* Start the thread that has timers happen: 0, SHUNT_ENOMEM, or SHUNT_ECLOSED
- * when it has been stopped. */
+/* Start the thread that has timers happen: 0, or SHUNT_ENOMEM, also when it has
+ * been stopped. */
 int sh_timekeeper_start(struct sh_pool *pool);
 void sh_timekeeper_stop(struct sh_pool *pool);
 
