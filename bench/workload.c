@@ -277,6 +277,8 @@ static void workloads_register(void)
         gbench_register(tree_cases[i].name, tree_run, &tree_cases[i], 1);
     if (sys->pending_new != NULL)
         gbench_register("memory/pending", pending_run, NULL, 1);
+    if (sys->timer_cancel != NULL)
+        bench_timers_register(sys);
 }
 
 int bench_main(int argc, char **argv, const struct bench_system *system,

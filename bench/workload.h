@@ -11,6 +11,8 @@
  *     idle/2w                           window
  *     tree/{1,2}w                       tree
  *     memory/pending                    pending_new, pending_free
+ *     timer/{cancel,late}, memory/timer timer_cancel, timer_wait, timers_new,
+ *                                       timers_free
  *
  * The tiny task adds 1 to a 64-bit number. Every result is added up and the
  * sum compared, so that a system which loses a task has no figures.
@@ -45,6 +47,13 @@ struct bench_system {
     /* n futures that nothing has settled. */
     int (*pending_new)(size_t n);
     void (*pending_free)(void);
+    /* Set a timer for 10 s and cancel it, n times. */
+    int (*timer_cancel)(size_t n);
+    /* Wait until a timer of ms has fired. */
+    int (*timer_wait)(int ms);
+    /* n timers that are an hour away. */
+    int (*timers_new)(size_t n);
+    void (*timers_free)(void);
 };
 
 /*
@@ -54,6 +63,9 @@ struct bench_system {
  */
 int bench_main(int argc, char **argv, const struct bench_system *system,
                void (*more)(void));
+
+/* timers.c: the last of these workloads; for bench_main. */
+void bench_timers_register(const struct bench_system *system);
 
 /* n times the scale, at least 1. */
 size_t bench_scaled(size_t n);

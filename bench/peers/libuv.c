@@ -21,6 +21,9 @@ struct item {
 
 static uv_loop_t loop;
 static struct item *items;
+static uv_timer_t *timers;
+static size_t timers_count;
+static unsigned fired;
 static uint64_t total;
 static int workers_made;
 
@@ -96,6 +99,72 @@ static int peer_window(uint64_t first, size_t n, uint64_t *sum_out)
     return rc;
 }
 
+static void on_time(uv_timer_t *timer)
+{
+    (void)timer;
+    fired++;
+}
+
+static void close_timer(uv_timer_t *timer)
+{
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+/* libuv's timers count from when the loop's turn began; a timer that is to
+ * count from now, as shunt's do, has uv_update_time before it. */
+static int peer_timer_cancel(size_t n)
+{
+    uv_timer_t timer;
+    int rc = uv_timer_init(&loop, &timer);
+
+    for (size_t i = 0; i < n; i++) {
+        uv_update_time(&loop);
+        rc |= uv_timer_start(&timer, on_time, 10000, 0);
+        rc |= uv_timer_stop(&timer);
+    }
+    close_timer(&timer);
+    rc |= uv_run(&loop, UV_RUN_NOWAIT);
+    return rc == 0 || timers_count > 0 ? 0 : -1;
+}
+
+static int peer_timer_wait(int ms)
+{
+    uv_timer_t timer;
+    int rc = uv_timer_init(&loop, &timer);
+
+    fired = 0;
+    uv_update_time(&loop);
+    rc |= uv_timer_start(&timer, on_time, (uint64_t)ms, 0);
+    rc |= uv_run(&loop, UV_RUN_DEFAULT);
+    close_timer(&timer);
+    rc |= uv_run(&loop, UV_RUN_DEFAULT);
+    return rc == 0 && fired == 1 ? 0 : -1;
+}
+
+static int peer_timers_new(size_t n)
+{
+    int rc = 0;
+
+    timers = malloc(n * sizeof(*timers));
+    timers_count = timers != NULL ? n : 0;
+    uv_update_time(&loop);
+    for (size_t i = 0; i < timers_count; i++) {
+        rc |= uv_timer_init(&loop, &timers[i]);
+        rc |= uv_timer_start(&timers[i], on_time, 3600000, 0);
+    }
+    return rc == 0 && timers != NULL ? 0 : -1;
+}
+
+static void peer_timers_free(void)
+{
+    for (size_t i = 0; i < timers_count; i++)
+        close_timer(&timers[i]);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    free(timers);
+    timers = NULL;
+    timers_count = 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct bench_system peer = {
@@ -104,6 +173,10 @@ int main(int argc, char **argv)
         .prepare = peer_prepare,
         .window = peer_window,
         .ping = peer_ping,
+        .timer_cancel = peer_timer_cancel,
+        .timer_wait = peer_timer_wait,
+        .timers_new = peer_timers_new,
+        .timers_free = peer_timers_free,
     };
 
     return bench_main(argc, argv, &peer, NULL);

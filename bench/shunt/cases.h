@@ -36,7 +36,14 @@ int bench_promises_release(struct bench_promises *set);
 /* Free the room. The promises and futures have been given and released. */
 void bench_promises_fini(struct bench_promises *set);
 
+/* Timers: struct bench_system has the same, without the pool. */
+int bench_timer_cancel(shunt_pool *pool, size_t n);
+int bench_timer_wait(shunt_pool *pool, int ms);
+int bench_timers_new(shunt_pool *pool, size_t n);
+void bench_timers_free(void);
+
 /* Each registers the benchmarks of its file. */
+void bench_deadline_register(void);
 void bench_chain_register(void);
 void bench_inputs_register(void);
 void bench_pending_register(void);

@@ -116,8 +116,24 @@ static void system_pending_free(void)
     (void)bench_promises_release(&pending);
 }
 
+static int system_timer_cancel(size_t n)
+{
+    return bench_timer_cancel(pool, n);
+}
+
+static int system_timer_wait(int ms)
+{
+    return bench_timer_wait(pool, ms);
+}
+
+static int system_timers_new(size_t n)
+{
+    return bench_timers_new(pool, n);
+}
+
 static void cases_register(void)
 {
+    bench_deadline_register();
     bench_chain_register();
     bench_inputs_register();
     bench_pending_register();
@@ -134,6 +150,10 @@ int main(int argc, char **argv)
         .tree = system_tree,
         .pending_new = system_pending_new,
         .pending_free = system_pending_free,
+        .timer_cancel = system_timer_cancel,
+        .timer_wait = system_timer_wait,
+        .timers_new = system_timers_new,
+        .timers_free = bench_timers_free,
     };
 
     return bench_main(argc, argv, &shunt, cases_register);

@@ -90,7 +90,7 @@ SHUNT_API int shunt_init(void);
  *          threads), SHUNT_ENOTSUP (mode), SHUNT_EAGAIN (4,095 pools exist);
  *          *pool_out is then unwritten.
  *
- * A pool reserves about 2 GiB of addresses, which take no memory until they
+ * A pool reserves about 2.5 GiB of addresses, which take no memory until they
  * are used; a quarter of the limit where RLIMIT_AS sets one.
  */
 SHUNT_API int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,

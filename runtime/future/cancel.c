@@ -12,27 +12,22 @@
  *   park     worker/await.c
  *   watch    future/settle.c
  */
-#include "future/timer.h"
+#include "future/settle.h"
 
 /* A delay that nobody depends on ends in one step. False if it is none, or not
  * as simple as that. */
 static bool end_delay(struct sh_pool *pool, struct sh_record *r, uint64_t w)
 {
     const uint64_t odd = SH_WATCHED | SH_ORPHAN | SH_STAYS;
-    uint32_t timer;
 
     if (sh_load_acq(&r->kind) != SH_KIND_DELAY || /* acquire: accepted */
         sh_phase_of(w) != SH_WAIT || (w & odd) != 0)
         return false;
-    timer = sh_bound_of(r)->timer;
-    /* acq_rel: settled, watch. What was read before is of this use. */
+    /* acq_rel: settled, watch */
     if (!sh_cas_acqrel(&r->state, &w,
                        sh_word_settled(w, SH_DONE, 0,
                                        sh_outcome_from(SHUNT_ECANCELED))))
         return false;
-    (void)sh_timer_drop(pool, timer,
-                        sh_deadline_target(sh_index_of(pool, r),
-                                           sh_generation_of(w)));
     sh_quiet_notify(pool);
     return true;
 }
@@ -95,6 +90,8 @@ int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
     unsigned inside = 0;
     int rc = ask(work, pool, r, generation, &next);
 
+    if (next == 0)
+        return rc;
     while (next != 0 && sh_pool_enter(sh_handle_pool(next))) {
         struct sh_ref ref;
 

@@ -46,7 +46,7 @@ static struct sh_record *delay_new(struct sh_pool *pool, struct sh_seat *seat,
 static void accept(struct sh_pool *pool, struct sh_record *r, uint64_t w)
 {
     struct sh_work work = { 0 };
-    uint32_t timer = sh_bound_of(r)->timer;
+    bool ends = sh_bound_of(r)->deadline_ns != INT64_MAX;
 
     w = sh_word_to(w, SH_WAIT, 0);
     sh_store_sc(&r->state, w); /* seq_cst: accepted, closing, due */
@@ -54,7 +54,8 @@ static void accept(struct sh_pool *pool, struct sh_record *r, uint64_t w)
                                                                * closing */
         sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECLOSED)))
         sh_work_settle(&work, pool, r);
-    sh_bound_accepted(&work, pool, r, w, timer);
+    if (ends)
+        sh_bound_accepted(&work, pool, r, w);
     sh_work_do(&work);
 }
 

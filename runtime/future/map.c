@@ -108,7 +108,7 @@ struct batch {
 /* An element, READY but in no queue; its hint, and its handle. 0: no memory. */
 static uint64_t element(struct sh_pool *pool, struct sh_seat *seat,
                         const struct batch *batch, const void *in,
-                        uint64_t *handle_out, uint32_t *timer_out)
+                        uint64_t *handle_out)
 {
     struct sh_record *r =
         sh_record_new(pool, seat, SH_KIND_TASK, batch->task, batch->where);
@@ -121,9 +121,8 @@ static uint64_t element(struct sh_pool *pool, struct sh_seat *seat,
         sh_record_retire(pool, seat, r, w);
         return 0;
     }
-    *timer_out = sh_timer_of(r);
     w = sh_word_to(w, SH_READY, 0);
-    if (SH_LIKELY(*timer_out == SH_NONE))
+    if (SH_LIKELY(batch->deadline_ns == INT64_MAX))
         sh_store_rel(&r->state, w); /* release: accepted */
     else
         sh_store_sc(&r->state, w); /* seq_cst: accepted, due */
@@ -168,17 +167,17 @@ static uint32_t fill(struct sh_work *work, struct sh_pool *pool,
     while (made < c->n) {
         const char *in = ins + made * batch->task->in_size_;
         uint64_t handle = 0;
-        uint32_t timer;
         struct sh_ref ref;
 
-        hints[made] = element(pool, seat, batch, in, &handle, &timer);
+        hints[made] = element(pool, seat, batch, in, &handle);
         if (hints[made] == 0)
             break;
         if (sh_handle_find(handle, SH_OWN, &ref) == 0)
             (void)sh_handle_lend(&ref, SH_WATCHED);
         c->names[made] = sh_handle_future(ref.handle);
         sh_combine_hang(work, pool, r, made, &ref);
-        sh_bound_accepted(work, pool, ref.record, ref.word, timer);
+        if (batch->deadline_ns != INT64_MAX)
+            sh_bound_accepted(work, pool, ref.record, ref.word);
         made++;
     }
     for (uint32_t i = made; i < c->n; i++) {

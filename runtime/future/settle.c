@@ -37,7 +37,6 @@
 
 #include "future/bridge.h"
 #include "future/combine.h"
-#include "future/timer.h"
 #include "task/data.h"
 #include "task/error.h"
 
@@ -248,8 +247,6 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
 
     SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
-    if (sh_is_bound(r))
-        sh_bound_drop(pool, r, w);
     if ((w & SH_OUTSIDE) != 0 && kind == SH_KIND_TASK) {
         sh_add_sc(&pool->dropped, 1); /* seq_cst: room */
         sh_room_ring(pool);
@@ -309,7 +306,7 @@ static void dispose(struct sh_work *work, struct sh_pool *pool,
     sh_record_retire(pool, seat, r, w);
 }
 
-void sh_work_do(struct sh_work *work)
+void sh_work_do_all(struct sh_work *work)
 {
     struct sh_pool *pool;
     struct sh_record *r;
@@ -388,8 +385,7 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
         sh_settle_returned(&work, pool, r);
     if (input != 0)
         sh_work_give(&work, input);
-    if (work.settling != NULL || work.freeing != NULL)
-        sh_work_do(&work);
+    sh_work_do(&work);
 }
 
 bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,

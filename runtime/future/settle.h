@@ -33,7 +33,13 @@ void sh_work_free(struct sh_work *work, struct sh_pool *pool,
                   struct sh_record *r);
 
 /* Do all of it. */
-void sh_work_do(struct sh_work *work);
+void sh_work_do_all(struct sh_work *work);
+
+static inline void sh_work_do(struct sh_work *work)
+{
+    if (work->settling != NULL || work->freeing != NULL)
+        sh_work_do_all(work);
+}
 
 /* Give a lent handle back; 0 is none. */
 void sh_work_give(struct sh_work *work, uint64_t handle);

@@ -94,8 +94,7 @@ static void drop_ctx(const shunt_task *task, const void *ctx)
         sh_call_hook(task->traits_.drop, (void *)(uintptr_t)ctx);
 }
 
-/* A record in INIT that will follow another; NULL: no memory. A finally has
- * no timer, since it runs whatever happens. */
+/* A record in INIT that will follow another; NULL: no memory. */
 static struct sh_record *follower_new(struct sh_pool *pool, unsigned kind,
                                       const shunt_task *task, const char *where,
                                       int64_t deadline_ns)
@@ -111,8 +110,7 @@ static struct sh_record *follower_new(struct sh_pool *pool, unsigned kind,
     if (deadline_ns != INT64_MAX)
         sh_record_bind(r)->deadline_ns = deadline_ns;
     if (task == NULL || sh_record_make_data(pool, r)) {
-        if (deadline_ns == INT64_MAX || kind == SH_KIND_FINALLY ||
-            sh_bound_set(pool, r, w))
+        if (deadline_ns == INT64_MAX || sh_bound_set(pool, r, w))
             return r;
         sh_record_free_data(pool, r);
     }
@@ -125,8 +123,6 @@ static void follower_free(struct sh_pool *pool, struct sh_record *r)
 {
     uint64_t w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
 
-    if (sh_is_bound(r))
-        sh_bound_drop(pool, r, w);
     sh_record_free_data(pool, r);
     sh_record_retire(pool, sh_seat_of(pool), r, w);
 }
@@ -140,7 +136,6 @@ static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
     struct sh_work work = { 0 };
     struct sh_record *r = follower_new(pool, kind, task, where, deadline_ns);
     uint64_t handle, w;
-    uint32_t timer;
 
     if (r == NULL) {
         drop_ctx(task, ctx);
@@ -160,9 +155,9 @@ static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
     }
     if (sh_here.run != NULL)
         sh_run_note(sh_here.run, handle);
-    timer = sh_timer_of(r);
     (void)sh_follow(&work, pool, r, ref);
-    sh_bound_accepted(&work, pool, r, w, timer);
+    if (deadline_ns != INT64_MAX)
+        sh_bound_accepted(&work, pool, r, w);
     sh_work_do(&work);
     return sh_handle_future(handle);
 }
@@ -253,6 +248,7 @@ static shunt_future *step(unsigned kind, shunt_future *f,
     rc = check(ref.pool, task, ctx);
     if (rc == 0 && kind == SH_KIND_RECOVER && ref.record != NULL)
         rc = check_result(ref.record, task);
+    /* A finally runs whatever happens. */
     if (rc == 0 && kind != SH_KIND_FINALLY)
         rc = sh_deadline_inherit(ref.pool, &deadline_ns);
     if (rc != 0) {

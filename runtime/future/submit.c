@@ -114,8 +114,6 @@ static bool take_back(struct sh_pool *pool, struct sh_seat *seat,
      * acq_rel: accepted */
     if (!sh_cas_acqrel(&r->state, &w, gone))
         return false;
-    if (sh_is_bound(r))
-        sh_bound_drop(pool, r, w);
     sh_record_free_data(pool, r);
     sh_record_retire(pool, seat, r, gone);
     sh_quiet_notify(pool);
@@ -135,12 +133,11 @@ static SH_COLD void too_late(struct sh_pool *pool, struct sh_record *r,
 }
 
 /* The deadline may have come before the task was accepted. */
-static SH_COLD void check_timer(struct sh_pool *pool, struct sh_record *r,
-                                uint64_t w, uint32_t timer)
+static void check_timer(struct sh_pool *pool, struct sh_record *r, uint64_t w)
 {
     struct sh_work work = { 0 };
 
-    sh_bound_accepted(&work, pool, r, w, timer);
+    sh_bound_accepted(&work, pool, r, w);
     sh_work_do(&work);
 }
 
@@ -150,7 +147,7 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
     struct sh_seat *seat = sh_seat_of(pool);
     struct sh_record *r;
     uint64_t w;
-    uint32_t index, timer = SH_NONE;
+    uint32_t index;
     int rc;
 
     if (SH_UNLIKELY(seat == NULL))
@@ -168,12 +165,10 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
     }
     w = sh_word_to(w, SH_READY, 0) | (seat->post == NULL ? SH_OUTSIDE : 0);
     index = sh_index_of(pool, r);
-    if (SH_LIKELY(deadline_ns == INT64_MAX)) {
+    if (SH_LIKELY(deadline_ns == INT64_MAX))
         sh_store_rel(&r->state, w); /* release: accepted */
-    } else {
-        timer = sh_bound_of(r)->timer;
+    else
         sh_store_sc(&r->state, w); /* seq_cst: accepted, due */
-    }
     *handle_out = sh_handle_make(pool->id, index, sh_generation_of(w));
     if (SH_UNLIKELY(!enqueue(pool, seat,
                              sh_hint(index, sh_generation_of(w))))) {
@@ -186,8 +181,8 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
                                                              * closing */
         too_late(pool, r, w);
     sh_sleep_notify(&pool->sleep);
-    if (SH_UNLIKELY(timer != SH_NONE))
-        check_timer(pool, r, w, timer);
+    if (SH_UNLIKELY(deadline_ns != INT64_MAX))
+        check_timer(pool, r, w);
     if (sh_here.run != NULL)
         sh_run_note(sh_here.run, *handle_out);
     return 0;

@@ -26,10 +26,4 @@ static inline bool sh_task_set_up(struct sh_pool *pool, struct sh_record *r,
     return false;
 }
 
-/* The timer of a record that is not accepted yet. */
-static inline uint32_t sh_timer_of(struct sh_record *r)
-{
-    return SH_UNLIKELY(sh_is_bound(r)) ? sh_bound_of(r)->timer : SH_NONE;
-}
-
 #endif /* SH_FUTURE_SUBMIT_H */

@@ -1,44 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * future/timer.c - setting and dropping timers, by any thread; and what the
- * timekeeper does with them.
+ * future/timer.c - setting timers, by any thread; and what the timekeeper does
+ * with them.
  *
- *     thread      set:   fill a timer, push it on a list | due before the
- *                        timekeeper wakes? then wake it
- *                 drop:  SET -> DROPPED | keep it, to set it again
+ *     thread      set:  write the moment and the generation | push it on a
+ *                       list | due before the timekeeper wakes? then wake it
  *     timekeeper  take the lists | put what was set into the wheel | let
  *                 happen what is due | say until when it sleeps | look at the
  *                 lists again | sleep
  *
- *     FREE -> SET -> FREE                  it happens
- *             SET <-> DROPPED              dropped, and set again where it is
- *                     DROPPED -> OUT       the timekeeper came by
- *                     DROPPED, OUT -> FREE
+ * Idea. Only one thread has the wheel, so setting is a CAS or two, however many
+ * timers there are. Nearly all timers are timeouts: what they guard is over
+ * long before they are due. So they are not dropped: what is over has another
+ * generation, and the timekeeper finds nothing to do. And when a record is used
+ * again its timer mostly still stands in the wheel, for a moment that is
+ * earlier than the new one: then it is enough to write the new moment; the
+ * timekeeper comes by at the old one, and puts it off. A task with a deadline
+ * costs one CAS, on a line that only its submitter touches; there are never
+ * more timers than records. (Timers that are put off and not moved are an old
+ * trick of network stacks.)
  *
- * Idea. Only one thread has the wheel, so setting and dropping are a CAS or two
- * each, however many timers there are. Most timers are timeouts, which are
- * dropped long before they are due. Whoever drops one keeps it, and sets it
- * again where it stands, in the wheel or on its way there, if that is not too
- * late in the wheel: one CAS, and nobody need be told. When the timekeeper
- * comes to where it stood it finds that the moment has moved, and puts it in
- * anew. So a thread that sets and drops a million timeouts a second uses the
- * same few, and memory is flat.
- *
- * What a thread cannot keep goes to the timekeeper by a second list. It is
- * taken first: what is on it was set before, so it is on the first list by
- * then, or was. The timekeeper is woken for it when there is much of it.
- *
- * Whoever moves a timer from SET has it: what is dropped does not happen.
+ * A timer whose new moment is earlier goes to the timekeeper by a second list,
+ * once: MOVED says that it is there.
  *
  * Edges.
- *   timer    set: fill, write SET; push -> drop, timekeeper: read it
- *   dropped  drop: push -> timekeeper: take all, then take what was set
+ *   timer    set: write when_ns, then the state; push -> timekeeper: read
  *   alarm    set: push, then read wake_ns || timekeeper: write wake_ns, then
  *            look at the lists; all seq_cst: one sees the other. A clock that
  *            is moved by hand counts as a list
  *   keeper   start: write RUNS -> set: read it       there is a timekeeper
- *   due      accept: write the state, then read the timer || happen: move the
- *            timer, then read the state; all seq_cst: one sees the other
+ *   due      accept: write the state, then read the timer || happen: clear
+ *            SET, then read the state; all seq_cst: one sees the other
  *   active   worker/standin.c
  *   accepted future/submit.c
  *   settled  future/settle.c
@@ -48,42 +40,17 @@
  *   rest     worker/standin.c
  *
  * Crash. A timer is a hint: that its record has a deadline stands in the
- * record, and recovery sets its timer again. What a dead process has dropped
- * and kept is free for nobody: recovery frees what no record names.
+ * record. Whoever dies between SET and the push leaves a timer that does not
+ * happen; recovery puts every timer of a living record on a list again.
  */
 #include "future/timer.h"
 
 #include "sync/futex.h"
 #include "task/data.h"
 
-#define DROPS_PER_RING 4096u
-#define TIMER_USE ((uint64_t)1 << 32) /* another generation */
-
-static struct sh_timer *timer_at(struct sh_pool *pool, uint32_t index)
+static uint32_t timer_generation(uint64_t word)
 {
-    return sh_timer_at(&pool->timers, index);
-}
-
-static uint64_t timer_word(uint64_t word, enum sh_timer_phase phase)
-{
-    return (word & ~(uint64_t)UINT32_MAX) | (uint64_t)phase;
-}
-
-static enum sh_timer_phase timer_phase(uint64_t word)
-{
-    return (enum sh_timer_phase)(word & 3);
-}
-
-int64_t sh_pool_after(const struct sh_pool *pool, int64_t ns)
-{
-    int64_t now;
-
-    if (ns == INT64_MAX)
-        return ns;
-    now = sh_pool_now(pool);
-    if (ns <= 0)
-        return now;
-    return ns > INT64_MAX - now ? INT64_MAX : now + ns;
+    return (uint32_t)(word >> 32);
 }
 
 void sh_time_ring(struct sh_pool *pool)
@@ -113,167 +80,71 @@ static bool have_keeper(struct sh_pool *pool)
            pool->time.start(pool) == 0;
 }
 
-/* Push a timer on a list of those that the timekeeper has not seen, linked by
- * link, or, if it was dropped, by chain; how many there are now. */
-static uint32_t push(struct sh_pool *pool, _Atomic uint64_t *list,
-                     uint32_t index, bool drops)
+/* Push a timer on a list, by one of its links. */
+static void push(_Atomic uint32_t *list, _Atomic uint32_t *link,
+                 uint32_t index)
 {
-    struct sh_timer *t = timer_at(pool, index);
-    _Atomic uint32_t *link = drops ? &t->chain : &t->link;
-    uint64_t head = sh_load_rlx(list); /* relaxed: the CAS validates it */
-    uint64_t next;
+    uint32_t head = sh_load_rlx(list); /* relaxed: the CAS validates it */
 
     do {
-        sh_store_rlx(link, (uint32_t)head); /* relaxed: published by the CAS */
-        next = ((head >> 32) + 1) << 32 | index;
-    } while (!sh_cas_sc(list, &head, next)); /* seq_cst: alarm, dropped, timer
-                                              */
-    return (uint32_t)(next >> 32);
+        sh_store_rlx(link, head); /* relaxed: published by the CAS */
+    } while (!sh_cas_sc(list, &head, index)); /* seq_cst: alarm, timer */
 }
 
-static void fill(struct sh_timer *t, int64_t when_ns, uint64_t target)
+static void push_set(struct sh_pool *pool, uint32_t index)
 {
-    sh_store_rlx(&t->when_ns, when_ns); /* relaxed: published by SET */
-    sh_store_rlx(&t->target, target);   /* relaxed: published by SET */
+    const struct sh_seat *seat = sh_here.seat;
+    bool ours = seat != NULL && seat->post != NULL &&
+                sh_load_rlx(&seat->pool) == pool; /* relaxed: our own */
+
+    push(ours ? &seat->post->timers_set : &pool->time.timers_set,
+         &pool->timers[index].link, index);
 }
 
-/* A timer that we have dropped, and that can stand where it is until when_ns:
- * set again. SH_NONE if there is none; *out: one that is in no list. */
-static uint32_t set_again(struct sh_pool *pool, struct sh_seat *seat,
-                          int64_t when_ns, uint64_t target, uint32_t *out)
+static void push_moved(struct sh_pool *pool, uint32_t index)
 {
-    for (unsigned i = 0; i < SH_SEAT_TIMERS; i++) {
-        uint32_t index = seat->dropped[i];
-        struct sh_timer *t = timer_at(pool, index);
-        uint64_t w;
+    const struct sh_seat *seat = sh_here.seat;
+    bool ours = seat != NULL && seat->post != NULL &&
+                sh_load_rlx(&seat->pool) == pool; /* relaxed: our own */
 
-        /* relaxed: nobody else writes what we keep */
-        if (index == SH_NONE || sh_load_rlx(&t->when_ns) > when_ns)
-            continue;
-        seat->dropped[i] = SH_NONE;
-        fill(t, when_ns, target);
-        w = sh_load_acq(&t->state); /* acquire: timer */
-        if (timer_phase(w) == SH_TIMER_DROPPED &&
-            sh_cas_acqrel(&t->state, &w,
-                          timer_word(w, SH_TIMER_SET) + TIMER_USE)) /* acq_rel:
-                                                                    * timer */
-            return index;
-        SH_ASSERT(timer_phase(w) == SH_TIMER_OUT);
-        *out = index;
-        return SH_NONE;
-    }
-    return SH_NONE;
+    push(ours ? &seat->post->timers_moved : &pool->time.timers_moved,
+         &pool->timers[index].moved, index);
 }
 
-uint32_t sh_timer_set(struct sh_pool *pool, int64_t when_ns, uint64_t target)
+bool sh_timer_set(struct sh_pool *pool, uint32_t index, uint32_t generation,
+                  int64_t when_ns)
 {
-    struct sh_seat *seat = sh_seat_of(pool);
-    uint32_t fresh = SH_NONE;
-    struct sh_timer *t;
-    uint32_t index;
+    struct sh_timer *t = &pool->timers[index];
+    uint64_t w = sh_load_acq(&t->state); /* acquire: timer */
+    int64_t before_ns = sh_load_rlx(&t->when_ns); /* relaxed: ours to write */
+    uint64_t next;
 
-    SH_ASSERT(when_ns != INT64_MAX);
-    if (seat == NULL || !have_keeper(pool))
-        return SH_NONE;
-    index = set_again(pool, seat, when_ns, target, &fresh);
-    if (index != SH_NONE)
-        return index;
-    if (fresh == SH_NONE)
-        fresh = sh_table_take(&pool->timers, &seat->timers);
-    if (fresh == SH_NONE)
-        return SH_NONE;
-    t = timer_at(pool, fresh);
-    t->slot = SH_NOWHERE;
-    fill(t, when_ns, target);
-    sh_store_rel(&t->state, timer_word(sh_load_rlx(&t->state),
-                                       SH_TIMER_SET) +
-                                TIMER_USE); /* release: timer; relaxed: it is
-                                             * ours */
-    push(pool,
-         seat->post != NULL ? &seat->post->timers_set : &pool->time.timers_set,
-         fresh, false);
+    SH_ASSERT(index != SH_TIMER_NONE && when_ns != INT64_MAX);
+    if (SH_UNLIKELY(!have_keeper(pool)))
+        return false;
+    /* Before the state: whoever reads the new one sees it. And who sees it with
+     * the old state puts off what is of no interest any more. */
+    sh_store_rlx(&t->when_ns, when_ns); /* relaxed: published by the CAS */
+    do {
+        next = (uint64_t)generation << 32 | SH_TIMER_SET |
+               (w & SH_TIMER_MOVED);
+        if ((w & SH_TIMER_SET) != 0 && when_ns < before_ns)
+            next |= SH_TIMER_MOVED;
+    } while (!sh_cas_sc(&t->state, &w, next)); /* seq_cst: timer, due */
+    if (SH_LIKELY((w & SH_TIMER_SET) != 0 && when_ns >= before_ns))
+        return true; /* the timekeeper comes by before that */
+    if ((w & SH_TIMER_SET) == 0)
+        push_set(pool, index);
+    else if ((w & SH_TIMER_MOVED) == 0)
+        push_moved(pool, index);
     ring_before(pool, when_ns);
-    return fresh;
-}
-
-/* To the timekeeper with a timer that was dropped. */
-static void send_back(struct sh_pool *pool, const struct sh_seat *seat,
-                      uint32_t index)
-{
-    _Atomic uint64_t *list = seat != NULL && seat->post != NULL
-                                 ? &seat->post->timers_dropped
-                                 : &pool->time.timers_dropped;
-
-    if (push(pool, list, index, true) % DROPS_PER_RING == 0)
-        ring_before(pool, INT64_MAX - 1);
-}
-
-/* Keep a timer that was dropped, to set it again. Of more than we can keep the
- * latest goes, since it serves least. */
-static void keep(struct sh_pool *pool, struct sh_seat *seat, uint32_t index)
-{
-    for (unsigned i = 0; i < SH_SEAT_TIMERS; i++) {
-        uint32_t other = seat->dropped[i];
-
-        /* relaxed: nobody else writes what we keep */
-        if (other == SH_NONE || sh_load_rlx(&timer_at(pool, other)->when_ns) >
-                                    sh_load_rlx(&timer_at(pool, index)
-                                                     ->when_ns)) { /* relaxed:
-                                                                    * as above */
-            seat->dropped[i] = index;
-            index = other;
-        }
-        if (index == SH_NONE)
-            return;
-    }
-    send_back(pool, seat, index);
-}
-
-bool sh_timer_drop(struct sh_pool *pool, uint32_t timer, uint64_t target)
-{
-    struct sh_seat *seat;
-    struct sh_timer *t;
-    uint64_t w;
-
-    if (timer == SH_NONE)
-        return false;
-    t = timer_at(pool, timer);
-    w = sh_load_acq(&t->state); /* acquire: timer */
-    /* Of another use by now? The generation tells. relaxed: as the state */
-    if (timer_phase(w) != SH_TIMER_SET || sh_load_rlx(&t->target) != target ||
-        !sh_cas_acqrel(&t->state, &w,
-                       timer_word(w, SH_TIMER_DROPPED))) /* acq_rel: timer */
-        return false;
-    seat = sh_seat_of(pool);
-    if (seat != NULL)
-        keep(pool, seat, timer);
-    else
-        send_back(pool, NULL, timer);
     return true;
-}
-
-void sh_timers_leave(struct sh_pool *pool, struct sh_seat *seat)
-{
-    for (unsigned i = 0; i < SH_SEAT_TIMERS; i++)
-        if (seat->dropped[i] != SH_NONE)
-            send_back(pool, seat, seat->dropped[i]);
-}
-
-void sh_bound_drop(struct sh_pool *pool, struct sh_record *r, uint64_t word)
-{
-    (void)sh_timer_drop(pool, sh_bound_of(r)->timer,
-                        sh_deadline_target(sh_index_of(pool, r),
-                                           sh_generation_of(word)));
 }
 
 bool sh_bound_set(struct sh_pool *pool, struct sh_record *r, uint64_t word)
 {
-    struct sh_bound *b = sh_bound_of(r);
-
-    b->timer = sh_timer_set(pool, b->deadline_ns,
-                            sh_deadline_target(sh_index_of(pool, r),
-                                               sh_generation_of(word)));
-    return b->timer != SH_NONE;
+    return sh_timer_set(pool, sh_timer_of_deadline(sh_index_of(pool, r)),
+                        sh_generation_of(word), sh_bound_of(r)->deadline_ns);
 }
 
 int sh_deadline_inherit_slowly(struct sh_pool *pool, int64_t *deadline_ns)
@@ -301,14 +172,32 @@ int sh_deadline_of(struct sh_pool *pool, int64_t ns, int64_t *deadline_ns)
     return sh_deadline_inherit(pool, deadline_ns);
 }
 
+/* Whether a timer that is set is of interest to its record. */
+static bool matters(struct sh_pool *pool, uint32_t record, bool waits,
+                    uint64_t timer)
+{
+    struct sh_record *r = sh_record_at(pool, record);
+    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+    uint32_t generation = waits ? (uint32_t)(sh_load_acq(&r->deps) >> 32)
+                                : sh_generation_of(w); /* acquire: settled */
+
+    return (timer & SH_TIMER_SET) != 0 && sh_phase_of(w) >= SH_PROMISE &&
+           sh_phase_of(w) <= SH_PARKED &&
+           timer_generation(timer) == generation;
+}
+
 bool sh_timers_any(struct sh_pool *pool)
 {
-    uint32_t used = sh_table_used(&pool->timers);
+    uint32_t used = sh_table_used(&pool->records);
 
-    for (uint32_t i = 1; i < used; i++)
-        if (timer_phase(sh_load_acq(&timer_at(pool, i)->state)) ==
-            SH_TIMER_SET) /* acquire: timer */
+    for (uint32_t i = 1; i < used; i++) {
+        uint32_t wait = sh_timer_of_wait(pool, i);
+
+        /* acquire: timer */
+        if (matters(pool, i, false, sh_load_acq(&pool->timers[i].state)) ||
+            matters(pool, i, true, sh_load_acq(&pool->timers[wait].state)))
             return true;
+    }
     return false;
 }
 
@@ -375,152 +264,99 @@ static void end_at_deadline(struct sh_work *work, struct sh_pool *pool,
 }
 
 void sh_bound_accepted(struct sh_work *work, struct sh_pool *pool,
-                       struct sh_record *r, uint64_t word, uint32_t timer)
+                       struct sh_record *r, uint64_t word)
 {
     uint32_t generation = sh_generation_of(word);
-    struct sh_timer *t = timer_at(pool, timer);
+    uint32_t index = sh_timer_of_deadline(sh_index_of(pool, r));
+    uint64_t w = sh_load_sc(&pool->timers[index].state); /* seq_cst: due */
 
-    if (timer == SH_NONE)
-        return;
-    /* seq_cst: due; relaxed: a timer of another use has another target */
-    if (timer_phase(sh_load_sc(&t->state)) != SH_TIMER_SET ||
-        sh_load_rlx(&t->target) !=
-            sh_deadline_target(sh_index_of(pool, r), generation))
+    if ((w & SH_TIMER_SET) == 0 || timer_generation(w) != generation)
         end_at_deadline(work, pool, r, generation);
 }
 
-static void reach(struct sh_pool *pool, uint64_t target)
+/* The moment of a timer, set for that generation, has come. */
+static void reach(struct sh_pool *pool, uint32_t index, uint32_t generation)
 {
+    uint32_t records = pool->records.capacity;
     struct sh_work work = { 0 };
+    uint64_t target;
 
-    if (sh_target_kind(target) == SH_TARGET_RECORD &&
-        sh_target_bit(target) == SH_BIT_DEADLINE)
-        end_at_deadline(&work, pool,
-                        sh_record_at(pool, sh_target_index(target)),
-                        sh_target_generation(target));
-    else
+    if (index < records) {
+        end_at_deadline(&work, pool, sh_record_at(pool, index), generation);
+    } else {
+        target = index < 2 * records
+                     ? sh_target(SH_TARGET_RECORD, index - records,
+                                 SH_BIT_TIME, generation)
+                     : sh_target(SH_TARGET_CELL, index - 2 * records,
+                                 SH_BIT_TIME, generation);
         sh_deliver_to(&work, pool, target, SHUNT_PENDING);
+    }
     sh_work_do(&work);
 }
 
 /* -- the timekeeper -- */
 
-static void free_timer(struct sh_pool *pool, uint32_t index)
-{
-    struct sh_timer *t = timer_at(pool, index);
-    /* relaxed: nobody else has it, but by a stale name */
-    uint64_t w = sh_load_rlx(&t->state);
-
-    sh_store_rel(&t->state, timer_word(w, SH_TIMER_FREE)); /* release: timer */
-    sh_table_give(&pool->timers, &sh_seat_of(pool)->timers, index);
-}
-
-/* The timekeeper comes to a timer that is in no list any more: put it into the
- * wheel, if its moment is still to come; let it happen, if it has come; and if
- * it was dropped, whoever did so must know that it stands nowhere. */
+/* It comes to a timer that is in no list any more and not in the wheel: put it
+ * there, if its moment is still to come, or let it happen. */
 static void look_at(struct sh_pool *pool, struct sh_wheel *wheel,
                     uint32_t index)
 {
-    struct sh_timer *t = timer_at(pool, index);
+    struct sh_timer *t = &pool->timers[index];
     uint64_t w = sh_load_acq(&t->state); /* acquire: timer */
 
-    SH_ASSERT(t->slot == SH_NOWHERE);
-    for (;;) {
-        /* relaxed: as the state, which a CAS confirms */
-        uint64_t target = sh_load_rlx(&t->target);
-
-        if (timer_phase(w) != SH_TIMER_SET) {
-            SH_ASSERT(timer_phase(w) == SH_TIMER_DROPPED);
-            if (sh_cas_acqrel(&t->state, &w,
-                              timer_word(w, SH_TIMER_OUT))) /* acq_rel: timer
-                                                             */
-                return;
-        } else if (sh_wheel_add(wheel, &pool->timers, index)) {
+    SH_ASSERT((w & SH_TIMER_SET) != 0);
+    do {
+        if (sh_wheel_add(wheel, index))
             return;
-        } else if (sh_cas_sc(&t->state, &w,
-                             timer_word(w, SH_TIMER_FREE))) { /* seq_cst:
-                                                               * timer, due */
-            reach(pool, target);
-            free_timer(pool, index);
-            return;
-        }
-    }
+    } while (!sh_cas_sc(&t->state, &w, w & ~SH_TIMER_SET)); /* seq_cst: timer,
+                                                             * due */
+    reach(pool, index, timer_generation(w));
 }
 
-/* Put what was set into the wheel. */
+/* What was set. */
 static void take_set(struct sh_pool *pool, struct sh_wheel *wheel,
-                     _Atomic uint64_t *list)
+                     _Atomic uint32_t *list)
 {
-    uint32_t i = (uint32_t)sh_xchg_sc(list, 0); /* seq_cst: timer, alarm */
+    uint32_t i = sh_xchg_sc(list, SH_TIMER_NONE); /* seq_cst: timer, alarm */
 
-    while (i != SH_NONE) {
-        uint32_t next = sh_load_rlx(&timer_at(pool, i)->link); /* relaxed:
-                                                                * ours now */
+    while (i != SH_TIMER_NONE) {
+        /* relaxed: ours now */
+        uint32_t next = sh_load_rlx(&pool->timers[i].link);
 
         look_at(pool, wheel, i);
         i = next;
     }
 }
 
-/* Free what was dropped: it was set before, and has been taken over. */
-static void free_dropped(struct sh_pool *pool, struct sh_wheel *wheel,
-                         uint32_t i)
+/* What was put forward, and may be in the wheel, or on its way to it. */
+static void take_moved(struct sh_pool *pool, struct sh_wheel *wheel,
+                       _Atomic uint32_t *list)
 {
-    while (i != SH_NONE) {
-        struct sh_timer *t = timer_at(pool, i);
-        uint32_t next = sh_load_rlx(&t->chain); /* relaxed: ours now */
+    uint32_t i = sh_xchg_sc(list, SH_TIMER_NONE); /* seq_cst: timer, alarm */
 
-        if (t->slot != SH_NOWHERE)
-            sh_wheel_remove(wheel, &pool->timers, i);
-        free_timer(pool, i);
+    while (i != SH_TIMER_NONE) {
+        struct sh_timer *t = &pool->timers[i];
+        uint32_t next = sh_load_rlx(&t->moved); /* relaxed: ours now */
+
+        /* From now on it may be pushed again. seq_cst: timer */
+        sh_and_sc(&t->state, ~SH_TIMER_MOVED);
+        if (t->slot != SH_NOWHERE) {
+            sh_wheel_remove(wheel, i);
+            look_at(pool, wheel, i);
+        }
         i = next;
     }
-}
-
-/* Take all lists of what was dropped, and link them to one. */
-static uint32_t take_dropped(struct sh_pool *pool)
-{
-    unsigned posts = sh_pool_active(pool);
-    uint32_t all = SH_NONE;
-
-    for (unsigned i = 0; i <= posts; i++) {
-        _Atomic uint64_t *list = i < posts ? &pool->posts[i].timers_dropped
-                                           : &pool->time.timers_dropped;
-        uint32_t first = (uint32_t)sh_xchg_sc(list, 0); /* seq_cst: dropped */
-
-        for (uint32_t j = first; j != SH_NONE;) {
-            struct sh_timer *t = timer_at(pool, j);
-            uint32_t next = sh_load_rlx(&t->chain); /* relaxed: ours now */
-
-            if (next == SH_NONE) {
-                sh_store_rlx(&t->chain, all); /* relaxed: ours */
-                all = first;
-            }
-            j = next;
-        }
-    }
-    return all;
-}
-
-static void take_all_set(struct sh_pool *pool, struct sh_wheel *wheel)
-{
-    unsigned posts = sh_pool_active(pool);
-
-    for (unsigned i = 0; i < posts; i++)
-        take_set(pool, wheel, &pool->posts[i].timers_set);
-    take_set(pool, wheel, &pool->time.timers_set);
 }
 
 /* A list, by link, the other way round. */
 static uint32_t reversed(struct sh_pool *pool, uint32_t i)
 {
-    uint32_t before = SH_NONE;
+    uint32_t before = SH_TIMER_NONE;
 
-    while (i != SH_NONE) {
-        struct sh_timer *t = timer_at(pool, i);
-        uint32_t next = sh_load_rlx(&t->link); /* relaxed: ours */
+    while (i != SH_TIMER_NONE) {
+        uint32_t next = sh_load_rlx(&pool->timers[i].link); /* relaxed: ours */
 
-        sh_store_rlx(&t->link, before); /* relaxed: ours */
+        sh_store_rlx(&pool->timers[i].link, before); /* relaxed: ours */
         before = i;
         i = next;
     }
@@ -529,27 +365,39 @@ static uint32_t reversed(struct sh_pool *pool, uint32_t i)
 
 int64_t sh_timers_pass(struct sh_pool *pool, struct sh_wheel *wheel)
 {
-    uint32_t dropped = take_dropped(pool);
+    unsigned posts = sh_pool_active(pool);
     uint32_t i;
 
-    take_all_set(pool, wheel);
-    free_dropped(pool, wheel, dropped);
-    i = sh_wheel_advance(wheel, &pool->timers, sh_pool_now(pool));
-    for (i = reversed(pool, i); i != SH_NONE;) {
-        uint32_t after = sh_load_rlx(&timer_at(pool, i)->link); /* relaxed:
-                                                                 * ours */
+    take_set(pool, wheel, &pool->time.timers_set);
+    take_moved(pool, wheel, &pool->time.timers_moved);
+    for (i = 0; i < posts; i++) {
+        take_set(pool, wheel, &pool->posts[i].timers_set);
+        take_moved(pool, wheel, &pool->posts[i].timers_moved);
+    }
+    /* Earlier ones first. */
+    i = reversed(pool, sh_wheel_advance(wheel, sh_pool_now(pool)));
+    while (i != SH_TIMER_NONE) {
+        /* relaxed: ours */
+        uint32_t after = sh_load_rlx(&pool->timers[i].link);
+
         look_at(pool, wheel, i);
         i = after;
     }
-    return sh_wheel_next(wheel, &pool->timers);
+    return sh_wheel_next(wheel);
 }
 
 bool sh_timers_waiting(struct sh_pool *pool)
 {
     unsigned posts = sh_pool_active(pool);
 
+    /* seq_cst: alarm */
+    if (sh_load_sc(&pool->time.timers_set) != SH_TIMER_NONE ||
+        sh_load_sc(&pool->time.timers_moved) != SH_TIMER_NONE)
+        return true;
     for (unsigned i = 0; i < posts; i++)
-        if (sh_load_sc(&pool->posts[i].timers_set) != 0) /* seq_cst: alarm */
+        /* seq_cst: alarm */
+        if (sh_load_sc(&pool->posts[i].timers_set) != SH_TIMER_NONE ||
+            sh_load_sc(&pool->posts[i].timers_moved) != SH_TIMER_NONE)
             return true;
-    return sh_load_sc(&pool->time.timers_set) != 0; /* seq_cst: alarm */
+    return false;
 }

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * future/timer.h - something that happens to a record when a moment comes.
+ * future/timer.h - something that happens to a record or a cell when a moment
+ * comes.
  *
- * What happens is a target, as an edge has one (future/edge.h):
+ *     timers   [ deadlines of records | waits of tasks | waits of threads ]
+ *     state    generation 32 | - 30 | MOVED 1 | SET 1
  *
- *   arrival of bit SH_BIT_TIME    a wait runs out: of a parked task, or of a
- *                                 thread outside on its cell
- *   SH_BIT_DEADLINE               not an arrival: the record has reached its
- *                                 deadline. The generation is the state's.
+ * Every record has two timers, every cell has one, in arrays beside their
+ * tables: none is allocated or freed. What happens stands in a timer's place:
+ *
+ *   deadlines   the record, in that generation of its state, has reached its
+ *               deadline
+ *   waits       an arrival of bit SH_BIT_TIME, in that generation of deps, or
+ *               of the cell's word: the wait runs out
+ *
+ * A timer is never dropped. What was settled, or waited for no longer, has
+ * another generation when its moment comes, and nothing happens.
  *
  * Edges.
  *   alarm    timer.c
@@ -20,14 +28,9 @@
 #include "queue/wheel.h"
 
 #define SH_BIT_TIME 1u
-#define SH_BIT_DEADLINE 30u
 
-enum sh_timer_phase {
-    SH_TIMER_FREE,
-    SH_TIMER_SET,
-    SH_TIMER_DROPPED, /* it will not happen; it is in a list or the wheel */
-    SH_TIMER_OUT      /* the same, but in neither */
-};
+#define SH_TIMER_SET ((uint64_t)1)
+#define SH_TIMER_MOVED ((uint64_t)2) /* it is on the list of those */
 
 enum sh_keeper { SH_KEEPER_NONE, SH_KEEPER_STARTS, SH_KEEPER_RUNS };
 
@@ -40,20 +43,41 @@ static inline int64_t sh_pool_now(const struct sh_pool *pool)
 }
 
 /* The moment that lies ns from now; INT64_MAX is never. */
-int64_t sh_pool_after(const struct sh_pool *pool, int64_t ns);
-
-/* The target of a record's deadline, which is in that generation. */
-static inline uint64_t sh_deadline_target(uint32_t index, uint32_t generation)
+static inline int64_t sh_pool_after(const struct sh_pool *pool, int64_t ns)
 {
-    return sh_target(SH_TARGET_RECORD, index, SH_BIT_DEADLINE, generation);
+    int64_t now;
+
+    if (ns == INT64_MAX)
+        return ns;
+    now = sh_pool_now(pool);
+    if (ns <= 0)
+        return now;
+    return ns > INT64_MAX - now ? INT64_MAX : now + ns;
 }
 
-/* Have target reached at a moment that is not never. A name for it, SH_NONE if
- * there is no memory, or no thread to keep the time. */
-uint32_t sh_timer_set(struct sh_pool *pool, int64_t when_ns, uint64_t target);
+/* The timers of a record for its deadline, and for its waits; of a cell. */
+static inline uint32_t sh_timer_of_deadline(uint32_t record)
+{
+    return record;
+}
 
-/* Nothing shall happen: false if it does, or did. SH_NONE is no timer. */
-bool sh_timer_drop(struct sh_pool *pool, uint32_t timer, uint64_t target);
+static inline uint32_t sh_timer_of_wait(const struct sh_pool *pool,
+                                        uint32_t record)
+{
+    return pool->records.capacity + record;
+}
+
+static inline uint32_t sh_timer_of_cell(const struct sh_pool *pool,
+                                        uint32_t cell)
+{
+    return 2 * pool->records.capacity + cell;
+}
+
+/* Have a timer's moment come at when_ns, which is not never, for what is in
+ * that generation; only its record's or cell's owner sets it. False if there is
+ * no thread to keep the time. */
+bool sh_timer_set(struct sh_pool *pool, uint32_t index, uint32_t generation,
+                  int64_t when_ns);
 
 /* When what is submitted to pool now must have ended, if the running task says
  * so; *deadline_ns is else unchanged. Not 0 if it was given up. */
@@ -74,25 +98,19 @@ static inline int sh_deadline_inherit(struct sh_pool *pool,
 int sh_deadline_of(struct sh_pool *pool, int64_t ns, int64_t *deadline_ns);
 
 /* Set the timer of a bound record in INIT, seen with word, that has a deadline.
- * False: no memory. */
+ * False as above. */
 bool sh_bound_set(struct sh_pool *pool, struct sh_record *r, uint64_t word);
 
-/* A bound record whose timer was set has been accepted: if it was due before,
- * nothing has happened. The state was written with seq_cst. */
+/* A record whose deadline was set that way has been accepted, by a write of its
+ * state with seq_cst: if its moment came before, nothing has happened. */
 void sh_bound_accepted(struct sh_work *work, struct sh_pool *pool,
-                       struct sh_record *r, uint64_t word, uint32_t timer);
-
-/* The deadline of a bound record, which is ours, is of no interest any more. */
-void sh_bound_drop(struct sh_pool *pool, struct sh_record *r, uint64_t word);
-
-/* A thread ends: what it has dropped goes to the timekeeper. */
-void sh_timers_leave(struct sh_pool *pool, struct sh_seat *seat);
+                       struct sh_record *r, uint64_t word);
 
 /* Whether something will happen by itself. */
 bool sh_timers_any(struct sh_pool *pool);
 
-/* The timekeeper, whose wheel it is: take over what was set and dropped, and
- * let happen what is due. The next moment, INT64_MAX: none. */
+/* The timekeeper, whose wheel it is: take over what was set, and let happen
+ * what is due. The next moment, INT64_MAX: none. */
 int64_t sh_timers_pass(struct sh_pool *pool, struct sh_wheel *wheel);
 
 /* Whether something was set that the timekeeper has not seen. */

@@ -19,7 +19,7 @@
  * Edges. None: one thread uses it.
  *
  * Crash. The wheel is private to the timekeeper, a thread of the host, whose
- * death ends the pool. It can be built again from the table of timers.
+ * death ends the pool. It can be built again from the timers.
  *
  * After Varghese and Lauck (SOSP 1987), scheme 7; absolute digits and the bits
  * as in Tokio's and the Linux kernel's.
@@ -46,7 +46,7 @@ static void set_link(struct sh_timer *t, uint32_t to)
 /* The first tick at which a timer's moment has come: it is never early. */
 static uint64_t tick_of(const struct sh_wheel *w, const struct sh_timer *t)
 {
-    /* relaxed: written before it was handed to us */
+    /* relaxed: any moment that it has had since it was put in will do */
     int64_t when_ns = sh_load_rlx(&t->when_ns);
     uint64_t ns = when_ns > 0 ? (uint64_t)when_ns : 0;
     uint64_t rest = ns & (((uint64_t)1 << w->shift) - 1);
@@ -70,23 +70,33 @@ static uint64_t begin_of(const struct sh_wheel *w, unsigned level,
     return above | (uint64_t)slot << (DIGIT * level);
 }
 
-void sh_wheel_init(struct sh_wheel *w, unsigned shift, int64_t now_ns)
+void sh_wheel_init(struct sh_wheel *w, struct sh_timer *timers, unsigned shift,
+                   int64_t now_ns)
 {
     SH_ASSERT(shift < 64);
     memset(w, 0, sizeof *w);
+    w->timers = timers;
     w->shift = shift;
     w->now = (uint64_t)now_ns >> shift;
 }
 
-bool sh_wheel_add(struct sh_wheel *w, const struct sh_table *timers,
-                  uint32_t index)
+/* The moment at which a tick begins. */
+static int64_t moment_of(const struct sh_wheel *w, uint64_t tick)
 {
-    struct sh_timer *t = sh_timer_at(timers, index);
+    return tick > (uint64_t)INT64_MAX >> w->shift
+               ? INT64_MAX
+               : (int64_t)(tick << w->shift);
+}
+
+bool sh_wheel_add(struct sh_wheel *w, uint32_t index)
+{
+    struct sh_timer *t = &w->timers[index];
     uint64_t tick = tick_of(w, t);
     unsigned level, slot;
     uint32_t head;
 
-    SH_ASSERT(index != SH_NONE);
+    SH_ASSERT(index != SH_TIMER_NONE);
+    SH_ASSERT(t->slot == SH_NOWHERE);
     if (tick <= w->now)
         return false;
     level = (63u - (unsigned)__builtin_clzll(tick ^ w->now)) / DIGIT;
@@ -94,31 +104,30 @@ bool sh_wheel_add(struct sh_wheel *w, const struct sh_table *timers,
     head = w->heads[level][slot];
     SH_ASSERT(level < SH_WHEEL_LEVELS);
     set_link(t, head);
-    t->prev = SH_NONE;
-    t->slot = level * SH_WHEEL_SLOTS + slot;
-    if (head != SH_NONE)
-        sh_timer_at(timers, head)->prev = index;
+    t->prev = SH_TIMER_NONE;
+    t->slot = level * SH_WHEEL_SLOTS + slot + 1;
+    if (head != SH_TIMER_NONE)
+        w->timers[head].prev = index;
     w->heads[level][slot] = index;
     w->full[level] |= (uint64_t)1 << slot;
     return true;
 }
 
-void sh_wheel_remove(struct sh_wheel *w, const struct sh_table *timers,
-                     uint32_t index)
+void sh_wheel_remove(struct sh_wheel *w, uint32_t index)
 {
-    struct sh_timer *t = sh_timer_at(timers, index);
-    unsigned level = t->slot / SH_WHEEL_SLOTS;
-    unsigned slot = t->slot % SH_WHEEL_SLOTS;
+    struct sh_timer *t = &w->timers[index];
+    unsigned level = (t->slot - 1) / SH_WHEEL_SLOTS;
+    unsigned slot = (t->slot - 1) % SH_WHEEL_SLOTS;
     uint32_t next = link_of(t);
 
     SH_ASSERT(t->slot != SH_NOWHERE);
-    if (next != SH_NONE)
-        sh_timer_at(timers, next)->prev = t->prev;
-    if (t->prev != SH_NONE)
-        set_link(sh_timer_at(timers, t->prev), next);
+    if (next != SH_TIMER_NONE)
+        w->timers[next].prev = t->prev;
+    if (t->prev != SH_TIMER_NONE)
+        set_link(&w->timers[t->prev], next);
     else
         w->heads[level][slot] = next;
-    if (w->heads[level][slot] == SH_NONE)
+    if (w->heads[level][slot] == SH_TIMER_NONE)
         w->full[level] &= ~((uint64_t)1 << slot);
     t->slot = SH_NOWHERE;
 }
@@ -137,19 +146,19 @@ static unsigned earliest(const struct sh_wheel *w, unsigned *slot_out)
 }
 
 /* Empty a slot, now that its time has come: what is due goes on the list. */
-static uint32_t empty_slot(struct sh_wheel *w, const struct sh_table *timers,
-                           unsigned level, unsigned slot, uint32_t due)
+static uint32_t empty_slot(struct sh_wheel *w, unsigned level, unsigned slot,
+                           uint32_t due)
 {
     uint32_t index = w->heads[level][slot];
 
-    w->heads[level][slot] = SH_NONE;
+    w->heads[level][slot] = SH_TIMER_NONE;
     w->full[level] &= ~((uint64_t)1 << slot);
-    while (index != SH_NONE) {
-        struct sh_timer *t = sh_timer_at(timers, index);
+    while (index != SH_TIMER_NONE) {
+        struct sh_timer *t = &w->timers[index];
         uint32_t next = link_of(t);
 
         t->slot = SH_NOWHERE;
-        if (!sh_wheel_add(w, timers, index)) {
+        if (!sh_wheel_add(w, index)) {
             set_link(t, due);
             due = index;
         }
@@ -158,11 +167,10 @@ static uint32_t empty_slot(struct sh_wheel *w, const struct sh_table *timers,
     return due;
 }
 
-uint32_t sh_wheel_advance(struct sh_wheel *w, const struct sh_table *timers,
-                          int64_t now_ns)
+uint32_t sh_wheel_advance(struct sh_wheel *w, int64_t now_ns)
 {
     uint64_t now = (uint64_t)now_ns >> w->shift;
-    uint32_t due = SH_NONE;
+    uint32_t due = SH_TIMER_NONE;
     unsigned level, slot;
 
     while ((level = earliest(w, &slot)) < SH_WHEEL_LEVELS) {
@@ -172,14 +180,14 @@ uint32_t sh_wheel_advance(struct sh_wheel *w, const struct sh_table *timers,
             break;
         SH_ASSERT(begin > w->now);
         w->now = begin;
-        due = empty_slot(w, timers, level, slot, due);
+        due = empty_slot(w, level, slot, due);
     }
     if (now > w->now)
         w->now = now;
     return due;
 }
 
-int64_t sh_wheel_next(const struct sh_wheel *w, const struct sh_table *timers)
+int64_t sh_wheel_next(const struct sh_wheel *w)
 {
     unsigned slot, seen = 0;
     unsigned level = earliest(w, &slot);
@@ -189,19 +197,19 @@ int64_t sh_wheel_next(const struct sh_wheel *w, const struct sh_table *timers)
         return INT64_MAX;
     begin = begin_of(w, level, slot);
     if (level == 0)
-        return (int64_t)(begin << w->shift);
+        return moment_of(w, begin);
     /* A timer may have been put off since it was put in; what is in the next
      * slot has not been looked at. */
     next = begin + ((uint64_t)1 << (DIGIT * level));
-    for (uint32_t i = w->heads[level][slot]; i != SH_NONE;) {
-        const struct sh_timer *t = sh_timer_at(timers, i);
+    for (uint32_t i = w->heads[level][slot]; i != SH_TIMER_NONE;) {
+        const struct sh_timer *t = &w->timers[i];
 
         /* There are many: look again when their slot begins. */
         if (++seen > LOOK_MAX)
-            return (int64_t)(begin << w->shift);
+            return moment_of(w, begin);
         if (tick_of(w, t) < next)
             next = tick_of(w, t);
         i = link_of(t);
     }
-    return (int64_t)(next << w->shift);
+    return moment_of(w, next > begin ? next : begin);
 }

@@ -25,8 +25,6 @@
 
 enum sh_gate { SH_OPEN, SH_DRAINING, SH_CANCELLING, SH_STOPPED };
 
-#define SH_SEAT_TIMERS 4u
-
 /*
  * What a thread uses of a pool. Workers have theirs inside; other threads
  * get one at their first call and keep it until they end.
@@ -36,8 +34,7 @@ struct sh_seat {
     shunt_pool *name;               /* its name, which is never used again */
     unsigned process;               /* that it belongs to */
     struct sh_post *post; /* of a worker; NULL: a thread outside */
-    uint32_t dropped[SH_SEAT_TIMERS]; /* timers to set again: timer.c */
-    struct sh_cache records, aliases, edges, cells, timers;
+    struct sh_cache records, aliases, edges, cells;
     struct sh_seat *next;        /* of the same thread */
     struct sh_seat *left, *right; /* of the same pool; under registry.c's lock */
 };
@@ -50,8 +47,8 @@ struct sh_post {
     /* Tasks from outside that the worker has taken up. Only it writes. */
     _Alignas(SH_LINE) _Atomic uint64_t taken;
     _Atomic uint32_t cpu; /* where it woke up last, + 1 */
-    /* Timers that the worker has set, and dropped: see sh_time. */
-    _Alignas(SH_LINE) _Atomic uint64_t timers_set, timers_dropped;
+    /* Timers that the worker has set, or put forward: see sh_time. */
+    _Alignas(SH_LINE) _Atomic uint32_t timers_set, timers_moved;
     /* The hint of the record whose code ran last; only it writes. */
     _Atomic uint64_t running;
     /* That record, when it was settled over its code, which has not returned;
@@ -71,14 +68,13 @@ struct sh_time {
     _Atomic uint32_t rung;     /* the futex on which the timekeeper sleeps */
     _Atomic uint32_t keeper;   /* enum sh_keeper */
     _Atomic uint32_t stop;     /* it is to end */
-    /* Timers that threads outside have set, or dropped, and the timekeeper has
-     * not seen: how many 32 | index of the last. Workers have their own. */
-    _Alignas(SH_LINE) _Atomic uint64_t timers_set, timers_dropped;
+    /* Timers that threads outside have set, or put forward, and the timekeeper
+     * has not seen: the last one. Workers have lists of their own. */
+    _Alignas(SH_LINE) _Atomic uint32_t timers_set, timers_moved;
     /* Of folders above: start the timekeeper, run in the stead of a stuck
-     * worker, give the timers of a seat back. */
+     * worker. */
     int (*start)(struct sh_pool *pool);
     void (*replace)(struct sh_pool *pool);
-    void (*leave)(struct sh_pool *pool, struct sh_seat *seat);
 };
 
 struct sh_pool {
@@ -93,7 +89,9 @@ struct sh_pool {
     bool checks_pointers;
     uint64_t queue_max;
 
-    struct sh_table records, aliases, edges, cells, timers;
+    struct sh_table records, aliases, edges, cells;
+    struct sh_timer *timers; /* two a record, one a cell: future/timer.h */
+    size_t timers_bytes;
     struct sh_heap heap;
     struct sh_sleep sleep;
     struct sh_post *posts; /* one a worker */

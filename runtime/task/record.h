@@ -82,8 +82,8 @@ struct sh_combining {
  * it is accepted. */
 struct sh_bound {
     int64_t deadline_ns; /* of the pool's clock; INT64_MAX: none */
-    uint32_t timer;      /* that ends it then, or SH_NONE */
     uint32_t scope;
+    uint32_t unused;
 };
 
 struct sh_record {

@@ -91,12 +91,10 @@ static void thread_ends(void *here)
         /* Also of a pool that was left to its last worker: as long as pool is
          * not NULL, it has not been unmapped. */
         if (pool != NULL && seat->process == sh_process) {
-            pool->time.leave(pool, seat);
             sh_table_flush(&pool->records, &seat->records);
             sh_table_flush(&pool->aliases, &seat->aliases);
             sh_table_flush(&pool->edges, &seat->edges);
             sh_table_flush(&pool->cells, &seat->cells);
-            sh_table_flush(&pool->timers, &seat->timers);
             if (seat->left != NULL)
                 seat->left->right = seat->right;
             else

@@ -106,38 +106,17 @@ static bool come_back(struct sh_ref *ref, uint32_t serial)
     return false;
 }
 
-/* A wait of a task or of a thread, for what arrives at its record or cell. */
-struct wait {
-    struct sh_pool *pool;
-    uint64_t target, timed_out;
-    uint32_t timer;
-};
-
-static void wait_begin(struct wait *wait, struct sh_pool *pool, uint64_t kind,
-                       uint32_t index, _Atomic uint64_t *arrivals)
+/* Have the wait of a record or cell, which is in that generation of arrivals,
+ * run out after ns: 0 or SHUNT_ENOMEM. */
+static int limit(struct sh_pool *pool, uint32_t timer, uint32_t generation,
+                 int64_t ns)
 {
-    uint32_t generation = sh_arrivals_renew(arrivals);
+    int64_t wake_ns = sh_pool_after(pool, ns);
 
-    wait->pool = pool;
-    wait->target = sh_target(kind, index, 0, generation);
-    wait->timed_out = sh_target(kind, index, SH_BIT_TIME, generation);
-    wait->timer = SH_NONE;
-}
-
-/* Have it run out after ns: 0 or SHUNT_ENOMEM. */
-static int wait_limit(struct wait *wait, int64_t ns)
-{
-    int64_t wake_ns = sh_pool_after(wait->pool, ns);
-
-    if (wake_ns == INT64_MAX)
-        return 0;
-    wait->timer = sh_timer_set(wait->pool, wake_ns, wait->timed_out);
-    return wait->timer == SH_NONE ? SHUNT_ENOMEM : 0;
-}
-
-static void wait_end(const struct wait *wait)
-{
-    (void)sh_timer_drop(wait->pool, wait->timer, wait->timed_out);
+    return wake_ns == INT64_MAX ||
+                   sh_timer_set(pool, timer, generation, wake_ns)
+               ? 0
+               : SHUNT_ENOMEM;
 }
 
 static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
@@ -146,7 +125,7 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
     bool foreign = ref->pool != run->pool;
     uint32_t serial = sh_pool_serial(ref->pool);
     struct sh_hung hung;
-    struct wait wait;
+    uint32_t generation;
     int rc = 0;
 
     if (ref->pool == run->pool && ref->record == r)
@@ -155,8 +134,10 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
         return SHUNT_ECANCELED;
     if (ns <= 0)
         return SHUNT_PENDING;
-    wait_begin(&wait, run->pool, SH_TARGET_RECORD, run->index, &r->deps);
-    switch (sh_hang(run->pool, ref, wait.target, &hung)) {
+    generation = sh_arrivals_renew(&r->deps);
+    switch (sh_hang(run->pool, ref,
+                    sh_target(SH_TARGET_RECORD, run->index, 0, generation),
+                    &hung)) {
     case SH_ATTACH_SETTLED:
         return 0;
     case SH_ATTACH_NOMEM:
@@ -164,7 +145,8 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
     case SH_ATTACHED:
         break;
     }
-    rc = wait_limit(&wait, ns);
+    rc = limit(run->pool, sh_timer_of_wait(run->pool, run->index), generation,
+               ns);
     /* No guest while parked: whoever frees the other pool would wait for this
      * worker, and may be a task that runs on it. */
     if (foreign)
@@ -179,7 +161,6 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
         else
             (void)park(run, &rc);
     }
-    wait_end(&wait);
     if (foreign && !come_back(ref, serial))
         rc = SHUNT_ECLOSED;
     else if (rc != 0)
@@ -271,8 +252,7 @@ static int await_in_thread(struct sh_ref *ref, int64_t ns)
     struct sh_seat *seat;
     struct sh_hung hung;
     struct sh_cell *cell;
-    struct wait wait;
-    uint32_t index;
+    uint32_t index, generation;
     int rc = 0;
 
     if (look(ref, deadline_ns))
@@ -284,12 +264,13 @@ static int await_in_thread(struct sh_ref *ref, int64_t ns)
     if (index == SH_NONE)
         return SHUNT_ENOMEM;
     cell = sh_cell_at(pool, index);
-    wait_begin(&wait, pool, SH_TARGET_CELL, index, &cell->word);
+    generation = sh_arrivals_renew(&cell->word);
     sh_store_rel(&cell->kind, SH_CELL_WAITER); /* release: cell */
-    switch (sh_hang(pool, ref, wait.target, &hung)) {
+    switch (sh_hang(pool, ref,
+                    sh_target(SH_TARGET_CELL, index, 0, generation), &hung)) {
     case SH_ATTACHED:
         if (by_hand)
-            rc = wait_limit(&wait, ns);
+            rc = limit(pool, sh_timer_of_cell(pool, index), generation, ns);
         if (rc == 0)
             rc = sleep_on(pool, cell, deadline_ns);
         if (rc != 0)
@@ -301,7 +282,6 @@ static int await_in_thread(struct sh_ref *ref, int64_t ns)
         rc = SHUNT_ENOMEM;
         break;
     }
-    wait_end(&wait);
     (void)sh_arrivals_renew(&cell->word);
     sh_table_give(&pool->cells, &seat->cells, index);
     return rc;
@@ -386,10 +366,9 @@ static bool take_plain(uint64_t handle, void *out, size_t size)
     if (!sh_plain_find(handle, &pool, &r, &w))
         return false;
     task = r->task;
-    if ((w & SH_OUTCOME_MASK) != 0 || r->out_at > SH_OUT_AT || task == NULL ||
-        size != task->out_size_)
+    if ((w & SH_OUTCOME_MASK) != 0 || task == NULL || size != task->out_size_)
         return false;
-    sh_copy(value, r->data.bytes + r->out_at, size);
+    sh_copy(value, r->data.bytes + (r->out_at & SH_OUT_AT), size);
     /* If this fails, what was copied is not the value. */
     if (!sh_plain_free(handle, pool, r, w))
         return false;

@@ -74,10 +74,18 @@ static bool make_tables(struct sh_pool *pool)
                    offsetof(struct sh_edge, dead_next), ITEMS_LEAST) &&
            reserve(&pool->cells, sizeof(struct sh_cell),
                    offsetof(struct sh_cell, link),
-                   offsetof(struct sh_cell, chain), ITEMS_LEAST) &&
-           reserve(&pool->timers, sizeof(struct sh_timer),
-                   offsetof(struct sh_timer, link),
-                   offsetof(struct sh_timer, chain), ITEMS_LEAST);
+                   offsetof(struct sh_cell, chain), ITEMS_LEAST);
+}
+
+/* The timers of records and, where no futex knows the time, of cells. */
+static bool make_timers(struct sh_pool *pool)
+{
+    size_t n = 2 * (size_t)pool->records.capacity +
+               (pool->time.manual ? pool->cells.capacity : 0);
+
+    pool->timers_bytes = n * sizeof(struct sh_timer);
+    pool->timers = sh_pages_map(pool->timers_bytes, SH_PAGES_RESERVE);
+    return pool->timers != NULL;
 }
 
 static size_t ring_slots(size_t queue_max)
@@ -170,7 +178,8 @@ void sh_pool_destroy(struct sh_pool *pool)
     sh_table_fini(&pool->aliases);
     sh_table_fini(&pool->edges);
     sh_table_fini(&pool->cells);
-    sh_table_fini(&pool->timers);
+    if (pool->timers != NULL)
+        sh_pages_unmap(pool->timers, pool->timers_bytes);
     if (whole)
         sh_heap_fini(&pool->heap);
     free_team(pool);
@@ -196,14 +205,13 @@ static struct sh_pool *pool_new(const shunt_options *o, bool checks)
     pool->time.manual = o->manual_clock;
     pool->time.start = sh_timekeeper_start;
     pool->time.replace = sh_worker_replace;
-    pool->time.leave = sh_timers_leave;
     sh_store_rlx(&pool->time.wake_ns, INT64_MIN); /* relaxed: still ours */
     pool->allow_unsafe = o->allow_unsafe;
     pool->checks_pointers = checks;
     pool->queue_max = o->queue_max;
     sh_store_rlx(&pool->limit, o->queue_max); /* relaxed: still ours */
-    if (!make_tables(pool) || !make_rings(pool, ring_slots(o->queue_max)) ||
-        !make_team(pool, o) ||
+    if (!make_tables(pool) || !make_timers(pool) ||
+        !make_rings(pool, ring_slots(o->queue_max)) || !make_team(pool, o) ||
         !sh_heap_init(&pool->heap, o->arena_bytes, pool->checks_pointers)) {
         if (pool->posts != NULL) { /* only the heap is missing */
             free_team(pool);

@@ -339,8 +339,6 @@ static void finish_run(struct sh_run *run, unsigned kind,
     } else {
         sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
     }
-    if (sh_is_bound(r))
-        sh_bound_drop(run->pool, r, (uint64_t)run->generation << 32);
     sh_settle_running(run->pool, r, outcome, input);
 }
 
@@ -398,8 +396,6 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
     if (SH_LIKELY(called && rc == 0 && kind == SH_KIND_TASK) &&
         is_plain(&run)) {
         sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
-        if (SH_UNLIKELY(sh_is_bound(r)))
-            sh_bound_drop(run.pool, r, word);
         sh_settle_running(run.pool, r, 0, 0);
         return;
     }

@@ -55,7 +55,8 @@ static void *timekeeper_main(void *arg)
     bool able = sh_seat_of(pool) != NULL;
 
     /* Who moves the clock by hand means what he says. */
-    sh_wheel_init(&wheel, time->manual ? 0 : SH_TICK_SHIFT, sh_pool_now(pool));
+    sh_wheel_init(&wheel, pool->timers, time->manual ? 0 : SH_TICK_SHIFT,
+                  sh_pool_now(pool));
     /* release: keeper */
     sh_store_rel(&time->keeper, able ? SH_KEEPER_RUNS : SH_KEEPER_NONE);
     while (able && sh_load_sc(&time->stop) == 0) { /* seq_cst: alarm */
