@@ -162,6 +162,8 @@ SHUNT_API shunt_future *shunt_map_task(shunt_pool *pool,
  * at once if ns is 0 or less, never if it is SHUNT_FOREVER. It is never early,
  * and a fraction of a millisecond late at most on a machine that is not busy.
  * A pool that drains waits for it; but for one without end, which it cancels.
+ * Releasing its last handle cancels it, if nothing depends on it: nothing would
+ * come of it.
  */
 SHUNT_API shunt_future *shunt_delay_here(shunt_pool *pool, int64_t ns,
                                          const char *where);

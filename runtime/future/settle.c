@@ -102,6 +102,22 @@ void sh_work_free(struct sh_work *work, struct sh_pool *pool,
     work_push(&work->freeing, &work->freeing_pool, pool, r);
 }
 
+/* Whether nobody but the holder of this handle wants what is pending. */
+static bool is_ours_alone(const struct sh_ref *ref)
+{
+    return ref->record != NULL && !sh_is_settled(ref->word) &&
+           sh_handle_is_sole(ref) && !sh_edge_any(ref->pool, ref->record);
+}
+
+void sh_work_let_go(struct sh_work *work, const struct sh_ref *ref)
+{
+    /* relaxed: as the state */
+    if (ref->record != NULL &&
+        sh_load_rlx(&ref->record->kind) == SH_KIND_DELAY && is_ours_alone(ref))
+        (void)sh_cancel_ask(work, ref->pool, ref->record,
+                            sh_generation_of(ref->word));
+}
+
 void sh_work_give(struct sh_work *work, uint64_t handle)
 {
     unsigned id = sh_handle_pool(handle);
@@ -109,9 +125,11 @@ void sh_work_give(struct sh_work *work, uint64_t handle)
 
     if (handle == 0 || !sh_pool_enter(id))
         return;
-    if (sh_handle_find(handle, SH_LOOK, &ref) == 0 && ref.record != NULL &&
-        sh_handle_give(&ref) == SH_GIVEN_LAST)
-        sh_work_free(work, ref.pool, ref.record);
+    if (sh_handle_find(handle, SH_LOOK, &ref) == 0 && ref.record != NULL) {
+        sh_work_let_go(work, &ref);
+        if (sh_handle_give(&ref) == SH_GIVEN_LAST)
+            sh_work_free(work, ref.pool, ref.record);
+    }
     sh_pool_exit(id);
 }
 
@@ -122,9 +140,7 @@ void sh_work_abandon(struct sh_work *work, uint64_t handle)
 
     if (handle == 0 || !sh_pool_enter(id))
         return;
-    if (sh_handle_find(handle, SH_LOOK, &ref) == 0 &&
-        ref.record != NULL && !sh_is_settled(ref.word) &&
-        sh_handle_is_sole(&ref) && !sh_edge_any(ref.pool, ref.record))
+    if (sh_handle_find(handle, SH_LOOK, &ref) == 0 && is_ours_alone(&ref))
         (void)sh_cancel_ask(work, ref.pool, ref.record,
                             sh_generation_of(ref.word));
     sh_work_give(work, handle);

@@ -41,6 +41,10 @@ static inline void sh_work_do(struct sh_work *work)
         sh_work_do_all(work);
 }
 
+/* A handle is about to be given back: a delay that nobody else waits for ends,
+ * since it is no work that would be lost. */
+void sh_work_let_go(struct sh_work *work, const struct sh_ref *ref);
+
 /* Give a lent handle back; 0 is none. */
 void sh_work_give(struct sh_work *work, uint64_t handle);
 

@@ -219,19 +219,17 @@ static int give(struct sh_ref *ref)
     struct sh_work work = { 0 };
     uint64_t handle = ref->handle;
     bool over = sh_is_settled(ref->word) && (ref->word & SH_BUSY) == 0;
+    enum sh_given given;
 
     if (ref->record == NULL)
         return 0;
-    switch (sh_handle_give(ref)) {
-    case SH_GIVEN_INVALID:
-        return SHUNT_EINVAL;
-    case SH_GIVEN:
-        break;
-    case SH_GIVEN_LAST:
+    sh_work_let_go(&work, ref);
+    given = sh_handle_give(ref);
+    if (given == SH_GIVEN_LAST)
         sh_work_free(&work, ref->pool, ref->record);
-        sh_work_do(&work);
-        break;
-    }
+    sh_work_do(&work);
+    if (given == SH_GIVEN_INVALID)
+        return SHUNT_EINVAL;
     /* What is pending, or runs on, stays noted: it may use memory of the task. */
     if (sh_here.run != NULL && over)
         sh_run_forget(sh_here.run, handle);
