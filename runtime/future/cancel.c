@@ -8,6 +8,7 @@
  *
  * Edges.
  *   accepted task/handle.c
+ *   registry task/registry.c
  *   settled  future/settle.c
  *   park     worker/await.c
  *   watch    future/settle.c
@@ -30,6 +31,21 @@ static bool end_delay(struct sh_pool *pool, struct sh_record *r, uint64_t w)
         return false;
     sh_quiet_notify(pool);
     return true;
+}
+
+bool sh_cancel_plain(uint64_t handle)
+{
+    /* acquire: registry */
+    struct sh_pool *pool = sh_load_acq(&sh_pools[sh_handle_pool(handle)]);
+    struct sh_record *r;
+    uint64_t w;
+
+    if (pool == NULL || !sh_pool_is_ours(pool) ||
+        sh_handle_index(handle) >= pool->records.capacity)
+        return false;
+    r = sh_record_at(pool, sh_handle_index(handle));
+    w = sh_load_acq(&r->state); /* acquire: settled */
+    return sh_handle_fits(handle, w) && end_delay(pool, r, w);
 }
 
 /* Ask one record. What waits to run whatever happens is not settled: *next_out

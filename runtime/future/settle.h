@@ -59,6 +59,10 @@ void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner);
 int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
                   struct sh_record *r, uint32_t generation);
 
+/* Cancel what this handle stands for, if it is a delay that nobody depends on;
+ * false if it is not as simple as that. */
+bool sh_cancel_plain(uint64_t handle);
+
 /* A record, seen with word, was asked to cancel: tell what heeds it. */
 void sh_heed_tell(struct sh_work *work, struct sh_pool *pool,
                   struct sh_record *r, uint64_t word);

@@ -318,8 +318,11 @@ int shunt_cancel(shunt_future *f)
 {
     struct sh_work work = { 0 };
     struct sh_ref ref;
-    int rc = sh_handle_find(sh_handle_of(f), SH_LOOK, &ref);
+    int rc;
 
+    if (sh_cancel_plain(sh_handle_of(f)))
+        return 1;
+    rc = sh_handle_find(sh_handle_of(f), SH_LOOK, &ref);
     if (rc != 0)
         return rc;
     if (ref.record == NULL)
