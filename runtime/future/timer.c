@@ -26,11 +26,14 @@
  * Edges.
  *   timer    set: write when_ns, then the state; push -> timekeeper: read
  *   alarm    set: push, then read wake_ns || timekeeper: write wake_ns, then
- *            look at the lists; all seq_cst: one sees the other. A clock that
- *            is moved by hand counts as a list
+ *            look at the lists; all seq_cst: one sees the other. Who moves a
+ *            clock by hand rings in any case
  *   keeper   start: write RUNS -> set: read it       there is a timekeeper
  *   due      accept: write the state, then read the timer || happen: clear
  *            SET, then read the state; all seq_cst: one sees the other
+ *   quiet    happen: clear SET, do what follows, write wake_ns, then
+ *            future/settle.c || shutdown: there, then read the timers, then
+ *            wake_ns
  *   active   worker/standin.c
  *   accepted future/submit.c
  *   settled  future/settle.c
@@ -193,12 +196,15 @@ bool sh_timers_any(struct sh_pool *pool)
     for (uint32_t i = 1; i < used; i++) {
         uint32_t wait = sh_timer_of_wait(pool, i);
 
-        /* acquire: timer */
-        if (matters(pool, i, false, sh_load_acq(&pool->timers[i].state)) ||
-            matters(pool, i, true, sh_load_acq(&pool->timers[wait].state)))
+        /* seq_cst: timer, quiet */
+        if (matters(pool, i, false, sh_load_sc(&pool->timers[i].state)) ||
+            matters(pool, i, true, sh_load_sc(&pool->timers[wait].state)))
             return true;
     }
-    return false;
+    /* What has been cleared is done when the timekeeper sleeps again; then it
+     * rings. acquire: keeper; seq_cst: quiet */
+    return sh_load_acq(&pool->time.keeper) == SH_KEEPER_RUNS &&
+           sh_load_sc(&pool->time.wake_ns) == INT64_MIN;
 }
 
 /* -- what happens -- */
@@ -309,7 +315,7 @@ static void look_at(struct sh_pool *pool, struct sh_wheel *wheel,
         if (sh_wheel_add(wheel, index))
             return;
     } while (!sh_cas_sc(&t->state, &w, w & ~SH_TIMER_SET)); /* seq_cst: timer,
-                                                             * due */
+                                                             * due, quiet */
     reach(pool, index, timer_generation(w));
 }
 

@@ -32,7 +32,12 @@
 #define SH_TIMER_SET ((uint64_t)1)
 #define SH_TIMER_MOVED ((uint64_t)2) /* it is on the list of those */
 
-enum sh_keeper { SH_KEEPER_NONE, SH_KEEPER_STARTS, SH_KEEPER_RUNS };
+enum sh_keeper {
+    SH_KEEPER_NONE,
+    SH_KEEPER_STARTS,
+    SH_KEEPER_RUNS,
+    SH_KEEPER_FAILS /* it ends at once; whoever started it joins it */
+};
 
 /* What time it is in a pool, in nanoseconds. */
 static inline int64_t sh_pool_now(const struct sh_pool *pool)
@@ -106,7 +111,7 @@ bool sh_bound_set(struct sh_pool *pool, struct sh_record *r, uint64_t word);
 void sh_bound_accepted(struct sh_work *work, struct sh_pool *pool,
                        struct sh_record *r, uint64_t word);
 
-/* Whether something will happen by itself. */
+/* Whether something will happen to a record by itself, or is happening. */
 bool sh_timers_any(struct sh_pool *pool);
 
 /* The timekeeper, whose wheel it is: take over what was set, and let happen

@@ -63,8 +63,9 @@ struct sh_time {
     _Alignas(SH_LINE) _Atomic int64_t wake_ns;
     bool manual;            /* the clock moves by hand alone: */
     _Atomic int64_t now_ns; /* where it stands then, */
-    _Atomic int64_t served_ns; /* and up to when what was due has happened */
-    _Atomic uint32_t served;   /* a futex: that has moved */
+    _Atomic uint32_t moved;  /* how often it was moved, */
+    _Atomic uint32_t served; /* and a futex: up to which time of those what was
+                              * due has happened */
     _Atomic uint32_t rung;     /* the futex on which the timekeeper sleeps */
     _Atomic uint32_t keeper;   /* enum sh_keeper */
     _Atomic uint32_t stop;     /* it is to end */

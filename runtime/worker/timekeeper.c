@@ -12,7 +12,8 @@
  *   alarm    future/timer.c
  *   keeper   future/timer.c; and start: write STARTS, then read stop || stop:
  *            write stop, then read the keeper's state; all seq_cst
- *   served   pass: write served_ns -> advance: read it   what was due happened
+ *   served   pass: write served -> advance: read it   what was due happened
+ *   quiet    future/timer.c
  */
 #include <pthread.h>
 #include <sched.h>
@@ -24,24 +25,22 @@
 #include "sync/futex.h"
 #include "worker/worker.h"
 
-/* Say up to when what was due has happened. */
-static void serve(struct sh_pool *pool, int64_t now_ns)
+/* What was due when the clock had been moved so often has happened. */
+static void serve(struct sh_pool *pool, uint32_t moved)
 {
-    sh_store_sc(&pool->time.served_ns, now_ns); /* seq_cst: served */
-    sh_add_sc(&pool->time.served, 1);           /* seq_cst: served */
+    sh_store_sc(&pool->time.served, moved); /* seq_cst: served */
     sh_futex_wake(&pool->time.served, INT32_MAX, pool->shared);
 }
 
 /* Sleep until next_ns, or until something is set that is due before. */
-static void sleep_until(struct sh_pool *pool, uint32_t rung, int64_t next_ns,
-                        int64_t now_ns)
+static void sleep_until(struct sh_pool *pool, uint32_t rung, int64_t next_ns)
 {
     struct sh_time *time = &pool->time;
 
-    sh_store_sc(&time->wake_ns, next_ns); /* seq_cst: alarm */
+    sh_store_sc(&time->wake_ns, next_ns); /* seq_cst: alarm, quiet */
+    sh_quiet_notify(pool);
     if (!sh_timers_waiting(pool) &&
-        sh_load_sc(&time->stop) == 0 && /* seq_cst: alarm */
-        !(time->manual && sh_pool_now(pool) != now_ns))
+        sh_load_sc(&time->stop) == 0) /* seq_cst: alarm */
         sh_futex_wait(&time->rung, rung, time->manual ? INT64_MAX : next_ns,
                       pool->shared);
     sh_store_sc(&time->wake_ns, INT64_MIN); /* seq_cst: alarm */
@@ -57,22 +56,23 @@ static void *timekeeper_main(void *arg)
     /* Who moves the clock by hand means what he says. */
     sh_wheel_init(&wheel, pool->timers, time->manual ? 0 : SH_TICK_SHIFT,
                   sh_pool_now(pool));
+    pool->team->timekeeper = pthread_self();
     /* release: keeper */
-    sh_store_rel(&time->keeper, able ? SH_KEEPER_RUNS : SH_KEEPER_NONE);
+    sh_store_rel(&time->keeper, able ? SH_KEEPER_RUNS : SH_KEEPER_FAILS);
     while (able && sh_load_sc(&time->stop) == 0) { /* seq_cst: alarm */
         uint32_t rung = sh_load_sc(&time->rung);   /* seq_cst: alarm */
-        int64_t now_ns = sh_pool_now(pool);
+        uint32_t moved = sh_load_sc(&time->moved); /* seq_cst: alarm */
         int64_t next_ns = sh_timers_pass(pool, &wheel);
 
         if (time->manual)
-            serve(pool, now_ns);
-        sleep_until(pool, rung, next_ns, now_ns);
+            serve(pool, moved);
+        sleep_until(pool, rung, next_ns);
     }
     return NULL;
 }
 
 /* A thread that no signal of the host interrupts. */
-static int create(struct sh_pool *pool)
+static int create(struct sh_pool *pool, pthread_t *thread_out)
 {
     char name[16];
     sigset_t all, before;
@@ -81,46 +81,55 @@ static int create(struct sh_pool *pool)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = sh_fault() ? SHUNT_ENOMEM
-                    : pthread_create(&pool->team->timekeeper, NULL,
-                                     timekeeper_main, pool);
+                    : pthread_create(thread_out, NULL, timekeeper_main, pool);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0)
         return SHUNT_ENOMEM;
     snprintf(name, sizeof name, "%.10s-time", pool->team->name);
-    pthread_setname_np(pool->team->timekeeper, name);
+    pthread_setname_np(*thread_out, name);
     return 0;
+}
+
+/* Wait while somebody starts it: once in a pool's life, and for as long as a
+ * thread takes to start. Whether it runs. */
+static bool is_up(struct sh_pool *pool)
+{
+    uint32_t keeper = sh_load_sc(&pool->time.keeper); /* seq_cst: keeper */
+
+    while (keeper == SH_KEEPER_STARTS || keeper == SH_KEEPER_FAILS) {
+        sched_yield();
+        keeper = sh_load_sc(&pool->time.keeper); /* seq_cst: keeper */
+    }
+    return keeper == SH_KEEPER_RUNS;
 }
 
 int sh_timekeeper_start(struct sh_pool *pool)
 {
     _Atomic uint32_t *keeper = &pool->time.keeper;
     uint32_t none = SH_KEEPER_NONE;
-    bool ours;
+    pthread_t thread;
 
-    ours = sh_cas_sc(keeper, &none, SH_KEEPER_STARTS); /* seq_cst: keeper */
+    if (!sh_cas_sc(keeper, &none, SH_KEEPER_STARTS)) /* seq_cst: keeper */
+        return is_up(pool) ? 0 : SHUNT_ENOMEM;
     /* Not in a pool that ends: whoever stops the timekeeper looks after he has
      * said so. seq_cst: keeper */
-    if (ours && (sh_load_sc(&pool->time.stop) != 0 || create(pool) != 0)) {
+    if (sh_load_sc(&pool->time.stop) != 0 || create(pool, &thread) != 0) {
         sh_store_rel(keeper, SH_KEEPER_NONE); /* release: keeper */
         return SHUNT_ENOMEM;
     }
-    /* Once in a pool's life, and for as long as a thread takes to start. */
     while (sh_load_acq(keeper) == SH_KEEPER_STARTS) /* acquire: keeper */
         sched_yield();
     if (sh_load_acq(keeper) == SH_KEEPER_RUNS) /* acquire: keeper */
         return 0;
-    if (ours)
-        pthread_join(pool->team->timekeeper, NULL);
+    pthread_join(thread, NULL);
+    sh_store_rel(keeper, SH_KEEPER_NONE); /* release: keeper */
     return SHUNT_ENOMEM;
 }
 
 void sh_timekeeper_stop(struct sh_pool *pool)
 {
     sh_store_sc(&pool->time.stop, 1); /* seq_cst: alarm, keeper */
-    /* Whoever starts it at this moment sees it through. seq_cst: keeper */
-    while (sh_load_sc(&pool->time.keeper) == SH_KEEPER_STARTS)
-        sched_yield();
-    if (sh_load_acq(&pool->time.keeper) != SH_KEEPER_RUNS) /* acquire: keeper */
+    if (!is_up(pool))
         return;
     sh_time_ring(pool);
     pthread_join(pool->team->timekeeper, NULL);
@@ -131,6 +140,7 @@ int shunt_pool_advance(shunt_pool *name, int64_t ns)
 {
     struct sh_pool *pool;
     int64_t now_ns, next_ns;
+    uint32_t moved, served;
     unsigned id;
     int rc = sh_pool_find(name, &pool);
 
@@ -148,13 +158,12 @@ int shunt_pool_advance(shunt_pool *name, int64_t ns)
         next_ns = ns < INT64_MAX - 1 - now_ns ? now_ns + ns : INT64_MAX - 1;
     } while (!sh_cas_sc(&pool->time.now_ns, &now_ns, next_ns)); /* seq_cst:
                                                                  * alarm */
+    moved = sh_add_sc(&pool->time.moved, 1) + 1; /* seq_cst: alarm */
     sh_time_ring(pool);
-    for (;;) {
-        uint32_t served = sh_load_sc(&pool->time.served); /* seq_cst: served */
-
-        if (sh_load_acq(&pool->time.keeper) != /* acquire: keeper */
-                SH_KEEPER_RUNS ||
-            sh_load_sc(&pool->time.served_ns) >= next_ns) /* seq_cst: served */
+    while (sh_load_acq(&pool->time.keeper) == SH_KEEPER_RUNS) { /* acquire:
+                                                                 * keeper */
+        served = sh_load_sc(&pool->time.served); /* seq_cst: served */
+        if ((int32_t)(served - moved) >= 0)
             break;
         sh_futex_wait(&pool->time.served, served, INT64_MAX, pool->shared);
     }
