@@ -55,7 +55,8 @@
  *   WATCHED    a dependant, before it adds an edge; the settler, which must
  *              then walk the edges. Legal to set without adding one.
  *   ALIASED    retain; whoever gives the primary handle back must look at hold
- *   LENT       whoever consumed the primary handle: it belongs to a record
+ *   LENT       whoever consumed the primary handle: it belongs to a record, or
+ *              to a queue, which clears it when it gives the handle back
  *   GONE       whoever gave the primary handle back
  *   ORPHAN     whoever gave the last handle back before DONE; the settler
  *              then frees the record
