@@ -25,12 +25,14 @@
  * pool.h     pools, and the switch between threads and processes
  * future.h   submit, await, take; handles; promises
  * compose.h  then, recover, finally; when_all, when_any, ...; map
+ * lookahead.h  a map over a sequence, a bounded number of elements ahead
  * memory.h   memory that lives as long as a future
  */
 #ifndef SHUNT_SHUNT_H
 #define SHUNT_SHUNT_H
 
 #include "shunt/compose.h" /* IWYU pragma: export */
+#include "shunt/lookahead.h" /* IWYU pragma: export */
 #include "shunt/memory.h"  /* IWYU pragma: export */
 
 #endif /* SHUNT_SHUNT_H */
