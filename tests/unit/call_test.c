@@ -46,10 +46,10 @@ static struct hub new_hub(void)
 {
     struct hub hub;
 
-    assert_int_equal(
-        shunt_promise_new(name, long, &hub.promise, &hub.future), 0);
-    assert_int_equal(
-        sh_handle_find(sh_handle_of(hub.future), SH_OWN, &hub.ref), 0);
+    assert_int_equal(shunt_promise_new(name, long, &hub.promise, &hub.future),
+                     0);
+    assert_int_equal(sh_handle_find(sh_handle_of(hub.future), SH_OWN, &hub.ref),
+                     0);
     return hub;
 }
 
@@ -150,6 +150,31 @@ static void cells_are_given_back_whatever_happens(void **state)
     assert_int_equal(sh_table_used(&pool->cells), before);
 }
 
+/* The same of a queue: some of these are lent already when it fails. */
+static void a_queue_that_refuses_gives_its_cells_back(void **state)
+{
+    shunt_queue *queue;
+    uint32_t before = 0;
+
+    (void)state;
+    assert_int_equal(shunt_queue_new(&queue), 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct hub a = new_hub(), b = new_hub();
+        shunt_future *twice[] = { a.future, b.future, a.future, NULL };
+
+        assert_int_equal(shunt_queue_add_all(queue, twice, 3 + (size_t)i % 2),
+                         SHUNT_EINVAL);
+        settle(&a);
+        settle(&b);
+        assert_int_equal(shunt_release(a.future), 0);
+        assert_int_equal(shunt_release(b.future), 0);
+        if (i == 1000)
+            before = sh_table_used(&pool->cells);
+    }
+    assert_int_equal(sh_table_used(&pool->cells), before);
+    assert_int_equal(shunt_queue_free(queue), 0);
+}
+
 static struct hub shared;
 static pthread_barrier_t both;
 
@@ -203,6 +228,7 @@ int main(void)
         CALL_TEST(what_was_taken_off_is_not_called),
         CALL_TEST(a_settled_future_calls_nobody),
         CALL_TEST(cells_are_given_back_whatever_happens),
+        CALL_TEST(a_queue_that_refuses_gives_its_cells_back),
         CALL_TEST(taking_off_beside_settling_has_one_winner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
