@@ -95,6 +95,57 @@ static void a_future_that_settles_while_it_is_added_is_delivered_once(void)
     harness_free(pool);
 }
 
+enum {
+    MANY = 150
+};
+
+struct many {
+    struct stage_promise made[MANY];
+};
+
+static void give_many(void *what)
+{
+    struct many *many = what;
+
+    for (int i = 0; i < MANY; i++)
+        give_one(many->made[i].promise);
+}
+
+static void futures_that_settle_while_many_are_added_are_delivered_once(void)
+{
+    static struct many many;
+    static shunt_event events[MANY];
+    shunt_pool *pool = harness_pool(1);
+    shunt_queue *queue = new_queue();
+    struct partner partner;
+
+    partner_open(&partner, give_many);
+    for (long i = rounds(1000); i > 0; i--) {
+        shunt_future *fs[MANY];
+        bool seen[MANY] = { false };
+
+        for (int j = 0; j < MANY; j++) {
+            many.made[j] = stage_promise(pool);
+            fs[j] = many.made[j].future;
+        }
+        atomic_store(&partner.what, (void *)&many);
+        assert_ok(shunt_queue_add_all(queue, fs, MANY));
+        partner_await(&partner);
+        assert_long(shunt_queue_take(queue, events, MANY), MANY);
+        for (int j = 0; j < MANY; j++) {
+            size_t which = shunt_event_index(&events[j]);
+
+            assert_true(which < MANY && !seen[which]);
+            seen[which] = true;
+            assert_takes(events[j].future, 1);
+        }
+        assert_nothing_ready(queue);
+    }
+    partner_close(&partner);
+    free_queue(queue);
+    harness_free(pool);
+}
+
 static void removing_beside_settling_kills_the_tag_or_comes_too_late(void)
 {
     shunt_pool *pool = harness_pool(1);
@@ -284,6 +335,39 @@ static void nobody_waits_in_a_queue_that_has_just_been_freed(void)
     harness_free(pool);
 }
 
+/* Goal: every future is released with the queue, or still its owner's. Method:
+ * the pool has room for some rounds. */
+static void a_queue_freed_beside_adding_loses_no_future(void)
+{
+    shunt_pool *pool = NULL;
+    struct partner partner;
+
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = 1, .arena_bytes = 1 << 20 }));
+    partner_open(&partner, free_it);
+    for (long i = rounds(2000); i > 0; i--) {
+        shunt_queue *queue = new_queue();
+        shunt_future *fs[MANY];
+        int rc;
+
+        for (long j = 0; j < MANY; j++)
+            fs[j] = j % 2 == 0 ? stage_given(pool, j)
+                               : shunt_submit_wait(pool, stage_same, &j);
+        atomic_store(&partner.what, (void *)queue);
+        rc = i % 2 == 0 ? shunt_queue_add_all(queue, fs, MANY)
+                        : shunt_queue_add(queue, fs[0], NULL);
+        assert_true(rc == 0 || rc == SHUNT_EINVAL);
+        partner_await(&partner);
+        for (int j = 0; j < MANY; j++) {
+            rc = shunt_release(fs[j]);
+            assert_true(rc == 0 || rc == SHUNT_EINVAL);
+        }
+        assert_joins(shunt_submit(pool, stage_nothing, NULL), 0);
+    }
+    partner_close(&partner);
+    harness_free(pool);
+}
+
 static void cancel_it(void *what)
 {
     (void)shunt_cancel(what);
@@ -377,12 +461,14 @@ static void a_pool_may_be_freed_under_a_queue(void)
 
 static const struct CMUnitTest claims[] = {
     CLAIM(a_future_that_settles_while_it_is_added_is_delivered_once),
+    CLAIM(futures_that_settle_while_many_are_added_are_delivered_once),
     CLAIM(removing_beside_settling_kills_the_tag_or_comes_too_late),
     CLAIM(a_queue_freed_beside_settling_releases_all_the_same),
     CLAIM(a_future_is_either_taken_or_removed),
     CLAIM(two_takers_do_not_get_the_same_event),
     CLAIM(nobody_waits_beside_what_has_just_become_ready),
     CLAIM(nobody_waits_in_a_queue_that_has_just_been_freed),
+    CLAIM(a_queue_freed_beside_adding_loses_no_future),
     CLAIM(an_event_is_not_lost_with_a_waiter_that_is_cancelled),
     CLAIM(a_pool_may_be_freed_under_a_queue),
 };
