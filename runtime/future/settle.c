@@ -36,6 +36,7 @@
 #include "future/settle.h"
 
 #include "future/bridge.h"
+#include "future/call.h"
 #include "future/combine.h"
 #include "task/data.h"
 #include "task/error.h"

@@ -146,7 +146,8 @@ struct sh_edge {
 enum sh_cell_kind {
     SH_CELL_NODE = 1, /* of a combinator's tree: 28 arrivals go up as one */
     SH_CELL_WAITER,   /* a thread outside sleeps on it */
-    SH_CELL_BRIDGE    /* passes an arrival on to a record of another pool */
+    SH_CELL_BRIDGE,   /* passes an arrival on to a record of another pool */
+    SH_CELL_CALL      /* calls a function of the host */
 };
 
 #define SH_FANOUT 28u /* arrivals a word */
@@ -154,7 +155,9 @@ enum sh_cell_kind {
 /* Something that arrivals are counted in, but not a record. */
 struct sh_cell {
     _Atomic uint64_t word; /* generation 32 | arrived 32 */
-    _Atomic uint64_t up;   /* a target: of the combinator's tree, or bridged */
+    /* A target: of the combinator's tree, or bridged. CALL: the address of a
+     * struct sh_call. */
+    _Atomic uint64_t up;
     _Atomic uint32_t link, chain;
     /* NODE: the combinator's first input below it. BRIDGE: the serial number
      * of the pool of up. */

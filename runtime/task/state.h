@@ -54,9 +54,11 @@
  *
  * Flags, each with who sets it and who heeds it:
  *   WATCHED    a dependant, before it adds an edge; the settler, which must
- *              then walk the edges. Legal to set without adding one.
+ *              then walk the edges. Legal to set without adding one. Cleared
+ *              again by a queue, in DONE, if no further edge is to be freed
  *   ALIASED    retain; whoever gives the primary handle back must look at hold
- *   LENT       whoever consumed the primary handle: it belongs to a record
+ *   LENT       whoever consumed the primary handle: it belongs to a record, or
+ *              to a queue, which clears it when it gives the handle back
  *   GONE       whoever gave the primary handle back
  *   ORPHAN     whoever gave the last handle back before DONE; the settler
  *              then frees the record

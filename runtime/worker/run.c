@@ -215,7 +215,8 @@ static void give_handles(struct sh_run *run)
     struct sh_work work = { 0 };
 
     for (uint32_t i = 0; i < run->handles.count; i++)
-        sh_work_give(&work, run->handles.names[i]);
+        if ((run->handles.names[i] & SH_HANDLE_LENT) == 0)
+            sh_work_give(&work, run->handles.names[i]);
     for (uint32_t i = 0; i < run->promises.count; i++)
         drop_promise(run->promises.names[i]);
     sh_work_do(&work);
