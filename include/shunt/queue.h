@@ -51,7 +51,7 @@ typedef struct shunt_event {
 
 /* Make a queue. Errors: SHUNT_EINVAL (queue_out NULL), SHUNT_ENOMEM,
  * SHUNT_EAGAIN (1,023 queues exist); *queue_out is then unwritten. */
-SHUNT_MUST_USE SHUNT_API int shunt_queue_new(shunt_queue **queue_out);
+SHUNT_API int shunt_queue_new(shunt_queue **queue_out);
 
 /*
  * A descriptor that is readable exactly while something is ready: for poll,
@@ -77,8 +77,7 @@ SHUNT_MUST_USE SHUNT_API int shunt_queue_fd(const shunt_queue *queue);
  *          SHUNT_ENOMEM, SHUNT_EFORKED. f is then the caller's, as before.
  * Order:   what the caller wrote before is visible to whoever takes the event.
  */
-SHUNT_MUST_USE SHUNT_API int shunt_queue_add(shunt_queue *queue,
-                                             shunt_future *f, void *tag);
+SHUNT_API int shunt_queue_add(shunt_queue *queue, shunt_future *f, void *tag);
 
 /*
  * Add n futures, each with its index as the tag: see shunt_event_index. All
@@ -102,8 +101,7 @@ static inline size_t shunt_event_index(const shunt_event *event)
  * will never be delivered, and f is the caller's. False: it was delivered
  * before, or is not in this queue; nothing is changed then.
  */
-SHUNT_MUST_USE SHUNT_API bool shunt_queue_remove(shunt_queue *queue,
-                                                 shunt_future *f);
+SHUNT_API bool shunt_queue_remove(shunt_queue *queue, shunt_future *f);
 
 /*
  * Take up to max of what is ready, oldest first, into events. Returns how
