@@ -24,7 +24,7 @@
  * task.h       describing functions
  * pool.h       pools, and the switch between threads and processes
  * future.h     submit, await, take; handles; promises
- * compose.h    then, recover, finally; when_all, when_any, ...; map
+ * compose.h    then, recover, finally; when_all, when_any, ...; map; retry
  * lookahead.h  a map over a sequence, a bounded number of elements ahead
  * queue.h      completion queues: for event loops, and results as they come
  * memory.h     memory that lives as long as a future

@@ -74,6 +74,8 @@ bool sh_must_run(unsigned kind, int status)
         return status == 0;
     case SH_KIND_RECOVER:
         return status != 0 && status != SHUNT_ECANCELED;
+    case SH_KIND_RETRY:
+        return status != 0; /* of an attempt; or its pause has ended */
     default:
         return kind == SH_KIND_FINALLY;
     }

@@ -42,7 +42,8 @@
  *              above; a worker whose pool is cancelled or broken: to
  *              SETTLING; submit, if the queue is full: to RELEASING
  *   RUNNING    its worker: to COMPLETE or DONE; to PARKED; flattened: to WAIT,
- *              or SETTLING without memory; a dealer: to READY again.
+ *              or SETTLING without memory; a dealer: to READY again; a retry:
+ *              to WAIT or SETTLING.
  *              A SHUNT_KILL at its deadline: to SETTLING, BUSY
  *   PARKED     whoever delivers the arrival, cancels, or times out: to
  *              RUNNING, and then hands it to the worker named by owner
@@ -64,7 +65,8 @@
  *              then frees the record
  *   CANCEL     whoever cancels; the running task sees it
  *   BUSY       a shutdown that settled the future over its running code: the
- *              record must not be freed until the code has returned
+ *              record must not be freed until the code has returned. Of a
+ *              retry: from the start, until no attempt's code can run any more
  *   KEPT       as BUSY. Of a task: set as it ends if tasks that it submitted
  *              are at work, cleared by their keeper. Of a promise: until its
  *              writing end is consumed

@@ -59,6 +59,18 @@ int look_on(const shunt_outcome *in, shunt_none *)
 }
 SHUNT_TASK(look_on, shunt_outcome, shunt_none)
 
+int third_time(long *const *calls, long *out)
+{
+    *out = ++**calls;
+    return *out == 3 ? 0 : shunt_fail(1, "number %ld", *out);
+}
+SHUNT_TASK(third_time, long *, long)
+
+bool while_early(const shunt_error *error)
+{
+    return error->attempts < 2;
+}
+
 int nothing(const shunt_none *, shunt_none *)
 {
     return 0;
@@ -194,6 +206,29 @@ void lookaheads(shunt_pool *pool)
     CHECK(shunt_lookahead_close(l) == 0);
 }
 
+void retries(shunt_pool *pool)
+{
+    static long calls; /* attempts come one after another */
+    long *const counter = &calls;
+    long value = 0;
+    CHECK(shunt_take(shunt_retry(pool, third_time, counter, .first_ns = -1),
+                     &value) == 0);
+    CHECK(value == 3 && calls == 3);
+    calls = 0;
+    CHECK(shunt_join(shunt_retry(pool, third_time, &counter, .first_ns = -1,
+                                 .again = while_early)) == SHUNT_EFAILED);
+    CHECK(calls == 2 && shunt_last_error()->cause_count == 2);
+    CHECK(shunt_join(shunt_retry(pool, nothing, shunt_none{})) == 0);
+    CHECK(shunt_join(shunt_retry_task(pool, &shunt_task_nothing, nullptr,
+                                      nullptr)) == 0);
+    shunt_retry_options options;
+    options.attempts = 1;
+    calls = 0;
+    CHECK(shunt_join(shunt_retry_task(pool, &shunt_task_third_time, &counter,
+                                      &options)) == SHUNT_EFAILED);
+    CHECK(calls == 1);
+}
+
 void promises(shunt_pool *pool)
 {
     shunt_promise *promise = nullptr;
@@ -220,6 +255,7 @@ int main()
     CHECK(shunt_pool_workers(pool) == 2);
     submits(pool);
     composes(pool);
+    retries(pool);
     promises(pool);
     queues(pool);
     lookaheads(pool);
