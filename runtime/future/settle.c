@@ -27,6 +27,7 @@
  *            gate, then look at all records; all seq_cst. quiet itself moves
  *            before quiet_waiters is read, and is read after that is raised
  *   room     future/submit.c
+ *   park     worker/await.c
  *   stuck    future/timer.c
  *   rest     worker/standin.c
  *
@@ -421,13 +422,17 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
     uint32_t generation = sh_generation_of(w);
     unsigned outcome = sh_outcome_from(code);
 
-    while (sh_phase_of(w) == SH_RUNNING && sh_generation_of(w) == generation &&
+    while ((sh_phase_of(w) == SH_RUNNING || sh_phase_of(w) == SH_PARKED) &&
+           sh_generation_of(w) == generation &&
            (code != SHUNT_ETIMEDOUT || (w & SH_COMMITTED) == 0)) {
-        /* Ours from then on, whatever the code does. acq_rel: settled, stuck */
+        /* Ours from then on, whatever the code does. acq_rel: settled, park,
+         * stuck */
         if (!sh_cas_acqrel(&r->state, &w,
                            sh_word_settled(w | SH_BUSY, SH_SETTLING,
                                            SH_OWNER_HOST, outcome)))
             continue;
+        if (sh_phase_of(w) == SH_PARKED)
+            sh_resume(pool, r, sh_owner_of(w));
         sh_error_attach(pool, r,
                         &(struct sh_failure){
                             .code = code,

@@ -209,7 +209,8 @@ bool sh_timers_any(struct sh_pool *pool)
 
 /* -- what happens -- */
 
-/* The code of a record runs past its deadline: settle it over that. */
+/* The code of a record runs past its deadline, or is parked: settle it over
+ * that. */
 static void over(struct sh_work *work, struct sh_pool *pool,
                  struct sh_record *r, uint64_t w)
 {
@@ -217,7 +218,8 @@ static void over(struct sh_work *work, struct sh_pool *pool,
     struct sh_post *post = &pool->posts[worker];
     uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(w));
     /* relaxed: it is only at rest what matters, and then it is there */
-    bool runs = sh_load_rlx(&post->running) == hint;
+    bool runs = sh_phase_of(w) == SH_RUNNING &&
+                sh_load_rlx(&post->running) == hint;
 
     if (runs)
         sh_store_sc(&post->stuck, hint); /* seq_cst: stuck, rest */
@@ -243,21 +245,9 @@ static void end_at_deadline(struct sh_work *work, struct sh_pool *pool,
         if (sh_generation_of(w) != generation || phase > SH_PARKED ||
             phase < SH_PROMISE || (w & SH_COMMITTED) != 0)
             return;
-        if (phase == SH_RUNNING) {
+        if (phase >= SH_RUNNING) {
             over(work, pool, r, w);
             return;
-        }
-        if (phase == SH_PARKED) {
-            unsigned owner = sh_owner_of(w);
-
-            /* Its code goes on, and learns that it was given up.
-             * acq_rel: claim */
-            if (sh_cas_acqrel(&r->state, &w,
-                              sh_word_to(w, SH_RUNNING, owner) | SH_CANCEL)) {
-                w = sh_word_to(w, SH_RUNNING, owner) | SH_CANCEL;
-                sh_resume(pool, r, owner);
-            }
-            continue;
         }
         if (sh_load_rlx(&r->kind) == SH_KIND_DELAY) /* relaxed: as the state */
             outcome = 0;

@@ -3,8 +3,6 @@
  * given_up_test.c - a task that is asked to cancel or given up, and what its
  * cancel future says of that.
  */
-#include <string.h>
-
 #include "stage.h"
 
 /* What became of a cancel future: 1 + its status, negated. */
@@ -81,8 +79,88 @@ static void a_cancel_future_does_not_take_anothers_failure_for_its_tasks(void)
     }
 }
 
+static int wait_in_task(shunt_future *const *in, long *out)
+{
+    (void)out;
+    return shunt_await(*in);
+}
+SHUNT_TASK(wait_in_task, shunt_future *, long)
+
+/* Method: many tasks wait for a promise that nobody gives, and the clock is
+ * moved to their deadline. Their workers go on with them at that moment. */
+static void a_task_that_waits_at_its_deadline_is_too_late_and_not_cancelled(void)
+{
+    enum {
+        WAITERS = 50
+    };
+    shunt_pool *pool;
+
+    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = 4,
+                                                      .manual_clock = true }));
+    for (int i = 0; i < 40; i++) {
+        struct stage_promise never = stage_promise(pool);
+        shunt_future *fs[WAITERS];
+
+        for (int k = 0; k < WAITERS; k++)
+            fs[k] = shunt_submit_with(pool, wait_in_task, &never.future,
+                                      .deadline_ns = SHUNT_S(1));
+        for (int k = 0; k < WAITERS; k += 7)
+            assert_status(shunt_await_for(fs[k], 0), SHUNT_PENDING);
+        assert_ok(shunt_pool_advance(pool, SHUNT_S(1)));
+        for (int k = 0; k < WAITERS; k++)
+            assert_joins(fs[k], SHUNT_ETIMEDOUT);
+        assert_ok(shunt_promise_drop(never.promise));
+        assert_ok(shunt_release(never.future));
+    }
+    harness_free(pool);
+}
+
+struct committer {
+    struct latch *committed;
+    shunt_future *gate;
+};
+
+static int commit_and_wait(const struct committer *in, long *out)
+{
+    (void)out;
+    if (shunt_commit() != 0)
+        return 1;
+    latch_raise(in->committed);
+    return shunt_await(in->gate);
+}
+SHUNT_TASK(commit_and_wait, struct committer, long)
+
+/* Method: it waits for another pool, which is not shut down, so that nothing
+ * but the kill ends it. */
+static void a_kill_ends_a_task_that_has_committed_and_waits(void)
+{
+    shunt_pool *pool = harness_pool(1), *other = harness_pool(1);
+    struct stage_promise never = stage_promise(other);
+    struct committer c = { stage_latch(), never.future };
+    shunt_future *f = shunt_submit(pool, commit_and_wait, &c);
+    size_t left = 99;
+
+    assert_true(latch_reaches(c.committed, 1));
+    assert_long(shunt_cancel(f), 0);
+    assert_status(shunt_pool_shutdown(pool, SHUNT_CANCEL, SHUNT_MS(10), &left),
+                  SHUNT_ETIMEDOUT);
+    assert_long((long)left, 1);
+    /* At its deadline; where the code has not returned by then, once more. */
+    for (int i = 0; i < 1000 && left > 0; i++)
+        (void)shunt_pool_shutdown(pool, SHUNT_KILL, SHUNT_MS(10), &left);
+    assert_long((long)left, 0);
+    assert_status(shunt_status(f), SHUNT_ECANCELED);
+    assert_ok(shunt_release(f));
+    harness_free(pool);
+    assert_ok(shunt_promise_drop(never.promise));
+    assert_ok(shunt_release(never.future));
+    harness_free(other);
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(a_cancel_future_does_not_take_anothers_failure_for_its_tasks),
+    CLAIM(a_task_that_waits_at_its_deadline_is_too_late_and_not_cancelled),
+    CLAIM(a_kill_ends_a_task_that_has_committed_and_waits),
 };
 
 HARNESS_MAIN(claims)
