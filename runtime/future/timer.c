@@ -31,9 +31,9 @@
  *   keeper   start: write RUNS -> set: read it       there is a timekeeper
  *   due      accept: write the state, then read the timer || happen: clear
  *            SET, then read the state; all seq_cst: one sees the other
- *   quiet    happen: clear SET, do what follows, write wake_ns, then
- *            future/settle.c || shutdown: there, then read the timers, then
- *            wake_ns
+ *   quiet    happen: write happens, clear SET, do what follows, clear happens,
+ *            then future/settle.c || shutdown: there, then read the timers, then
+ *            happens
  *   active   worker/standin.c
  *   accepted future/submit.c
  *   settled  future/settle.c
@@ -201,10 +201,9 @@ bool sh_timers_any(struct sh_pool *pool)
             matters(pool, i, true, sh_load_sc(&pool->timers[wait].state)))
             return true;
     }
-    /* What has been cleared is done when the timekeeper sleeps again; then it
-     * rings. acquire: keeper; seq_cst: quiet */
-    return sh_load_acq(&pool->time.keeper) == SH_KEEPER_RUNS &&
-           sh_load_sc(&pool->time.wake_ns) == INT64_MIN;
+    /* What has been cleared may be under way; when it is done, the timekeeper
+     * rings. Not as long as it is awake: it is whenever a clock is moved. */
+    return sh_load_sc(&pool->time.happens) != 0; /* seq_cst: quiet */
 }
 
 /* -- what happens -- */
@@ -304,6 +303,7 @@ static void look_at(struct sh_pool *pool, struct sh_wheel *wheel,
     do {
         if (sh_wheel_add(wheel, index))
             return;
+        sh_store_sc(&pool->time.happens, 1); /* seq_cst: quiet */
     } while (!sh_cas_sc(&t->state, &w, w & ~SH_TIMER_SET)); /* seq_cst: timer,
                                                              * due, quiet */
     reach(pool, index, timer_generation(w));
@@ -378,6 +378,10 @@ int64_t sh_timers_pass(struct sh_pool *pool, struct sh_wheel *wheel)
 
         look_at(pool, wheel, i);
         i = after;
+    }
+    if (sh_load_rlx(&pool->time.happens) != 0) { /* relaxed: only we write it */
+        sh_store_sc(&pool->time.happens, 0);     /* seq_cst: quiet */
+        sh_quiet_notify(pool);
     }
     return sh_wheel_next(wheel);
 }
