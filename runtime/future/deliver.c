@@ -81,13 +81,11 @@ bool sh_must_run(unsigned kind, int status)
     }
 }
 
-/* A task was asked to cancel, or has ended with status: what becomes of the
- * future that heeds it. */
+/* A task was asked to cancel (SHUNT_ECANCELED), or has ended without that: what
+ * becomes of the future that heeds it. */
 static unsigned heeded(int status)
 {
-    bool asked = status == SHUNT_ECANCELED || status == SHUNT_ETIMEDOUT;
-
-    return asked ? 0 : sh_outcome_from(SHUNT_ECANCELED);
+    return status != 0 ? 0 : sh_outcome_from(SHUNT_ECANCELED);
 }
 
 /* The arrival of a record that is not a combinator is set: go on with it. */

@@ -27,6 +27,7 @@
  *            gate, then look at all records; all seq_cst. quiet itself moves
  *            before quiet_waiters is read, and is read after that is raised
  *   room     future/submit.c
+ *   park     worker/await.c
  *   stuck    future/timer.c
  *   rest     worker/standin.c
  *
@@ -152,21 +153,27 @@ void sh_work_abandon(struct sh_work *work, uint64_t handle)
 struct delivery {
     struct sh_work *work;
     int status;
+    bool asked;
 };
 
+/* What heeds a task is told how that ended, and not what it passes on. */
 static void deliver_edge(void *to, struct sh_pool *pool, uint64_t target)
 {
     struct delivery *d = to;
+    int status = d->status;
 
-    sh_deliver_to(d->work, pool, target, d->status);
+    if (sh_is_heed(target))
+        status = d->asked ? SHUNT_ECANCELED : 0;
+    sh_deliver_to(d->work, pool, target, status);
 }
 
-/* What follows the commit: tell the dependants, then let go. */
+/* What follows the commit: tell the dependants, then let go. asked: it was asked
+ * to cancel, or given up, before it ended. */
 static void finish(struct sh_work *work, struct sh_pool *pool,
-                   struct sh_record *r)
+                   struct sh_record *r, bool asked)
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
-    struct delivery d = { work, sh_status_of(r, w) };
+    struct delivery d = { work, sh_status_of(r, w), asked };
     bool over;
 
     sh_edge_close(pool, r, deliver_edge, &d);
@@ -283,7 +290,12 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
         sh_input_abandon(work, pool, r);
     sh_input_drop(work, pool, r, kind);
     commit(r, outcome);
-    finish(work, pool, r);
+    /* What heeds it hangs there since its function ran, and returned a future;
+     * what that became is FORWARD. */
+    finish(work, pool, r,
+           (w & SH_CANCEL) != 0 ||
+               outcome == sh_outcome_from(SHUNT_ECANCELED) ||
+               outcome == sh_outcome_from(SHUNT_ETIMEDOUT));
 }
 
 /* work may be NULL: then the pool goes, and handles with it. */
@@ -398,7 +410,7 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
             continue;
         given_up = false;
         if (!quick)
-            finish(&work, pool, r);
+            finish(&work, pool, r, (w & SH_CANCEL) != 0);
         break;
     }
     if (given_up)
@@ -423,13 +435,17 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
     uint32_t generation = sh_generation_of(w);
     unsigned outcome = sh_outcome_from(code);
 
-    while (sh_phase_of(w) == SH_RUNNING && sh_generation_of(w) == generation &&
+    while ((sh_phase_of(w) == SH_RUNNING || sh_phase_of(w) == SH_PARKED) &&
+           sh_generation_of(w) == generation &&
            (code != SHUNT_ETIMEDOUT || (w & SH_COMMITTED) == 0)) {
-        /* Ours from then on, whatever the code does. acq_rel: settled, stuck */
+        /* Ours from then on, whatever the code does. acq_rel: settled, park,
+         * stuck */
         if (!sh_cas_acqrel(&r->state, &w,
                            sh_word_settled(w | SH_BUSY, SH_SETTLING,
                                            SH_OWNER_HOST, outcome)))
             continue;
+        if (sh_phase_of(w) == SH_PARKED)
+            sh_resume(pool, r, sh_owner_of(w));
         sh_error_attach(pool, r,
                         &(struct sh_failure){
                             .code = code,
@@ -440,7 +456,7 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
                                         : "given up when its pool was shut "
                                           "down; its code may still run" });
         commit(r, outcome);
-        finish(work, pool, r);
+        finish(work, pool, r, true);
         return true;
     }
     return false;

@@ -31,9 +31,9 @@
  *   keeper   start: write RUNS -> set: read it       there is a timekeeper
  *   due      accept: write the state, then read the timer || happen: clear
  *            SET, then read the state; all seq_cst: one sees the other
- *   quiet    happen: clear SET, do what follows, write wake_ns, then
- *            future/settle.c || shutdown: there, then read the timers, then
- *            wake_ns
+ *   quiet    happen: write happens, clear SET, do what follows, clear happens,
+ *            then future/settle.c || shutdown: there, then read the timers, then
+ *            happens
  *   active   worker/standin.c
  *   accepted future/submit.c
  *   settled  future/settle.c
@@ -201,15 +201,15 @@ bool sh_timers_any(struct sh_pool *pool)
             matters(pool, i, true, sh_load_sc(&pool->timers[wait].state)))
             return true;
     }
-    /* What has been cleared is done when the timekeeper sleeps again; then it
-     * rings. acquire: keeper; seq_cst: quiet */
-    return sh_load_acq(&pool->time.keeper) == SH_KEEPER_RUNS &&
-           sh_load_sc(&pool->time.wake_ns) == INT64_MIN;
+    /* What has been cleared may be under way; when it is done, the timekeeper
+     * rings. Not as long as it is awake: it is whenever a clock is moved. */
+    return sh_load_sc(&pool->time.happens) != 0; /* seq_cst: quiet */
 }
 
 /* -- what happens -- */
 
-/* The code of a record runs past its deadline: settle it over that. */
+/* The code of a record runs past its deadline, or is parked: settle it over
+ * that. */
 static void over(struct sh_work *work, struct sh_pool *pool,
                  struct sh_record *r, uint64_t w)
 {
@@ -217,7 +217,8 @@ static void over(struct sh_work *work, struct sh_pool *pool,
     struct sh_post *post = &pool->posts[worker];
     uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(w));
     /* relaxed: it is only at rest what matters, and then it is there */
-    bool runs = sh_load_rlx(&post->running) == hint;
+    bool runs = sh_phase_of(w) == SH_RUNNING &&
+                sh_load_rlx(&post->running) == hint;
 
     if (runs)
         sh_store_sc(&post->stuck, hint); /* seq_cst: stuck, rest */
@@ -243,21 +244,9 @@ static void end_at_deadline(struct sh_work *work, struct sh_pool *pool,
         if (sh_generation_of(w) != generation || phase > SH_PARKED ||
             phase < SH_PROMISE || (w & SH_COMMITTED) != 0)
             return;
-        if (phase == SH_RUNNING) {
+        if (phase >= SH_RUNNING) {
             over(work, pool, r, w);
             return;
-        }
-        if (phase == SH_PARKED) {
-            unsigned owner = sh_owner_of(w);
-
-            /* Its code goes on, and learns that it was given up.
-             * acq_rel: claim */
-            if (sh_cas_acqrel(&r->state, &w,
-                              sh_word_to(w, SH_RUNNING, owner) | SH_CANCEL)) {
-                w = sh_word_to(w, SH_RUNNING, owner) | SH_CANCEL;
-                sh_resume(pool, r, owner);
-            }
-            continue;
         }
         if (sh_load_rlx(&r->kind) == SH_KIND_DELAY) /* relaxed: as the state */
             outcome = 0;
@@ -314,6 +303,7 @@ static void look_at(struct sh_pool *pool, struct sh_wheel *wheel,
     do {
         if (sh_wheel_add(wheel, index))
             return;
+        sh_store_sc(&pool->time.happens, 1); /* seq_cst: quiet */
     } while (!sh_cas_sc(&t->state, &w, w & ~SH_TIMER_SET)); /* seq_cst: timer,
                                                              * due, quiet */
     reach(pool, index, timer_generation(w));
@@ -388,6 +378,10 @@ int64_t sh_timers_pass(struct sh_pool *pool, struct sh_wheel *wheel)
 
         look_at(pool, wheel, i);
         i = after;
+    }
+    if (sh_load_rlx(&pool->time.happens) != 0) { /* relaxed: only we write it */
+        sh_store_sc(&pool->time.happens, 0);     /* seq_cst: quiet */
+        sh_quiet_notify(pool);
     }
     return sh_wheel_next(wheel);
 }

@@ -69,6 +69,7 @@ struct sh_time {
     _Atomic uint32_t rung;     /* the futex on which the timekeeper sleeps */
     _Atomic uint32_t keeper;   /* enum sh_keeper */
     _Atomic uint32_t stop;     /* it is to end */
+    _Atomic uint32_t happens;  /* it is at what came due */
     /* Timers that threads outside have set, or put forward, and the timekeeper
      * has not seen: the last one. Workers have lists of their own. */
     _Alignas(SH_LINE) _Atomic uint32_t timers_set, timers_moved;

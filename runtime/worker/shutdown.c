@@ -174,6 +174,23 @@ static bool is_stalled(struct sh_pool *pool)
     return stalled && all_idle(pool);
 }
 
+/* Whether something is to run, runs, or is on its way, although nobody seems to
+ * be at work: behind a worker that is stuck, and has nobody to stand in for it. */
+static bool may_go_on(struct sh_pool *pool)
+{
+    uint32_t used = sh_table_used(&pool->records);
+
+    for (uint32_t i = 1; i < used; i++) {
+        struct sh_record *r = sh_record_at(pool, i);
+        uint64_t w = sh_load_sc(&r->state); /* seq_cst: quiet, closing */
+
+        if (is_pending(r, w) && sh_phase_of(w) >= SH_READY &&
+            sh_phase_of(w) != SH_PARKED)
+            return true;
+    }
+    return false;
+}
+
 /* One look, after quiet was read; what is left. *moved_out: tasks ran
  * meanwhile, which may have submitted others where we had looked already. A
  * worker rings quiet when it becomes idle. */
@@ -181,9 +198,13 @@ static size_t look_once(struct sh_pool *pool, enum shunt_how how,
                         uint32_t quiet, bool *moved_out)
 {
     bool stalled = is_stalled(pool);
-    enum end end = stalled ? DROP_PROMISES : COUNT;
+    enum end end = COUNT;
     size_t left;
 
+    /* Nor has anything gone on since. */
+    if (stalled && !may_go_on(pool) &&
+        sh_load_sc(&pool->quiet) == quiet) /* seq_cst: quiet */
+        end = DROP_PROMISES;
     if (how != SHUNT_DRAIN)
         end = CANCEL_ALL;
     else if (sh_load_sc(&pool->gate) == SH_STOPPED) /* seq_cst: quiet */

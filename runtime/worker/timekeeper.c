@@ -13,7 +13,6 @@
  *   keeper   future/timer.c; and start: write STARTS, then read stop || stop:
  *            write stop, then read the keeper's state; all seq_cst
  *   served   pass: write served -> advance: read it   what was due happened
- *   quiet    future/timer.c
  */
 #include <pthread.h>
 #include <sched.h>
@@ -37,8 +36,7 @@ static void sleep_until(struct sh_pool *pool, uint32_t rung, int64_t next_ns)
 {
     struct sh_time *time = &pool->time;
 
-    sh_store_sc(&time->wake_ns, next_ns); /* seq_cst: alarm, quiet */
-    sh_quiet_notify(pool);
+    sh_store_sc(&time->wake_ns, next_ns); /* seq_cst: alarm */
     if (!sh_timers_waiting(pool) &&
         sh_load_sc(&time->stop) == 0) /* seq_cst: alarm */
         sh_futex_wait(&time->rung, rung, time->manual ? INT64_MAX : next_ns,
