@@ -398,8 +398,12 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
     uint32_t generation = sh_generation_of(w);
     unsigned outcome = sh_outcome_from(code);
 
-    while (sh_phase_of(w) == SH_RUNNING && sh_generation_of(w) == generation &&
+    while ((sh_phase_of(w) == SH_RUNNING || sh_phase_of(w) == SH_PARKED) &&
+           sh_generation_of(w) == generation &&
            (code != SHUNT_ETIMEDOUT || (w & SH_COMMITTED) == 0)) {
+        bool parked = sh_phase_of(w) == SH_PARKED;
+        unsigned owner = sh_owner_of(w);
+
         /* Ours from then on, whatever the code does. acq_rel: settled, stuck */
         if (!sh_cas_acqrel(&r->state, &w,
                            sh_word_settled(w | SH_BUSY, SH_SETTLING,
@@ -416,6 +420,8 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
                                           "down; its code may still run" });
         commit(r, outcome);
         finish(work, pool, r);
+        if (parked)
+            sh_resume(pool, r, owner);
         return true;
     }
     return false;

@@ -79,9 +79,9 @@ void sh_settle_returned(struct sh_work *work, struct sh_pool *pool,
 void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t flag);
 
-/* Settle a record seen RUNNING with word, while its code runs on: it stays BUSY
- * until that returns. code: SHUNT_ECANCELED, or SHUNT_ETIMEDOUT, which a task
- * that has committed is spared. False if it has ended. */
+/* Settle a record seen RUNNING or PARKED with word, while its code runs on: it
+ * stays BUSY until that returns. code: SHUNT_ECANCELED, or SHUNT_ETIMEDOUT,
+ * which a task that has committed is spared. False if it has ended. */
 bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t word, int code);
 

@@ -353,15 +353,10 @@ static void end_at_deadline(struct sh_work *work, struct sh_pool *pool,
             return;
         }
         if (phase == SH_PARKED) {
-            unsigned owner = sh_owner_of(w);
-
-            /* Its code goes on, and learns that it was given up.
-             * acq_rel: claim */
-            if (sh_cas_acqrel(&r->state, &w,
-                              sh_word_to(w, SH_RUNNING, owner) | SH_CANCEL)) {
-                w = sh_word_to(w, SH_RUNNING, owner) | SH_CANCEL;
-                sh_resume(pool, r, owner);
-            }
+            /* Its code goes on, and learns that it was given up. */
+            if (sh_settle_over(work, pool, r, w, SHUNT_ETIMEDOUT))
+                return;
+            w = sh_load_acq(&r->state); /* acquire: settled */
             continue;
         }
         if (sh_load_rlx(&r->kind) == SH_KIND_DELAY) /* relaxed: as the state */

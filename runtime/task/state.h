@@ -44,8 +44,9 @@
  *   RUNNING    its worker: to COMPLETE or DONE; to PARKED; flattened: to WAIT,
  *              or SETTLING without memory; a dealer: to READY again.
  *              A SHUNT_KILL at its deadline: to SETTLING, BUSY
- *   PARKED     whoever delivers the arrival, cancels, or times out: to
- *              RUNNING, and then hands it to the worker named by owner
+ *   PARKED     whoever delivers the arrival or cancels: to RUNNING; whoever
+ *              gives it up: to SETTLING, BUSY. Either then hands it to the
+ *              worker named by owner
  *   SETTLING   the one who moved it there: writes the outcome
  *   COMPLETE   the same: delivers to the dependants. May be done again.
  *   DONE       whoever gives the last handle back: to RELEASING, or, if
