@@ -53,6 +53,13 @@ int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
 void sh_heed_tell(struct sh_work *work, struct sh_pool *pool,
                   struct sh_record *r, uint64_t word);
 
+/* What says whose a record is that heeds the running task; the target of its
+ * edge there; and hang it there, when it waits. False: no memory. */
+uint64_t sh_heed_name(const struct sh_run *run);
+uint64_t sh_heed_target(struct sh_pool *pool, struct sh_record *c);
+bool sh_heed_hang(struct sh_work *work, struct sh_run *run,
+                  struct sh_record *c, sh_hook *hook_out);
+
 /* Tell a target of pool that what it waits for has settled with status. */
 void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
                    int status);
