@@ -25,6 +25,7 @@
  * pool.h     pools, and the switch between threads and processes
  * future.h   submit, await, take; handles; promises
  * compose.h  then, recover, finally; when_all, when_any, ...; map
+ * scope.h    tasks that are waited for, or cancelled, together
  * memory.h   memory that lives as long as a future
  */
 #ifndef SHUNT_SHUNT_H
@@ -32,5 +33,6 @@
 
 #include "shunt/compose.h" /* IWYU pragma: export */
 #include "shunt/memory.h"  /* IWYU pragma: export */
+#include "shunt/scope.h"   /* IWYU pragma: export */
 
 #endif /* SHUNT_SHUNT_H */

@@ -180,6 +180,16 @@ static void commit(struct sh_record *r, unsigned outcome)
         continue;
 }
 
+/* The same; if it is the failure of a child of a scope, the siblings are
+ * cancelled before anybody sees it. */
+static void fail_fast_and_commit(struct sh_work *work, struct sh_pool *pool,
+                                 struct sh_record *r, unsigned outcome)
+{
+    if (SH_UNLIKELY(outcome != 0 && sh_is_in_scope(r)))
+        sh_scope_fail(work, pool, r, outcome);
+    commit(r, outcome);
+}
+
 /* A step or a forward that was cancelled while it waited. */
 static void leave_input(struct sh_work *work, struct sh_pool *pool,
                         struct sh_record *r)
@@ -247,6 +257,10 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     unsigned outcome = sh_outcome_of(w);
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
 
+    if (SH_UNLIKELY(kind == SH_KIND_SCOPE && sh_phase_of(w) == SH_WAIT)) {
+        sh_scope_walk(work, pool, r);
+        return;
+    }
     SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
     if (sh_is_bound(r))
         sh_bound_drop(pool, r, w);
@@ -265,7 +279,7 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
              (kind & SH_KIND_FLAT) != 0)
         leave_input(work, pool, r);
     sh_record_drop_in(r, kind);
-    commit(r, outcome);
+    fail_fast_and_commit(work, pool, r, outcome);
     finish(work, pool, r);
 }
 
@@ -301,6 +315,8 @@ static void dispose(struct sh_work *work, struct sh_pool *pool,
         sh_combine_dispose(work, pool, r, sh_outcome_of(w));
     else if (kind == SH_KIND_PROMISE)
         sh_promise_dispose(pool, r);
+    else if (kind == SH_KIND_SCOPE)
+        sh_scope_dispose(work, pool, r);
     else
         sh_work_give(work, input);
     free_blocks(work, r);
@@ -370,16 +386,20 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
 {
     struct sh_work work = { 0 };
     uint64_t w = sh_load_acq(&r->state); /* acquire: stuck */
+    bool fails = SH_UNLIKELY(outcome != 0) && sh_is_in_scope(r);
     bool given_up = true;
 
     while (sh_phase_of(w) == SH_RUNNING) {
         bool quick = (w & (SH_WATCHED | SH_ORPHAN)) == 0;
-        uint64_t next = sh_word_settled(w, quick ? SH_DONE : SH_COMPLETE, 0,
+        enum sh_phase to = quick ? SH_DONE : SH_COMPLETE;
+        uint64_t next = sh_word_settled(w, fails ? SH_SETTLING : to, 0,
                                         outcome);
 
         if (!sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: settled, watch */
             continue;
         given_up = false;
+        if (fails)
+            fail_fast_and_commit(&work, pool, r, outcome);
         if (!quick)
             finish(&work, pool, r);
         break;
@@ -418,7 +438,7 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
                                           "its code may still run"
                                         : "given up when its pool was shut "
                                           "down; its code may still run" });
-        commit(r, outcome);
+        fail_fast_and_commit(work, pool, r, outcome);
         finish(work, pool, r);
         if (parked)
             sh_resume(pool, r, owner);

@@ -24,7 +24,8 @@ struct sh_work {
  * outcome. False if it has left that phase. */
 bool sh_settle_begin(struct sh_record *r, uint64_t word, unsigned outcome);
 
-/* Put a record that the caller moved to SETTLING on the list. */
+/* Put a record that the caller moved to SETTLING on the list; or a scope, for
+ * sh_scope_walk. */
 void sh_work_settle(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r);
 
@@ -128,6 +129,28 @@ enum sh_told sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
 
 /* A promise in RELEASING: free what it has beside its value. */
 void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r);
+
+/* A scope that waits is on a list: have its children asked to cancel. */
+void sh_scope_walk(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r);
+
+/* The task whose a scope is was asked to cancel, or has ended with status, and
+ * that reaches the scope. */
+void sh_scope_heed(struct sh_work *work, struct sh_pool *pool,
+                   uint64_t target, int status);
+
+/* A child of a scope, in SETTLING and ours, is about to have that outcome,
+ * which is not 0. */
+void sh_scope_fail(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r, unsigned outcome);
+
+/* A child of a scope has settled with status, and that reaches its cell. */
+void sh_scope_arrive(struct sh_work *work, struct sh_pool *pool,
+                     uint64_t target, int status);
+
+/* A scope in RELEASING: let go of its children. */
+void sh_scope_dispose(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r);
 
 /* r, which is ours, is to forward to its input, and that may forward itself:
  * point to the origin, so that no chain of forwards grows. */

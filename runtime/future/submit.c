@@ -15,11 +15,13 @@
  *             then look at all records; all seq_cst: one sees the other
  *   sleep     sync/sleep.c
  *   due       future/timer.c
+ *   sibling   future/scope.c: here the state is written
  */
 #include "future/submit.h"
 
 #include <string.h>
 
+#include "future/scope.h"
 #include "sync/futex.h"
 
 /* The pool of a submit, or the code of its failure. */
@@ -144,13 +146,59 @@ static SH_COLD void check_timer(struct sh_pool *pool, struct sh_record *r,
     sh_work_do(&work);
 }
 
-static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
-                  const char *where, int64_t deadline_ns, uint64_t *handle_out)
+/* A child whose time is up before it is accepted, seen with word in INIT: it
+ * never starts. */
+static SH_COLD void end_late(struct sh_pool *pool, struct sh_record *r,
+                             uint64_t w)
+{
+    struct sh_work work = { 0 };
+
+    sh_store_sc(&r->state,
+                sh_word_settled(w, SH_SETTLING, SH_OWNER_HOST,
+                                sh_outcome_from(SHUNT_ETIMEDOUT))); /*
+                                                * seq_cst: accepted, sibling */
+    sh_work_settle(&work, pool, r);
+    sh_work_do(&work);
+}
+
+/* A task is accepted, which is set up in INIT and seen with word: 0, or
+ * SHUNT_EAGAIN if there is no room. */
+static int accept(struct sh_pool *pool, struct sh_seat *seat,
+                  struct sh_record *r, uint64_t w)
+{
+    uint32_t index = sh_index_of(pool, r);
+    uint32_t timer = sh_timer_of(r);
+
+    w = sh_word_to(w, SH_READY, 0) | (seat->post == NULL ? SH_OUTSIDE : 0);
+    if (SH_LIKELY(!sh_is_bound(r)))
+        sh_store_rel(&r->state, w); /* release: accepted */
+    else
+        sh_store_sc(&r->state, w); /* seq_cst: accepted, due, sibling */
+    if (SH_UNLIKELY(!enqueue(pool, seat,
+                             sh_hint(index, sh_generation_of(w))))) {
+        if (take_back(pool, seat, r, w))
+            return SHUNT_EAGAIN;
+        /* A worker found it in the table, and has counted it as taken; or it
+         * was cancelled, and counted as dropped. */
+        sh_add_acqrel(&pool->spilled, 1); /* acq_rel: room */
+    }
+    if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED)) /* seq_cst:
+                                                             * closing */
+        too_late(pool, r, w);
+    sh_sleep_notify(&pool->sleep);
+    if (SH_UNLIKELY(timer != SH_NONE))
+        check_timer(pool, r, w, timer);
+    return 0;
+}
+
+/* child: NULL, or what it is to be of a scope. */
+static int submit_as(struct sh_pool *pool, const shunt_task *task,
+                     const void *in, const char *where, int64_t deadline_ns,
+                     struct sh_child *child, uint64_t *handle_out)
 {
     struct sh_seat *seat = sh_seat_of(pool);
     struct sh_record *r;
     uint64_t w;
-    uint32_t index, timer = SH_NONE;
     int rc;
 
     if (SH_UNLIKELY(seat == NULL))
@@ -162,35 +210,29 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
     if (SH_UNLIKELY(r == NULL))
         return SHUNT_ENOMEM;
     w = sh_load_rlx(&r->state); /* relaxed: ours */
+    if (SH_UNLIKELY(child != NULL))
+        sh_record_bind(r)->scope = child->id;
     if (SH_UNLIKELY(!sh_task_set_up(pool, r, w, in, deadline_ns))) {
         sh_record_retire(pool, seat, r, w);
         return SHUNT_ENOMEM;
     }
-    w = sh_word_to(w, SH_READY, 0) | (seat->post == NULL ? SH_OUTSIDE : 0);
-    index = sh_index_of(pool, r);
-    if (SH_LIKELY(deadline_ns == INT64_MAX)) {
-        sh_store_rel(&r->state, w); /* release: accepted */
-    } else {
-        timer = sh_bound_of(r)->timer;
-        sh_store_sc(&r->state, w); /* seq_cst: accepted, due */
-    }
-    *handle_out = sh_handle_make(pool->id, index, sh_generation_of(w));
-    if (SH_UNLIKELY(!enqueue(pool, seat,
-                             sh_hint(index, sh_generation_of(w))))) {
-        if (take_back(pool, seat, r, w))
-            return SHUNT_EAGAIN;
-        /* A worker found it in the table, and has counted it as taken. */
-        sh_add_acqrel(&pool->spilled, 1); /* acq_rel: room */
-    }
-    if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED)) /* seq_cst:
-                                                             * closing */
-        too_late(pool, r, w);
-    sh_sleep_notify(&pool->sleep);
-    if (SH_UNLIKELY(timer != SH_NONE))
-        check_timer(pool, r, w, timer);
-    if (sh_here.run != NULL)
+    *handle_out = sh_handle_make(pool->id, sh_index_of(pool, r),
+                                 sh_generation_of(w));
+    if (SH_UNLIKELY(child != NULL))
+        w = sh_scope_adopt(pool, r, w, child);
+    if (SH_UNLIKELY(child != NULL && deadline_ns <= sh_pool_now(pool)))
+        end_late(pool, r, w);
+    else
+        rc = accept(pool, seat, r, w);
+    if (rc == 0 && sh_here.run != NULL)
         sh_run_note(sh_here.run, *handle_out);
-    return 0;
+    return rc;
+}
+
+static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
+                  const char *where, int64_t deadline_ns, uint64_t *handle_out)
+{
+    return submit_as(pool, task, in, where, deadline_ns, NULL, handle_out);
 }
 
 /* 0, or why this task cannot be submitted at all. */
@@ -202,6 +244,17 @@ static int check(const struct sh_pool *pool, const shunt_task *task,
     if (SH_UNLIKELY(in == NULL && (task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0))
         return SHUNT_EINVAL;
     return sh_task_check(pool, task);
+}
+
+int sh_submit_child(struct sh_pool *pool, const shunt_task *task,
+                    const void *in, const char *where, int64_t deadline_ns,
+                    struct sh_child *child, uint64_t *handle_out)
+{
+    int rc = check(pool, task, in);
+
+    return rc != 0 ? rc
+                   : submit_as(pool, task, in, where, deadline_ns, child,
+                               handle_out);
 }
 
 shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,

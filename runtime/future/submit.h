@@ -7,15 +7,19 @@
 #include "task/data.h"
 
 /* Set up a record in INIT, seen with word: its data, a copy of in, and its
- * timer if it has a deadline. False: no memory, and nothing was kept. */
+ * timer if it has a deadline. False: no memory, and nothing was kept. It may
+ * be bound already, to a scope. */
 static inline bool sh_task_set_up(struct sh_pool *pool, struct sh_record *r,
                                   uint64_t word, const void *in,
                                   int64_t deadline_ns)
 {
     const shunt_task *task = r->task;
 
-    if (SH_UNLIKELY(deadline_ns != INT64_MAX))
-        sh_record_bind(r)->deadline_ns = deadline_ns;
+    if (SH_UNLIKELY(deadline_ns != INT64_MAX)) {
+        if (!sh_is_bound(r))
+            (void)sh_record_bind(r);
+        sh_bound_of(r)->deadline_ns = deadline_ns;
+    }
     if (SH_UNLIKELY(!sh_record_make_data(pool, r)))
         return false;
     if ((task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
@@ -31,5 +35,13 @@ static inline uint32_t sh_timer_of(struct sh_record *r)
 {
     return SH_UNLIKELY(sh_is_bound(r)) ? sh_bound_of(r)->timer : SH_NONE;
 }
+
+struct sh_child; /* future/scope.h */
+
+/* Submit a task as a child of a scope, which the caller is in: 0, or why it
+ * was not accepted. */
+int sh_submit_child(struct sh_pool *pool, const shunt_task *task,
+                    const void *in, const char *where, int64_t deadline_ns,
+                    struct sh_child *child, uint64_t *handle_out);
 
 #endif /* SH_FUTURE_SUBMIT_H */
