@@ -204,6 +204,16 @@ static void commit(struct sh_record *r, unsigned outcome)
         continue;
 }
 
+/* The same; if it is the failure of a child of a scope, the siblings are
+ * cancelled before anybody sees it. */
+static void fail_fast_and_commit(struct sh_work *work, struct sh_pool *pool,
+                                 struct sh_record *r, unsigned outcome)
+{
+    if (SH_UNLIKELY(outcome != 0 && sh_is_in_scope(r)))
+        sh_scope_fail(work, pool, r, outcome);
+    commit(r, outcome);
+}
+
 void sh_input_abandon(struct sh_work *work, struct sh_pool *pool,
                       struct sh_record *r)
 {
@@ -271,6 +281,10 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     unsigned outcome = sh_outcome_of(w);
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
 
+    if (SH_UNLIKELY(kind == SH_KIND_SCOPE && sh_phase_of(w) == SH_WAIT)) {
+        sh_scope_walk(work, pool, r);
+        return;
+    }
     SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
     if ((w & SH_OUTSIDE) != 0 && sh_kind_is_task(kind)) {
         sh_add_sc(&pool->dropped, 1); /* seq_cst: room */
@@ -289,7 +303,7 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
              (kind & SH_KIND_FLAT) != 0 || kind == SH_KIND_RETRY)
         sh_input_abandon(work, pool, r);
     sh_input_drop(work, pool, r, kind);
-    commit(r, outcome);
+    fail_fast_and_commit(work, pool, r, outcome);
     /* What heeds it hangs there since its function ran, and returned a future;
      * what that became is FORWARD. */
     finish(work, pool, r,
@@ -330,6 +344,8 @@ static void dispose(struct sh_work *work, struct sh_pool *pool,
         sh_combine_dispose(work, pool, r, sh_outcome_of(w));
     else if (kind == SH_KIND_PROMISE)
         sh_promise_dispose(pool, r);
+    else if (kind == SH_KIND_SCOPE)
+        sh_scope_dispose(work, pool, r);
     else
         sh_work_give(work, input);
     free_blocks(work, r);
@@ -399,16 +415,20 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
 {
     struct sh_work work = { 0 };
     uint64_t w = sh_load_acq(&r->state); /* acquire: stuck */
+    bool fails = SH_UNLIKELY(outcome != 0) && sh_is_in_scope(r);
     bool given_up = true;
 
     while (sh_phase_of(w) == SH_RUNNING) {
         bool quick = (w & (SH_WATCHED | SH_ORPHAN)) == 0;
-        uint64_t next = sh_word_settled(w, quick ? SH_DONE : SH_COMPLETE, 0,
+        enum sh_phase to = quick ? SH_DONE : SH_COMPLETE;
+        uint64_t next = sh_word_settled(w, fails ? SH_SETTLING : to, 0,
                                         outcome);
 
         if (!sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: settled, watch */
             continue;
         given_up = false;
+        if (fails)
+            fail_fast_and_commit(&work, pool, r, outcome);
         if (!quick)
             finish(&work, pool, r, (w & SH_CANCEL) != 0);
         break;
@@ -438,14 +458,15 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
     while ((sh_phase_of(w) == SH_RUNNING || sh_phase_of(w) == SH_PARKED) &&
            sh_generation_of(w) == generation &&
            (code != SHUNT_ETIMEDOUT || (w & SH_COMMITTED) == 0)) {
+        bool parked = sh_phase_of(w) == SH_PARKED;
+        unsigned owner = sh_owner_of(w);
+
         /* Ours from then on, whatever the code does. acq_rel: settled, park,
          * stuck */
         if (!sh_cas_acqrel(&r->state, &w,
                            sh_word_settled(w | SH_BUSY, SH_SETTLING,
                                            SH_OWNER_HOST, outcome)))
             continue;
-        if (sh_phase_of(w) == SH_PARKED)
-            sh_resume(pool, r, sh_owner_of(w));
         sh_error_attach(pool, r,
                         &(struct sh_failure){
                             .code = code,
@@ -455,8 +476,10 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
                                           "its code may still run"
                                         : "given up when its pool was shut "
                                           "down; its code may still run" });
-        commit(r, outcome);
+        fail_fast_and_commit(work, pool, r, outcome);
         finish(work, pool, r, true);
+        if (parked)
+            sh_resume(pool, r, owner);
         return true;
     }
     return false;

@@ -16,6 +16,7 @@
 #include "future/combine.h"
 #include "future/map.h"
 #include "future/retry.h"
+#include "future/scope.h"
 #include "future/timer.h"
 #include "future/value.h"
 #include "task/error.h"
@@ -243,8 +244,11 @@ static void attach_blocks(struct sh_run *run)
  * stay, since tasks that it submitted are still at work. */
 static bool end_run(struct sh_run *run)
 {
-    bool keeps = (run->handles.count > 0 || run->unnoted) && sh_keep(run);
+    bool keeps;
 
+    if (run->promises.count > 0)
+        sh_scopes_leave(run);
+    keeps = (run->handles.count > 0 || run->unnoted) && sh_keep(run);
     if (run->spare != 0)
         give_now(run->spare);
     if (run->heed != 0)

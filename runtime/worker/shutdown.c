@@ -30,13 +30,14 @@
 
 /* Whether a record has a future that has not settled, or somebody is at work
  * on it, who may be of another pool. A keeper ends by itself, but whoever
- * brings that about may not have begun. */
+ * brings that about may not have begun. A scope that is open has no future. */
 static bool is_pending(struct sh_record *r, uint64_t w)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: a look, repeated */
 
     return sh_phase_of(w) >= SH_PROMISE && sh_phase_of(w) != SH_DONE &&
-           kind != SH_KIND_DEAL;
+           kind != SH_KIND_DEAL &&
+           (kind != SH_KIND_SCOPE || sh_phase_of(w) != SH_WAIT);
 }
 
 /* Whether it is one of those that a shutdown may leave: not settled. */

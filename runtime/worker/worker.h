@@ -86,6 +86,12 @@ static inline bool sh_worker_shares(uint32_t tick)
     return tick % SH_FAIR == 0 || tick % SH_FAIR == SH_FAIR / 2;
 }
 
+/* Wait for a record that is not given back meanwhile: 0 when it has settled,
+ * or what shunt_await says. stubborn: a task that was asked to cancel waits all
+ * the same, but not one that was given up. If the pool goes meanwhile, ref has
+ * neither pool nor record afterwards, and the caller is no guest there. */
+int sh_await_record(struct sh_ref *ref, bool stubborn);
+
 /* The next hint to run, 0 if there is none to be found now. */
 uint64_t sh_worker_find(struct sh_worker *w);
 

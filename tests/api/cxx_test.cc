@@ -244,6 +244,30 @@ void promises(shunt_pool *pool)
     CHECK(shunt_take(future, &value) == SHUNT_EINVAL);
 }
 
+void scopes(shunt_pool *pool)
+{
+    shunt_scope *scope = nullptr;
+    shunt_results all{};
+    const shunt_scope_options options{ .deadline_ns = SHUNT_S(60),
+                                       .keep_going = true };
+
+    CHECK(shunt_scope_open(&scope, pool, &options) == 0);
+    const span ten{ 0, 10 };
+    shunt_scope_submit(scope, add_up, span{ 0, 10 });
+    shunt_scope_submit(scope, add_up, ten);
+    shunt_scope_submit(scope, add_up, &ten);
+    shunt_scope_submit(scope, nothing, nullptr);
+    shunt_scope_submit(scope, refuse, 7L);
+    CHECK(shunt_scope_close(scope, &all) == SHUNT_EFAILED);
+    CHECK(shunt_last_error()->task_code == 7);
+    CHECK(all.count == 5);
+    CHECK(*shunt_peek(all.futures[2], long) == 45);
+    CHECK(shunt_results_release(&all) == 0);
+    CHECK(shunt_scope_open(&scope, pool, nullptr) == 0);
+    CHECK(shunt_scope_cancel(scope) == 0);
+    CHECK(shunt_scope_close(scope, nullptr) == 0);
+}
+
 } // namespace
 
 int main()
@@ -259,6 +283,7 @@ int main()
     promises(pool);
     queues(pool);
     lookaheads(pool);
+    scopes(pool);
     CHECK(shunt_pool_free(pool) == 0);
     CHECK(shunt_pool_new(&pool, nullptr) == 0);
     CHECK(shunt_pool_free(pool) == 0);

@@ -20,6 +20,7 @@ struct inherited {
     shunt_pool *pool;
     shunt_future *settled, *pending, *failed, *empty;
     shunt_promise *promise;
+    shunt_scope *scope;
     void *block;
     shunt_queue *queue; /* with a future in it */
 };
@@ -80,6 +81,7 @@ static struct inherited inherit(void)
     had.empty = shunt_map(had.pool, stage_same, NULL, 0);
     had.pending = made.future;
     had.promise = made.promise;
+    assert_ok(shunt_scope_open(&had.scope, had.pool, NULL));
     had.block = shunt_pool_alloc(had.pool, 64);
     assert_non_null(had.block);
     assert_ok(shunt_queue_new(&had.queue));
@@ -103,6 +105,8 @@ static void assert_untouched(const struct inherited *had)
     assert_joins(had->failed, SHUNT_EFAILED);
     assert_joins(had->empty, 0);
     assert_ok(shunt_free(had->block));
+    assert_takes(shunt_scope_submit(had->scope, stage_same, &(long){ 9 }), 9);
+    assert_ok(shunt_scope_close(had->scope, NULL));
     assert_takes(shunt_submit(had->pool, stage_same, &(long){ 8 }), 8);
     harness_free(had->pool);
 }
@@ -200,6 +204,26 @@ static int use_promise(const struct inherited *had)
 static void promises_of_the_parent_are_refused(void)
 {
     fork_and_run(use_promise);
+}
+
+static int use_scope(const struct inherited *had)
+{
+    shunt_scope *scope = NULL;
+    shunt_results all = { .count = 7 };
+
+    CHECK(shunt_scope_open(&scope, had->pool, NULL) == SHUNT_EFORKED);
+    CHECK(scope == NULL);
+    CHECK(shunt_join(shunt_scope_submit(had->scope, stage_same,
+                                        &(long){ 1 })) == SHUNT_EFORKED);
+    CHECK(shunt_scope_cancel(had->scope) == SHUNT_EFORKED);
+    CHECK(shunt_scope_close(had->scope, &all) == SHUNT_EFORKED);
+    CHECK(all.count == 0 && shunt_results_release(&all) == 0);
+    return 0;
+}
+
+static void scopes_of_the_parent_are_refused(void)
+{
+    fork_and_run(use_scope);
 }
 
 static int use_combinators(const struct inherited *had)
@@ -443,6 +467,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(futures_of_the_parent_are_refused),
     CLAIM(the_pool_of_the_parent_is_refused),
     CLAIM(promises_of_the_parent_are_refused),
+    CLAIM(scopes_of_the_parent_are_refused),
     CLAIM(combinators_of_the_parents_futures_are_refused),
     CLAIM(blocks_of_the_parents_pool_are_refused),
     CLAIM(queues_of_the_parent_are_refused),

@@ -292,6 +292,47 @@ static void a_drain_cuts_no_chain_while_a_listener_runs(void)
     }
 }
 
+/* ---- a wait and a deadline at once ---- */
+
+struct waits {
+    shunt_future *gate;
+    struct latch *started;
+};
+
+static int return_at_once(const struct waits *in, long *out)
+{
+    (void)out;
+    latch_raise(in->started);
+    return shunt_await(in->gate);
+}
+SHUNT_TASK(return_at_once, struct waits, long)
+
+/* Method: the deadline comes as the task parks, or when it has; its code is done
+ * as soon as it learns of that. */
+static void a_task_that_waits_at_its_deadline_has_timed_out(void)
+{
+    shunt_pool *pool = NULL;
+    struct stage_promise gate;
+
+    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = 1,
+                                                      .manual_clock = true }));
+    gate = stage_promise(pool);
+    for (long i = rounds(2000); i > 0; i--) {
+        struct waits in = { gate.future, stage_latch() };
+        shunt_future *f = shunt_submit_with(pool, return_at_once, &in,
+                                            .deadline_ns = SHUNT_S(1));
+
+        assert_true(latch_reaches(in.started, 1));
+        for (long j = i % 8; j > 0; j--)
+            sched_yield();
+        assert_ok(shunt_pool_advance(pool, SHUNT_S(1)));
+        assert_joins(f, SHUNT_ETIMEDOUT);
+    }
+    assert_ok(shunt_promise_drop(gate.promise));
+    assert_ok(shunt_release(gate.future));
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(when_all_fails_though_the_others_succeed_at_once),
     CLAIM(when_any_succeeds_though_the_others_fail_at_once),
@@ -299,6 +340,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_drain_does_not_sleep_through_the_last_take),
     CLAIM(a_pool_that_just_became_idle_can_be_freed),
     CLAIM(a_drain_cuts_no_chain_while_a_listener_runs),
+    CLAIM(a_task_that_waits_at_its_deadline_has_timed_out),
 };
 
 HARNESS_MAIN(claims)
