@@ -175,9 +175,9 @@ SHUNT_API const shunt_error *shunt_last_error(void);
  * Ask that f be given up, whoever else holds it. What is queued never starts;
  * a running task sees shunt_cancelled(), and its waits return
  * SHUNT_ECANCELED; a promise is told, or, if nobody listens, fails. A step
- * that waits and a combinator fail at once and let go of their inputs, which
- * are asked in turn if nobody else wants them; a shunt_finally stays, and its
- * input is asked instead.
+ * that waits, a combinator and a retry fail at once and let go of their inputs
+ * (its attempt), which are asked in turn if nobody else wants them; a
+ * shunt_finally stays, and its input is asked instead.
  *
  * Returns 1 if that may help, 0 if f has settled, negative if not valid.
  */
