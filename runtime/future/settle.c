@@ -402,10 +402,9 @@ void sh_settle_returned(struct sh_work *work, struct sh_pool *pool,
 {
     struct sh_post *post = sh_here.seat != NULL ? sh_here.seat->post : NULL;
 
-    /* Nobody need stand in for us any more. The state that we have read was
-     * written after it. */
-    if (post != NULL && sh_load_acq(&post->stuck) != 0) /* acquire: stuck */
-        sh_store_sc(&post->stuck, 0); /* seq_cst: stuck, rest */
+    /* Nobody need stand in for us any more. */
+    if (post != NULL)
+        sh_store_sc(&post->running, 0); /* seq_cst: stuck, rest */
     sh_settle_idle(work, pool, r, SH_BUSY);
     sh_keep_returned(work, pool);
 }
@@ -414,7 +413,7 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
                        unsigned outcome, uint64_t input)
 {
     struct sh_work work = { 0 };
-    uint64_t w = sh_load_acq(&r->state); /* acquire: stuck */
+    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
     bool fails = SH_UNLIKELY(outcome != 0) && sh_is_in_scope(r);
     bool given_up = true;
 
@@ -461,11 +460,11 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
         bool parked = sh_phase_of(w) == SH_PARKED;
         unsigned owner = sh_owner_of(w);
 
-        /* Ours from then on, whatever the code does. acq_rel: settled, park,
-         * stuck */
-        if (!sh_cas_acqrel(&r->state, &w,
-                           sh_word_settled(w | SH_BUSY, SH_SETTLING,
-                                           SH_OWNER_HOST, outcome)))
+        /* Ours from then on, whatever the code does. */
+        if (!sh_cas_sc(&r->state, &w,
+                       sh_word_settled(w | SH_BUSY, SH_SETTLING, SH_OWNER_HOST,
+                                       outcome))) /* seq_cst: settled, park,
+                                                   * stuck */
             continue;
         sh_error_attach(pool, r,
                         &(struct sh_failure){

@@ -38,8 +38,9 @@
  *   accepted future/submit.c
  *   settled  future/settle.c
  *   claim    worker/run.c
- *   stuck    over: write stuck, then CAS of the state -> worker: read the
- *            state, then stuck
+ *   stuck    over: CAS of the state to BUSY, then read running || run, resume:
+ *            write running, then read the state; all seq_cst: one sees the
+ *            other
  *   rest     worker/standin.c
  *
  * Crash. A timer is a hint: that its record has a deadline stands in the
@@ -60,6 +61,19 @@ void sh_time_ring(struct sh_pool *pool)
 {
     sh_add_sc(&pool->time.rung, 1); /* seq_cst: alarm */
     sh_futex_wake(&pool->time.rung, 1, pool->shared);
+}
+
+void sh_time_recruit(struct sh_pool *pool)
+{
+    sh_store_sc(&pool->time.shorthanded, 1); /* seq_cst: alarm */
+    sh_time_ring(pool);
+    sh_quiet_notify(pool); /* nobody counts on one of them any more */
+}
+
+void sh_time_stuck(struct sh_pool *pool, struct sh_post *post, uint64_t hint)
+{
+    sh_store_sc(&post->stuck, hint); /* seq_cst: rest */
+    sh_time_recruit(pool);
 }
 
 /* Wake the timekeeper unless it is awake, or wakes by that moment. */
@@ -209,25 +223,18 @@ bool sh_timers_any(struct sh_pool *pool)
 /* -- what happens -- */
 
 /* The code of a record runs past its deadline, or is parked: settle it over
- * that. */
+ * that. If it is not at its code now, its worker will see what has become of it
+ * before it goes there. */
 static void over(struct sh_work *work, struct sh_pool *pool,
                  struct sh_record *r, uint64_t w)
 {
     unsigned worker = sh_owner_of(w) - SH_OWNER_WORKER(0);
     struct sh_post *post = &pool->posts[worker];
     uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(w));
-    /* relaxed: it is only at rest what matters, and then it is there */
-    bool runs = sh_phase_of(w) == SH_RUNNING &&
-                sh_load_rlx(&post->running) == hint;
 
-    if (runs)
-        sh_store_sc(&post->stuck, hint); /* seq_cst: stuck, rest */
-    if (sh_settle_over(work, pool, r, w, SHUNT_ETIMEDOUT)) {
-        if (runs)
-            pool->time.replace(pool);
-    } else if (runs) {
-        sh_store_sc(&post->stuck, 0); /* seq_cst: stuck, rest */
-    }
+    if (sh_settle_over(work, pool, r, w, SHUNT_ETIMEDOUT) &&
+        sh_load_sc(&post->running) == hint) /* seq_cst: stuck */
+        sh_time_stuck(pool, post, hint);
 }
 
 /* A record has reached its deadline. */

@@ -87,6 +87,8 @@ static bool park(struct sh_run *run, bool stubborn, int *rc_out)
         *rc_out = 0;
         return false;
     }
+    sh_store_rlx(&w->post->running, 0); /* relaxed: if it is read too late,
+                                         * somebody stands in for nothing */
     sh_here.run = NULL;
     w->fiber = fresh;
     sh_fiber_start(run->fiber, fresh, sh_worker_loop, w, false);

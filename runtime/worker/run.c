@@ -371,7 +371,7 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
     struct sh_run run;
     struct call call = { 0 };
     const shunt_task *t = r->task;
-    bool called;
+    bool given_up, called;
     int rc = 0;
 
     sh_run_init(&run, w->pool, r, word);
@@ -379,8 +379,7 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
         run.deadline_ns = sh_bound_of(r)->deadline_ns;
         run.scope = sh_bound_of(r)->scope;
     }
-    sh_store_rlx(&w->post->running,
-                 sh_hint(run.index, run.generation)); /* relaxed: a hint */
+    given_up = !sh_worker_begins(w, &run);
     run.input = sh_load_rlx(&r->input); /* relaxed: ours in RUNNING */
     sh_store_rlx(&r->input, (uint64_t)(uintptr_t)&run); /* relaxed: ours */
     call.out = sh_record_out(r);
@@ -398,6 +397,7 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
     called = sh_kind_is_task(kind) || find_input(&run, kind, &call);
     if (SH_UNLIKELY(w->pool->checks_pointers))
         called = called && check_arguments(&run, &call, kind);
+    called = called && SH_LIKELY(!given_up);
     if (SH_LIKELY(called))
         rc = t->call_(call.in, call.ctx, call.out);
     if (SH_UNLIKELY(w->pool->checks_pointers))

@@ -159,20 +159,23 @@ static bool all_idle(struct sh_pool *pool)
 static bool is_stalled(struct sh_pool *pool)
 {
     bool stalled = all_idle(pool) && !sh_timers_any(pool);
+    bool looked = false; /* by one that sees what all can do, and sees nothing */
 
     for (unsigned i = 0; i < sh_pool_active(pool) && stalled; i++) {
         struct sh_post *post = &pool->posts[i];
+        bool sees = sh_worker_sees_work(&pool->team->workers[i]);
 
-        /* What it could do nobody else can, but for what is queued. */
+        looked = looked || !sees;
+        /* What it alone can do it will do when it is back. */
         if (sh_post_is_off(post)) {
             /* seq_cst: sleep */
             stalled = sh_load_sc(&post->resumed) == SH_NONE;
-        } else if (sh_worker_sees_work(&pool->team->workers[i])) {
+        } else if (sees) {
             sh_sleep_wake(&pool->sleep, i);
             stalled = false;
         }
     }
-    return stalled && all_idle(pool);
+    return stalled && looked && all_idle(pool);
 }
 
 /* Whether something is to run, runs, or is on its way, although nobody seems to

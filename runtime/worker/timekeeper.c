@@ -64,6 +64,8 @@ static void *timekeeper_main(void *arg)
 
         if (time->manual)
             serve(pool, moved);
+        if (sh_xchg_sc(&time->shorthanded, 0) != 0) /* seq_cst: alarm */
+            sh_worker_replace(pool);
         sleep_until(pool, rung, next_ns);
     }
     return NULL;

@@ -7,6 +7,9 @@
  * all, and the loop goes on, afresh, on another stack. When the task may go
  * on, the loop leaves the stack that it is on (which is then free) and goes
  * back to the parked one. So a stack is switched only when a task waits.
+ *
+ * Edges.
+ *   stuck    future/timer.c
  */
 #ifndef SH_WORKER_WORKER_H
 #define SH_WORKER_WORKER_H
@@ -107,8 +110,24 @@ void sh_worker_took(struct sh_worker *w);
 int sh_timekeeper_start(struct sh_pool *pool);
 void sh_timekeeper_stop(struct sh_pool *pool);
 
-/* The timekeeper: a worker is stuck, have somebody run in its stead. */
+/* The timekeeper: workers are stuck, have others run in their stead. */
 void sh_worker_replace(struct sh_pool *pool);
+
+/* Say that the code of a run is what runs from now on. False if it was given up
+ * at its deadline, and only we can know that it runs all the same. */
+static inline bool sh_worker_begins(struct sh_worker *w,
+                                    const struct sh_run *run)
+{
+    uint64_t hint = sh_hint(run->index, run->generation);
+
+    if (SH_LIKELY(!sh_is_bound(run->record))) {
+        sh_store_rlx(&w->post->running, hint); /* relaxed: it has no deadline */
+        return true;
+    }
+    sh_store_sc(&w->post->running, hint); /* seq_cst: stuck */
+    return (sh_load_sc(&run->record->state) & SH_BUSY) == 0; /* seq_cst: stuck
+                                                              */
+}
 
 /* Whether nobody should count on this worker: it is stuck, or rests. */
 bool sh_post_is_off(struct sh_post *post);
