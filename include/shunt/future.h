@@ -200,8 +200,9 @@ SHUNT_API shunt_future *shunt_cancel_future(void);
 
 /*
  * Inside a task: from now on nobody can cancel it, nor does its deadline end
- * it: for what must be done whole once it is begun. shunt_cancel of its future
- * returns 0 then. Only SHUNT_KILL is stronger.
+ * it, or what it submits from now on: for what must be done whole once it is
+ * begun. shunt_cancel of its future returns 0 then. Only SHUNT_KILL is
+ * stronger.
  *
  * Errors: SHUNT_ECANCELED if it was asked to cancel, or given up, before: do
  *         not begin. SHUNT_EINVAL outside a task.
@@ -209,7 +210,7 @@ SHUNT_API shunt_future *shunt_cancel_future(void);
 SHUNT_MUST_USE SHUNT_API int shunt_commit(void);
 
 /* Inside a task: how many ns are left until its deadline, 0 if it is past.
- * SHUNT_FOREVER if there is none, and outside. */
+ * SHUNT_FOREVER if there is none, after shunt_commit, and outside. */
 SHUNT_API int64_t shunt_time_left_ns(void);
 
 /*

@@ -545,6 +545,7 @@ int shunt_commit(void)
             return SHUNT_ECANCELED;
         /* acq_rel: claim. Whoever cancels changes the same word. */
     } while (!sh_cas_acqrel(&run->record->state, &w, w | SH_COMMITTED));
+    run->deadline_ns = INT64_MAX; /* nor is it that of what it submits */
     return 0;
 }
 
