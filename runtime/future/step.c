@@ -44,18 +44,26 @@ bool sh_follow(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
                                 generation);
     enum sh_attached how = SH_ATTACH_SETTLED;
     struct sh_hung hung;
+    bool moved;
 
     sh_store_rlx(&r->input, ref->handle); /* relaxed: published with WAIT */
     if (ref->record != NULL && !sh_is_settled(ref->word))
         how = sh_hang(pool, ref, target, &hung);
+    moved = how == SH_ATTACH_NOMEM
+                ? move(r, SH_SETTLING, sh_outcome_from(SHUNT_ENOMEM))
+                : move(r, SH_WAIT, 0);
+    if (!moved) {
+        /* It was given up, so nobody waits for this here. */
+        sh_store_rlx(&r->input, 0); /* relaxed: it has settled otherwise */
+        if (how == SH_ATTACHED)
+            sh_unhang(pool, ref, &hung);
+        sh_work_abandon(work, ref->handle);
+        return false;
+    }
     if (how == SH_ATTACH_NOMEM) {
-        if (!move(r, SH_SETTLING, sh_outcome_from(SHUNT_ENOMEM)))
-            return false;
         sh_work_settle(work, pool, r);
         return true;
     }
-    if (!move(r, SH_WAIT, 0))
-        return false;
     /* Settled before, or while we hung on: then the arrival may have come
      * too early for whoever brought it. */
     if (how == SH_ATTACH_SETTLED || (sh_load_sc(&r->deps) & 1) != 0) /*

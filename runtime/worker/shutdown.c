@@ -77,10 +77,12 @@ static void end_one(struct sh_work *work, struct sh_pool *pool,
 {
     unsigned cancelled = sh_outcome_from(SHUNT_ECANCELED);
     enum sh_phase phase = sh_phase_of(w);
+    /* relaxed: as w, validated by the CAS of a state */
+    unsigned kind = sh_load_rlx(&r->kind);
 
-    /* A keeper waits for what it keeps memory for, however that ends. */
-    if (sh_load_rlx(&r->kind) == SH_KIND_KEEP) /* relaxed: as w, validated
-                                                * by the CAS of a state */
+    /* A keeper waits for what it keeps memory for, however that ends; and what
+     * heeds a task is told of it when that is asked, or has ended. */
+    if (kind == SH_KIND_KEEP || kind == SH_KIND_HEED)
         return;
     if (end == CANCEL_ALL || end == GIVE_UP)
         (void)sh_cancel_ask(work, pool, r, sh_generation_of(w));
