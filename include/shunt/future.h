@@ -35,8 +35,9 @@ typedef struct shunt_submit_options {
      * that has not started never does. One that runs is given up: its future
      * fails with SHUNT_ETIMEDOUT while its code runs on, as if it had been
      * asked to cancel; its memory stays until it returns, and another thread
-     * runs in its worker's stead meanwhile (.spares of the pool). One that
-     * waits goes on with SHUNT_ECANCELED. What the task submits, and the steps
+     * runs in its worker's stead meanwhile (.spares of the pool), though not
+     * what waits on that worker and must go on there. One that waits itself
+     * goes on with SHUNT_ECANCELED. What the task submits, and the steps
      * that it attaches, have its deadline, if they have no earlier one. */
     int64_t deadline_ns SHUNT_DEFAULT_(0);
     /* Runs again after a crash, at most so often; needs .idempotent. */
@@ -53,9 +54,10 @@ typedef struct shunt_submit_options {
  * has failed, so that chains need no checks; nothing is allocated then:
  *
  * Errors:  SHUNT_ENOMEM; SHUNT_EAGAIN (over .queue_max); SHUNT_ECLOSED;
- *          SHUNT_ETIMEDOUT (the deadline is past); SHUNT_EFORKED; SHUNT_EINVAL (no pool, no task, a step, no in,
- *          retries without .idempotent); SHUNT_ENOTSUP (.untrusted or
- *          .thread_unsafe on threads); SHUNT_EBROKEN.
+ *          SHUNT_ETIMEDOUT (the deadline is past); SHUNT_EFORKED; SHUNT_EINVAL
+ *          (no pool, no task, a step, no in, retries without .idempotent);
+ *          SHUNT_ENOTSUP (.untrusted or .thread_unsafe on threads);
+ *          SHUNT_EBROKEN.
  * Order:   what the caller wrote before is visible to the task, and what the
  *          task wrote to whoever saw its future settled.
  */

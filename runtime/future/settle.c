@@ -219,15 +219,20 @@ void sh_input_abandon(struct sh_work *work, struct sh_pool *pool,
 {
     uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
     uint64_t deps = sh_load_rlx(&r->deps);   /* relaxed: ours */
+    unsigned kind = sh_load_rlx(&r->kind);   /* relaxed: ours */
     unsigned id = sh_handle_pool(input);
     struct sh_ref ref;
+    bool pending;
 
     sh_store_rlx(&r->input, 0); /* relaxed: published by the commit */
     if (input == 0 || !sh_pool_enter(id))
         return;
-    /* Where it hangs was not noted, since this is rare. */
-    if (sh_handle_find(input, SH_LOOK, &ref) == 0 && ref.record != NULL &&
-        !sh_is_settled(ref.word))
+    pending = sh_handle_find(input, SH_LOOK, &ref) == 0 && ref.record != NULL &&
+              !sh_is_settled(ref.word);
+    /* Of a step it was not noted where it hangs, since this is rare. */
+    if (pending && kind == SH_KIND_FORWARD && sh_hung_of(r)->target != 0)
+        sh_unhang(pool, &ref, sh_hung_of(r));
+    else if (pending && kind != SH_KIND_FORWARD)
         sh_unhang_all(pool, &ref,
                       sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0,
                                 (uint32_t)(deps >> 32)));

@@ -320,7 +320,7 @@ int shunt_pool_free(shunt_pool *name)
 
     if (rc != 0)
         return rc;
-    if (sh_worker_here() != NULL && sh_worker_here()->pool == pool)
+    if (sh_is_of_team(pool))
         return SHUNT_EDEADLK;
     left = sh_pool_drain(pool);
     sh_timekeeper_stop(pool);

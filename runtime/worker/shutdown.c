@@ -362,7 +362,7 @@ int shunt_pool_shutdown(shunt_pool *name, enum shunt_how how,
     id = pool->id;
     if (how != SHUNT_DRAIN && how != SHUNT_CANCEL && how != SHUNT_KILL)
         return SHUNT_EINVAL;
-    if (sh_worker_here() != NULL && sh_worker_here()->pool == pool)
+    if (sh_is_of_team(pool))
         return SHUNT_EDEADLK;
     /* A guest, whom shunt_pool_free waits for. */
     if (!sh_pool_enter(id))

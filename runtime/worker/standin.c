@@ -13,9 +13,9 @@
  * what is queued there is stolen.
  *
  * Edges.
- *   rest     rest: write rests, then read stuck || timer.c: write stuck, have the
- *            timekeeper read rests; all seq_cst: one sees the other. Likewise
- *            with stop
+ *   rest     rest: write rests, then read stuck || timer.c: write stuck, and
+ *            have the timekeeper read rests; all seq_cst: one sees the other.
+ *            Likewise with stop
  *   stuck    future/timer.c
  *   active   replace: write active -> whoever looks at all posts: read it
  */
