@@ -307,6 +307,49 @@ static void no_lookahead_is_opened_in_the_parents_pool(void)
     fork_and_run(use_lookahead);
 }
 
+/* The parent's timekeeper runs, and timers of its are set. */
+static int use_time(const struct inherited *had)
+{
+    shunt_pool *pool = NULL;
+    shunt_future *f;
+
+    CHECK(shunt_join(shunt_delay(had->pool, 1)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_delay(had->pool, 0)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_timeout(had->pending, 1)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_timeout(had->settled, 1)) == SHUNT_EFORKED);
+    CHECK(shunt_pool_advance(had->pool, 1) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_submit_with(had->pool, stage_nothing, NULL,
+                                       .deadline_ns = SHUNT_S(1))) ==
+          SHUNT_EFORKED);
+    CHECK(shunt_commit() == SHUNT_EINVAL);
+    CHECK(shunt_join(shunt_cancel_future()) == SHUNT_EINVAL);
+    CHECK(shunt_time_left_ns() == SHUNT_FOREVER);
+    /* Its own pool keeps a time of its own. */
+    CHECK(shunt_pool_new(&pool, &(shunt_options){ .workers = 1 }) == 0);
+    CHECK(shunt_join(shunt_delay(pool, SHUNT_US(300))) == 0);
+    f = shunt_timeout(shunt_delay(pool, SHUNT_FOREVER), SHUNT_US(300));
+    CHECK(shunt_join(f) == SHUNT_ETIMEDOUT);
+    CHECK(shunt_join(shunt_submit_with(pool, stage_nothing, NULL,
+                                       .deadline_ns = SHUNT_S(1000))) == 0);
+    CHECK(shunt_pool_free(pool) == 0);
+    return 0;
+}
+
+static void time_of_the_parent_does_not_pass_in_the_child(void)
+{
+    struct inherited had = inherit();
+    shunt_future *near, *far = shunt_delay(had.pool, SHUNT_FOREVER);
+
+    /* By then there is a timekeeper. */
+    assert_joins(shunt_delay(had.pool, 1), 0);
+    near = shunt_delay(had.pool, SHUNT_MS(1));
+    assert_long(run_child(use_time, &had), 0);
+    assert_joins(near, 0);
+    assert_long(shunt_cancel(far), 1);
+    assert_joins(far, SHUNT_ECANCELED);
+    assert_untouched(&had);
+}
+
 /* ---- pools of the child ---- */
 
 static int work_in_own_pool(const struct inherited *had)
@@ -445,6 +488,8 @@ static int fork_in_task(shunt_pool *const *in, long *out)
         wrong |= 2 * (shunt_pool_workers(*in) != SHUNT_EFORKED);
         wrong |= 4 * shunt_cancelled();
         wrong |= 8 * (shunt_alloc(16) != NULL);
+        wrong |= 16 * (shunt_commit() != SHUNT_EINVAL);
+        wrong |= 32 * (shunt_status(shunt_cancel_future()) != SHUNT_EINVAL);
         _exit(wrong);
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
@@ -473,6 +518,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(queues_of_the_parent_are_refused),
     CLAIM(no_lookahead_is_opened_in_the_parents_pool),
     CLAIM(the_child_may_make_pools_and_queues_of_its_own),
+    CLAIM(time_of_the_parent_does_not_pass_in_the_child),
     CLAIM(a_grandchild_is_a_child_of_both),
     CLAIM(a_fork_in_the_middle_of_anything_leaves_a_working_child),
     CLAIM(a_child_that_a_task_forks_is_outside_of_any_task),
