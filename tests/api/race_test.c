@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "stage.h"
 
@@ -393,6 +394,64 @@ static void a_task_that_waits_at_its_deadline_has_timed_out(void)
     harness_free(pool);
 }
 
+/* ---- a million races against one future ---- */
+
+/* How much memory the process uses. */
+static long resident_kib(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    long pages = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*d %ld", &pages), 1);
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static shunt_future *against(shunt_pool *pool, shunt_future *shutdown, long i)
+{
+    shunt_future *fs[2] = { shunt_retain(shutdown),
+                            shunt_submit(pool, stage_same, &i) };
+
+    if (i % 3 == 1)
+        fs[1] = shunt_timeout(fs[1], SHUNT_S(1000));
+    return i % 3 == 2 ? shunt_when_any(fs, 2) : shunt_race(fs, 2);
+}
+
+/* Goal: who waits for a request or the end of the program, whichever is first,
+ * may do so a million times (in the long form). Method: in a pool that is given
+ * little memory, since that counts futures and handles; the rest is counted by
+ * the system, after a tenth of the rounds and at the end. unit/flat_test.c has
+ * it item by item. */
+static void a_million_races_against_one_future_use_no_memory(void)
+{
+    long n = harness_million() ? 1000000 : rounds(30000), warm = 0;
+    shunt_pool *pool = NULL;
+
+    harness_limit(300);
+    /* A long queue is as much memory as it ever was walked through. */
+    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = 2,
+                                                      .queue_max = 64,
+                                                      .arena_bytes = 1 << 20 }));
+    struct stage_promise made = stage_promise(pool);
+    for (long i = 0; i < n; i++) {
+        shunt_future *f = against(pool, made.future, i);
+        assert_ok(shunt_await(f));
+        const shunt_winner *winner = shunt_peek(f, shunt_winner);
+        assert_long((long)winner->index, 1);
+        assert_long(*shunt_peek(winner->future, long), i);
+        assert_ok(shunt_release(f));
+        if (i == n / 10)
+            warm = resident_kib();
+    }
+    /* An allocator of a sanitizer keeps what was freed. */
+    if (harness_slowness() == 1)
+        assert_true(resident_kib() <= warm + 1024);
+    stage_give(made.promise, 1);
+    assert_takes(made.future, 1);
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(when_all_fails_though_the_others_succeed_at_once),
     CLAIM(when_any_succeeds_though_the_others_fail_at_once),
@@ -403,6 +462,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_drain_breaks_no_promise_that_a_delay_is_about_to_keep),
     CLAIM(a_drain_does_not_wait_for_the_clock_of_a_thread_that_waits),
     CLAIM(a_task_that_waits_at_its_deadline_has_timed_out),
+    CLAIM(a_million_races_against_one_future_use_no_memory),
 };
 
 HARNESS_MAIN(claims)
