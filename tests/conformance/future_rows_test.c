@@ -227,6 +227,26 @@ static void only_what_is_not_over_can_be_cancelled(void)
     harness_free(pool);
 }
 
+/* cancel, of what waits for a time */
+static void what_waits_for_a_time_can_be_cancelled_until_it_has_come(void)
+{
+    shunt_pool *pool = stage_manual_pool(1, 0);
+
+    for (int how = 0; how < 4; how++) {
+        bool comes = how % 2 == 1;
+        shunt_future *f = how < 2
+                              ? shunt_delay(pool, 5)
+                              : shunt_timeout(stage_promise(pool).future, 5);
+        stage_advance(pool, comes ? 5 : 4);
+        assert_long(shunt_cancel(f), comes ? 0 : 1);
+        assert_long(shunt_cancel(f), 0);
+        assert_joins(f, !comes    ? SHUNT_ECANCELED
+                        : how < 2 ? 0
+                                  : SHUNT_ETIMEDOUT);
+    }
+    harness_free(pool);
+}
+
 /* cancelled, done, running: what can be told apart from outside */
 static void the_status_is_that_of_the_state(void)
 {
@@ -265,6 +285,47 @@ static void a_wait_of_no_time_tells_the_state(void)
         assert_ok(shunt_release(made.future));
     }
     harness_free(pool);
+}
+
+static shunt_future *at_once(shunt_pool *pool, enum state state)
+{
+    struct stage_promise made = stage_promise(pool);
+
+    settle(made, state);
+    return shunt_timeout(made.future, 0);
+}
+
+/* result_with_timeout: as a future, a timeout of no time fails what is pending
+ * and passes on whatever has settled */
+static void a_timeout_of_no_time_tells_the_state(void)
+{
+    shunt_pool *pool = harness_pool(1);
+
+    for (int state = PENDING; state < STATES; state++) {
+        shunt_future *f = at_once(pool, (enum state)state);
+        assert_status(shunt_status(f),
+                      state == PENDING ? SHUNT_ETIMEDOUT : statuses[state]);
+        assert_true((shunt_peek(f, long) != NULL) == (state == SUCCEEDED));
+        assert_ok(shunt_release(f));
+    }
+    harness_free(pool);
+}
+
+/* result_with_timeout: a wait of some time. The clock stands still but for
+ * shunt_pool_advance. */
+static void a_timeout_of_some_time_is_that_of_the_clock(void)
+{
+    for (int state = PENDING; state < STATES; state++) {
+        shunt_pool *pool = stage_manual_pool(1, 0);
+        struct stage_promise made = stage_promise(pool);
+        shunt_future *f = shunt_timeout(made.future, 5);
+        stage_advance(pool, 4);
+        assert_status(shunt_status(f), SHUNT_PENDING);
+        settle(made, (enum state)state);
+        stage_advance(pool, 1);
+        assert_joins(f, state == PENDING ? SHUNT_ETIMEDOUT : statuses[state]);
+        harness_free(pool);
+    }
 }
 
 struct waiter {
@@ -337,6 +398,24 @@ static void the_error_tells_the_state_without_waiting(void)
                                      : 0);
         assert_long(error->task_code, state == FAILED ? 13 : 0);
         assert_ok(shunt_release(made.future));
+    }
+    harness_free(pool);
+}
+
+/* exception_with_timeout */
+static void the_error_of_a_timeout_of_no_time_tells_the_state(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    static const int codes[STATES] = { SHUNT_ETIMEDOUT, 0, SHUNT_EFAILED,
+                                       SHUNT_ECANCELED };
+
+    for (int state = PENDING; state < STATES; state++) {
+        shunt_future *f = at_once(pool, (enum state)state);
+        const shunt_error *error = shunt_error_of(f);
+        assert_long(error->code, codes[state]);
+        assert_long(error->task_code, state == FAILED ? 13 : 0);
+        assert_true(strlen(error->message) > 5);
+        assert_ok(shunt_release(f));
     }
     harness_free(pool);
 }
@@ -442,11 +521,15 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_late_callback_that_fails_is_reported_by_its_future),
     CLAIM(the_name_of_a_status_tells_the_state),
     CLAIM(only_what_is_not_over_can_be_cancelled),
+    CLAIM(what_waits_for_a_time_can_be_cancelled_until_it_has_come),
     CLAIM(the_status_is_that_of_the_state),
     CLAIM(a_wait_of_no_time_tells_the_state),
+    CLAIM(a_timeout_of_no_time_tells_the_state),
+    CLAIM(a_timeout_of_some_time_is_that_of_the_clock),
     CLAIM(a_waiter_wakes_for_a_value),
     CLAIM(a_waiter_wakes_for_a_cancellation),
     CLAIM(the_error_tells_the_state_without_waiting),
+    CLAIM(the_error_of_a_timeout_of_no_time_tells_the_state),
     CLAIM(a_waiter_wakes_for_a_failure),
     CLAIM(a_second_result_is_refused),
     CLAIM(a_second_failure_is_refused),
