@@ -342,9 +342,9 @@ static void a_future_is_yielded_once_for_each_time_that_it_was_added(void)
     assert_ok(shunt_queue_add_all(queue, fs, 2));
     stage_give(made.promise, 1);
     assert_long(shunt_queue_wait(queue, events, 3, SHUNT_FOREVER), 2);
-    assert_long((long)(shunt_event_index(&events[0]) +
-                       shunt_event_index(&events[1])),
-                1);
+    assert_long(
+        (long)(shunt_event_index(&events[0]) + shunt_event_index(&events[1])),
+        1);
     for (int i = 0; i < 2; i++)
         assert_takes(events[i].future, 1);
     assert_ok(shunt_queue_free(queue));

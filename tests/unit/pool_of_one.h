@@ -14,7 +14,7 @@ static shunt_pool *name;
 static struct sh_pool *pool;
 
 /* cmocka's setup and teardown. */
-static int pool_make(void **state)
+static inline int pool_make(void **state)
 {
     (void)state;
     if (shunt_pool_new(&name, &(shunt_options){ .workers = 1 }) != 0)
