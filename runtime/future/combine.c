@@ -438,6 +438,7 @@ static unsigned fail_with_causes(struct sh_pool *pool, struct sh_record *r)
         f.whole = first->message;
         f.attempts = first->attempts;
     }
+    /* By the user's call: as a cause each counts as looked at. */
     for (uint32_t i = 0; causes != NULL && i < c->held; i++)
         causes[f.cause_count++] = shunt_error_of(c->names[i]);
     sh_error_attach(pool, r, &f);

@@ -47,8 +47,9 @@ static inline uint32_t sh_target_generation(uint64_t t)
     return (uint32_t)t;
 }
 
-/* A bit of an arrivals word beyond those of inputs. */
-#define SH_BIT_SLEEPS 31u /* the waiter sleeps: ring the futex */
+/* Bits of an arrivals word beyond those of inputs. */
+#define SH_BIT_SLEEPS 31u /* of a waiter, which sleeps: ring the futex */
+#define SH_BIT_SEEN 30u /* of a record that failed: see unseen.c */
 
 enum sh_arrived {
     SH_ARRIVED_STALE, /* the word is of another use */

@@ -136,6 +136,8 @@ void sh_work_abandon(struct sh_work *work, uint64_t handle)
         sh_handle_is_sole(&ref) && !sh_edge_any(ref.pool, ref.record))
         (void)sh_cancel_ask(work, ref.pool, ref.record,
                             sh_generation_of(ref.word));
+    /* Asked to cancel, or too late for that: nobody here wants to know. */
+    sh_mark_seen(handle, true);
     sh_work_give(work, handle);
     sh_pool_exit(id);
 }
@@ -443,6 +445,9 @@ static void dispose(struct sh_work *work, struct sh_pool *pool,
     uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
 
     SH_ASSERT(sh_phase_of(w) == SH_RELEASING);
+    /* First, as long as the causes are held. */
+    if (SH_UNLIKELY(sh_outcome_of(w) != 0))
+        sh_report_unseen(pool, r, w);
     if (sh_kind_combines(kind))
         sh_combine_dispose(work, pool, r, sh_outcome_of(w));
     else if (kind == SH_KIND_PROMISE)

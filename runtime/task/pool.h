@@ -77,6 +77,12 @@ struct sh_pool {
     _Atomic uint32_t room, room_waiters;
     _Atomic uint32_t quiet, quiet_waiters;
 
+    /* Told of failures that nobody has looked at; never NULL. */
+    void (*unobserved)(const shunt_error *error, void *arg);
+    void *unobserved_arg;
+    _Atomic uint64_t told;   /* observe/unobserved.c: when, and how many */
+    _Atomic uint32_t untold; /* for want of room */
+
     struct sh_seat *seats; /* under registry.c's lock */
     struct sh_team *team; /* worker/pool.c */
     uint32_t generation;  /* where the generations of new records begin */

@@ -318,7 +318,7 @@ int shunt_await_for(shunt_future *f, int64_t ns)
         return SHUNT_EINVAL;
     rc = wait_for(&ref, ns);
     if (rc == 0)
-        rc = sh_ref_status(&ref);
+        rc = sh_ref_tell(&ref);
     if (guest && ref.record != NULL)
         sh_pool_exit(id);
     return rc;

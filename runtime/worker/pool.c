@@ -19,6 +19,7 @@
 #include "base/fault.h"
 #include "memory/pages.h"
 #include "sync/futex.h"
+#include "task/unobserved.h"
 #include "worker/worker.h"
 
 #ifdef SH_HAVE_VALGRIND
@@ -135,6 +136,22 @@ static void free_team(struct sh_pool *pool)
                            sizeof(struct sh_team));
 }
 
+/* While all that they lead to is still there. */
+static void report_records(struct sh_pool *pool)
+{
+    uint32_t used = sh_table_used(&pool->records);
+
+    for (uint32_t i = 1; i < used; i++) {
+        struct sh_record *r = sh_record_at(pool, i);
+        uint64_t w = sh_load_acq(&r->state); /* acquire: ended */
+
+        if (sh_phase_of(w) == SH_DONE && sh_outcome_of(w) != 0)
+            sh_report_unseen(pool, r, w);
+    }
+    if (pool->unobserved == sh_unobserved_print)
+        sh_unobserved_end(pool);
+}
+
 static void free_records(struct sh_pool *pool)
 {
     uint32_t used = sh_table_used(&pool->records);
@@ -165,6 +182,7 @@ void sh_pool_destroy(struct sh_pool *pool)
     bool whole = pool->records.items != NULL && pool->posts != NULL;
 
     if (whole) {
+        report_records(pool);
         free_records(pool);
         free_timers(pool);
     }
@@ -200,6 +218,9 @@ static struct sh_pool *pool_new(const shunt_options *o, bool checks)
     pool->allow_unsafe = o->allow_unsafe;
     pool->checks_pointers = checks;
     pool->queue_max = o->queue_max;
+    pool->unobserved = o->unobserved != NULL ? o->unobserved
+                                             : sh_unobserved_print;
+    pool->unobserved_arg = o->unobserved != NULL ? o->unobserved_arg : pool;
     sh_store_rlx(&pool->limit, o->queue_max); /* relaxed: still ours */
     if (!make_tables(pool) || !make_rings(pool, ring_slots(o->queue_max)) ||
         !make_team(pool, o) ||

@@ -73,6 +73,7 @@ static bool find_input(struct sh_run *run, unsigned kind, struct call *call)
         return misfit(run, NULL);
     if (kind == SH_KIND_RECOVER) {
         call->in = sh_error_of(&ref);
+        sh_mark_seen(run->input, true);
         return t->in_size_ == error.size || misfit(run, &error);
     }
     if (kind == SH_KIND_FINALLY) {
@@ -150,6 +151,8 @@ static unsigned failed(struct sh_run *run, int rc, bool again)
         run->spare = run->input;
         run->input = run->fail_as;
         run->fail_as = 0;
+        /* This task has looked at it; now it is this task's own. */
+        sh_mark_seen(run->input, false);
         return SH_OUTCOME_FORWARD;
     }
     sh_error_attach(run->pool, r, &f);
@@ -181,6 +184,7 @@ static unsigned failed_again(struct sh_run *run, const shunt_error *first,
     f.cause_count = n + 1;
     sh_error_attach(run->pool, r, &f);
     sh_heap_put(&run->pool->heap, causes, bytes);
+    sh_mark_seen(run->input, true); /* what it says is said here now */
     return sh_outcome_from(first->code);
 }
 
