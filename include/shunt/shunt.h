@@ -26,11 +26,13 @@
  * future.h   submit, await, take; handles; promises
  * compose.h  then, recover, finally; when_all, when_any, ...; map
  * memory.h   memory that lives as long as a future
+ * observe.h  what a pool has done, and what it is at
  */
 #ifndef SHUNT_SHUNT_H
 #define SHUNT_SHUNT_H
 
 #include "shunt/compose.h" /* IWYU pragma: export */
 #include "shunt/memory.h"  /* IWYU pragma: export */
+#include "shunt/observe.h" /* IWYU pragma: export */
 
 #endif /* SHUNT_SHUNT_H */

@@ -185,6 +185,13 @@ static int check(const struct sh_pool *pool, const shunt_task *task,
     return sh_task_check(pool, task);
 }
 
+/* The future of a submit that the pool does not accept. */
+static SH_COLD shunt_future *refuse(struct sh_pool *pool, int rc)
+{
+    sh_add_rlx(&pool->refused, 1); /* relaxed: a count */
+    return sh_handle_failed(pool->id, rc);
+}
+
 shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,
                                 const void *in, const char *where)
 {
@@ -197,8 +204,7 @@ shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,
     rc = check(pool, task, in);
     if (SH_LIKELY(rc == 0))
         rc = submit(pool, task, in, where, &handle);
-    return SH_LIKELY(rc == 0) ? sh_handle_future(handle)
-                              : sh_handle_failed(pool->id, rc);
+    return SH_LIKELY(rc == 0) ? sh_handle_future(handle) : refuse(pool, rc);
 }
 
 shunt_future *shunt_submit_sized(shunt_pool *name, const shunt_task *task,
@@ -215,7 +221,7 @@ shunt_future *shunt_submit_sized(shunt_pool *name, const shunt_task *task,
         int rc = find_pool(name, &pool);
 
         return rc != 0 ? sh_handle_failed(0, rc)
-                       : sh_handle_failed(pool->id, SHUNT_EINVAL);
+                       : refuse(pool, SHUNT_EINVAL);
     }
     return shunt_submit_here(name, task, in, where);
 }
@@ -225,6 +231,7 @@ shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
 {
     struct sh_pool *pool;
     uint64_t handle;
+    shunt_future *f;
     unsigned id;
     int rc = find_pool(name, &pool);
 
@@ -234,18 +241,21 @@ shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
     rc = check(pool, task, in);
     if (rc == 0)
         rc = submit(pool, task, in, where, &handle);
+    if (rc != SHUNT_EAGAIN)
+        return rc == 0 ? sh_handle_future(handle) : refuse(pool, rc);
     /* A guest, whom shunt_pool_free waits for. */
-    if (rc == SHUNT_EAGAIN && sh_pool_enter(id)) {
-        sh_add_sc(&pool->room_waiters, 1); /* seq_cst: room */
-        do {
-            uint32_t room = sh_load_sc(&pool->room); /* seq_cst: room */
+    if (!sh_pool_enter(id))
+        return sh_handle_failed(id, rc);
+    sh_add_sc(&pool->room_waiters, 1); /* seq_cst: room */
+    do {
+        uint32_t room = sh_load_sc(&pool->room); /* seq_cst: room */
 
-            rc = submit(pool, task, in, where, &handle);
-            if (rc == SHUNT_EAGAIN)
-                sh_futex_wait(&pool->room, room, INT64_MAX, pool->shared);
-        } while (rc == SHUNT_EAGAIN);
-        sh_sub_sc(&pool->room_waiters, 1); /* seq_cst: room */
-        sh_pool_exit(id);
-    }
-    return rc == 0 ? sh_handle_future(handle) : sh_handle_failed(id, rc);
+        rc = submit(pool, task, in, where, &handle);
+        if (rc == SHUNT_EAGAIN)
+            sh_futex_wait(&pool->room, room, INT64_MAX, pool->shared);
+    } while (rc == SHUNT_EAGAIN);
+    sh_sub_sc(&pool->room_waiters, 1); /* seq_cst: room */
+    f = rc == 0 ? sh_handle_future(handle) : refuse(pool, rc);
+    sh_pool_exit(id);
+    return f;
 }

@@ -71,13 +71,15 @@ void sh_sleep_announce(struct sh_sleep *s, unsigned w);
 void sh_sleep_withdraw(struct sh_sleep *s, unsigned w);
 
 /* Worker w, after announce and a second look: sleep until woken or until the
- * moment deadline_ns (INT64_MAX: never). It then searches again. */
-void sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns);
+ * moment deadline_ns (INT64_MAX: never). It then searches again. True if it
+ * was woken. */
+bool sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns);
 
 /* Whether all workers are idle; a guess that a later look must confirm. */
 bool sh_sleep_all_idle(struct sh_sleep *s);
 
-/* Whether worker w is idle at this moment. */
+/* Whether worker w is idle, or searches, at this moment. */
 bool sh_sleep_is_idle(struct sh_sleep *s, unsigned w);
+bool sh_sleep_is_searching(struct sh_sleep *s, unsigned w);
 
 #endif /* SH_SYNC_SLEEP_H */

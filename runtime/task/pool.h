@@ -36,16 +36,45 @@ struct sh_seat {
     struct sh_seat *left, *right; /* of the same pool; under registry.c's lock */
 };
 
+/* What a worker has done; see sh_count. */
+struct sh_counts {
+    _Atomic uint64_t run;     /* tasks and steps */
+    _Atomic uint64_t stolen;  /* hints */
+    _Atomic uint64_t parked;  /* tasks that waited, */
+    _Atomic uint64_t resumed; /* and went on */
+    _Atomic uint64_t slept;   /* how often, */
+    _Atomic uint64_t woken;   /* and was woken from it */
+};
+
 /* What others may touch of a worker; the rest is in worker/worker.h. */
 struct sh_post {
     struct sh_deque deque;
     /* Parked tasks that may go on: pushed by anyone, taken by the worker. */
     _Alignas(SH_LINE) _Atomic uint32_t resumed;
-    /* Tasks from outside that the worker has taken up. Only it writes. */
+    /* Tasks from outside that the worker has taken up. Only it writes this, and
+     * all that follows. */
     _Alignas(SH_LINE) _Atomic uint64_t taken;
     _Atomic uint32_t cpu; /* where it woke up last, + 1 */
     _Atomic uint32_t timers; /* waits of its tasks that will run out */
+    /* The hint of the record whose code is on it, or was the last to be. */
+    _Atomic uint64_t running;
+    struct sh_counts counts;
 };
+
+#ifdef SH_NO_COUNTERS
+static inline void sh_count(_Atomic uint64_t *count, uint64_t n)
+{
+    (void)count;
+    (void)n;
+}
+#else
+/* n more of what the calling worker counts in its post. */
+static inline void sh_count(_Atomic uint64_t *count, uint64_t n)
+{
+    /* relaxed: only its worker writes it, and whoever reads wants a figure */
+    sh_store_rlx(count, sh_load_rlx(count) + n);
+}
+#endif
 
 struct sh_pool {
     shunt_pool *name; /* what users hold: serial 36 | id 12 */
@@ -67,6 +96,7 @@ struct sh_pool {
     _Atomic uint64_t limit;
     _Atomic uint64_t dropped; /* tasks from outside that never started */
     _Atomic uint64_t spilled; /* and those that found the ring full */
+    _Atomic uint64_t refused; /* a count of submits that were not accepted */
 
     _Alignas(SH_LINE) _Atomic uint32_t gate; /* enum sh_gate */
     _Atomic uint32_t broken;                 /* an initialiser failed */

@@ -75,6 +75,7 @@ static bool park(struct sh_run *run, int *rc_out)
         *rc_out = 0;
         return false;
     }
+    sh_count(&w->post->counts.parked, 1);
     sh_here.run = NULL;
     w->fiber = fresh;
     sh_fiber_start(run->fiber, fresh, sh_worker_loop, w, false);

@@ -82,6 +82,8 @@ static void resume_next(struct sh_worker *w)
     w->left = from;
     w->fiber = run->fiber;
     w->parked--;
+    sh_count(&w->post->counts.resumed, 1);
+    sh_worker_runs(w, sh_hint(run->index, run->generation));
     sh_fiber_switch(from, run->fiber, true);
 }
 
@@ -126,7 +128,9 @@ static uint64_t idle(struct sh_worker *w)
             continue;
         }
         sh_quiet_notify(pool);
-        sh_sleep_wait(s, w->index, sh_timers_next(w));
+        sh_count(&w->post->counts.slept, 1);
+        if (sh_sleep_wait(s, w->index, sh_timers_next(w)))
+            sh_count(&w->post->counts.woken, 1);
         sh_store_rlx(&w->post->cpu,
                      (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
         sh_timers_fire(w, sh_clock_ns());

@@ -447,10 +447,13 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
     if ((running & SH_OUTSIDE) != 0)
         sh_worker_took(w);
     kind = sh_load_rlx(&r->kind); /* relaxed: ours in RUNNING */
-    if (kind != SH_KIND_DEAL)
+    if (kind != SH_KIND_DEAL) {
+        sh_count(&w->post->counts.run, 1);
+        sh_worker_runs(w, hint);
         execute(w, r, running, kind);
-    else if (!sh_map_deal(pool, r, hint, w->post))
+    } else if (!sh_map_deal(pool, r, hint, w->post)) {
         sh_settle_running(pool, r, 0, 0);
+    }
 }
 
 int shunt_fail(int code, const char *fmt, ...)

@@ -71,6 +71,13 @@ int sh_worker_start(struct sh_pool *pool, unsigned index);
 /* After a switch: give back the stack that was left, if one was. */
 void sh_worker_give_left(struct sh_worker *w);
 
+/* The code of the record that a hint names is on the worker from now on. */
+static inline void sh_worker_runs(struct sh_worker *w, uint64_t hint)
+{
+    /* relaxed: for reports, which look at the record itself */
+    sh_store_rlx(&w->post->running, hint);
+}
+
 /* Claim what a hint names, and run it; nothing if it is stale. */
 void sh_worker_run(struct sh_worker *w, uint64_t hint);
 

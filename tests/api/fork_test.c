@@ -147,6 +147,9 @@ static int use_pool(const struct inherited *had)
 
     CHECK(shunt_pool_workers(had->pool) == SHUNT_EFORKED);
     CHECK(shunt_pool_mode(had->pool) == SHUNT_EFORKED);
+    CHECK(shunt_pool_pending(had->pool) == SHUNT_EFORKED);
+    CHECK(shunt_stats(had->pool, &(shunt_pool_stats){ 0 }, NULL, 0) ==
+          SHUNT_EFORKED);
     CHECK(shunt_pool_shutdown(had->pool, SHUNT_DRAIN, SHUNT_FOREVER, &left) ==
           SHUNT_EFORKED);
     CHECK(left == 77);
