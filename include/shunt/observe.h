@@ -80,6 +80,34 @@ SHUNT_API int shunt_stats_sized(shunt_pool *pool, shunt_pool_stats *stats,
  */
 SHUNT_API int64_t shunt_pool_pending(shunt_pool *pool);
 
+/*
+ * Write what pool is at, as text, to a descriptor: its workers and queues, who
+ * waits for each other in a circle, and every future: its number, what it is,
+ * its state, how old it is, where it was made, what it waits for and how many
+ * wait for it. NULL: all pools of the process, also inside a task. How to read
+ * it: docs/diagnose.md.
+ *
+ * The program goes on meanwhile, so what is written of two futures need not be
+ * of one moment; but a circle that is named did exist. The first thousand
+ * futures are listed, those that have not settled first, and the rest counted.
+ *
+ * An age is told by a clock of some milliseconds. A thread that has been quick
+ * looks at it for every 16th future that it makes, so that the first 15 after a
+ * pause that shunt knows nothing of seem as old as the pause; likewise the time
+ * for which a task has run.
+ *
+ * It takes no lock, and no memory but for a mapping that it gives back: some
+ * 40 bytes for each record that the pools have ever used at once. It needs less
+ * than 4 KiB of stack. A write that is interrupted goes on; one that would wait
+ * on a non-blocking descriptor ends the dump. errno is kept.
+ *
+ * Blocks:  as write(2) on fd does; shunt_pool_free waits meanwhile.
+ * Threads: any; signal handler too.
+ * Errors:  -errno of the first write that failed; SHUNT_ENOMEM; SHUNT_EINVAL
+ *          (pool); SHUNT_EFORKED.
+ */
+SHUNT_API int shunt_dump(shunt_pool *pool, int fd);
+
 SHUNT_END_
 
 #endif /* SHUNT_OBSERVE_H */

@@ -168,7 +168,13 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
     if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED)) /* seq_cst:
                                                              * closing */
         too_late(pool, r, w);
-    sh_sleep_notify(&pool->sleep);
+    if (SH_UNLIKELY(sh_sleep_notify(&pool->sleep))) {
+        /* The pool was idle: we may have been away for long. A look at the clock
+         * takes nothing beside a wake-up; and if the record is another's by now,
+         * that one is as young. */
+        sh_stamp_forget(&seat->stamp);
+        sh_record_stamp(pool, seat, index);
+    }
     if (sh_here.run != NULL)
         sh_run_note(sh_here.run, *handle_out);
     return 0;
@@ -251,8 +257,10 @@ shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
         uint32_t room = sh_load_sc(&pool->room); /* seq_cst: room */
 
         rc = submit(pool, task, in, where, &handle);
-        if (rc == SHUNT_EAGAIN)
+        if (rc == SHUNT_EAGAIN) {
             sh_futex_wait(&pool->room, room, INT64_MAX, pool->shared);
+            sh_stamp_forget(&sh_seat_of(pool)->stamp);
+        }
     } while (rc == SHUNT_EAGAIN);
     sh_sub_sc(&pool->room_waiters, 1); /* seq_cst: room */
     f = rc == 0 ? sh_handle_future(handle) : refuse(pool, rc);

@@ -12,13 +12,14 @@
 struct sh_text sh_text_to_memory(char *room, size_t size)
 {
     SH_ASSERT(room != NULL || size == 0);
-    return (struct sh_text){ .room = room, .size = size, .fd = -1 };
+    return (struct sh_text){ .room = room, .size = size };
 }
 
 struct sh_text sh_text_to_file(int fd, char *room, size_t size)
 {
     SH_ASSERT(room != NULL && size > 0);
-    return (struct sh_text){ .room = room, .size = size, .fd = fd };
+    return (
+        struct sh_text){ .room = room, .size = size, .writes = true, .fd = fd };
 }
 
 /* Write the buffer. A descriptor that takes no more at present is full: who
@@ -42,10 +43,10 @@ static void flush(struct sh_text *t)
 static void add(struct sh_text *t, char c)
 {
     t->length++;
-    if (t->fd >= 0 && t->used == t->size)
+    if (t->writes && t->used == t->size)
         flush(t);
     /* In memory the last byte is for the end of the string. */
-    if (t->used + (t->fd < 0) < t->size)
+    if (t->used + !t->writes < t->size)
         t->room[t->used++] = c;
 }
 
@@ -132,7 +133,7 @@ void sh_text_span(struct sh_text *t, uint64_t ms)
 
 int sh_text_end(struct sh_text *t)
 {
-    if (t->fd >= 0)
+    if (t->writes)
         flush(t);
     else if (t->size > 0)
         t->room[t->used] = '\0';

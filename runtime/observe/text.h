@@ -10,6 +10,7 @@
 #ifndef SH_OBSERVE_TEXT_H
 #define SH_OBSERVE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,8 +20,9 @@ struct sh_text {
     char *room;
     size_t size, used; /* of the room */
     size_t length;     /* of all that was put */
-    int fd;            /* negative: none */
-    int error;         /* 0, or -errno of the first write that failed */
+    bool writes;       /* to fd, which may be no descriptor at all */
+    int fd;
+    int error; /* 0, or -errno of the first write that failed */
 };
 
 /* A text that goes to size bytes of memory, the last of which is for the end

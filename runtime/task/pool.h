@@ -17,6 +17,7 @@
 #include "queue/ring.h"
 #include "sync/sleep.h"
 #include "task/record.h"
+#include "task/stamp.h"
 
 #define SH_POOLS 4096u /* identifiers; 0 stands for no pool */
 
@@ -32,6 +33,7 @@ struct sh_seat {
     unsigned process;               /* that it belongs to */
     struct sh_post *post; /* of a worker; NULL: a thread outside */
     struct sh_cache records, aliases, edges, cells;
+    struct sh_stamp stamp;       /* of the records that it makes */
     struct sh_seat *next;        /* of the same thread */
     struct sh_seat *left, *right; /* of the same pool; under registry.c's lock */
 };
@@ -58,6 +60,7 @@ struct sh_post {
     _Atomic uint32_t timers; /* waits of its tasks that will run out */
     /* The hint of the record whose code is on it, or was the last to be. */
     _Atomic uint64_t running;
+    _Atomic uint32_t since; /* a stamp: when that code came on it, or before */
     struct sh_counts counts;
 };
 
@@ -87,6 +90,7 @@ struct sh_pool {
     uint64_t queue_max;
 
     struct sh_table records, aliases, edges, cells;
+    _Atomic uint32_t *stamps; /* beside the records: when each was made */
     struct sh_heap heap;
     struct sh_sleep sleep;
     struct sh_post *posts; /* one a worker */

@@ -250,6 +250,7 @@ static int await_in_thread(struct sh_ref *ref, int64_t ns)
                     sh_target(SH_TARGET_CELL, index, 0, generation), &hung)) {
     case SH_ATTACHED:
         rc = sleep_on(pool, cell, deadline_ns);
+        sh_stamp_forget(&seat->stamp);
         if (rc != 0)
             sh_unhang(pool, ref, &hung);
         break;

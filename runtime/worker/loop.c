@@ -131,6 +131,7 @@ static uint64_t idle(struct sh_worker *w)
         sh_count(&w->post->counts.slept, 1);
         if (sh_sleep_wait(s, w->index, sh_timers_next(w)))
             sh_count(&w->post->counts.woken, 1);
+        sh_stamp_forget(&w->started);
         sh_store_rlx(&w->post->cpu,
                      (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
         sh_timers_fire(w, sh_clock_ns());

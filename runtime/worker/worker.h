@@ -34,6 +34,7 @@ struct sh_worker {
     uint32_t timer_count, timer_room;
     uint32_t tick;
     uint32_t random;
+    struct sh_stamp started; /* of the tasks that it runs */
     /* The epochs seen, and being looked at. Only the worker writes; a shutdown
      * looks at them. */
     _Atomic uint64_t rescan_done;
@@ -76,6 +77,10 @@ static inline void sh_worker_runs(struct sh_worker *w, uint64_t hint)
 {
     /* relaxed: for reports, which look at the record itself */
     sh_store_rlx(&w->post->running, hint);
+    sh_store_rlx(&w->post->since, sh_stamp_take(&w->started)); /* relaxed: as
+                                                                * above */
+    /* What this task makes is not as old as what the last one did. */
+    sh_stamp_forget(&w->seat.stamp);
 }
 
 /* Claim what a hint names, and run it; nothing if it is stale. */

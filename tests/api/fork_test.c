@@ -150,6 +150,8 @@ static int use_pool(const struct inherited *had)
     CHECK(shunt_pool_pending(had->pool) == SHUNT_EFORKED);
     CHECK(shunt_stats(had->pool, &(shunt_pool_stats){ 0 }, NULL, 0) ==
           SHUNT_EFORKED);
+    CHECK(shunt_dump(had->pool, STDERR_FILENO) == SHUNT_EFORKED);
+    CHECK(shunt_dump(NULL, STDERR_FILENO) == SHUNT_EFORKED);
     CHECK(shunt_pool_shutdown(had->pool, SHUNT_DRAIN, SHUNT_FOREVER, &left) ==
           SHUNT_EFORKED);
     CHECK(left == 77);

@@ -26,13 +26,8 @@ static shunt_pool_stats stats_of(shunt_pool *pool)
 /* Look until so many of the workers sleep. */
 static shunt_pool_stats when_asleep(shunt_pool *pool, unsigned sleeping)
 {
-    shunt_pool_stats stats = stats_of(pool);
-
-    while (stats.sleeping != sleeping) {
-        sched_yield();
-        stats = stats_of(pool);
-    }
-    return stats;
+    stage_asleep(pool, sleeping);
+    return stats_of(pool);
 }
 
 /* ---- counts ---- */
