@@ -21,32 +21,31 @@ enum shunt_doing {
     SHUNT_SLEEPS = 0,   /* nothing: it waits to be woken */
     SHUNT_SEARCHES = 1, /* looks for something to do */
     SHUNT_RUNS = 2,     /* the code of a task */
-    SHUNT_SEES_TO = 3   /* what lies between tasks: it settles, calls hooks,
-                         * takes from queues */
+    SHUNT_BETWEEN = 3   /* tasks: it settles, calls hooks, takes from queues */
 };
 
 /* Of one worker. The counts begin with the pool and never go back; in a library
  * built with -Dcounters=false they are 0. */
 typedef struct shunt_worker_stats {
-    int doing;      /* enum shunt_doing */
-    size_t queued;  /* in its deque; a few may have been cancelled since */
-    uint64_t run;   /* tasks and steps that it started */
-    uint64_t stolen; /* that it took from the deques of others */
-    uint64_t parked; /* tasks that waited, and left it to others, */
-    uint64_t resumed; /* and that went on: of those it has */
-    uint64_t slept;  /* how often it found nothing to do and slept, */
-    uint64_t woken;  /* and how often that ended because there was work */
+    int doing;        /* enum shunt_doing */
+    size_t queued;    /* in its deque; a few may have been cancelled since */
+    uint64_t run;     /* tasks and steps that it started */
+    uint64_t stolen;  /* that it took from the deques of others */
+    uint64_t parked;  /* tasks that waited, and left it to others, */
+    uint64_t resumed; /* and that went on */
+    uint64_t slept;   /* how often it found nothing to do and slept, */
+    uint64_t woken;   /* and how often that ended because there was work */
 } shunt_worker_stats;
 
 /* Of a pool. */
 typedef struct shunt_pool_stats {
-    unsigned workers; /* of these */
+    unsigned workers; /* of which so many do that: */
     unsigned sleeping, searching, running;
     size_t queued_outside; /* submitted from outside, not taken up yet */
     size_t queued_ready;   /* became ready outside the workers, likewise */
     size_t queued_workers; /* in the deques of the workers */
-    uint64_t submitted; /* tasks from outside that were accepted */
-    uint64_t refused;   /* submits that were not, for whatever reason */
+    uint64_t submitted;    /* tasks from outside that were accepted */
+    uint64_t refused;      /* submits that were not, for whatever reason */
     /* The sums of what the workers count. */
     uint64_t run, stolen, parked, resumed, slept, woken;
 } shunt_pool_stats;

@@ -236,7 +236,7 @@ static void put_worker(struct dump *d, struct sh_pool *pool, unsigned w)
         [SHUNT_SLEEPS] = "sleeps",
         [SHUNT_SEARCHES] = "looks for work",
         [SHUNT_RUNS] = "runs ",
-        [SHUNT_SEES_TO] = "is between tasks",
+        [SHUNT_BETWEEN] = "is between tasks",
     };
     struct sh_working now = sh_working_look(pool, w);
     struct sh_view v;

@@ -24,7 +24,7 @@ bool sh_working_on(struct sh_pool *pool, uint32_t index, uint64_t word)
 
 struct sh_working sh_working_look(struct sh_pool *pool, unsigned w)
 {
-    struct sh_working now = { SHUNT_SEES_TO, SH_NONE };
+    struct sh_working now = { SHUNT_BETWEEN, SH_NONE };
     /* relaxed: for a report */
     uint32_t index = sh_hint_index(sh_load_rlx(&pool->posts[w].running));
     uint64_t word;
@@ -34,7 +34,7 @@ struct sh_working sh_working_look(struct sh_pool *pool, unsigned w)
         now.doing = SHUNT_SLEEPS;
     else if (sh_sleep_is_searching(&pool->sleep, w))
         now.doing = SHUNT_SEARCHES;
-    if (now.doing != SHUNT_SEES_TO || index == SH_NONE)
+    if (now.doing != SHUNT_BETWEEN || index == SH_NONE)
         return now;
     word = sh_load_acq(&sh_record_at(pool, index)->state); /* acquire: claim */
     if (sh_owner_of(word) == SH_OWNER_WORKER(w) &&

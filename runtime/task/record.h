@@ -74,7 +74,7 @@ struct sh_combining {
 
 struct sh_record {
     _Atomic uint64_t state; /* task/state.h */
-    _Atomic uint64_t deps;  /* generation 32 | arrived 32 */
+    _Atomic uint64_t deps;  /* generation 32 | arrived 32; of a failure SEEN */
     _Atomic uint64_t edge0; /* the first dependant; see future/edge.h */
     _Atomic uint64_t hold;  /* generation 32 | handles but the primary 32 */
     /* Kind ALL to KEEP: the verdict, generation 32 | code 8 | index 24.

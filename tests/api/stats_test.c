@@ -302,10 +302,10 @@ static void only_so_many_workers_are_written(void)
 
     memset(workers, 0x5a, sizeof workers);
     assert_ok(shunt_stats(pool, &stats, workers, 1));
-    assert_true(workers[0].doing <= SHUNT_SEES_TO);
+    assert_true(workers[0].doing <= SHUNT_BETWEEN);
     assert_long(workers[1].doing, 0x5a5a5a5a);
     assert_ok(shunt_stats(pool, &stats, workers, 4));
-    assert_true(workers[1].doing <= SHUNT_SEES_TO);
+    assert_true(workers[1].doing <= SHUNT_BETWEEN);
     assert_long(workers[2].doing, 0x5a5a5a5a);
     harness_free(pool);
 }
