@@ -144,6 +144,10 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
     rc = closed(pool, seat->post != NULL);
     if (SH_UNLIKELY(rc != 0))
         return rc;
+    /* The pool is idle: we may have been away for long, and a look at the clock
+     * takes nothing beside the wake-up that will follow. */
+    if (SH_UNLIKELY(sh_sleep_will_wake(&pool->sleep)))
+        sh_stamp_forget(&seat->stamp);
     r = sh_record_new(pool, seat, SH_KIND_TASK, task, where);
     if (SH_UNLIKELY(r == NULL))
         return SHUNT_ENOMEM;
@@ -168,13 +172,7 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
     if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED)) /* seq_cst:
                                                              * closing */
         too_late(pool, r, w);
-    if (SH_UNLIKELY(sh_sleep_notify(&pool->sleep))) {
-        /* The pool was idle: we may have been away for long. A look at the clock
-         * takes nothing beside a wake-up; and if the record is another's by now,
-         * that one is as young. */
-        sh_stamp_forget(&seat->stamp);
-        sh_record_stamp(pool, seat, index);
-    }
+    sh_sleep_notify(&pool->sleep);
     if (sh_here.run != NULL)
         sh_run_note(sh_here.run, *handle_out);
     return 0;

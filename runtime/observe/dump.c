@@ -160,6 +160,18 @@ static void put_dependants(struct dump *d, const struct sh_site *site,
     sh_text_put(&d->text, " wait%s for it", futures + threads == 1 ? "s" : "");
 }
 
+/* How old it is, and where it was made, as far as that is known. */
+static void put_origin(struct dump *d, const struct sh_view *v)
+{
+    bool has_age = sh_view_has_age(v);
+
+    if (has_age) {
+        sh_text_put(&d->text, "; age ");
+        put_age(d, v->made_ms);
+    }
+    sh_view_put_where(&d->text, v, has_age ? ", " : "; ");
+}
+
 static void put_future(struct dump *d, const struct sh_site *site,
                        const struct sh_view *v)
 {
@@ -173,9 +185,7 @@ static void put_future(struct dump *d, const struct sh_site *site,
         sh_text_put(&d->text, ", given up, its code runs on");
     if ((v->word & SH_ORPHAN) != 0)
         sh_text_put(&d->text, ", nobody holds it");
-    sh_text_put(&d->text, "; age ");
-    put_age(d, v->made_ms);
-    sh_view_put_where(&d->text, v);
+    put_origin(d, v);
     if (!sh_is_settled(v->word))
         put_dependants(d, site, v);
     sh_text_put(&d->text, "\n");

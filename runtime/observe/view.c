@@ -8,6 +8,8 @@
  */
 #include "observe/view.h"
 
+#include "observe/working.h"
+
 /* What each kind is called, and what its maker did where it was made: the one
  * place that knows. */
 static const struct name {
@@ -57,14 +59,27 @@ bool sh_view_take(struct sh_pool *pool, uint32_t index, struct sh_view *out)
         .pool = pool,
         .index = index,
         .word = w,
-        .kind = sh_load_acq(&r->kind),                /* acquire: accepted */
-        .task = sh_load_bare_rlx(&r->task),           /* relaxed: see below */
-        .where = sh_load_bare_rlx(&r->where),         /* relaxed: see below */
-        .made_ms = sh_load_rlx(&pool->stamps[index]), /* relaxed: a figure */
+        .kind = sh_load_acq(&r->kind),        /* acquire: accepted */
+        .task = sh_load_bare_rlx(&r->task),   /* relaxed: see below */
+        .where = sh_load_bare_rlx(&r->where), /* relaxed: see below */
+        .made_ms = sh_load_rlx(&r->link),     /* relaxed: a figure */
     };
     /* If it is of that use still, so is what was read. acquire: accepted */
     w = sh_load_acq(&r->state);
     return sh_generation_of(w) == sh_generation_of(out->word);
+}
+
+bool sh_view_has_age(const struct sh_view *v)
+{
+    switch (sh_phase_of(v->word)) {
+    case SH_PROMISE:
+    case SH_WAIT:
+    case SH_READY:
+    case SH_PARKED:
+        return true;
+    default:
+        return sh_working_on(v->pool, v->index, v->word);
+    }
 }
 
 void sh_view_put_kind(struct sh_text *t, const struct sh_view *v)
@@ -85,8 +100,9 @@ void sh_view_put_name(struct sh_text *t, const struct sh_view *v,
     sh_text_put(t, " %s", task != NULL ? task : name_of(v)->what);
 }
 
-void sh_view_put_where(struct sh_text *t, const struct sh_view *v)
+void sh_view_put_where(struct sh_text *t, const struct sh_view *v,
+                       const char *behind)
 {
     if (v->where != NULL && v->where[0] != '\0')
-        sh_text_put(t, ", %s at %s", name_of(v)->made, v->where);
+        sh_text_put(t, "%s%s at %s", behind, name_of(v)->made, v->where);
 }

@@ -20,8 +20,12 @@ struct sh_view {
     unsigned kind;
     const shunt_task *task; /* NULL: none */
     const char *where;      /* NULL: not known */
-    uint32_t made_ms;       /* a stamp */
+    uint32_t made_ms;       /* a stamp, if sh_view_has_age */
 };
+
+/* Whether its stamp is there to be seen: it is not while its place is used to
+ * put the record into a list. */
+bool sh_view_has_age(const struct sh_view *v);
 
 /* Look at a record that is in use. False if it is not. */
 bool sh_view_take(struct sh_pool *pool, uint32_t index, struct sh_view *out);
@@ -33,7 +37,8 @@ void sh_view_put_kind(struct sh_text *t, const struct sh_view *v);
 void sh_view_put_name(struct sh_text *t, const struct sh_view *v,
                       const struct sh_pool *here);
 
-/* ", submitted at main.c:12", if that is known. */
-void sh_view_put_where(struct sh_text *t, const struct sh_view *v);
+/* "submitted at main.c:12" behind that, if it is known. */
+void sh_view_put_where(struct sh_text *t, const struct sh_view *v,
+                       const char *behind);
 
 #endif /* SH_OBSERVE_VIEW_H */

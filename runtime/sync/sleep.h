@@ -39,18 +39,26 @@ void sh_sleep_init(struct sh_sleep *s, struct sh_bell *bells, unsigned workers,
 void sh_sleep_wake_some(struct sh_sleep *s);
 
 /* Any thread, after it made work visible: wake one idle worker, unless one is
- * searching already. True if there seemed to be one to wake. */
-static inline bool sh_sleep_notify(struct sh_sleep *s)
+ * searching already. */
+static inline void sh_sleep_notify(struct sh_sleep *s)
 {
     if (SH_LIKELY(s->workers <= 32)) {
         uint64_t v = sh_load_sc(&s->group[0]); /* seq_cst: sleep, more */
 
         /* Somebody searches, or nobody is idle. */
         if (v >> 32 != 0 || (uint32_t)v == 0)
-            return false;
+            return;
     }
     sh_sleep_wake_some(s);
-    return true;
+}
+
+/* Whether notify would wake somebody now; a guess, of 32 workers at most. */
+static inline bool sh_sleep_will_wake(struct sh_sleep *s)
+{
+    uint64_t v = sh_load_rlx(&s->group[0]); /* relaxed: a guess */
+
+    /* Nobody searches, and somebody is idle: not 0, and below 1 << 32. */
+    return v - 1 < UINT32_MAX;
 }
 
 /* Any thread, after it made something visible that only worker w can do. */

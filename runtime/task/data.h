@@ -19,14 +19,6 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
                                 unsigned kind, const shunt_task *task,
                                 const char *where);
 
-/* Note when a record was made, as of now. */
-static inline void sh_record_stamp(struct sh_pool *pool, struct sh_seat *seat,
-                                   uint32_t index)
-{
-    /* relaxed: for reports */
-    sh_store_rlx(&pool->stamps[index], sh_stamp_take(&seat->stamp));
-}
-
 /* The part of make_data that is not for the usual small values. */
 bool sh_record_make_room(struct sh_pool *pool, struct sh_record *r);
 

@@ -60,7 +60,8 @@ struct sh_post {
     _Atomic uint32_t timers; /* waits of its tasks that will run out */
     /* The hint of the record whose code is on it, or was the last to be. */
     _Atomic uint64_t running;
-    _Atomic uint32_t since; /* a stamp: when that code came on it, or before */
+    _Atomic uint32_t since; /* a stamp: when that code came on it, or some tasks
+                             * before */
     struct sh_counts counts;
 };
 
@@ -90,7 +91,6 @@ struct sh_pool {
     uint64_t queue_max;
 
     struct sh_table records, aliases, edges, cells;
-    _Atomic uint32_t *stamps; /* beside the records: when each was made */
     struct sh_heap heap;
     struct sh_sleep sleep;
     struct sh_post *posts; /* one a worker */

@@ -84,7 +84,9 @@ struct sh_record {
     const shunt_task *task;
     _Atomic(struct sh_block *) attached; /* freed with the record */
     _Atomic uint32_t edges; /* further dependants: a list of sh_edge */
-    _Atomic uint32_t link;  /* next in a list that holds records */
+    /* Next in a list that holds records. Of one that is pending and in none: a
+     * stamp, when it was made. */
+    _Atomic uint32_t link;
 
     _Alignas(16) union {
         unsigned char bytes[SH_INLINE_BYTES];

@@ -40,6 +40,8 @@ struct sh_run {
     shunt_error *last;    /* shunt_last_error, */
     int last_code;        /* and its code, if there was no memory for it */
     struct sh_fiber *fiber; /* while parked */
+    uint32_t made;        /* while parked: the stamp of the record, whose link
+                           * may be put into a list */
     int64_t wake_ns;      /* of a wait that may run out */
     uint32_t timer_at;    /* its place in the worker's heap, + 1 */
     bool timed_out;

@@ -18,12 +18,12 @@ void sh_stamp_renew(struct sh_stamp *s)
     uint32_t now_ms = sh_stamp_now();
     bool quick = now_ms - s->ms <= SH_STAMP_QUICK_MS;
 
-    SH_ASSERT(s->left == 0);
+    SH_ASSERT(s->left < 0);
     /* Twice as many as the last time, as long as it goes on like that. */
     if (!quick || s->most == 0)
         s->most = 1;
     else if (s->most < SH_STAMP_USES)
         s->most *= 2;
-    s->left = s->most;
+    s->left = (int32_t)s->most - 1;
     s->ms = now_ms;
 }

@@ -19,15 +19,15 @@
 
 #include "base/assert.h"
 
-#define SH_STAMP_USES 16u
+#define SH_STAMP_USES 32u
 /* So many uses within that time, some ticks of the coarse clock, are quick. */
 #define SH_STAMP_QUICK_MS 10u
 
 /* One thread's own. */
 struct sh_stamp {
-    uint32_t ms;   /* of the coarse clock; comes round after 49 days */
-    uint16_t left; /* uses until the clock is looked at again, */
-    uint16_t most; /* of so many */
+    uint32_t ms;  /* of the coarse clock; comes round after 49 days */
+    int32_t left; /* uses until the clock is looked at again, */
+    uint32_t most; /* of so many */
 };
 
 /* The moment by the coarse clock. */
@@ -39,9 +39,8 @@ void sh_stamp_renew(struct sh_stamp *s);
 /* The moment, or one shortly before. */
 static inline uint32_t sh_stamp_take(struct sh_stamp *s)
 {
-    if (SH_UNLIKELY(s->left == 0))
+    if (SH_UNLIKELY(--s->left < 0))
         sh_stamp_renew(s);
-    s->left--;
     return s->ms;
 }
 

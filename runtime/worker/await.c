@@ -52,6 +52,7 @@ static bool park(struct sh_run *run, int *rc_out)
         return false;
     }
     run->fiber = w->fiber;
+    run->made = sh_load_rlx(&r->link); /* relaxed: ours while it runs */
     do {
         if ((word & (SH_CANCEL | SH_BUSY)) != 0 ||
             sh_phase_of(word) != SH_RUNNING) {

@@ -26,6 +26,16 @@
 /* How often a busy one looks whether a wait of its tasks has run out. */
 #define TURNS_PER_TIMERS 16
 
+/* As often as a stamp asks for it, but by the ticks of the loop, which count
+ * anyhow. */
+void sh_worker_look_at_clock(struct sh_worker *w)
+{
+    sh_stamp_forget(&w->started);
+    /* relaxed: for reports */
+    sh_store_rlx(&w->post->since, sh_stamp_take(&w->started));
+    w->look_at = w->tick + w->started.most;
+}
+
 void sh_worker_give_left(struct sh_worker *w)
 {
     if (w->left != NULL) {
@@ -79,6 +89,7 @@ static void resume_next(struct sh_worker *w)
     struct sh_run *run = (void *)(uintptr_t)sh_load_rlx(&r->input);
 
     w->resumed = sh_load_rlx(&r->link); /* relaxed: ours */
+    sh_store_rlx(&r->link, run->made);  /* relaxed: ours */
     w->left = from;
     w->fiber = run->fiber;
     w->parked--;
@@ -131,7 +142,7 @@ static uint64_t idle(struct sh_worker *w)
         sh_count(&w->post->counts.slept, 1);
         if (sh_sleep_wait(s, w->index, sh_timers_next(w)))
             sh_count(&w->post->counts.woken, 1);
-        sh_stamp_forget(&w->started);
+        w->look_at = w->tick;
         sh_store_rlx(&w->post->cpu,
                      (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
         sh_timers_fire(w, sh_clock_ns());

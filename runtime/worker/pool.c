@@ -61,29 +61,20 @@ static bool reserve(struct sh_table *t, size_t stride, size_t link_at,
     return false;
 }
 
-static size_t stamps_bytes(const struct sh_pool *pool)
-{
-    return pool->records.capacity * sizeof *pool->stamps;
-}
-
 static bool make_tables(struct sh_pool *pool)
 {
-    bool made = reserve(&pool->records, sizeof(struct sh_record),
-                        offsetof(struct sh_record, link),
-                        offsetof(struct sh_record, edges), ITEMS_LEAST) &&
-                reserve(&pool->aliases, sizeof(struct sh_alias),
-                        offsetof(struct sh_alias, link),
-                        offsetof(struct sh_alias, chain), ITEMS_LEAST) &&
-                reserve(&pool->edges, sizeof(struct sh_edge),
-                        offsetof(struct sh_edge, next),
-                        offsetof(struct sh_edge, dead_next), ITEMS_LEAST) &&
-                reserve(&pool->cells, sizeof(struct sh_cell),
-                        offsetof(struct sh_cell, link),
-                        offsetof(struct sh_cell, chain), ITEMS_LEAST);
-
-    if (made)
-        pool->stamps = sh_pages_map(stamps_bytes(pool), SH_PAGES_RESERVE);
-    return made && pool->stamps != NULL;
+    return reserve(&pool->records, sizeof(struct sh_record),
+                   offsetof(struct sh_record, link),
+                   offsetof(struct sh_record, edges), ITEMS_LEAST) &&
+           reserve(&pool->aliases, sizeof(struct sh_alias),
+                   offsetof(struct sh_alias, link),
+                   offsetof(struct sh_alias, chain), ITEMS_LEAST) &&
+           reserve(&pool->edges, sizeof(struct sh_edge),
+                   offsetof(struct sh_edge, next),
+                   offsetof(struct sh_edge, dead_next), ITEMS_LEAST) &&
+           reserve(&pool->cells, sizeof(struct sh_cell),
+                   offsetof(struct sh_cell, link),
+                   offsetof(struct sh_cell, chain), ITEMS_LEAST);
 }
 
 static size_t ring_slots(size_t queue_max)
@@ -199,8 +190,6 @@ void sh_pool_destroy(struct sh_pool *pool)
     if (pool->ring.cells != NULL)
         sh_pages_unmap(pool->ring.cells, (slots + SIDE_SLOTS) *
                                              sizeof(struct sh_cell_of_ring));
-    if (pool->stamps != NULL)
-        sh_pages_unmap(pool->stamps, sh_pages_round(stamps_bytes(pool)));
     sh_table_fini(&pool->records);
     sh_table_fini(&pool->aliases);
     sh_table_fini(&pool->edges);

@@ -34,7 +34,8 @@ struct sh_worker {
     uint32_t timer_count, timer_room;
     uint32_t tick;
     uint32_t random;
-    struct sh_stamp started; /* of the tasks that it runs */
+    struct sh_stamp started; /* of the tasks that it runs: loop.c */
+    uint32_t look_at;        /* the tick at which it is looked at next */
     /* The epochs seen, and being looked at. Only the worker writes; a shutdown
      * looks at them. */
     _Atomic uint64_t rescan_done;
@@ -72,13 +73,16 @@ int sh_worker_start(struct sh_pool *pool, unsigned index);
 /* After a switch: give back the stack that was left, if one was. */
 void sh_worker_give_left(struct sh_worker *w);
 
+/* Note when the code that comes on the worker now does so. */
+void sh_worker_look_at_clock(struct sh_worker *w);
+
 /* The code of the record that a hint names is on the worker from now on. */
 static inline void sh_worker_runs(struct sh_worker *w, uint64_t hint)
 {
     /* relaxed: for reports, which look at the record itself */
     sh_store_rlx(&w->post->running, hint);
-    sh_store_rlx(&w->post->since, sh_stamp_take(&w->started)); /* relaxed: as
-                                                                * above */
+    if (SH_UNLIKELY((int32_t)(w->tick - w->look_at) >= 0))
+        sh_worker_look_at_clock(w);
     /* What this task makes is not as old as what the last one did. */
     sh_stamp_forget(&w->seat.stamp);
 }

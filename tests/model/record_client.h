@@ -66,7 +66,6 @@ static struct sh_alias aliases[11];
 static struct sh_edge edges[11];
 static struct sh_pool pool;
 static struct sh_seat seats[THREADS_MAX];
-static _Atomic uint32_t stamps[4];
 
 static int value;      /* of record 1 */
 static int value_gone; /* it was freed: plain, as free(3) is */
@@ -132,7 +131,7 @@ void sh_table_give_more(struct sh_table *t, struct sh_cache *c)
 /* Without a look at a clock. */
 void sh_stamp_renew(struct sh_stamp *s)
 {
-    s->left = 1;
+    s->left = 0;
 }
 
 static void table(struct sh_table *t, void *items, size_t stride,
@@ -152,7 +151,6 @@ static void make_pool(void)
           offsetof(struct sh_alias, link), 11);
     table(&pool.edges, edges, sizeof *edges, offsetof(struct sh_edge, next),
           11);
-    pool.stamps = stamps;
     pool.id = POOL;
     sh_store_rlx(&pool.process, 1);     /* relaxed: before the threads */
     sh_store_rlx(&sh_pools[POOL], &pool); /* relaxed: before the threads */
