@@ -47,8 +47,9 @@ typedef struct shunt_submit_options {
 /*
  * The function under the macros, for tables of tasks and other languages.
  * in points to an In of the task and is copied; it may be NULL if In is
- * shunt_none. options may be NULL. where is a string that outlives the
- * future, or NULL.
+ * shunt_none. options may be NULL. where is a string, or NULL. task and where
+ * are to stay as long as the pool, as what the macros make does: a dump may
+ * look at them at any moment.
  *
  * Never NULL. When the task cannot be accepted the result is a future that
  * has failed, so that chains need no checks; nothing is allocated then:

@@ -64,7 +64,34 @@ typedef struct shunt_options {
     int spares SHUNT_DEFAULT_(0);
     /* The pool's clock stands still but for shunt_pool_advance: for tests. */
     bool manual_clock SHUNT_DEFAULT_(false);
+    /* Told of each failure that nobody has looked at by the time that its
+     * future is freed: see shunt_unobserved_ignore. NULL: one line on standard
+     * error, at most ten a second. */
+    void (*unobserved)(const shunt_error *error, void *arg)
+        SHUNT_DEFAULT_(nullptr);
+    void *unobserved_arg SHUNT_DEFAULT_(nullptr);
 } shunt_options;
+
+/*
+ * For .unobserved: failures that nobody looks at are nobody's business.
+ *
+ * A failure has been looked at when await, await_for, take, join or status
+ * returned it, error_of gave it out, peek gave no value, or a recover got it,
+ * for this future or for one that it was passed on to; when it became a cause
+ * of another failure; and when a combinator let its future go. A finally does
+ * not look at it. A task that ends by shunt_fail_as makes it its own: that
+ * task's future is then to be looked at. Never reported: what was cancelled,
+ * asked to cancel or ended by a shutdown, a submit that was refused, and a
+ * failure whose record there was no memory for.
+ *
+ * The hook is called once for each failure, by whichever thread frees the
+ * future: the one that gives the last handle back or frees the pool, or a
+ * worker; outside of any task, and with no lock held. It may call shunt, but
+ * must not wait. error is lent for the call; causes of other pools are left
+ * out. After a SHUNT_KILL that left code running, what is left when the pool is
+ * freed is not reported.
+ */
+SHUNT_API void shunt_unobserved_ignore(const shunt_error *error, void *arg);
 
 /*
  * Prepare process pools early in main, while the program has one thread.

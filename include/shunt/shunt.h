@@ -29,6 +29,7 @@
  * scope.h      tasks that are waited for, or cancelled, together
  * queue.h      completion queues: for event loops, and results as they come
  * memory.h     memory that lives as long as a future
+ * observe.h    what a pool has done, and what it is at
  */
 #ifndef SHUNT_SHUNT_H
 #define SHUNT_SHUNT_H
@@ -36,6 +37,7 @@
 #include "shunt/compose.h"   /* IWYU pragma: export */
 #include "shunt/lookahead.h" /* IWYU pragma: export */
 #include "shunt/memory.h"    /* IWYU pragma: export */
+#include "shunt/observe.h"   /* IWYU pragma: export */
 #include "shunt/queue.h"     /* IWYU pragma: export */
 #include "shunt/scope.h"     /* IWYU pragma: export */
 

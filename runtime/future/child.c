@@ -97,11 +97,10 @@ uint64_t sh_scope_adopt(struct sh_pool *pool, struct sh_record *r,
                                        child->generation)); /* seq_cst: sibling,
                                                              * cell */
     /* relaxed: published with the state */
-    sh_store_rlx(&r->edge0, sh_target(SH_TARGET_CELL, child->cell,
-                                      SH_BIT_CHILD, generation));
+    sh_store_rlx(&r->edge0, sh_target(SH_TARGET_CELL, child->cell, SH_BIT_CHILD,
+                                      generation));
     /* relaxed: published with the state */
-    sh_store_rlx(&r->hold,
-                 (uint64_t)child->generation << 32 | SH_HOLD_SCOPE);
+    sh_store_rlx(&r->hold, (uint64_t)child->generation << 32 | SH_HOLD_SCOPE);
     if (!child->listed) {
         do {
             sh_store_rlx(&c->link, head); /* relaxed: published by the CAS */
@@ -169,8 +168,7 @@ shunt_future *shunt_scope_submit_here(shunt_scope *scope,
         rc = SHUNT_ECLOSED;
     }
     sh_work_do(&work);
-    return rc == 0 ? sh_handle_future(handle)
-                   : sh_handle_failed(ref.pool->id, rc);
+    return rc == 0 ? sh_handle_future(handle) : sh_submit_refuse(ref.pool, rc);
 }
 
 /* The scope does not count for this child any more. */
@@ -178,8 +176,8 @@ static void let_go(struct sh_work *work, struct sh_pool *pool, uint64_t child)
 {
     struct sh_ref ref = { .handle = child,
                           .pool = pool,
-                          .record = sh_record_at(pool,
-                                                 sh_handle_index(child)) };
+                          .record =
+                              sh_record_at(pool, sh_handle_index(child)) };
 
     if (sh_handle_unscope(&ref) == SH_GIVEN_LAST)
         sh_work_free(work, pool, ref.record);
@@ -192,8 +190,9 @@ static bool forgets(struct sh_record *r, int status)
     if ((sh_load_rlx(&r->hold) & SH_SCOPE_FORGETS) == 0)
         return false;
     return status == 0 || status == SHUNT_ECANCELED ||
-           sh_add_rlx(&r->data.scoping.kept, 1) >= SH_SCOPE_KEPT_MAX; /*
-                                                        * relaxed: a count */
+           sh_add_rlx(&r->data.scoping.kept, 1) >=
+               SH_SCOPE_KEPT_MAX; /*
+                                   * relaxed: a count */
 }
 
 void sh_scope_arrive(struct sh_work *work, struct sh_pool *pool,
@@ -210,8 +209,7 @@ void sh_scope_arrive(struct sh_work *work, struct sh_pool *pool,
     if ((uint32_t)(word >> 32) != sh_target_generation(target) ||
         (word >> SH_BIT_CHILD & 1) != 0)
         return;
-    (void)sh_arrive(&c->word, sh_target_generation(target), SH_BIT_CHILD,
-                    NULL);
+    (void)sh_arrive(&c->word, sh_target_generation(target), SH_BIT_CHILD, NULL);
     if (!forgets(r, status)) {
         sh_scope_leave(work, pool, r, 0);
         return;

@@ -47,11 +47,12 @@ static inline uint32_t sh_target_generation(uint64_t t)
     return (uint32_t)t;
 }
 
-/* A bit of an arrivals word beyond those of inputs, 28 at most. */
-#define SH_BIT_SLEEPS 31u /* the waiter sleeps: ring the futex */
+/* Bits of an arrivals word beyond those of inputs, 28 at most. */
+#define SH_BIT_SLEEPS 31u /* of a waiter, which sleeps: ring the futex */
+#define SH_BIT_SEEN 30u   /* of a record that failed: see unseen.c */
 
-#define SH_BIT_HEED 29u   /* a task that is heeded was asked, or has ended */
-#define SH_BIT_CHILD 28u  /* the child of a scope has settled */
+#define SH_BIT_HEED 29u  /* a task that is heeded was asked, or has ended */
+#define SH_BIT_CHILD 28u /* the child of a scope has settled */
 
 /* Whether a target is that of a future of shunt_cancel_future, or of a scope
  * that is cancelled with the task. */

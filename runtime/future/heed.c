@@ -35,7 +35,7 @@ void sh_heed_tell(struct sh_work *work, struct sh_pool *pool,
 {
     uint32_t generation = sh_generation_of(word);
     uint64_t name = name_of(pool, sh_index_of(pool, r), generation);
-    uint32_t i = sh_load_acq(&r->edges); /* acquire: list */
+    uint32_t i = sh_load_acq(&r->edges);      /* acquire: list */
     uint64_t target = sh_load_acq(&r->edge0); /* acquire: hang */
 
     if ((word & SH_WATCHED) == 0)
@@ -46,8 +46,8 @@ void sh_heed_tell(struct sh_work *work, struct sh_pool *pool,
 
         if (sh_is_heed(target) &&
             /* acquire: accept */
-            sh_load_acq(
-                &sh_record_at(pool, sh_target_index(target))->input) == name)
+            sh_load_acq(&sh_record_at(pool, sh_target_index(target))->input) ==
+                name)
             sh_deliver_to(work, pool, target, SHUNT_ECANCELED);
         w = sh_load_acq(&r->state); /* acquire: claim */
         /* If it has ended, so has C; and its edges may be another's. */
@@ -71,8 +71,8 @@ uint64_t sh_heed_target(struct sh_pool *pool, struct sh_record *c)
                      (uint32_t)(sh_load_rlx(&c->deps) >> 32));
 }
 
-bool sh_heed_hang(struct sh_work *work, struct sh_run *run,
-                  struct sh_record *c, sh_hook *hook_out)
+bool sh_heed_hang(struct sh_work *work, struct sh_run *run, struct sh_record *c,
+                  sh_hook *hook_out)
 {
     uint64_t target = sh_heed_target(run->pool, c);
     enum sh_attached how = sh_edge_attach(run->pool, run->record,

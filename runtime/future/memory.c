@@ -15,9 +15,8 @@
 void *shunt_alloc(size_t n)
 {
     struct sh_run *run = sh_here.run;
-    struct sh_block *b = run == NULL ? NULL
-                                     : sh_block_new(&run->pool->heap, n,
-                                                    SH_BLOCK_USER);
+    struct sh_block *b =
+        run == NULL ? NULL : sh_block_new(&run->pool->heap, n, SH_BLOCK_USER);
 
     if (b == NULL)
         return NULL;

@@ -23,7 +23,11 @@ struct entry {
 };
 
 /* Which children are meant. */
-enum sort { CHILDREN, FAILURES, CANCELLATIONS };
+enum sort {
+    CHILDREN,
+    FAILURES,
+    CANCELLATIONS
+};
 
 struct entries {
     struct entry *first; /* NULL: no memory, or none */
@@ -230,11 +234,13 @@ static void remember(const struct sh_ref *scope, enum sort sort, size_t n,
 
     look_up(scope->pool, first, &ref);
     error = *sh_error_of(&ref);
+    (void)sh_ref_tell(&ref);
     error.cause_count = causes == NULL ? 0 : e.count;
     error.causes = causes;
     for (size_t i = 0; i < error.cause_count; i++) {
         look_up(scope->pool, e.first[i].cell, &ref);
         causes[i] = sh_error_of(&ref);
+        (void)sh_ref_tell(&ref);
     }
     sh_remember_error(&error);
     if (causes != NULL)

@@ -84,14 +84,13 @@ static uint32_t outer_of(struct sh_pool *pool, uint32_t id)
 {
     uint32_t index = id & (SH_INDEX_MAX - 1);
     struct sh_record *r = sh_record_at(pool, index);
-    uint64_t w = sh_load_acq(&r->state); /* acquire: accepted */
+    uint64_t w = sh_load_acq(&r->state);    /* acquire: accepted */
     uint64_t outer = sh_load_acq(&r->deps); /* acquire: accepted */
 
     /* Read before the state is read again: if that is still of the same use,
      * it was. relaxed: as the state; acquire: accepted */
-    if (sh_scope_id(index, w) != id ||
-        sh_load_rlx(&r->kind) != SH_KIND_SCOPE || sh_phase_of(w) != SH_WAIT ||
-        (sh_load_acq(&r->state) ^ w) >> 32 != 0)
+    if (sh_scope_id(index, w) != id || sh_load_rlx(&r->kind) != SH_KIND_SCOPE ||
+        sh_phase_of(w) != SH_WAIT || (sh_load_acq(&r->state) ^ w) >> 32 != 0)
         return 0;
     return (uint32_t)outer;
 }
@@ -99,8 +98,8 @@ static uint32_t outer_of(struct sh_pool *pool, uint32_t id)
 bool sh_scope_has_us(const struct sh_ref *scope)
 {
     const struct sh_run *run = sh_here.run;
-    uint32_t ours = sh_scope_id(sh_index_of(scope->pool, scope->record),
-                                scope->word);
+    uint32_t ours =
+        sh_scope_id(sh_index_of(scope->pool, scope->record), scope->word);
     uint32_t id = run == NULL || run->pool != scope->pool ? 0 : run->scope;
 
     /* The generation is cut, so there is a bound to how far to believe it. */
@@ -150,8 +149,7 @@ static uint64_t open_record(struct sh_pool *pool, struct sh_record *r,
     }
     w = sh_word_to(w, SH_WAIT, 0) | SH_KEPT | SH_GONE | SH_ORPHAN;
     sh_store_sc(&r->state, w); /* seq_cst: accepted, accept */
-    return sh_handle_make(pool->id, sh_index_of(pool, r),
-                          sh_generation_of(w));
+    return sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
 }
 
 /* Have a scope that has just been opened cancelled with the running task.
@@ -233,8 +231,7 @@ bool sh_scope_enter(const struct sh_ref *scope, uint64_t shut,
 }
 
 /* Nobody is in a scope that is being closed. */
-static void end(struct sh_work *work, struct sh_pool *pool,
-                struct sh_record *r)
+static void end(struct sh_work *work, struct sh_pool *pool, struct sh_record *r)
 {
     bool ours = sh_settle_begin(r, sh_load_acq(&r->state), 0); /* acquire:
                                                                 * settled */
@@ -360,8 +357,8 @@ void sh_scope_walk(struct sh_work *work, struct sh_pool *pool,
     sh_scope_leave(work, pool, r, 0);
 }
 
-void sh_scope_heed(struct sh_work *work, struct sh_pool *pool,
-                   uint64_t target, int status)
+void sh_scope_heed(struct sh_work *work, struct sh_pool *pool, uint64_t target,
+                   int status)
 {
     struct sh_record *r = sh_record_at(pool, sh_target_index(target));
     uint64_t in = sh_load_acq(&r->hold); /* acquire: inside */
@@ -369,8 +366,7 @@ void sh_scope_heed(struct sh_work *work, struct sh_pool *pool,
     /* If deps is of that use, after hold was read, so was that. A task that
      * ends well has closed its scopes, or lets go of them. acquire: accepted */
     if ((status == SHUNT_ECANCELED || status == SHUNT_ETIMEDOUT) &&
-        (uint32_t)(sh_load_acq(&r->deps) >> 32) ==
-            sh_target_generation(target))
+        (uint32_t)(sh_load_acq(&r->deps) >> 32) == sh_target_generation(target))
         ask_later(work, pool, r, (uint32_t)(in >> 32));
 }
 

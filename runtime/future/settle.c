@@ -70,11 +70,10 @@ static void work_push(struct sh_record **list, unsigned *list_pool,
         sh_pool_stay(pool->id);
     r->link_pool = (uint16_t)*list_pool;
     /* relaxed: whoever moved the record to this phase owns the link */
-    sh_store_rlx(&r->link, head == NULL ? SH_NONE
-                                        : sh_index_of(
-                                              sh_load_rlx(
-                                                  &sh_homes[*list_pool]),
-                                              head)); /* relaxed: in use */
+    sh_store_rlx(&r->link, head == NULL
+                               ? SH_NONE
+                               : sh_index_of(sh_load_rlx(&sh_homes[*list_pool]),
+                                             head)); /* relaxed: in use */
     *list = r;
     *list_pool = pool->id;
 }
@@ -146,6 +145,8 @@ void sh_work_abandon(struct sh_work *work, uint64_t handle)
     if (sh_handle_find(handle, SH_LOOK, &ref) == 0 && is_ours_alone(&ref))
         (void)sh_cancel_ask(work, ref.pool, ref.record,
                             sh_generation_of(ref.word));
+    /* Asked to cancel, or too late for that: nobody here wants to know. */
+    sh_mark_seen(handle, true);
     sh_work_give(work, handle);
     sh_pool_exit(id);
 }
@@ -167,8 +168,8 @@ static void deliver_edge(void *to, struct sh_pool *pool, uint64_t target)
     sh_deliver_to(d->work, pool, target, status);
 }
 
-/* What follows the commit: tell the dependants, then let go. asked: it was asked
- * to cancel, or given up, before it ended. */
+/* What follows the commit: tell the dependants, then let go. asked: it was
+ * asked to cancel, or given up, before it ended. */
 static void finish(struct sh_work *work, struct sh_pool *pool,
                    struct sh_record *r, bool asked)
 {
@@ -337,7 +338,7 @@ static void free_blocks(struct sh_work *work, struct sh_record *r)
 static void dispose(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r)
 {
-    uint64_t w = sh_load_acq(&r->state); /* acquire: idle */
+    uint64_t w = sh_load_acq(&r->state);   /* acquire: idle */
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in RELEASING */
     struct sh_seat *seat = sh_seat_of(pool);
     uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
@@ -345,6 +346,9 @@ static void dispose(struct sh_work *work, struct sh_pool *pool,
     SH_ASSERT(sh_phase_of(w) == SH_RELEASING);
     if (kind == SH_KIND_KEEP && sh_keep_postpone(work, pool, r))
         return;
+    /* First, as long as the causes are held. */
+    if (SH_UNLIKELY(sh_outcome_of(w) != 0))
+        sh_report_unseen(pool, r, w);
     if (sh_kind_combines(kind))
         sh_combine_dispose(work, pool, r, sh_outcome_of(w));
     else if (kind == SH_KIND_PROMISE)
@@ -425,8 +429,8 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
     while (sh_phase_of(w) == SH_RUNNING) {
         bool quick = (w & (SH_WATCHED | SH_ORPHAN)) == 0;
         enum sh_phase to = quick ? SH_DONE : SH_COMPLETE;
-        uint64_t next = sh_word_settled(w, fails ? SH_SETTLING : to, 0,
-                                        outcome);
+        uint64_t next =
+            sh_word_settled(w, fails ? SH_SETTLING : to, 0, outcome);
 
         if (!sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: settled, watch */
             continue;

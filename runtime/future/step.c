@@ -29,9 +29,10 @@ static bool move(struct sh_record *r, enum sh_phase phase, unsigned outcome)
         /* A record that waits a second time does so with another word: one
          * who delivers late must not take it for the first. */
         owner = sh_phase_of(w) == SH_RUNNING ? sh_owner_of(w) : 0;
-    } while (!sh_cas_sc(&r->state, &w,
-                        sh_word_settled(w, phase, owner, outcome))); /*
-                                                          * seq_cst: accept */
+    } while (!sh_cas_sc(
+        &r->state, &w,
+        sh_word_settled(w, phase, owner, outcome))); /*
+                                                      * seq_cst: accept */
     return true;
 }
 
@@ -40,8 +41,8 @@ bool sh_follow(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
 {
     /* relaxed: ours */
     uint32_t generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
-    uint64_t target = sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0,
-                                generation);
+    uint64_t target =
+        sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0, generation);
     enum sh_attached how = SH_ATTACH_SETTLED;
     struct sh_hung hung = { 0, 0 };
     bool moved;
@@ -70,8 +71,9 @@ bool sh_follow(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
     }
     /* Settled before, or while we hung on: then the arrival may have come
      * too early for whoever brought it. */
-    if (how == SH_ATTACH_SETTLED || (sh_load_sc(&r->deps) & 1) != 0) /*
-                                                       * seq_cst: accept */
+    if (how == SH_ATTACH_SETTLED ||
+        (sh_load_sc(&r->deps) & 1) != 0) /*
+                                          * seq_cst: accept */
         sh_deliver_to(work, pool, target, sh_ref_status_now(ref));
     return true;
 }
@@ -148,8 +150,8 @@ static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
         (task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
         memcpy(sh_record_in(r), ctx, task->ctx_size_);
     w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
-    handle = sh_handle_make(pool->id, sh_index_of(pool, r),
-                            sh_generation_of(w));
+    handle =
+        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
     if (ref->record != NULL && !sh_handle_lend(ref, SH_WATCHED)) {
         drop_ctx(task, ctx);
         follower_free(pool, r);
@@ -222,9 +224,9 @@ static shunt_future *step_in_stopped(unsigned kind, struct sh_ref *ref,
         return attach(ref->pool, ref, SH_KIND_FORWARD, NULL, NULL, NULL,
                       INT64_MAX);
     give(ref);
-    return sh_handle_failed(ref->pool->id,
-                            ref->record == NULL && status != 0 ? status
-                                                               : SHUNT_ECLOSED);
+    return sh_handle_failed(ref->pool->id, ref->record == NULL && status != 0
+                                               ? status
+                                               : SHUNT_ECLOSED);
 }
 
 static shunt_future *step(unsigned kind, shunt_future *f,
@@ -261,8 +263,7 @@ static shunt_future *step(unsigned kind, shunt_future *f,
     status = sh_ref_status(&ref);
     /* Whether a step of what is pending must run is seen when that settles.
      * relaxed: the gate is looked at when the step is ready, too */
-    if (status != SHUNT_PENDING &&
-        sh_load_rlx(&ref.pool->gate) == SH_STOPPED) {
+    if (status != SHUNT_PENDING && sh_load_rlx(&ref.pool->gate) == SH_STOPPED) {
         drop_ctx(task, ctx);
         return step_in_stopped(kind, &ref, status);
     }
@@ -311,14 +312,12 @@ static void end_now(shunt_future *f)
 
     if (sh_handle_find(sh_handle_of(f), SH_LOOK, &ref) == 0 &&
         ref.record != NULL && sh_phase_of(ref.word) == SH_WAIT &&
-        sh_settle_begin(ref.record, ref.word,
-                        sh_outcome_from(SHUNT_ETIMEDOUT)))
+        sh_settle_begin(ref.record, ref.word, sh_outcome_from(SHUNT_ETIMEDOUT)))
         sh_work_settle(&work, ref.pool, ref.record);
     sh_work_do(&work);
 }
 
-shunt_future *shunt_timeout_here(shunt_future *f, int64_t ns,
-                                 const char *where)
+shunt_future *shunt_timeout_here(shunt_future *f, int64_t ns, const char *where)
 {
     int64_t deadline_ns = INT64_MAX;
     bool pending;

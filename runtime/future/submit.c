@@ -72,8 +72,9 @@ static bool spill(struct sh_pool *pool)
         /* relaxed: as a push does */
         if (sh_load_rlx(&pool->ring.tail) >= new_limit(pool))
             return false;
-    } while (!sh_cas_acqrel(&pool->spilled, &spilled, spilled + 1)); /*
-                                                          * acq_rel: room */
+    } while (!sh_cas_acqrel(&pool->spilled, &spilled,
+                            spilled + 1)); /*
+                                            * acq_rel: room */
     return true;
 }
 
@@ -150,10 +151,12 @@ static SH_COLD void end_late(struct sh_pool *pool, struct sh_record *r,
 {
     struct sh_work work = { 0 };
 
-    sh_store_sc(&r->state,
-                sh_word_settled(w, SH_SETTLING, SH_OWNER_HOST,
-                                sh_outcome_from(SHUNT_ETIMEDOUT))); /*
-                                                * seq_cst: accepted, sibling */
+    sh_store_sc(
+        &r->state,
+        sh_word_settled(
+            w, SH_SETTLING, SH_OWNER_HOST,
+            sh_outcome_from(SHUNT_ETIMEDOUT))); /*
+                                                 * seq_cst: accepted, sibling */
     sh_work_settle(&work, pool, r);
     sh_work_do(&work);
 }
@@ -172,8 +175,8 @@ static inline int accept(struct sh_pool *pool, struct sh_seat *seat,
         sh_store_rel(&r->state, w); /* release: accepted */
     else
         sh_store_sc(&r->state, w); /* seq_cst: accepted, due, sibling */
-    if (SH_UNLIKELY(!enqueue(pool, seat,
-                             sh_hint(index, sh_generation_of(w))))) {
+    if (SH_UNLIKELY(
+            !enqueue(pool, seat, sh_hint(index, sh_generation_of(w))))) {
         if (take_back(pool, seat, r, w))
             return SHUNT_EAGAIN;
         /* A worker found it in the table, and has counted it as taken; or it
@@ -212,6 +215,10 @@ static inline int submit_order(struct sh_pool *pool, const struct order *o,
     rc = closed(pool, seat->post != NULL);
     if (SH_UNLIKELY(rc != 0))
         return rc;
+    /* The pool is idle: we may have been away for long, and a look at the clock
+     * takes nothing beside the wake-up that will follow. */
+    if (SH_UNLIKELY(sh_sleep_will_wake(&pool->sleep)))
+        sh_stamp_forget(&seat->stamp);
     r = sh_record_new(pool, seat, o->kind, o->task, o->where);
     if (SH_UNLIKELY(r == NULL))
         return SHUNT_ENOMEM;
@@ -222,8 +229,8 @@ static inline int submit_order(struct sh_pool *pool, const struct order *o,
         sh_record_retire(pool, seat, r, w);
         return SHUNT_ENOMEM;
     }
-    *handle_out = sh_handle_make(pool->id, sh_index_of(pool, r),
-                                 sh_generation_of(w));
+    *handle_out =
+        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
     if (SH_UNLIKELY(o->kind == SH_KIND_TRY))
         w |= SH_LENT | SH_WATCHED;
     if (SH_UNLIKELY(o->child != NULL))
@@ -241,10 +248,10 @@ static inline int submit_order(struct sh_pool *pool, const struct order *o,
 static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
                   const char *where, int64_t deadline_ns, uint64_t *handle_out)
 {
-    return submit_order(pool,
-                        &(struct order){ SH_KIND_TASK, task, in, where,
-                                         deadline_ns, NULL },
-                        handle_out);
+    return submit_order(
+        pool,
+        &(struct order){ SH_KIND_TASK, task, in, where, deadline_ns, NULL },
+        handle_out);
 }
 
 int sh_submit_attempt(struct sh_pool *pool, struct sh_record *retry,
@@ -300,6 +307,12 @@ int sh_submit_child(struct sh_pool *pool, const shunt_task *task,
                                   handle_out);
 }
 
+SH_COLD shunt_future *sh_submit_refuse(struct sh_pool *pool, int rc)
+{
+    sh_add_rlx(&pool->refused, 1); /* relaxed: a count */
+    return sh_handle_failed(pool->id, rc);
+}
+
 shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,
                                 const void *in, const char *where)
 {
@@ -316,7 +329,7 @@ shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,
     if (SH_LIKELY(rc == 0))
         rc = submit(pool, task, in, where, deadline_ns, &handle);
     return SH_LIKELY(rc == 0) ? sh_handle_future(handle)
-                              : sh_handle_failed(pool->id, rc);
+                              : sh_submit_refuse(pool, rc);
 }
 
 /* What the options say, as far as the caller's struct has it. */
@@ -350,7 +363,7 @@ shunt_future *shunt_submit_sized(shunt_pool *name, const shunt_task *task,
         rc = sh_deadline_of(pool, o.deadline_ns, &deadline_ns);
     if (rc == 0)
         rc = submit(pool, task, in, where, deadline_ns, &handle);
-    return rc == 0 ? sh_handle_future(handle) : sh_handle_failed(pool->id, rc);
+    return rc == 0 ? sh_handle_future(handle) : sh_submit_refuse(pool, rc);
 }
 
 shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
@@ -359,6 +372,7 @@ shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
     struct sh_pool *pool;
     int64_t deadline_ns = INT64_MAX;
     uint64_t handle;
+    shunt_future *f;
     unsigned id;
     int rc = find_pool(name, &pool);
 
@@ -370,18 +384,23 @@ shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
         rc = sh_deadline_inherit(pool, &deadline_ns);
     if (rc == 0)
         rc = submit(pool, task, in, where, deadline_ns, &handle);
+    if (rc != SHUNT_EAGAIN)
+        return rc == 0 ? sh_handle_future(handle) : sh_submit_refuse(pool, rc);
     /* A guest, whom shunt_pool_free waits for. */
-    if (rc == SHUNT_EAGAIN && sh_pool_enter(id)) {
-        sh_add_sc(&pool->room_waiters, 1); /* seq_cst: room */
-        do {
-            uint32_t room = sh_load_sc(&pool->room); /* seq_cst: room */
+    if (!sh_pool_enter(id))
+        return sh_handle_failed(id, rc);
+    sh_add_sc(&pool->room_waiters, 1); /* seq_cst: room */
+    do {
+        uint32_t room = sh_load_sc(&pool->room); /* seq_cst: room */
 
-            rc = submit(pool, task, in, where, deadline_ns, &handle);
-            if (rc == SHUNT_EAGAIN)
-                sh_futex_wait(&pool->room, room, INT64_MAX, pool->shared);
-        } while (rc == SHUNT_EAGAIN);
-        sh_sub_sc(&pool->room_waiters, 1); /* seq_cst: room */
-        sh_pool_exit(id);
-    }
-    return rc == 0 ? sh_handle_future(handle) : sh_handle_failed(id, rc);
+        rc = submit(pool, task, in, where, deadline_ns, &handle);
+        if (rc == SHUNT_EAGAIN) {
+            sh_futex_wait(&pool->room, room, INT64_MAX, pool->shared);
+            sh_stamp_forget(&sh_seat_of(pool)->stamp);
+        }
+    } while (rc == SHUNT_EAGAIN);
+    sh_sub_sc(&pool->room_waiters, 1); /* seq_cst: room */
+    f = rc == 0 ? sh_handle_future(handle) : sh_submit_refuse(pool, rc);
+    sh_pool_exit(id);
+    return f;
 }

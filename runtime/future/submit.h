@@ -37,6 +37,9 @@ static inline bool sh_task_set_up(struct sh_pool *pool, struct sh_record *r,
 int sh_submit_check(const struct sh_pool *pool, const shunt_task *task,
                     const void *in);
 
+/* The future of a submit that the pool does not accept, which is counted. */
+shunt_future *sh_submit_refuse(struct sh_pool *pool, int rc);
+
 /* Submit one more attempt of a retry, which counts as a user of its ticket
  * already: 0, or SHUNT_E*. Its handle, which is lent, is written to *ref_out
  * in either case. */

@@ -32,8 +32,8 @@
  *   due      accept: write the state, then read the timer || happen: clear
  *            SET, then read the state; all seq_cst: one sees the other
  *   quiet    happen: write happens, clear SET, do what follows, clear happens,
- *            then future/settle.c || shutdown: there, then read the timers, then
- *            happens
+ *            then future/settle.c || shutdown: there, then read the timers,
+ *            then happens
  *   active   worker/standin.c
  *   accepted future/submit.c
  *   settled  future/settle.c
@@ -98,8 +98,7 @@ static bool have_keeper(struct sh_pool *pool)
 }
 
 /* Push a timer on a list, by one of its links. */
-static void push(_Atomic uint32_t *list, _Atomic uint32_t *link,
-                 uint32_t index)
+static void push(_Atomic uint32_t *list, _Atomic uint32_t *link, uint32_t index)
 {
     uint32_t head = sh_load_rlx(list); /* relaxed: the CAS validates it */
 
@@ -132,7 +131,7 @@ bool sh_timer_set(struct sh_pool *pool, uint32_t index, uint32_t generation,
                   int64_t when_ns)
 {
     struct sh_timer *t = &pool->timers[index];
-    uint64_t w = sh_load_acq(&t->state); /* acquire: timer */
+    uint64_t w = sh_load_acq(&t->state);          /* acquire: timer */
     int64_t before_ns = sh_load_rlx(&t->when_ns); /* relaxed: ours to write */
     uint64_t next;
 
@@ -143,8 +142,7 @@ bool sh_timer_set(struct sh_pool *pool, uint32_t index, uint32_t generation,
      * the old state puts off what is of no interest any more. */
     sh_store_rlx(&t->when_ns, when_ns); /* relaxed: published by the CAS */
     do {
-        next = (uint64_t)generation << 32 | SH_TIMER_SET |
-               (w & SH_TIMER_MOVED);
+        next = (uint64_t)generation << 32 | SH_TIMER_SET | (w & SH_TIMER_MOVED);
         if ((w & SH_TIMER_SET) != 0 && when_ns < before_ns)
             next |= SH_TIMER_MOVED;
     } while (!sh_cas_sc(&t->state, &w, next)); /* seq_cst: timer, due */
@@ -199,8 +197,7 @@ static bool matters(struct sh_pool *pool, uint32_t record, bool waits,
                                 : sh_generation_of(w); /* acquire: settled */
 
     return (timer & SH_TIMER_SET) != 0 && sh_phase_of(w) >= SH_PROMISE &&
-           sh_phase_of(w) <= SH_PARKED &&
-           timer_generation(timer) == generation;
+           sh_phase_of(w) <= SH_PARKED && timer_generation(timer) == generation;
 }
 
 bool sh_timers_any(struct sh_pool *pool)
@@ -287,8 +284,8 @@ static void reach(struct sh_pool *pool, uint32_t index, uint32_t generation)
         end_at_deadline(&work, pool, sh_record_at(pool, index), generation);
     } else {
         target = index < 2 * records
-                     ? sh_target(SH_TARGET_RECORD, index - records,
-                                 SH_BIT_TIME, generation)
+                     ? sh_target(SH_TARGET_RECORD, index - records, SH_BIT_TIME,
+                                 generation)
                      : sh_target(SH_TARGET_CELL, index - 2 * records,
                                  SH_BIT_TIME, generation);
         sh_deliver_to(&work, pool, target, SHUNT_PENDING);
@@ -310,7 +307,7 @@ static void look_at(struct sh_pool *pool, struct sh_wheel *wheel,
     do {
         if (sh_wheel_add(wheel, index))
             return;
-        sh_store_sc(&pool->time.happens, 1); /* seq_cst: quiet */
+        sh_store_sc(&pool->time.happens, 1);                /* seq_cst: quiet */
     } while (!sh_cas_sc(&t->state, &w, w & ~SH_TIMER_SET)); /* seq_cst: timer,
                                                              * due, quiet */
     reach(pool, index, timer_generation(w));

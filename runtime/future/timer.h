@@ -19,6 +19,7 @@
  *
  * Edges.
  *   alarm    timer.c
+ *   timer    timer.c
  */
 #ifndef SH_FUTURE_TIMER_H
 #define SH_FUTURE_TIMER_H
@@ -58,6 +59,14 @@ static inline int64_t sh_pool_after(const struct sh_pool *pool, int64_t ns)
     if (ns <= 0)
         return now;
     return ns > INT64_MAX - now ? INT64_MAX : now + ns;
+}
+
+/* Whether a timer is set for that generation. */
+static inline bool sh_timer_is_for(struct sh_timer *t, uint32_t generation)
+{
+    uint64_t w = sh_load_acq(&t->state); /* acquire: timer */
+
+    return (w & SH_TIMER_SET) != 0 && (uint32_t)(w >> 32) == generation;
 }
 
 /* The timers of a record for its deadline, and for its waits; of a cell. */

@@ -107,8 +107,8 @@ struct sh_scoping {
 
 struct sh_record {
     _Atomic uint64_t state; /* task/state.h */
-    /* generation 32 | arrived 32; of a scope: generation 32 | the scope of who
-     * opened it 32 */
+    /* generation 32 | arrived 32; of a failure SEEN; of a scope:
+     * generation 32 | the scope of who opened it 32 */
     _Atomic uint64_t deps;
     _Atomic uint64_t edge0; /* the first dependant; see future/edge.h */
     /* generation 32 | handles but the primary 32; of a scope:
@@ -122,7 +122,9 @@ struct sh_record {
     const shunt_task *task;
     _Atomic(struct sh_block *) attached; /* freed with the record */
     _Atomic uint32_t edges; /* further dependants: a list of sh_edge */
-    _Atomic uint32_t link;  /* next in a list that holds records */
+    /* Next in a list that holds records. Of one that is pending and in none: a
+     * stamp, when it was made. */
+    _Atomic uint32_t link;
 
     _Alignas(16) union {
         unsigned char bytes[SH_INLINE_BYTES];

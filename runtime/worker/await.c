@@ -8,10 +8,10 @@
  *           cell's word | futex until the arrival is there
  *
  * That a wait runs out is an arrival, too, which a timer brings; but a thread
- * tells its futex. A task may be woken for nothing (a cancel, or an arrival that
- * crossed a timeout): it then looks at its arrivals and parks again. A thread looks
- * around before it sleeps, as long as a wake-up would take, unless a worker
- * would run on this very CPU if it slept.
+ * tells its futex. A task may be woken for nothing (a cancel, or an arrival
+ * that crossed a timeout): it then looks at its arrivals and parks again. A
+ * thread looks around before it sleeps, as long as a wake-up would take, unless
+ * a worker would run on this very CPU if it slept.
  *
  * Edges.
  *   idle     future/settle.c
@@ -64,9 +64,9 @@ static bool park(struct sh_run *run, bool stubborn, int *rc_out)
         return false;
     }
     run->fiber = w->fiber;
+    run->made = sh_load_rlx(&r->link); /* relaxed: ours while it runs */
     do {
-        if ((word & heeded(stubborn)) != 0 ||
-            sh_phase_of(word) != SH_RUNNING) {
+        if ((word & heeded(stubborn)) != 0 || sh_phase_of(word) != SH_RUNNING) {
             *rc_out = SHUNT_ECANCELED;
             sh_stacks_give(&w->stacks, fresh);
             return false;
@@ -79,8 +79,7 @@ static bool park(struct sh_run *run, bool stubborn, int *rc_out)
            sh_phase_of(parked) == SH_PARKED) {
         /* acq_rel: park. A flag may have been set: once more then. */
         if (!sh_cas_acqrel(&r->state, &parked,
-                           sh_word_to(parked, SH_RUNNING,
-                                      sh_owner_of(parked))))
+                           sh_word_to(parked, SH_RUNNING, sh_owner_of(parked))))
             continue;
         w->parked--;
         sh_stacks_give(&w->stacks, fresh);
@@ -89,6 +88,7 @@ static bool park(struct sh_run *run, bool stubborn, int *rc_out)
     }
     sh_store_rlx(&w->post->running, 0); /* relaxed: if it is read too late,
                                          * somebody stands in for nothing */
+    sh_count(&w->post->counts.parked, 1);
     sh_here.run = NULL;
     w->fiber = fresh;
     sh_fiber_start(run->fiber, fresh, sh_worker_loop, w, false);
@@ -249,8 +249,10 @@ static int sleep_on(struct sh_pool *pool, struct sh_cell *cell,
         /* The low half, where the arrivals are. */
         if (!sh_futex_wait((_Atomic uint32_t *)(void *)word, (uint32_t)w,
                            deadline_ns, pool->shared))
-            return (sh_load_acq(word) & SETTLED) != 0 ? 0 : SHUNT_PENDING; /*
-                                                       * acquire: arrive */
+            return (sh_load_acq(word) & SETTLED) != 0
+                       ? 0
+                       : SHUNT_PENDING; /*
+                                         * acquire: arrive */
     }
 }
 
@@ -277,13 +279,14 @@ static int await_in_thread(struct sh_ref *ref, int64_t ns)
     cell = sh_cell_at(pool, index);
     generation = sh_arrivals_renew(&cell->word);
     sh_store_rel(&cell->kind, SH_CELL_WAITER); /* release: cell */
-    switch (sh_hang(pool, ref,
-                    sh_target(SH_TARGET_CELL, index, 0, generation), &hung)) {
+    switch (sh_hang(pool, ref, sh_target(SH_TARGET_CELL, index, 0, generation),
+                    &hung)) {
     case SH_ATTACHED:
         if (by_hand)
             rc = limit(pool, sh_timer_of_cell(pool, index), generation, ns);
         if (rc == 0)
             rc = sleep_on(pool, cell, deadline_ns);
+        sh_stamp_forget(&seat->stamp);
         if (rc != 0)
             sh_unhang(pool, ref, &hung);
         break;
@@ -369,7 +372,7 @@ int shunt_await_for(shunt_future *f, int64_t ns)
         return SHUNT_EINVAL;
     rc = wait_for(&ref, ns);
     if (rc == 0)
-        rc = sh_ref_status(&ref);
+        rc = sh_ref_tell(&ref);
     if (guest && ref.record != NULL)
         sh_pool_exit(id);
     return rc;

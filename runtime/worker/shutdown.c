@@ -140,7 +140,7 @@ static size_t count_busy(struct sh_pool *pool)
          * while an attempt does. */
         busy += (sh_load_acq(&r->state) & SH_BUSY) != 0 &&
                 sh_load_rlx(&r->kind) != SH_KIND_PROMISE && /* relaxed: as it */
-                sh_load_rlx(&r->kind) != SH_KIND_RETRY; /* relaxed: as it */
+                sh_load_rlx(&r->kind) != SH_KIND_RETRY;     /* relaxed: as it */
     }
     return busy;
 }
@@ -161,7 +161,8 @@ static bool all_idle(struct sh_pool *pool)
 static bool is_stalled(struct sh_pool *pool)
 {
     bool stalled = all_idle(pool) && !sh_timers_any(pool);
-    bool looked = false; /* by one that sees what all can do, and sees nothing */
+    bool looked =
+        false; /* by one that sees what all can do, and sees nothing */
 
     for (unsigned i = 0; i < sh_pool_active(pool) && stalled; i++) {
         struct sh_post *post = &pool->posts[i];
@@ -181,7 +182,8 @@ static bool is_stalled(struct sh_pool *pool)
 }
 
 /* Whether something is to run, runs, or is on its way, although nobody seems to
- * be at work: behind a worker that is stuck, and has nobody to stand in for it. */
+ * be at work: behind a worker that is stuck, and has nobody to stand in for it.
+ */
 static bool may_go_on(struct sh_pool *pool)
 {
     uint32_t used = sh_table_used(&pool->records);
@@ -218,7 +220,7 @@ static size_t look_once(struct sh_pool *pool, enum shunt_how how,
     left = look_at_all(pool, end);
 
     *moved_out = !(stalled && is_stalled(pool) &&
-                 sh_load_sc(&pool->quiet) == quiet); /* seq_cst: quiet */
+                   sh_load_sc(&pool->quiet) == quiet); /* seq_cst: quiet */
     /* Code that was given up never becomes idle; but then nothing is taken
      * on any more. */
     if (sh_load_sc(&pool->gate) == SH_STOPPED || /* seq_cst: quiet */
@@ -350,9 +352,8 @@ int shunt_pool_shutdown(shunt_pool *name, enum shunt_how how,
                         int64_t timeout_ns, size_t *left_out)
 {
     struct sh_pool *pool;
-    int64_t deadline_ns = timeout_ns == SHUNT_FOREVER
-                              ? INT64_MAX
-                              : sh_clock_after(timeout_ns);
+    int64_t deadline_ns =
+        timeout_ns == SHUNT_FOREVER ? INT64_MAX : sh_clock_after(timeout_ns);
     unsigned id;
     size_t left;
     int rc = sh_pool_find(name, &pool);

@@ -25,11 +25,20 @@
 #include "sync/futex.h"
 #include "worker/worker.h"
 
-enum rests { WORKS, RESTS, UNFIT };
+enum rests {
+    WORKS,
+    RESTS,
+    UNFIT
+};
 
 static uint32_t rests_of(struct sh_post *post)
 {
     return sh_load_sc(&post->rests); /* seq_cst: rest */
+}
+
+bool sh_post_rests(struct sh_post *post)
+{
+    return rests_of(post) != WORKS;
 }
 
 bool sh_post_is_off(struct sh_post *post)
@@ -115,8 +124,8 @@ void sh_standin_rest(struct sh_worker *w)
     /* Who was about to wake us, we let look at it. */
     sh_sleep_notify(&w->pool->sleep);
     sh_quiet_notify(w->pool);
-    while (sh_load_sc(rests) == RESTS &&                 /* seq_cst: rest */
-           sh_load_sc(&w->pool->team->stop) == 0)        /* seq_cst: rest */
+    while (sh_load_sc(rests) == RESTS &&          /* seq_cst: rest */
+           sh_load_sc(&w->pool->team->stop) == 0) /* seq_cst: rest */
         sh_futex_wait(rests, RESTS, INT64_MAX, w->pool->shared);
 }
 

@@ -28,14 +28,16 @@ struct sh_worker {
     struct sh_post *post;
     unsigned index;
     pthread_t thread;
-    struct sh_fiber base;     /* the thread's own stack */
-    struct sh_fiber *fiber;   /* the stack we are on */
-    struct sh_fiber *left;    /* the stack that we left: to be given back */
+    struct sh_fiber base;   /* the thread's own stack */
+    struct sh_fiber *fiber; /* the stack we are on */
+    struct sh_fiber *left;  /* the stack that we left: to be given back */
     struct sh_stacks stacks;
-    uint32_t resumed;         /* records to go on with, oldest first */
-    uint32_t parked;          /* tasks that wait */
+    uint32_t resumed; /* records to go on with, oldest first */
+    uint32_t parked;  /* tasks that wait */
     uint32_t tick;
     uint32_t random;
+    struct sh_stamp started; /* of the tasks that it runs: loop.c */
+    uint32_t look_at;        /* the tick at which it is looked at next */
     /* The epochs seen, and being looked at. Only the worker writes; a shutdown
      * looks at them. */
     _Atomic uint64_t rescan_done;
@@ -79,6 +81,9 @@ int sh_worker_start(struct sh_pool *pool, unsigned index);
 
 /* After a switch: give back the stack that was left, if one was. */
 void sh_worker_give_left(struct sh_worker *w);
+
+/* Note when the code that comes on the worker now does so. */
+void sh_worker_look_at_clock(struct sh_worker *w);
 
 /* Claim what a hint names, and run it; nothing if it is stale. */
 void sh_worker_run(struct sh_worker *w, uint64_t hint);
@@ -124,6 +129,10 @@ static inline bool sh_worker_begins(struct sh_worker *w,
 {
     uint64_t hint = sh_hint(run->index, run->generation);
 
+    if (SH_UNLIKELY((int32_t)(w->tick - w->look_at) >= 0))
+        sh_worker_look_at_clock(w);
+    /* What this task makes is not as old as what the last one did. */
+    sh_stamp_forget(&w->seat.stamp);
     if (SH_LIKELY(!sh_is_bound(run->record))) {
         sh_store_rlx(&w->post->running, hint); /* relaxed: it has no deadline */
         return true;
@@ -135,6 +144,9 @@ static inline bool sh_worker_begins(struct sh_worker *w,
 
 /* Whether nobody should count on this worker: it is stuck, or rests. */
 bool sh_post_is_off(struct sh_post *post);
+
+/* Whether it is a stand-in that is not needed now. */
+bool sh_post_rests(struct sh_post *post);
 
 /* A stand-in: rest, if one is too many. And one that its .init has failed. */
 void sh_standin_rest(struct sh_worker *w);

@@ -160,6 +160,11 @@ static int use_pool(const struct inherited *had)
 
     CHECK(shunt_pool_workers(had->pool) == SHUNT_EFORKED);
     CHECK(shunt_pool_mode(had->pool) == SHUNT_EFORKED);
+    CHECK(shunt_pool_pending(had->pool) == SHUNT_EFORKED);
+    CHECK(shunt_stats(had->pool, &(shunt_pool_stats){ 0 }, NULL, 0) ==
+          SHUNT_EFORKED);
+    CHECK(shunt_dump(had->pool, STDERR_FILENO) == SHUNT_EFORKED);
+    CHECK(shunt_dump(NULL, STDERR_FILENO) == SHUNT_EFORKED);
     CHECK(shunt_pool_shutdown(had->pool, SHUNT_DRAIN, SHUNT_FOREVER, &left) ==
           SHUNT_EFORKED);
     CHECK(left == 77);
@@ -296,8 +301,7 @@ static int use_lookahead(const struct inherited *had)
     shunt_lookahead *l = NULL;
 
     CHECK(shunt_lookahead_open_task(&l, had->pool, &shunt_task_stage_same,
-                                    next_zero, NULL, 1,
-                                    NULL) == SHUNT_EFORKED);
+                                    next_zero, NULL, 1, NULL) == SHUNT_EFORKED);
     CHECK(l == NULL);
     return 0;
 }

@@ -284,8 +284,7 @@ static void a_drain_cuts_no_chain_while_a_listener_runs(void)
             pthread_create(&thread, NULL, cancel_in_thread, &hooked), 0);
         assert_true(latch_reaches(hooked.inside, 1));
         (void)shunt_submit(pool, go_on, &chain);
-        assert_ok(
-            shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
         assert_long(tally_of(chain.ran), length + 1);
         latch_raise(hooked.go);
         pthread_join(thread, NULL);
@@ -332,7 +331,8 @@ static void a_drain_breaks_no_promise_that_a_delay_is_about_to_keep(void)
 }
 
 /* Goal: what a thread outside waits for is not what the pool waits for, also
- * if that wait has a timer; nor does a drain sleep while the thread drops it. */
+ * if that wait has a timer; nor does a drain sleep while the thread drops it.
+ */
 static void a_drain_does_not_wait_for_the_clock_of_a_thread_that_waits(void)
 {
     for (long round = rounds(300); round > 0; round--) {
@@ -368,15 +368,15 @@ static int return_at_once(const struct waits *in, long *out)
 }
 SHUNT_TASK(return_at_once, struct waits, long)
 
-/* Method: the deadline comes as the task parks, or when it has; its code is done
- * as soon as it learns of that. */
+/* Method: the deadline comes as the task parks, or when it has; its code is
+ * done as soon as it learns of that. */
 static void a_task_that_waits_at_its_deadline_has_timed_out(void)
 {
     shunt_pool *pool = NULL;
     struct stage_promise gate;
 
-    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = 1,
-                                                      .manual_clock = true }));
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = 1, .manual_clock = true }));
     gate = stage_promise(pool);
     for (long i = rounds(2000); i > 0; i--) {
         struct waits in = { gate.future, stage_latch() };
@@ -430,9 +430,9 @@ static void a_million_races_against_one_future_use_no_memory(void)
 
     harness_limit(300);
     /* A long queue is as much memory as it ever was walked through. */
-    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = 2,
-                                                      .queue_max = 64,
-                                                      .arena_bytes = 1 << 20 }));
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){
+                   .workers = 2, .queue_max = 64, .arena_bytes = 1 << 20 }));
     struct stage_promise made = stage_promise(pool);
     for (long i = 0; i < n; i++) {
         shunt_future *f = against(pool, made.future, i);

@@ -254,8 +254,9 @@ static void a_cancel_goes_down_through_scopes_and_they_end_from_below(void)
 {
     for (int workers = 1; workers <= 8; workers *= 8) {
         shunt_pool *pool = harness_pool(workers);
-        const struct nested in = { 3, 2, { stage_latch(), stage_tally() },
-                                   stage_tally() };
+        const struct nested in = {
+            3, 2, { stage_latch(), stage_tally() }, stage_tally()
+        };
         shunt_scope *scope = scope_in(pool, NULL);
 
         (void)shunt_scope_submit(scope, nest, &in);
@@ -274,8 +275,9 @@ static void a_cancel_goes_down_through_any_number_of_scopes(void)
 {
     shunt_pool *pool = harness_pool(2);
     const int depth = 4000 / (int)harness_slowness();
-    const struct nested in = { depth, 1, { stage_latch(), stage_tally() },
-                               stage_tally() };
+    const struct nested in = {
+        depth, 1, { stage_latch(), stage_tally() }, stage_tally()
+    };
     shunt_future *f = shunt_submit(pool, nest, &in);
 
     assert_true(latch_reaches(in.slow.started, 1));
@@ -333,9 +335,8 @@ static shunt_pool *by_hand(int workers)
 {
     shunt_pool *pool = NULL;
 
-    assert_ok(shunt_pool_new(&pool,
-                             &(shunt_options){ .workers = workers,
-                                               .manual_clock = true }));
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = workers, .manual_clock = true }));
     return pool;
 }
 
@@ -368,8 +369,8 @@ SHUNT_TASK(ask_child, shunt_scope *, long)
 static void deadlines_come_from_where_the_scope_was_opened(void)
 {
     shunt_pool *pool = by_hand(1);
-    shunt_scope *scope = scope_in(
-        pool, &(shunt_scope_options){ .deadline_ns = SHUNT_S(3) });
+    shunt_scope *scope =
+        scope_in(pool, &(shunt_scope_options){ .deadline_ns = SHUNT_S(3) });
     shunt_scope *endless = scope_in(pool, NULL), *none = NULL;
 
     assert_ok(shunt_pool_advance(pool, SHUNT_S(1)));
@@ -394,8 +395,8 @@ static void deadlines_come_from_where_the_scope_was_opened(void)
 static void children_that_are_late_time_out(void)
 {
     shunt_pool *pool = by_hand(1);
-    shunt_scope *scope = scope_in(
-        pool, &(shunt_scope_options){ .deadline_ns = SHUNT_S(3) });
+    shunt_scope *scope =
+        scope_in(pool, &(shunt_scope_options){ .deadline_ns = SHUNT_S(3) });
     struct stage_hold hold = stage_hold(pool);
 
     for (int i = 0; i < 3; i++)
@@ -454,8 +455,8 @@ static void a_task_that_was_given_up_does_not_wait_for_its_scope(void)
     struct stage_promise gate = stage_promise(pool);
     struct late in = { scope_in(pool, NULL), gate.future, stage_latch(),
                        stage_tally(), stage_latch() };
-    shunt_future *f = shunt_submit_with(pool, be_given_up, &in,
-                                        .deadline_ns = SHUNT_S(1));
+    shunt_future *f =
+        shunt_submit_with(pool, be_given_up, &in, .deadline_ns = SHUNT_S(1));
 
     assert_true(latch_reaches(in.opened, 1));
     assert_ok(shunt_pool_advance(pool, SHUNT_S(2)));

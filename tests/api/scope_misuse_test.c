@@ -63,10 +63,9 @@ static void a_scope_says_why_it_cannot_be_opened(void)
     assert_status(shunt_scope_open(NULL, pool, NULL), SHUNT_EINVAL);
     assert_status(shunt_scope_open(&scope, NULL, NULL), SHUNT_EINVAL);
     assert_status(shunt_scope_open(&scope, gone, NULL), SHUNT_EINVAL);
-    assert_status(
-        shunt_scope_open(&scope, pool,
-                         &(shunt_scope_options){ .deadline_ns = -1 }),
-        SHUNT_ETIMEDOUT);
+    assert_status(shunt_scope_open(&scope, pool,
+                                   &(shunt_scope_options){ .deadline_ns = -1 }),
+                  SHUNT_ETIMEDOUT);
     assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
     assert_status(shunt_scope_open(&scope, pool, NULL), SHUNT_ECLOSED);
     assert_ptr_equal(scope, none);
@@ -90,8 +89,8 @@ static void options_may_be_cut_or_huge(void)
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         shunt_scope *scope;
 
-        assert_ok(shunt_scope_open_sized(&scope, pool, sizes[i],
-                                         &larger.known));
+        assert_ok(
+            shunt_scope_open_sized(&scope, pool, sizes[i], &larger.known));
         (void)shunt_scope_submit(scope, stage_fail, &(int){ 1 });
         assert_status(shunt_scope_close(scope, NULL), SHUNT_EFAILED);
     }
@@ -121,12 +120,12 @@ static void a_task_that_is_refused_is_no_child(void)
 
     assert_joins(shunt_scope_submit_here(scope, NULL, NULL, NULL),
                  SHUNT_EINVAL);
-    assert_joins(shunt_scope_submit_here(scope, &shunt_task_step, &(long){ 1 },
-                                         NULL),
-                 SHUNT_EINVAL);
-    assert_joins(shunt_scope_submit_here(scope, &shunt_task_stage_same, NULL,
-                                         NULL),
-                 SHUNT_EINVAL);
+    assert_joins(
+        shunt_scope_submit_here(scope, &shunt_task_step, &(long){ 1 }, NULL),
+        SHUNT_EINVAL);
+    assert_joins(
+        shunt_scope_submit_here(scope, &shunt_task_stage_same, NULL, NULL),
+        SHUNT_EINVAL);
     assert_joins(shunt_scope_submit(scope, never, NULL), SHUNT_ENOTSUP);
     (void)shunt_scope_submit(scope, stage_same, &(long){ 1 });
     assert_ok(shunt_scope_close(scope, &all));
@@ -144,13 +143,13 @@ static void what_finds_no_room_is_no_child_and_may_come_again(void)
     shunt_results all;
     long accepted = 0;
 
-    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = 1,
-                                                      .queue_max = 4 }));
+    assert_ok(shunt_pool_new(&pool,
+                             &(shunt_options){ .workers = 1, .queue_max = 4 }));
     hold = stage_hold(pool);
     shunt_scope *scope = scope_in(pool, NULL);
     for (int i = 0; i < 1000; i++) {
-        shunt_future *f = shunt_scope_submit(scope, stage_job,
-                                             &(struct job){ .ran = ran });
+        shunt_future *f =
+            shunt_scope_submit(scope, stage_job, &(struct job){ .ran = ran });
 
         if (shunt_status(f) == SHUNT_PENDING)
             accepted++;
@@ -244,9 +243,8 @@ static void a_member_cannot_close_its_scope_nor_one_around_it(void)
     assert_ok(shunt_scope_close(scope, NULL));
     /* Who is no member may. */
     scope = scope_in(pool, NULL);
-    assert_takes(shunt_submit(pool, close_own,
-                              &(struct closing){ scope, NULL }),
-                 0);
+    assert_takes(
+        shunt_submit(pool, close_own, &(struct closing){ scope, NULL }), 0);
     harness_free(pool);
 }
 
@@ -275,9 +273,8 @@ static void of_two_that_close_a_scope_one_does(void)
         (void)shunt_scope_submit(in.scope, stage_job,
                                  &(struct job){ .go = in.go });
         for (int j = 0; j < 2; j++)
-            assert_int_equal(pthread_create(&threads[j], NULL,
-                                            close_in_thread, &in),
-                             0);
+            assert_int_equal(
+                pthread_create(&threads[j], NULL, close_in_thread, &in), 0);
         pthread_join(threads[0], &one);
         pthread_join(threads[1], &two);
         assert_long((long)(intptr_t)one + (long)(intptr_t)two, SHUNT_EINVAL);
@@ -292,8 +289,8 @@ static void while_a_scope_is_closed_others_may_not_submit(void)
     shunt_pool *pool = harness_pool(2);
     struct closing in = { scope_in(pool, NULL), stage_latch() };
     struct latch *go = stage_latch();
-    shunt_future *f = shunt_scope_submit(in.scope, stage_job,
-                                         &(struct job){ .go = go });
+    shunt_future *f =
+        shunt_scope_submit(in.scope, stage_job, &(struct job){ .go = go });
     pthread_t thread;
     int status = 0;
     void *rc;

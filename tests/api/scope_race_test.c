@@ -338,10 +338,9 @@ static void a_scope_that_forgets_takes_no_more_memory_in_time(void)
     struct tally *ran = stage_tally();
     shunt_results all;
 
-    assert_ok(shunt_pool_new(&pool,
-                             &(shunt_options){ .workers = 2,
-                                               .queue_max = 1000,
-                                               .arena_bytes = 1 << 20 }));
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){
+                   .workers = 2, .queue_max = 1000, .arena_bytes = 1 << 20 }));
     shunt_scope *scope = scope_in(pool, &forgetful);
     for (long i = 0; i < children; i++) {
         shunt_future *f;
@@ -369,11 +368,9 @@ static void a_scope_that_forgets_keeps_some_failures(void)
     shunt_results all;
 
     for (int i = 0; i < 300; i++) {
-        shunt_future *f = i % 2 == 0
-                              ? shunt_scope_submit(scope, stage_same,
-                                                   &(long){ 1 })
-                              : shunt_scope_submit(scope, stage_fail,
-                                                   &(int){ i });
+        shunt_future *f =
+            i % 2 == 0 ? shunt_scope_submit(scope, stage_same, &(long){ 1 })
+                       : shunt_scope_submit(scope, stage_fail, &(int){ i });
         (void)shunt_join(f);
     }
     assert_status(shunt_scope_close(scope, &all), SHUNT_EFAILED);

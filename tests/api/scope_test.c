@@ -79,8 +79,8 @@ static void closing_in_a_task_parks_it(void)
         shunt_pool *pool = harness_pool(workers);
 
         for (int i = 0; i < PARENTS; i++)
-            parents[i] = shunt_submit(
-                pool, fan_out, &(struct fan){ CHILDREN, stage_tally() });
+            parents[i] = shunt_submit(pool, fan_out,
+                                      &(struct fan){ CHILDREN, stage_tally() });
         for (int i = 0; i < PARENTS; i++)
             assert_takes(parents[i], CHILDREN);
         harness_free(pool);
@@ -228,9 +228,9 @@ static void after_a_failure_a_scope_takes_no_more(void)
 
         assert_settles(shunt_scope_submit(scope, stage_fail, &(int){ 1 }),
                        SHUNT_EFAILED);
-        assert_joins(shunt_scope_submit(scope, stage_job,
-                                        &(struct job){ .ran = ran }),
-                     i == 0 ? SHUNT_ECANCELED : 0);
+        assert_joins(
+            shunt_scope_submit(scope, stage_job, &(struct job){ .ran = ran }),
+            i == 0 ? SHUNT_ECANCELED : 0);
         assert_status(shunt_scope_close(scope, &all), SHUNT_EFAILED);
         /* What was turned away is no child. */
         assert_long((long)all.count, 1 + i);
@@ -271,8 +271,8 @@ static void the_handle_of_a_submit_is_the_callers_until_then(void)
 
     assert_takes(shunt_scope_submit(scope, stage_job, &job), 5);
     assert_ok(shunt_release(shunt_scope_submit(scope, stage_job, &job)));
-    then = shunt_then(shunt_scope_submit(scope, stage_job, &job),
-                      stage_add_one);
+    then =
+        shunt_then(shunt_scope_submit(scope, stage_job, &job), stage_add_one);
     all_three = shunt_when_all(
         (shunt_future *[]){ shunt_scope_submit(scope, stage_job, &job),
                             shunt_scope_submit(scope, stage_job, &job) },
@@ -306,8 +306,8 @@ SHUNT_TASK(leave_some, const struct tally *, shunt_none)
 static void what_is_ignored_leaks_nothing(void)
 {
     shunt_pool *pool;
-    int rc = shunt_pool_new(&pool, &(shunt_options){ .workers = 2,
-                                                     .arena_bytes = 1 << 20 });
+    int rc = shunt_pool_new(
+        &pool, &(shunt_options){ .workers = 2, .arena_bytes = 1 << 20 });
     const struct tally *none = NULL;
 
     assert_ok(rc);
@@ -384,11 +384,11 @@ static void the_loser_of_a_race_is_cancelled_in_a_scope_too(void)
 {
     shunt_pool *pool = harness_pool(2);
     shunt_scope *scope = scope_in(pool, NULL);
-    shunt_future *race = shunt_race(
-        (shunt_future *[]){ shunt_scope_submit(scope, spin, NULL),
-                            shunt_scope_submit(scope, stage_same,
-                                               &(long){ 1 }) },
-        2);
+    shunt_future *race =
+        shunt_race((shunt_future *[]){ shunt_scope_submit(scope, spin, NULL),
+                                       shunt_scope_submit(scope, stage_same,
+                                                          &(long){ 1 }) },
+                   2);
 
     assert_settles(race, 0);
     assert_status(shunt_scope_close(scope, NULL), SHUNT_ECANCELED);

@@ -9,6 +9,7 @@
 #include "stage.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,6 +307,16 @@ void *stage_wait_in_thread(void *waiter)
     w->status = w->ns == SHUNT_FOREVER ? shunt_await(w->future)
                                        : shunt_await_for(w->future, w->ns);
     return NULL;
+}
+
+void stage_asleep(shunt_pool *pool, unsigned sleeping)
+{
+    shunt_pool_stats stats;
+
+    do {
+        sched_yield();
+        assert_ok(shunt_stats(pool, &stats, NULL, 0));
+    } while (stats.sleeping != sleeping);
 }
 
 /* ---- workers kept busy, futures in a given state ---- */

@@ -120,6 +120,9 @@ struct stage_waiter {
 /* The thread's function; its argument is a struct stage_waiter. */
 void *stage_wait_in_thread(void *waiter);
 
+/* Wait until so many of the workers of pool sleep. */
+void stage_asleep(shunt_pool *pool, unsigned sleeping);
+
 /* ---- a worker kept busy ---- */
 
 struct stage_hold {

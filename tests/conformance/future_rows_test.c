@@ -6,18 +6,16 @@
  * it settles.
  *
  * shunt has no callbacks: shunt_finally is what is called for every outcome,
- * and its own failure is that of its own future.
+ * and its own failure is that of its own future, which is told to a hook if
+ * nobody looks at it.
  *
  *   row                       when    why not here
- *   done_callback_raises      now     without the hook for failures that
- *                                     nobody looked at, which a later
- *                                     version brings
  *   class_str                 never   there are no classes
  */
 #include <pthread.h>
 #include <string.h>
 
-#include "../api/stage.h"
+#include "../api/told.h"
 
 /* ---- what a callback saw ---- */
 
@@ -131,14 +129,16 @@ static void a_callback_sees_a_cancellation(void)
 
 static void check_raising(bool late)
 {
-    shunt_pool *pool = harness_pool(1);
-    struct stage_promise made = stage_promise(pool);
-    struct seen raising = new_seen(), seen = new_seen();
+    struct told *told = told_pool(1);
+    struct stage_promise made = stage_promise(told->pool);
+    struct seen raising = new_seen(), again = new_seen(), seen = new_seen();
 
     if (late)
         settle(made, SUCCEEDED);
     shunt_future *bad =
         shunt_finally_with(shunt_retain(made.future), raise_error, &raising);
+    shunt_future *unseen =
+        shunt_finally_with(shunt_retain(made.future), raise_error, &again);
     shunt_future *good =
         shunt_finally_with(shunt_retain(made.future), see, &seen);
     if (!late)
@@ -150,7 +150,10 @@ static void check_raising(bool late)
     assert_saw(seen, 0, 0);
     assert_takes(made.future, 5);
     assert_ok(shunt_release(bad));
-    harness_free(pool);
+    assert_ok(shunt_release(unseen));
+    assert_told(told, 1);
+    assert_long(told->codes[0], 66);
+    assert_saw(again, 0, 0);
 }
 
 /* done_callback_raises */

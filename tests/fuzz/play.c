@@ -311,7 +311,9 @@ void play(struct graph *g)
     for (unsigned i = 0; i < p->pools; i++) {
         int rc = shunt_pool_new(
             &g->pools[i], &(shunt_options){ .workers = (int)p->workers[i],
-                                            .arena_bytes = p->arena_bytes });
+                                            .arena_bytes = p->arena_bytes,
+                                            .unobserved =
+                                                shunt_unobserved_ignore });
 
         if (rc != 0)
             fuzz_fail(g, "pool: %s", shunt_code_name(rc));

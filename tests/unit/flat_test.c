@@ -43,8 +43,20 @@ struct counts {
     size_t bytes;
 };
 
+static int add_one(const long *in, long *out)
+{
+    *out = *in + 1;
+    return 0;
+}
+SHUNT_TASK(add_one, long, long)
+
 static struct counts count(void)
 {
+    long value;
+
+    /* The worker has put away what was before that. */
+    assert_int_equal(
+        shunt_take(shunt_submit(name, add_one, &(long){ 1 }), &value), 0);
     /* The tables are charged for in runs. */
     size_t tables =
         (sh_table_used(&pool->records) - 1) * sizeof(struct sh_record) +
@@ -67,13 +79,6 @@ static void assert_flat(struct counts before, struct counts after)
 }
 
 /* ---- what is done ---- */
-
-static int add_one(const long *in, long *out)
-{
-    *out = *in + 1;
-    return 0;
-}
-SHUNT_TASK(add_one, long, long)
 
 /* A future that lives on, and its promise. */
 static shunt_promise *end_of_it;

@@ -17,7 +17,10 @@ static struct sh_pool *pool;
 static inline int pool_make(void **state)
 {
     (void)state;
-    if (shunt_pool_new(&name, &(shunt_options){ .workers = 1 }) != 0)
+    if (shunt_pool_new(&name,
+                       &(shunt_options){ .workers = 1,
+                                         .unobserved =
+                                             shunt_unobserved_ignore }) != 0)
         return -1;
     return sh_pool_find(name, &pool);
 }

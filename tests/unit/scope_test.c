@@ -102,10 +102,10 @@ static void a_scope_that_forgets_uses_its_cells_again(void **state)
 
     (void)state;
     for (long i = 0; i < ROUNDS; i++)
-        assert_int_equal(
-            shunt_join(i % 100 == 99 ? shunt_scope_submit(scope, wrong, &i)
-                                     : shunt_scope_submit(scope, same, &i)),
-            i % 100 == 99 ? SHUNT_EFAILED : 0);
+        assert_int_equal(shunt_join(i % 100 == 99
+                                        ? shunt_scope_submit(scope, wrong, &i)
+                                        : shunt_scope_submit(scope, same, &i)),
+                         i % 100 == 99 ? SHUNT_EFAILED : 0);
     /* Of the failures a cell each, and few of all others. */
     assert_in_range(cells_in(&ref), ROUNDS / 100, ROUNDS / 100 + 4);
     assert_int_equal(shunt_scope_close(scope, NULL), SHUNT_EFAILED);
@@ -243,10 +243,9 @@ static void a_child_that_is_delivered_twice_leaves_once(void **state)
         before = atomic_load(&ref.record->hold);
     } while ((before & SH_SCOPE_COUNT) != 0);
     cell = atomic_load(&ref.record->data.scoping.cells);
-    target = sh_target(SH_TARGET_CELL, cell, SH_BIT_CHILD,
-                       (uint32_t)(atomic_load(&sh_cell_at(pool, cell)->word) >>
-                                  32) -
-                           1);
+    target = sh_target(
+        SH_TARGET_CELL, cell, SH_BIT_CHILD,
+        (uint32_t)(atomic_load(&sh_cell_at(pool, cell)->word) >> 32) - 1);
     sh_deliver_to(&work, pool, target, 0);
     assert_true(atomic_load(&ref.record->hold) == before);
     assert_int_equal(shunt_join(shunt_scope_submit(scope, same, &(long){ 2 })),
