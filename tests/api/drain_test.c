@@ -33,9 +33,9 @@ static void a_drain_ends_while_a_clock_is_moved_all_the_time(void)
         pthread_t thread;
         void *failed;
 
-        assert_ok(shunt_pool_new(&mover.pool,
-                                 &(shunt_options){ .workers = 2,
-                                                   .manual_clock = true }));
+        assert_ok(shunt_pool_new(
+            &mover.pool,
+            &(shunt_options){ .workers = 2, .manual_clock = true }));
         atomic_init(&mover.over, false);
         f = shunt_delay(mover.pool, 10);
         assert_int_equal(pthread_create(&thread, NULL, move_clock, &mover), 0);
@@ -66,9 +66,9 @@ static void a_drain_waits_for_what_is_queued_behind_a_stuck_worker(void)
     shunt_future *stuck, *keeper;
     size_t left = 0;
 
-    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = 1,
-                                                      .spares = -1,
-                                                      .manual_clock = true }));
+    assert_ok(shunt_pool_new(
+        &pool,
+        &(shunt_options){ .workers = 1, .spares = -1, .manual_clock = true }));
     kept = stage_promise(pool);
     stuck = shunt_submit_with(pool, stage_job, &job, .deadline_ns = 1);
     assert_true(latch_reaches(job.started, 1));

@@ -68,9 +68,9 @@ static void a_cancel_future_does_not_take_anothers_failure_for_its_tasks(void)
         if (i / 2 == 0)
             assert_joins(shunt_submit(pool, pass_on, &w), status);
         else if (i / 2 == 1)
-            assert_joins(shunt_finally_with(shunt_retain(failure), fail_again,
-                                            &w),
-                         status);
+            assert_joins(
+                shunt_finally_with(shunt_retain(failure), fail_again, &w),
+                status);
         else
             assert_joins(shunt_submit(pool, hand_on, &w), status);
         assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
@@ -88,15 +88,16 @@ SHUNT_TASK(wait_in_task, shunt_future *, long)
 
 /* Method: many tasks wait for a promise that nobody gives, and the clock is
  * moved to their deadline. Their workers go on with them at that moment. */
-static void a_task_that_waits_at_its_deadline_is_too_late_and_not_cancelled(void)
+static void a_task_that_waits_at_its_deadline_is_too_late_and_not_cancelled(
+    void)
 {
     enum {
         WAITERS = 50
     };
     shunt_pool *pool;
 
-    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = 4,
-                                                      .manual_clock = true }));
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = 4, .manual_clock = true }));
     for (int i = 0; i < 40; i++) {
         struct stage_promise never = stage_promise(pool);
         shunt_future *fs[WAITERS];
