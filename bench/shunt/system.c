@@ -137,6 +137,7 @@ static void cases_register(void)
     bench_chain_register();
     bench_inputs_register();
     bench_pending_register();
+    bench_queue_register();
 }
 
 int main(int argc, char **argv)

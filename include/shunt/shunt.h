@@ -20,17 +20,21 @@
  *     rc = shunt_take(f, &sum);
  *     shunt_pool_free(pool);
  *
- * errors.h   codes and error records
- * task.h     describing functions
- * pool.h     pools, and the switch between threads and processes
- * future.h   submit, await, take; handles; promises
- * compose.h  then, recover, finally; when_all, when_any, ...; map
- * memory.h   memory that lives as long as a future
+ * errors.h     codes and error records
+ * task.h       describing functions
+ * pool.h       pools, and the switch between threads and processes
+ * future.h     submit, await, take; handles; promises
+ * compose.h    then, recover, finally; when_all, when_any, ...; map; retry
+ * lookahead.h  a map over a sequence, a bounded number of elements ahead
+ * queue.h      completion queues: for event loops, and results as they come
+ * memory.h     memory that lives as long as a future
  */
 #ifndef SHUNT_SHUNT_H
 #define SHUNT_SHUNT_H
 
-#include "shunt/compose.h" /* IWYU pragma: export */
-#include "shunt/memory.h"  /* IWYU pragma: export */
+#include "shunt/compose.h"   /* IWYU pragma: export */
+#include "shunt/lookahead.h" /* IWYU pragma: export */
+#include "shunt/memory.h"    /* IWYU pragma: export */
+#include "shunt/queue.h"     /* IWYU pragma: export */
 
 #endif /* SHUNT_SHUNT_H */

@@ -45,8 +45,7 @@ static uint64_t build(struct sh_pool *pool, struct sh_pool *to,
     return sh_target(SH_TARGET_CELL, index, 0, generation);
 }
 
-/* Set the arrival of a bridge and free it. False if that was done already. */
-static bool pass(struct sh_pool *pool, uint64_t target)
+bool sh_cell_pass(struct sh_pool *pool, uint64_t target)
 {
     struct sh_seat *seat = sh_seat_of(pool);
     uint32_t index = sh_target_index(target);
@@ -72,7 +71,7 @@ enum sh_attached sh_hang(struct sh_pool *pool, const struct sh_ref *ref,
     how = sh_edge_attach(ref->pool, ref->record, sh_generation_of(ref->word),
                          target, &hung_out->hook);
     if (how != SH_ATTACHED && ref->pool != pool)
-        (void)pass(ref->pool, target);
+        (void)sh_cell_pass(ref->pool, target);
     return how;
 }
 
@@ -81,7 +80,7 @@ void sh_unhang(struct sh_pool *pool, const struct sh_ref *ref,
 {
     if (sh_edge_detach(ref->pool, ref->record, hung->hook, hung->target) &&
         ref->pool != pool)
-        (void)pass(ref->pool, hung->target);
+        (void)sh_cell_pass(ref->pool, hung->target);
 }
 
 /* Whether target e of the pool from leads to the target `here` of pool. */
@@ -131,7 +130,7 @@ struct sh_pool *sh_cross(struct sh_pool *pool, struct sh_cell *c,
     unsigned id = sh_load_acq(&c->pool);     /* acquire: cell */
     uint32_t serial = sh_load_acq(&c->base); /* acquire: cell */
 
-    if (!pass(pool, *target))
+    if (!sh_cell_pass(pool, *target))
         return NULL;
     *target = up;
     pool = sh_pool_visit(id);

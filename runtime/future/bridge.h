@@ -27,6 +27,10 @@ void sh_unhang(struct sh_pool *pool, const struct sh_ref *ref,
 void sh_unhang_all(struct sh_pool *pool, const struct sh_ref *ref,
                    uint64_t here);
 
+/* Set the arrival of a cell that has only one, and give the cell back. False
+ * if that was done already. */
+bool sh_cell_pass(struct sh_pool *pool, uint64_t target);
+
 /* An arrival at a bridge of pool: the pool on the other side, of which the
  * caller is a guest until sh_pool_leave, and *target there. NULL if somebody
  * passed it already, or that pool is gone. */

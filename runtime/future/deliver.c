@@ -28,6 +28,7 @@
  * record in WAIT or PARKED that has its arrival.
  */
 #include "future/bridge.h"
+#include "future/call.h"
 #include "future/combine.h"
 #include "future/settle.h"
 #include "sync/futex.h"
@@ -73,6 +74,8 @@ bool sh_must_run(unsigned kind, int status)
         return status == 0;
     case SH_KIND_RECOVER:
         return status != 0 && status != SHUNT_ECANCELED;
+    case SH_KIND_RETRY:
+        return status != 0; /* of an attempt; or its pause has ended */
     default:
         return kind == SH_KIND_FINALLY;
     }
@@ -192,9 +195,11 @@ void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
         unsigned kind = sh_load_acq(&c->kind); /* acquire: cell */
         struct sh_tally tally;
 
-        if (kind == SH_CELL_WAITER || kind == SH_CELL_NODE) {
+        if (kind != SH_CELL_BRIDGE) {
             if (kind == SH_CELL_WAITER)
                 ring_waiter(pool, c, target);
+            else if (kind == SH_CELL_CALL)
+                sh_call_arrive(pool, c, target);
             else if (tally_of_leaf(c, target, &tally))
                 sh_combine_arrive(work, pool, &tally, status == 0);
             if (visited != 0)

@@ -100,6 +100,23 @@ void sh_run_note_promise(struct sh_run *run, uint64_t handle)
     add(run, &run->promises, handle, true);
 }
 
+void sh_run_lend(struct sh_run *run, uint64_t handle)
+{
+    struct sh_ledger *l = &run->handles;
+
+    /* Handles are mostly lent in the order in which the task got them, or just
+     * when it did: so the next one is found at once. */
+    for (uint32_t n = 0, i = l->at; n < l->count; n++, i++) {
+        if (i >= l->count)
+            i = 0;
+        if (l->names[i] == handle) {
+            l->names[i] |= SH_HANDLE_LENT;
+            l->at = i + 1;
+            return;
+        }
+    }
+}
+
 void sh_run_hold(struct sh_run *run, uint64_t handle)
 {
     struct sh_block *b = sh_block_new(&run->pool->heap, sizeof handle,

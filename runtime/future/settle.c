@@ -37,9 +37,11 @@
 #include "future/settle.h"
 
 #include "future/bridge.h"
+#include "future/call.h"
 #include "future/combine.h"
-#include "task/data.h"
+#include "future/retry.h"
 #include "task/error.h"
+#include "task/ticket.h"
 
 bool sh_settle_begin(struct sh_record *r, uint64_t word, unsigned outcome)
 {
@@ -202,12 +204,11 @@ static void commit(struct sh_record *r, unsigned outcome)
         continue;
 }
 
-/* A step or a forward that was cancelled while it waited. */
-static void leave_input(struct sh_work *work, struct sh_pool *pool,
-                        struct sh_record *r)
+void sh_input_abandon(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r)
 {
-    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours in SETTLING */
-    uint64_t deps = sh_load_rlx(&r->deps);   /* relaxed: ours in SETTLING */
+    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
+    uint64_t deps = sh_load_rlx(&r->deps);   /* relaxed: ours */
     unsigned id = sh_handle_pool(input);
     struct sh_ref ref;
 
@@ -253,9 +254,10 @@ static void attach_error(struct sh_pool *pool, struct sh_record *r,
         sh_pool_exit(id);
         return;
     }
-    if (late && kind == SH_KIND_TASK)
+    if (late && sh_kind_is_task(kind))
         f.text = "the deadline passed before it started";
     if ((r->task != NULL && (kind & ~SH_KIND_FLAT) <= SH_KIND_FINALLY) ||
+        (kind & ~SH_KIND_FLAT) == SH_KIND_TRY ||
         (kind == SH_KIND_PROMISE &&
          outcome == sh_outcome_from(SHUNT_ECANCELED)))
         sh_error_attach(pool, r, &f);
@@ -270,21 +272,23 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
 
     SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
-    if ((w & SH_OUTSIDE) != 0 && kind == SH_KIND_TASK) {
+    if ((w & SH_OUTSIDE) != 0 && sh_kind_is_task(kind)) {
         sh_add_sc(&pool->dropped, 1); /* seq_cst: room */
         sh_room_ring(pool);
     }
     if (sh_kind_combines(kind))
         outcome = sh_combine_conclude(work, pool, r, outcome);
+    if (kind == SH_KIND_RETRY)
+        sh_retry_conclude(pool, r, outcome);
     attach_error(pool, r, kind, outcome);
     if (kind == SH_KIND_HEED)
         sh_store_rlx(&r->input, 0); /* relaxed: published by the commit */
     if (outcome == SH_OUTCOME_FORWARD)
         sh_shorten(work, r);
     else if ((kind >= SH_KIND_THEN && kind <= SH_KIND_FORWARD) ||
-             (kind & SH_KIND_FLAT) != 0)
-        leave_input(work, pool, r);
-    sh_record_drop_in(r, kind);
+             (kind & SH_KIND_FLAT) != 0 || kind == SH_KIND_RETRY)
+        sh_input_abandon(work, pool, r);
+    sh_input_drop(work, pool, r, kind);
     commit(r, outcome);
     /* What heeds it hangs there since its function ran, and returned a future;
      * what that became is FORWARD. */
@@ -416,6 +420,15 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
     sh_work_do(&work);
 }
 
+/* How often a record that runs has started its task. */
+static unsigned attempts_of(struct sh_record *r)
+{
+    /* relaxed: set before it was accepted */
+    if (sh_load_rlx(&r->kind) != SH_KIND_RETRY)
+        return 1;
+    return sh_load_rlx(&sh_ticket_of(r)->made); /* relaxed: a report */
+}
+
 bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t w, int code)
 {
@@ -436,7 +449,7 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
         sh_error_attach(pool, r,
                         &(struct sh_failure){
                             .code = code,
-                            .attempts = 1,
+                            .attempts = attempts_of(r),
                             .text = code == SHUNT_ETIMEDOUT
                                         ? "the deadline passed while it ran; "
                                           "its code may still run"

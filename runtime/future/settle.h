@@ -48,6 +48,11 @@ void sh_work_let_go(struct sh_work *work, const struct sh_ref *ref);
 /* Give a lent handle back; 0 is none. */
 void sh_work_give(struct sh_work *work, uint64_t handle);
 
+/* A record that is ours does not wait for its input any more: let go of that,
+ * as sh_work_abandon does. */
+void sh_input_abandon(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r);
+
 /* Ask the future of a lent handle to cancel, if nobody else wants it, and
  * give the handle back. */
 void sh_work_abandon(struct sh_work *work, uint64_t handle);

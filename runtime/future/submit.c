@@ -141,8 +141,10 @@ static void check_timer(struct sh_pool *pool, struct sh_record *r, uint64_t w)
     sh_work_do(&work);
 }
 
-static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
-                  const char *where, int64_t deadline_ns, uint64_t *handle_out)
+/* Of an attempt, in is the ticket, and the handle belongs to its retry. */
+static int submit_as(unsigned kind, struct sh_pool *pool,
+                     const shunt_task *task, const void *in, const char *where,
+                     int64_t deadline_ns, uint64_t *handle_out)
 {
     struct sh_seat *seat = sh_seat_of(pool);
     struct sh_record *r;
@@ -155,7 +157,7 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
     rc = closed(pool, seat->post != NULL);
     if (SH_UNLIKELY(rc != 0))
         return rc;
-    r = sh_record_new(pool, seat, SH_KIND_TASK, task, where);
+    r = sh_record_new(pool, seat, kind, task, where);
     if (SH_UNLIKELY(r == NULL))
         return SHUNT_ENOMEM;
     w = sh_load_rlx(&r->state); /* relaxed: ours */
@@ -164,6 +166,8 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
         return SHUNT_ENOMEM;
     }
     w = sh_word_to(w, SH_READY, 0) | (seat->post == NULL ? SH_OUTSIDE : 0);
+    if (kind == SH_KIND_TRY)
+        w |= SH_LENT | SH_WATCHED;
     index = sh_index_of(pool, r);
     if (SH_LIKELY(deadline_ns == INT64_MAX))
         sh_store_rel(&r->state, w); /* release: accepted */
@@ -183,8 +187,35 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
     sh_sleep_notify(&pool->sleep);
     if (SH_UNLIKELY(deadline_ns != INT64_MAX))
         check_timer(pool, r, w);
-    if (sh_here.run != NULL)
+    if (sh_here.run != NULL && kind == SH_KIND_TASK)
         sh_run_note(sh_here.run, *handle_out);
+    return 0;
+}
+
+static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
+                  const char *where, int64_t deadline_ns, uint64_t *handle_out)
+{
+    return submit_as(SH_KIND_TASK, pool, task, in, where, deadline_ns,
+                     handle_out);
+}
+
+int sh_submit_attempt(struct sh_pool *pool, struct sh_record *retry,
+                      int64_t deadline_ns, struct sh_ref *ref_out)
+{
+    uint64_t handle = 0;
+    int rc = submit_as(SH_KIND_TRY, pool, retry->task, sh_ticket_of(retry),
+                       retry->where, deadline_ns, &handle);
+
+    *ref_out = (struct sh_ref){ .pool = pool };
+    if (rc != 0) {
+        ref_out->handle = sh_handle_of(sh_handle_failed(pool->id, rc));
+        ref_out->reserved = sh_outcome_from(rc);
+        return rc;
+    }
+    ref_out->handle = handle | SH_HANDLE_LENT;
+    ref_out->record = sh_record_at(pool, sh_handle_index(handle));
+    /* relaxed: whether it has settled is seen when the retry hangs on it */
+    ref_out->word = sh_load_rlx(&ref_out->record->state);
     return 0;
 }
 
@@ -197,6 +228,12 @@ static int check(const struct sh_pool *pool, const shunt_task *task,
     if (SH_UNLIKELY(in == NULL && (task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0))
         return SHUNT_EINVAL;
     return sh_task_check(pool, task);
+}
+
+int sh_submit_check(const struct sh_pool *pool, const shunt_task *task,
+                    const void *in)
+{
+    return check(pool, task, in);
 }
 
 shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,

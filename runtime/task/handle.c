@@ -163,6 +163,41 @@ bool sh_handle_lend(struct sh_ref *ref, uint64_t add_flags)
     }
 }
 
+bool sh_handle_unlend(struct sh_ref *ref)
+{
+    SH_ASSERT(ref->record != NULL);
+    SH_ASSERT((ref->handle & SH_HANDLE_LENT) != 0);
+    uint64_t flags;
+
+    if (is_alias(ref->handle)) {
+        struct sh_alias *a = alias_of(ref);
+        uint64_t word = sh_load_acq(&a->word); /* acquire: alias */
+
+        do {
+            if (!alias_matches(word, ref->handle))
+                return false;
+        } while (!sh_cas_acqrel(&a->word, &word, word & ~ALIAS_LENT)); /*
+                                                          * acq_rel: alias */
+        ref->handle &= ~SH_HANDLE_LENT;
+        return true;
+    }
+    do {
+        if (!primary_matches(ref->word, ref->handle))
+            return false;
+        flags = SH_LENT;
+        /* Nobody depends on it any more, and no edge is left to be freed: it
+         * is as plain as if nobody had. relaxed: closed before it was DONE */
+        if (sh_phase_of(ref->word) == SH_DONE &&
+            (sh_load_rlx(&ref->record->edges) & 0xffffff) == SH_NONE)
+            flags |= SH_WATCHED;
+        /* acq_rel: settled, idle */
+    } while (!sh_cas_acqrel(&ref->record->state, &ref->word,
+                            ref->word & ~flags));
+    ref->word &= ~flags;
+    ref->handle &= ~SH_HANDLE_LENT;
+    return true;
+}
+
 /* Nobody holds the record any more, and this caller is the one to say so, if
  * the state is still as in ref. SH_GIVEN_INVALID if it is not. */
 static enum sh_given orphan(struct sh_ref *ref, uint64_t flags)

@@ -10,7 +10,8 @@
  * with bit 23 of the index set. See handle.c.
  *
  * A consumed handle becomes lent: the same name with the lent bit, held by
- * the record that consumed it. The name without the bit is then invalid.
+ * the record that consumed it. The name without the bit is then invalid. What
+ * holds a handle only for a while, as a queue does, makes it the user's again.
  *
  * Index 0xffffff is reserved for handles without a record: a submit that
  * failed (the generation is the code), and an empty success.
@@ -119,6 +120,11 @@ static inline int sh_reserved_status(unsigned reserved)
  * time. ref->handle and ref->word are then the new ones. False if somebody
  * was first. Not for reserved handles, which need no owner. */
 bool sh_handle_lend(struct sh_ref *ref, uint64_t add_flags);
+
+/* The reverse: ref's lent handle, which the caller holds, is a user's again, by
+ * the name that it had. ref->handle and ref->word are then the new ones. False
+ * if it is not lent any more. */
+bool sh_handle_unlend(struct sh_ref *ref);
 
 enum sh_given {
     SH_GIVEN_INVALID, /* it was not the caller's to give */

@@ -158,6 +158,10 @@ extern _Atomic(struct sh_pool *) sh_pools[SH_POOLS];
 /* The same, until the last guest has left. */
 extern _Atomic(struct sh_pool *) sh_homes[SH_POOLS];
 
+/* Count forks in sh_process from now on, if not since before. False if the
+ * system refuses. */
+bool sh_forks_count(void);
+
 /* Give pool an identifier and a first generation. False if all are taken. */
 bool sh_registry_add(struct sh_pool *pool);
 

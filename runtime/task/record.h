@@ -47,12 +47,20 @@ enum sh_kind {
     SH_KIND_KEEP, /* clears KEPT of a task when what it waits for settled */
     SH_KIND_DEAL, /* runs the elements of a map; not a future of the user */
     SH_KIND_DELAY, /* succeeds when its time has come */
-    SH_KIND_HEED   /* succeeds when a running task is asked to cancel */
+    SH_KIND_HEED,  /* succeeds when a running task is asked to cancel */
+    SH_KIND_TRY,   /* an attempt of a retry: runs as a task of its own does */
+    SH_KIND_RETRY  /* becomes what one of its attempts becomes */
 };
 
 /* Beside a kind: its function has run and returned a future, of which the
  * record takes the outcome. */
 #define SH_KIND_FLAT 0x80u
+
+/* A task that reads an input of its own. */
+static inline bool sh_kind_is_task(unsigned kind)
+{
+    return kind == SH_KIND_TASK || kind == SH_KIND_TRY;
+}
 
 static inline bool sh_kind_combines(unsigned kind)
 {
@@ -93,7 +101,8 @@ struct sh_record {
     _Atomic uint64_t hold;  /* generation 32 | handles but the primary 32 */
     /* Kind ALL to KEEP: the verdict, generation 32 | code 8 | index 24.
      * HEED, while it waits: whose it is. Else: the handle of the future that it
-     * waits for or forwards to; while RUNNING or PARKED, its run; of a promise, who listens for a cancel. */
+     * waits for or forwards to; while RUNNING or PARKED, its run (but RETRY);
+     * of a promise, who listens for a cancel. */
     _Atomic uint64_t input;
     const shunt_task *task;
     _Atomic(struct sh_block *) attached; /* freed with the record */
@@ -146,7 +155,8 @@ struct sh_edge {
 enum sh_cell_kind {
     SH_CELL_NODE = 1, /* of a combinator's tree: 28 arrivals go up as one */
     SH_CELL_WAITER,   /* a thread outside sleeps on it */
-    SH_CELL_BRIDGE    /* passes an arrival on to a record of another pool */
+    SH_CELL_BRIDGE,   /* passes an arrival on to a record of another pool */
+    SH_CELL_CALL      /* calls a function of the host */
 };
 
 #define SH_FANOUT 28u /* arrivals a word */
@@ -154,7 +164,9 @@ enum sh_cell_kind {
 /* Something that arrivals are counted in, but not a record. */
 struct sh_cell {
     _Atomic uint64_t word; /* generation 32 | arrived 32 */
-    _Atomic uint64_t up;   /* a target: of the combinator's tree, or bridged */
+    /* A target: of the combinator's tree, or bridged. CALL: the address of a
+     * struct sh_call. */
+    _Atomic uint64_t up;
     _Atomic uint32_t link, chain;
     /* NODE: the combinator's first input below it. BRIDGE: the serial number
      * of the pool of up. */

@@ -117,12 +117,17 @@ static void prepare(void)
                            after_fork_child) == 0;
 }
 
+bool sh_forks_count(void)
+{
+    pthread_once(&once, prepare);
+    return ready;
+}
+
 bool sh_registry_add(struct sh_pool *pool)
 {
     unsigned id = 0;
 
-    pthread_once(&once, prepare);
-    if (!ready)
+    if (!sh_forks_count())
         return false;
     pthread_mutex_lock(&lock);
     /* In turn, so that an identifier rests as long as it can. */
@@ -258,8 +263,7 @@ int sh_pool_find(shunt_pool *name, struct sh_pool **pool_out)
 
 bool sh_here_keep(void)
 {
-    pthread_once(&once, prepare);
-    return ready && pthread_setspecific(thread_end, &sh_here) == 0;
+    return sh_forks_count() && pthread_setspecific(thread_end, &sh_here) == 0;
 }
 
 static struct sh_seat *seat_new(struct sh_pool *pool)

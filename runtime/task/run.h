@@ -18,6 +18,7 @@
 struct sh_ledger {
     uint64_t *names; /* points to few until they are too many */
     uint32_t count, room;
+    uint32_t at; /* behind the last one that was lent: for the next search */
     uint64_t few[5];
 };
 
@@ -29,7 +30,9 @@ struct sh_run {
     uint64_t input; /* of the record, whose own word points here meanwhile */
     struct sh_blocks blocks; /* of shunt_alloc and shunt_take */
     /* Handles that the task got. One that it gave away stays as long as its
-     * future is pending, since that may use memory of the task: keep.c. */
+     * future is pending, since that may use memory of the task: keep.c. With
+     * the lent bit: it is not the task's to give back, though it may become
+     * good again. */
     struct sh_ledger handles;
     struct sh_ledger promises;
     uint64_t heed;  /* of shunt_cancel_future, or 0 */
@@ -107,6 +110,10 @@ void sh_seats_clear(struct sh_pool *pool);
 void sh_run_note(struct sh_run *run, uint64_t handle);
 void sh_run_note_promise(struct sh_run *run, uint64_t handle);
 
+/* The running task has lent this handle to what will make it somebody else's:
+ * it is not to be given back when the task ends. */
+void sh_run_lend(struct sh_run *run, uint64_t handle);
+
 /* The task's memory includes that of this lent handle's future. If there is no
  * memory to note it, that stays until the pool goes. */
 void sh_run_hold(struct sh_run *run, uint64_t handle);
@@ -130,6 +137,7 @@ static inline void sh_run_init(struct sh_run *run, struct sh_pool *pool,
     run->blocks.first = NULL;
     run->handles.count = run->handles.room = 0;
     run->promises.count = run->promises.room = 0;
+    run->handles.at = run->promises.at = 0;
     run->text = NULL;
     run->heed = 0;
     run->spare = 0;

@@ -42,7 +42,8 @@
  *              above; a worker whose pool is cancelled or broken: to
  *              SETTLING; submit, if the queue is full: to RELEASING
  *   RUNNING    its worker: to COMPLETE or DONE; to PARKED; flattened: to WAIT,
- *              or SETTLING without memory; a dealer: to READY again.
+ *              or SETTLING without memory; a dealer: to READY again; a retry:
+ *              to WAIT or SETTLING.
  *              Its deadline, or a SHUNT_KILL at its own: to SETTLING, BUSY
  *   PARKED     whoever delivers the arrival or cancels: to RUNNING; its deadline
  *              or a SHUNT_KILL: to SETTLING, BUSY. Then it is handed to the
@@ -55,15 +56,18 @@
  *
  * Flags, each with who sets it and who heeds it:
  *   WATCHED    a dependant, before it adds an edge; the settler, which must
- *              then walk the edges. Legal to set without adding one.
+ *              then walk the edges. Legal to set without adding one. Cleared
+ *              again by a queue, in DONE, if no further edge is to be freed
  *   ALIASED    retain; whoever gives the primary handle back must look at hold
- *   LENT       whoever consumed the primary handle: it belongs to a record
+ *   LENT       whoever consumed the primary handle: it belongs to a record, or
+ *              to a queue, which clears it when it gives the handle back
  *   GONE       whoever gave the primary handle back
  *   ORPHAN     whoever gave the last handle back before DONE; the settler
  *              then frees the record
  *   CANCEL     whoever cancels; the running task sees it
  *   BUSY       a deadline or shutdown that settled the future over its code:
- *              the record must not be freed until that has returned
+ *              the record must not be freed until that has returned. Of a
+ *              retry: from the start, until no attempt's code can run any more
  *   KEPT       as BUSY. Of a task: set as it ends if tasks that it submitted
  *              are at work, cleared by their keeper. Of a promise: until its
  *              writing end is consumed

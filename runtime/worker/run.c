@@ -15,9 +15,11 @@
 
 #include "future/combine.h"
 #include "future/map.h"
+#include "future/retry.h"
 #include "future/timer.h"
 #include "future/value.h"
 #include "task/error.h"
+#include "task/ticket.h"
 #include "worker/worker.h"
 
 /* What a task's function is called with. */
@@ -118,7 +120,7 @@ static bool check_arguments(struct sh_run *run, const struct call *call,
 {
     const shunt_task *t = run->record->task;
 
-    if (kind == SH_KIND_TASK &&
+    if (sh_kind_is_task(kind) &&
         !check_pointers(run, "in", call->in, t->in_size_, 0))
         return false;
     return call->ctx == NULL ||
@@ -215,7 +217,8 @@ static void give_handles(struct sh_run *run)
     struct sh_work work = { 0 };
 
     for (uint32_t i = 0; i < run->handles.count; i++)
-        sh_work_give(&work, run->handles.names[i]);
+        if ((run->handles.names[i] & SH_HANDLE_LENT) == 0)
+            sh_work_give(&work, run->handles.names[i]);
     for (uint32_t i = 0; i < run->promises.count; i++)
         drop_promise(run->promises.names[i]);
     sh_work_do(&work);
@@ -298,6 +301,7 @@ static void finish_run(struct sh_run *run, unsigned kind,
     bool flat = called && rc == 0 &&
                 (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) != 0;
     unsigned outcome = sh_outcome_from(SHUNT_EINVAL);
+    struct sh_work drops = { 0 };
     uint64_t input;
     bool keeps;
 
@@ -311,7 +315,8 @@ static void finish_run(struct sh_run *run, unsigned kind,
     } else if (called) {
         outcome = outcome_of(run, kind, call, rc);
     }
-    sh_record_drop_in(r, kind);
+    sh_input_drop(&drops, run->pool, r, kind);
+    sh_work_do(&drops);
     if (flat) {
         if (t->traits_.inherits && run->input != 0)
             sh_run_hold(run, run->input);
@@ -377,6 +382,8 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
     call.out = sh_record_out(r);
     if (kind == SH_KIND_TASK)
         call.in = sh_record_in(r);
+    else if (kind == SH_KIND_TRY)
+        call.in = sh_ticket_of(r)->in;
     else if (is_step(r))
         call.ctx = sh_record_in(r);
     if (SH_LIKELY(t->out_size_ <= 8) && r->out_at <= SH_INLINE_BYTES - 8)
@@ -384,7 +391,7 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
     else
         memset(call.out, 0, t->out_size_);
     sh_here.run = &run;
-    called = kind == SH_KIND_TASK || find_input(&run, kind, &call);
+    called = sh_kind_is_task(kind) || find_input(&run, kind, &call);
     if (SH_UNLIKELY(w->pool->checks_pointers))
         called = called && check_arguments(&run, &call, kind);
     if (SH_LIKELY(called))
@@ -452,7 +459,11 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
     if ((running & SH_OUTSIDE) != 0)
         sh_worker_took(w);
     kind = sh_load_rlx(&r->kind); /* relaxed: ours in RUNNING */
-    if (kind != SH_KIND_DEAL)
+    if (SH_UNLIKELY(kind == SH_KIND_TRY) && sh_retry_withdraw(pool, r))
+        return;
+    if (SH_UNLIKELY(kind == SH_KIND_RETRY))
+        sh_retry_turn(pool, r, running);
+    else if (kind != SH_KIND_DEAL)
         execute(w, r, running, kind);
     else if (!sh_map_deal(pool, r, hint, w->post))
         sh_settle_running(pool, r, 0, 0);

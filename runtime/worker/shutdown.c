@@ -42,8 +42,14 @@ static bool is_pending(struct sh_record *r, uint64_t w)
 /* Whether it is one of those that a shutdown may leave: not settled. */
 static bool is_left(struct sh_record *r, uint64_t w)
 {
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: a report */
+
+    /* Of a retry that waits for an attempt, that one counts. */
+    if (kind == SH_KIND_RETRY && sh_phase_of(w) == SH_WAIT &&
+        sh_load_rlx(&r->input) != 0) /* relaxed: a report */
+        return false;
     return is_pending(r, w) && sh_phase_of(w) <= SH_SETTLING &&
-           sh_load_rlx(&r->kind) != SH_KIND_KEEP; /* relaxed: a report */
+           kind != SH_KIND_KEEP;
 }
 
 /* What to do with each record that has not settled. */
@@ -127,9 +133,11 @@ static size_t count_busy(struct sh_pool *pool)
     for (uint32_t i = 1; i < used; i++) {
         struct sh_record *r = sh_record_at(pool, i);
 
-        /* acquire: settled. A promise is BUSY while its listener runs. */
+        /* acquire: settled. A promise is BUSY while its listener runs, a retry
+         * while an attempt does. */
         busy += (sh_load_acq(&r->state) & SH_BUSY) != 0 &&
-                sh_load_rlx(&r->kind) != SH_KIND_PROMISE; /* relaxed: as it */
+                sh_load_rlx(&r->kind) != SH_KIND_PROMISE && /* relaxed: as it */
+                sh_load_rlx(&r->kind) != SH_KIND_RETRY; /* relaxed: as it */
     }
     return busy;
 }

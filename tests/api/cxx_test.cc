@@ -59,6 +59,18 @@ int look_on(const shunt_outcome *in, shunt_none *)
 }
 SHUNT_TASK(look_on, shunt_outcome, shunt_none)
 
+int third_time(long *const *calls, long *out)
+{
+    *out = ++**calls;
+    return *out == 3 ? 0 : shunt_fail(1, "number %ld", *out);
+}
+SHUNT_TASK(third_time, long *, long)
+
+bool while_early(const shunt_error *error)
+{
+    return error->attempts < 2;
+}
+
 int nothing(const shunt_none *, shunt_none *)
 {
     return 0;
@@ -144,6 +156,79 @@ void composes(shunt_pool *pool)
     CHECK(value == 55);
 }
 
+int next_span(long *at, span *in)
+{
+    if (*at == 5)
+        return 0;
+    *in = span{ 0, (*at)++ };
+    return 1;
+}
+SHUNT_SEQUENCE(next_span, long, span)
+
+void queues(shunt_pool *pool)
+{
+    shunt_queue *queue = nullptr;
+    shunt_future *fs[3];
+    shunt_event event{};
+    long value = 0, sum = 0;
+    CHECK(shunt_queue_new(&queue) == 0);
+    CHECK(shunt_queue_fd(queue) >= 0);
+    for (long i = 0; i < 3; i++)
+        fs[i] = shunt_submit(pool, add_up, span{ 0, i });
+    CHECK(shunt_queue_add_all(queue, fs, 3) == 0);
+    CHECK(shunt_queue_add(queue, shunt_submit(pool, add_up, span{ 0, 5 }),
+                          &sum) == 0);
+    CHECK(shunt_queue_size(queue) == 4);
+    while (shunt_queue_size(queue) > 0) {
+        CHECK(shunt_queue_wait(queue, &event, 1, SHUNT_FOREVER) == 1);
+        if (event.tag != &sum)
+            CHECK(event.future == fs[shunt_event_index(&event)]);
+        CHECK(shunt_take(event.future, &value) == 0);
+        sum += value;
+    }
+    CHECK(sum == 0 + 0 + 1 + 10);
+    CHECK(!shunt_queue_remove(queue, fs[0]));
+    CHECK(shunt_queue_take(queue, &event, 1) == 0);
+    CHECK(shunt_queue_free(queue) == 0);
+}
+
+void lookaheads(shunt_pool *pool)
+{
+    shunt_lookahead *l = nullptr;
+    long at = 0, value = 0, sum = 0;
+    CHECK(shunt_lookahead_open(&l, pool, add_up, next_span, &at, 2) == 0);
+    CHECK(shunt_lookahead_take_for(l, &value, SHUNT_S(60)) == 0);
+    while (shunt_lookahead_size(l) > 0) {
+        CHECK(shunt_lookahead_take(l, &value) == 0);
+        sum += value;
+    }
+    CHECK(sum == 0 + 1 + 3 + 6);
+    CHECK(shunt_lookahead_close(l) == 0);
+}
+
+void retries(shunt_pool *pool)
+{
+    static long calls; /* attempts come one after another */
+    long *const counter = &calls;
+    long value = 0;
+    CHECK(shunt_take(shunt_retry(pool, third_time, counter, .first_ns = -1),
+                     &value) == 0);
+    CHECK(value == 3 && calls == 3);
+    calls = 0;
+    CHECK(shunt_join(shunt_retry(pool, third_time, &counter, .first_ns = -1,
+                                 .again = while_early)) == SHUNT_EFAILED);
+    CHECK(calls == 2 && shunt_last_error()->cause_count == 2);
+    CHECK(shunt_join(shunt_retry(pool, nothing, shunt_none{})) == 0);
+    CHECK(shunt_join(shunt_retry_task(pool, &shunt_task_nothing, nullptr,
+                                      nullptr)) == 0);
+    shunt_retry_options options;
+    options.attempts = 1;
+    calls = 0;
+    CHECK(shunt_join(shunt_retry_task(pool, &shunt_task_third_time, &counter,
+                                      &options)) == SHUNT_EFAILED);
+    CHECK(calls == 1);
+}
+
 void promises(shunt_pool *pool)
 {
     shunt_promise *promise = nullptr;
@@ -170,7 +255,10 @@ int main()
     CHECK(shunt_pool_workers(pool) == 2);
     submits(pool);
     composes(pool);
+    retries(pool);
     promises(pool);
+    queues(pool);
+    lookaheads(pool);
     CHECK(shunt_pool_free(pool) == 0);
     CHECK(shunt_pool_new(&pool, nullptr) == 0);
     CHECK(shunt_pool_free(pool) == 0);

@@ -21,6 +21,7 @@ struct inherited {
     shunt_future *settled, *pending, *failed, *empty;
     shunt_promise *promise;
     void *block;
+    shunt_queue *queue; /* with a future in it */
 };
 
 typedef int in_child(const struct inherited *had);
@@ -81,12 +82,20 @@ static struct inherited inherit(void)
     had.promise = made.promise;
     had.block = shunt_pool_alloc(had.pool, 64);
     assert_non_null(had.block);
+    assert_ok(shunt_queue_new(&had.queue));
+    assert_true(shunt_queue_fd(had.queue) >= 0);
+    assert_ok(shunt_queue_add(had.queue, stage_given(had.pool, 9), NULL));
     return had;
 }
 
 /* Nothing that the child did has changed anything here. */
 static void assert_untouched(const struct inherited *had)
 {
+    shunt_event event;
+
+    assert_long(shunt_queue_take(had->queue, &event, 1), 1);
+    assert_takes(event.future, 9);
+    assert_ok(shunt_queue_free(had->queue));
     assert_status(shunt_status(had->pending), SHUNT_PENDING);
     stage_give(had->promise, 7);
     assert_takes(had->pending, 7);
@@ -214,6 +223,13 @@ static void combinators_of_the_parents_futures_are_refused(void)
     fork_and_run(use_combinators);
 }
 
+static int next_zero(void *seq, void *in)
+{
+    (void)seq;
+    *(long *)in = 0;
+    return 1;
+}
+
 static int use_block(const struct inherited *had)
 {
     CHECK(shunt_free(had->block) == SHUNT_EFORKED);
@@ -225,29 +241,79 @@ static void blocks_of_the_parents_pool_are_refused(void)
     fork_and_run(use_block);
 }
 
+static int use_queue(const struct inherited *had)
+{
+    shunt_queue *own = NULL;
+    shunt_event event;
+
+    CHECK(shunt_queue_fd(had->queue) == SHUNT_EFORKED);
+    CHECK(shunt_queue_size(had->queue) == SHUNT_EFORKED);
+    CHECK(shunt_queue_add(had->queue, had->settled, NULL) == SHUNT_EFORKED);
+    CHECK(shunt_queue_add_all(had->queue, &had->settled, 1) == SHUNT_EFORKED);
+    CHECK(!shunt_queue_remove(had->queue, had->settled));
+    CHECK(shunt_queue_take(had->queue, &event, 1) == SHUNT_EFORKED);
+    CHECK(shunt_queue_wait(had->queue, &event, 1, SHUNT_FOREVER) ==
+          SHUNT_EFORKED);
+    CHECK(shunt_queue_free(had->queue) == SHUNT_EFORKED);
+    CHECK(shunt_queue_new(&own) == 0);
+    CHECK(shunt_queue_add(own, had->settled, NULL) == SHUNT_EFORKED);
+    CHECK(shunt_queue_size(own) == 0);
+    CHECK(shunt_queue_free(own) == 0);
+    return 0;
+}
+
+static void queues_of_the_parent_are_refused(void)
+{
+    fork_and_run(use_queue);
+}
+
+static int use_lookahead(const struct inherited *had)
+{
+    shunt_lookahead *l = NULL;
+
+    CHECK(shunt_lookahead_open_task(&l, had->pool, &shunt_task_stage_same,
+                                    next_zero, NULL, 1,
+                                    NULL) == SHUNT_EFORKED);
+    CHECK(l == NULL);
+    return 0;
+}
+
+static void no_lookahead_is_opened_in_the_parents_pool(void)
+{
+    fork_and_run(use_lookahead);
+}
+
 /* ---- pools of the child ---- */
 
 static int work_in_own_pool(const struct inherited *had)
 {
     shunt_pool *pool = NULL;
+    shunt_queue *queue = NULL;
+    shunt_event event;
     long value = 0;
 
     (void)had;
     CHECK(shunt_pool_current() == NULL);
+    CHECK(shunt_queue_new(&queue) == 0);
     for (int i = 0; i < 5; i++) {
         CHECK(shunt_pool_new(&pool, &(shunt_options){ .workers = 2 }) == 0);
         for (long j = 0; j < 200; j++) {
             shunt_future *f = shunt_submit(pool, stage_same, &j);
             CHECK(shunt_take(shunt_then(f, stage_add_one), &value) == 0);
             CHECK(value == j + 1);
+            CHECK(shunt_queue_add(queue, shunt_submit(pool, stage_same, &j),
+                                  NULL) == 0);
+            CHECK(shunt_queue_wait(queue, &event, 1, SHUNT_FOREVER) == 1);
+            CHECK(shunt_take(event.future, &value) == 0 && value == j);
         }
         CHECK(shunt_status(had->settled) == SHUNT_EFORKED);
         CHECK(shunt_pool_free(pool) == 0);
     }
+    CHECK(shunt_queue_free(queue) == 0);
     return 0;
 }
 
-static void the_child_may_make_pools_of_its_own(void)
+static void the_child_may_make_pools_and_queues_of_its_own(void)
 {
     fork_and_run(work_in_own_pool);
 }
@@ -287,6 +353,8 @@ struct busy {
 static void *keep_busy(void *user)
 {
     struct busy *busy = user;
+    shunt_queue *queue = NULL;
+    shunt_event event;
     long value;
 
     /* Bounded by the latch, which is raised when the forks are done. */
@@ -296,6 +364,13 @@ static void *keep_busy(void *user)
         f = shunt_then(f, stage_add_one);
         if (shunt_take(f, &value) != 0 || value != i + 1 ||
             shunt_free(block) != 0)
+            busy->wrong++;
+        f = shunt_submit(busy->pool, stage_same, &i);
+        if (shunt_queue_new(&queue) != 0 ||
+            shunt_queue_add(queue, f, NULL) != 0 ||
+            shunt_queue_wait(queue, &event, 1, SHUNT_FOREVER) != 1 ||
+            shunt_take(event.future, &value) != 0 || value != i ||
+            shunt_queue_free(queue) != 0)
             busy->wrong++;
         if (i == 0)
             latch_raise(busy->first);
@@ -370,7 +445,9 @@ static const struct CMUnitTest claims[] = {
     CLAIM(promises_of_the_parent_are_refused),
     CLAIM(combinators_of_the_parents_futures_are_refused),
     CLAIM(blocks_of_the_parents_pool_are_refused),
-    CLAIM(the_child_may_make_pools_of_its_own),
+    CLAIM(queues_of_the_parent_are_refused),
+    CLAIM(no_lookahead_is_opened_in_the_parents_pool),
+    CLAIM(the_child_may_make_pools_and_queues_of_its_own),
     CLAIM(a_grandchild_is_a_child_of_both),
     CLAIM(a_fork_in_the_middle_of_anything_leaves_a_working_child),
     CLAIM(a_child_that_a_task_forks_is_outside_of_any_task),

@@ -7,8 +7,8 @@
  *   row                                   when   why not here
  *   map_timeout                           later  shunt_timeout; here the wait
  *                                                for the map runs out
- *   map_buffersize                        never  map is not lazy: queue_max
- *                                                bounds what is queued
+ *   map_buffersize                        there  lazy_rows_test.c: shunt_map is
+ *                                                not lazy, a lookahead is
  *   initializer, on processes             later  and all of
  *   ProcessPoolExecutorTest               later
  *   ExecutorDeadlockTest                  later

@@ -5,14 +5,9 @@
  * race, wait(FIRST_EXCEPTION) is when_all, wait(ALL_COMPLETED) is
  * when_all_settled; a wait's timeout is shunt_await_for.
  *
- * as_completed is a queue, which a later version brings. Until then:
- *
- *   row                  when   why not here
- *   no_timeout           later  here each future reports by a finally
- *   future_times_out     later  here by await_for, one future at a time
- *   duplicate_futures    later  a queue yields a future once for each time
- *                               that it was added; here only that waiting for
- *                               one twice is no error
+ * as_completed is a completion queue: shunt_queue_add_all, and then
+ * shunt_queue_wait as long as there is something in it. It does for
+ * wait(FIRST_COMPLETED) and a wait's timeout as well.
  */
 #include "../api/stage.h"
 
@@ -172,82 +167,122 @@ static void a_wait_that_runs_out_leaves_a_partial_set(void)
     harness_free(pool);
 }
 
-/* ---- AsCompletedTests ---- */
-
-struct report {
-    struct tally *seen; /* one bit of a decimal digit for each */
-    long weight;
-};
-
-static int report(const shunt_outcome *in, const struct report *ctx,
-                  shunt_none *out)
+/* first_completed, timeout: of a queue */
+static void a_queue_gives_the_first_that_is_over_and_keeps_the_rest(void)
 {
-    (void)in;
-    (void)out;
-    tally_add(ctx->seen, ctx->weight);
-    return 0;
-}
-SHUNT_STEP(report, shunt_outcome, struct report, shunt_none)
+    shunt_pool *pool = harness_pool(1);
+    shunt_queue *queue = NULL;
+    struct stage_promise made[3];
+    shunt_future *fs[3];
+    shunt_event events[3];
 
-/* no_timeout */
-static void each_future_reports_once_that_it_is_over(void)
-{
-    enum {
-        N = 9
-    };
-    shunt_pool *pool = harness_pool(2);
-    struct tally *seen = stage_tally();
-    shunt_future *fs[N];
-    long weight = 1, sum = 0;
-
-    for (int i = 0; i < N; i++, weight *= 10) {
-        fs[i] = i % 3 == 0   ? shunt_submit(pool, stage_same, &weight)
-                : i % 3 == 1 ? stage_failed(pool, 5)
-                             : stage_cancelled(pool);
-        fs[i] =
-            shunt_finally_with(fs[i], report, &(struct report){ seen, weight });
-        sum += weight;
+    assert_ok(shunt_queue_new(&queue));
+    for (int i = 0; i < 3; i++) {
+        made[i] = stage_promise(pool);
+        fs[i] = made[i].future;
     }
-    assert_joins(shunt_when_all_settled(fs, N), 0);
-    assert_long(tally_of(seen), sum);
+    assert_ok(shunt_queue_add_all(queue, fs, 3));
+    assert_long(shunt_queue_wait(queue, events, 3, SHUNT_MS(1)), 0);
+    stage_give(made[1].promise, 1);
+    assert_long(shunt_queue_wait(queue, events, 3, SHUNT_FOREVER), 1);
+    assert_long((long)shunt_event_index(&events[0]), 1);
+    assert_takes(events[0].future, 1);
+    assert_long(shunt_queue_size(queue), 2);
+    assert_ok(shunt_queue_free(queue));
     harness_free(pool);
 }
 
-/* future_times_out */
-static void what_is_over_is_seen_before_a_wait_runs_out(void)
+/* ---- AsCompletedTests ---- */
+
+/* no_timeout */
+static void each_future_is_yielded_once_when_it_is_over(void)
+{
+    enum {
+        N = 90
+    };
+    shunt_pool *pool = harness_pool(2);
+    shunt_queue *queue = NULL;
+    struct stage_promise made = stage_promise(pool);
+    shunt_future *fs[N];
+    bool seen[N] = { false };
+    int yielded = 0;
+
+    fs[0] = made.future;
+    for (long i = 1; i < N; i++)
+        fs[i] = i % 3 == 0   ? shunt_submit(pool, stage_same, &i)
+                : i % 3 == 1 ? stage_failed(pool, 5)
+                             : stage_cancelled(pool);
+    assert_ok(shunt_queue_new(&queue));
+    assert_ok(shunt_queue_add_all(queue, fs, N));
+    while (shunt_queue_size(queue) > 0) {
+        shunt_event event;
+
+        assert_long(shunt_queue_wait(queue, &event, 1, SHUNT_FOREVER), 1);
+        size_t which = shunt_event_index(&event);
+        assert_false(seen[which]);
+        seen[which] = true;
+        assert_ptr_equal(event.future, fs[which]);
+        assert_true(shunt_status(event.future) != SHUNT_PENDING);
+        assert_ok(shunt_release(event.future));
+        if (++yielded == N - 1)
+            stage_give(made.promise, 1);
+    }
+    assert_long(yielded, N);
+    assert_ok(shunt_queue_free(queue));
+    harness_free(pool);
+}
+
+/* future_times_out: with no time, and with a little */
+static void what_is_over_is_yielded_before_the_time_runs_out(void)
 {
     static const int64_t waits[] = { 0, SHUNT_MS(1) };
     shunt_pool *pool = harness_pool(1);
 
     for (int i = 0; i < 2; i++) {
-        shunt_future *over[3] = { stage_given(pool, 1), stage_failed(pool, 2),
-                                  stage_cancelled(pool) };
         struct stage_promise made = stage_promise(pool);
-        for (int j = 0; j < 3; j++)
-            assert_true(shunt_await_for(over[j], waits[i]) != SHUNT_PENDING);
-        assert_status(shunt_await_for(made.future, waits[i]), SHUNT_PENDING);
-        for (int j = 0; j < 3; j++)
-            assert_ok(shunt_release(over[j]));
+        shunt_future *fs[4] = { stage_given(pool, 1), made.future,
+                                stage_failed(pool, 2), stage_cancelled(pool) };
+        shunt_queue *queue = NULL;
+        shunt_event events[4];
+
+        assert_ok(shunt_queue_new(&queue));
+        assert_ok(shunt_queue_add_all(queue, fs, 4));
+        assert_long(shunt_queue_wait(queue, events, 4, waits[i]), 3);
+        for (int j = 0; j < 3; j++) {
+            assert_true(shunt_event_index(&events[j]) != 1);
+            assert_ok(shunt_release(events[j].future));
+        }
+        assert_long(shunt_queue_wait(queue, events, 4, waits[i]), 0);
+        assert_true(shunt_queue_remove(queue, made.future));
         stage_give(made.promise, 1);
         assert_takes(made.future, 1);
+        assert_ok(shunt_queue_free(queue));
     }
     harness_free(pool);
 }
 
-/* duplicate_futures */
-static void waiting_for_one_future_twice_is_no_error(void)
+/* duplicate_futures. Diverge: CPython yields one that is named twice once; here
+ * the second name is a second handle, with a tag of its own. */
+static void a_future_is_yielded_once_for_each_time_that_it_was_added(void)
 {
     shunt_pool *pool = harness_pool(1);
-    struct tally *seen = stage_tally();
+    shunt_queue *queue = NULL;
     struct stage_promise made = stage_promise(pool);
-    shunt_future *once =
-        shunt_finally_with(made.future, report, &(struct report){ seen, 1 });
-    shunt_future *fs[2] = { once, shunt_retain(once) };
+    shunt_future *fs[2] = { made.future, made.future };
+    shunt_event events[3];
 
-    shunt_future *all = shunt_when_all_settled(fs, 2);
+    assert_ok(shunt_queue_new(&queue));
+    assert_status(shunt_queue_add_all(queue, fs, 2), SHUNT_EINVAL);
+    fs[1] = shunt_retain(made.future);
+    assert_ok(shunt_queue_add_all(queue, fs, 2));
     stage_give(made.promise, 1);
-    assert_joins(all, 0);
-    assert_long(tally_of(seen), 1);
+    assert_long(shunt_queue_wait(queue, events, 3, SHUNT_FOREVER), 2);
+    assert_long((long)(shunt_event_index(&events[0]) +
+                       shunt_event_index(&events[1])),
+                1);
+    for (int i = 0; i < 2; i++)
+        assert_takes(events[i].future, 1);
+    assert_ok(shunt_queue_free(queue));
     harness_free(pool);
 }
 
@@ -260,9 +295,10 @@ static const struct CMUnitTest claims[] = {
     CLAIM(when_all_of_a_failed_future_fails_at_once),
     CLAIM(when_all_settled_ends_when_every_future_is_over),
     CLAIM(a_wait_that_runs_out_leaves_a_partial_set),
-    CLAIM(each_future_reports_once_that_it_is_over),
-    CLAIM(what_is_over_is_seen_before_a_wait_runs_out),
-    CLAIM(waiting_for_one_future_twice_is_no_error),
+    CLAIM(a_queue_gives_the_first_that_is_over_and_keeps_the_rest),
+    CLAIM(each_future_is_yielded_once_when_it_is_over),
+    CLAIM(what_is_over_is_yielded_before_the_time_runs_out),
+    CLAIM(a_future_is_yielded_once_for_each_time_that_it_was_added),
 };
 
 HARNESS_MAIN(claims)

@@ -94,6 +94,31 @@ SHUNT_TASK(parse, struct page, int)
 """, "struct url url = { \"x\" }; shunt_future *f;"),
 }
 
+SETTINGS["queue.h"] = ("""\
+static int twice(const long *in, long *out)
+{
+    *out = 2 * *in;
+    return 0;
+}
+SHUNT_TASK(twice, long, long)
+""", """\
+int rc;
+size_t n = 2;
+shunt_future *fs[] = { shunt_submit(pool, twice, &(long){ 1 }),
+                       shunt_submit(pool, twice, &(long){ 2 }) };
+shunt_queue *queue;
+if (shunt_queue_new(&queue) != 0)
+    return 1;
+""")
+SETTINGS["lookahead.h"] = ("""\
+static int work_on(const long *in, long *out)
+{
+    *out = *in;
+    return 0;
+}
+SHUNT_TASK(work_on, long, long)
+""", "")
+
 # A paragraph that begins so declares something, and so does one that describes
 # a task; any other is statements.
 DECLARES = re.compile(

@@ -192,6 +192,14 @@ static int map_many(struct stage *s)
     return shunt_join(shunt_map(NULL, fault_add_one, ins, WIDE));
 }
 
+static int retry_in_vain(struct stage *s)
+{
+    int rc = shunt_join(shunt_retry(NULL, wrong, NULL, .first_ns = -1));
+
+    (void)s;
+    return rc == SHUNT_EFAILED ? 0 : rc;
+}
+
 static int keep_a_promise(struct stage *s)
 {
     shunt_promise *promise;
@@ -285,8 +293,8 @@ static int (*const all[])(struct stage *) = {
     wait_for_a_child, wait_a_while,   wait_for_another_pool,
     keep_many,        let_go_of_many, take_a_gift,
     fail_as_a_child,  all_of_many,    race_of_many,
-    chain_of_steps,   map_many,       keep_a_promise,
-    break_promises,
+    chain_of_steps,   map_many,       retry_in_vain,
+    keep_a_promise,   break_promises,
 };
 enum {
     ALL = sizeof all / sizeof all[0]
@@ -379,6 +387,7 @@ static void composing_in_a_task_works_or_fails(void **state)
     tell("race in a task", race_of_many);
     tell("steps in a task", chain_of_steps);
     tell("map in a task", map_many);
+    tell("retry in a task", retry_in_vain);
     tell("promise in a task", keep_a_promise);
     tell("broken promises in a task", break_promises);
 }

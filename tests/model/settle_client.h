@@ -11,6 +11,7 @@
 #include "record_client.h"
 
 #include "../../runtime/future/bridge.c"
+#include "../../runtime/future/call.c"
 #include "../../runtime/future/notice.c"
 #include "../../runtime/future/deliver.c"
 #include "../../runtime/future/settle.c"

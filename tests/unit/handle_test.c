@@ -126,6 +126,58 @@ static void a_lent_handle_can_be_looked_at_but_not_given(void **state)
                  (uint64_t)(sh_generation_of(ref.word) + 1) << 32 | SH_FREE);
 }
 
+/* Goal: a primary handle and an alias alike, pending and settled. */
+static void a_lent_handle_may_become_its_users_again_by_its_name(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        shunt_promise *promise;
+        shunt_future *f, *alias = NULL, *lent;
+        long value = 5;
+        struct sh_ref ref;
+
+        assert_int_equal(shunt_promise_new(name, long, &promise, &f), 0);
+        if (i % 2 == 1) {
+            alias = f;
+            f = shunt_retain(f);
+        }
+        if (i >= 2)
+            assert_int_equal(shunt_promise_give(promise, &value), 0);
+        ref = look_up(f, SH_OWN, 0);
+        assert_true(sh_handle_lend(&ref, SH_WATCHED));
+        lent = sh_handle_future(ref.handle);
+        (void)look_up(f, SH_LOOK, SHUNT_EINVAL);
+        assert_true(sh_handle_unlend(&ref));
+        assert_ptr_equal(sh_handle_future(ref.handle), f);
+        (void)look_up(lent, SH_LOOK, SHUNT_EINVAL);
+        (void)look_up(f, SH_OWN, 0);
+        if (i < 2)
+            assert_int_equal(shunt_promise_give(promise, &value), 0);
+        assert_int_equal(shunt_join(f), 0);
+        (void)look_up(f, SH_LOOK, SHUNT_EINVAL);
+        if (alias != NULL)
+            assert_int_equal(shunt_join(alias), 0);
+    }
+}
+
+static void what_was_given_back_is_not_lent_any_more(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        shunt_future *kept = settled();
+        shunt_future *f = i == 0 ? shunt_retain(kept) : kept;
+        shunt_future *other = i == 0 ? kept : shunt_retain(kept);
+        struct sh_ref ref = look_up(f, SH_OWN, 0), again;
+
+        assert_true(sh_handle_lend(&ref, 0));
+        again = look_up(sh_handle_future(ref.handle), SH_LOOK, 0);
+        assert_int_equal(sh_handle_give(&ref), SH_GIVEN);
+        assert_false(sh_handle_unlend(&again));
+        assert_int_equal(shunt_status(f), SHUNT_EINVAL);
+        assert_int_equal(shunt_release(other), 0);
+    }
+}
+
 static void an_alias_holds_the_record_like_any_handle(void **state)
 {
     shunt_future *f = settled(), *a = shunt_retain(f), *b = shunt_retain(a);
@@ -317,6 +369,8 @@ int main(void)
         HANDLE_TEST(what_never_was_a_handle_is_none),
         HANDLE_TEST(reserved_handles_say_their_code),
         HANDLE_TEST(a_lent_handle_can_be_looked_at_but_not_given),
+        HANDLE_TEST(a_lent_handle_may_become_its_users_again_by_its_name),
+        HANDLE_TEST(what_was_given_back_is_not_lent_any_more),
         HANDLE_TEST(an_alias_holds_the_record_like_any_handle),
         HANDLE_TEST(a_generation_that_comes_round_makes_no_handle_good),
         HANDLE_TEST(an_aliass_generation_that_comes_round_is_no_harm),

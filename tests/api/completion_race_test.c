@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * completion_race_test.c - a future settles while it is added, taken, removed
+ * or given up with its queue: each of them happens once, or not at all.
+ *
+ * Method. A partner thread waits on a word, so that both sides meet within
+ * microseconds; the distance drifts over the rounds. On one CPU they meet less
+ * often, and a claim that holds cannot fail.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "completion.h"
+
+/* ---- a partner ---- */
+
+struct partner {
+    pthread_t thread;
+    void (*act)(void *what);
+    void *_Atomic what; /* set: act on it; NULL: done */
+    atomic_bool ends;
+    long round;
+};
+
+static void *be_partner(void *user)
+{
+    struct partner *p = user;
+
+    while (!atomic_load(&p->ends)) {
+        void *what = atomic_load(&p->what);
+
+        if (what == NULL) {
+            sched_yield();
+            continue;
+        }
+        for (volatile long i = 0; i < p->round % 97; i++)
+            continue;
+        p->act(what);
+        p->round++;
+        atomic_store(&p->what, NULL);
+    }
+    return NULL;
+}
+
+static void partner_open(struct partner *p, void (*act)(void *what))
+{
+    *p = (struct partner){ .act = act };
+    assert_int_equal(pthread_create(&p->thread, NULL, be_partner, p), 0);
+}
+
+static void partner_await(struct partner *p)
+{
+    while (atomic_load(&p->what) != NULL)
+        sched_yield();
+}
+
+static void partner_close(struct partner *p)
+{
+    atomic_store(&p->ends, true);
+    pthread_join(p->thread, NULL);
+}
+
+static long rounds(long n)
+{
+    return n / (long)harness_slowness();
+}
+
+static void give_one(void *what)
+{
+    (void)shunt_promise_give(what, &(long){ 1 });
+}
+
+/* ---- settling ---- */
+
+static void a_future_that_settles_while_it_is_added_is_delivered_once(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    shunt_queue *queue = new_queue();
+    struct partner partner;
+
+    partner_open(&partner, give_one);
+    for (long i = rounds(20000); i > 0; i--) {
+        struct stage_promise made = stage_promise(pool);
+
+        atomic_store(&partner.what, (void *)made.promise);
+        add(queue, made.future, i);
+        partner_await(&partner);
+        assert_event(queue, made.future, i);
+        assert_nothing_ready(queue);
+        assert_takes(made.future, 1);
+    }
+    partner_close(&partner);
+    free_queue(queue);
+    harness_free(pool);
+}
+
+enum {
+    MANY = 150
+};
+
+struct many {
+    struct stage_promise made[MANY];
+};
+
+static void give_many(void *what)
+{
+    struct many *many = what;
+
+    for (int i = 0; i < MANY; i++)
+        give_one(many->made[i].promise);
+}
+
+static void futures_that_settle_while_many_are_added_are_delivered_once(void)
+{
+    static struct many many;
+    static shunt_event events[MANY];
+    shunt_pool *pool = harness_pool(1);
+    shunt_queue *queue = new_queue();
+    struct partner partner;
+
+    partner_open(&partner, give_many);
+    for (long i = rounds(1000); i > 0; i--) {
+        shunt_future *fs[MANY];
+        bool seen[MANY] = { false };
+
+        for (int j = 0; j < MANY; j++) {
+            many.made[j] = stage_promise(pool);
+            fs[j] = many.made[j].future;
+        }
+        atomic_store(&partner.what, (void *)&many);
+        assert_ok(shunt_queue_add_all(queue, fs, MANY));
+        partner_await(&partner);
+        assert_long(shunt_queue_take(queue, events, MANY), MANY);
+        for (int j = 0; j < MANY; j++) {
+            size_t which = shunt_event_index(&events[j]);
+
+            assert_true(which < MANY && !seen[which]);
+            seen[which] = true;
+            assert_takes(events[j].future, 1);
+        }
+        assert_nothing_ready(queue);
+    }
+    partner_close(&partner);
+    free_queue(queue);
+    harness_free(pool);
+}
+
+static void removing_beside_settling_kills_the_tag_or_comes_too_late(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    shunt_queue *queue = new_queue();
+    struct partner partner;
+
+    partner_open(&partner, give_one);
+    for (long i = rounds(20000); i > 0; i--) {
+        struct stage_promise made = stage_promise(pool);
+
+        add(queue, made.future, i);
+        atomic_store(&partner.what, (void *)made.promise);
+        if (i % 2 == 0)
+            assert_true(shunt_queue_remove(queue, made.future));
+        partner_await(&partner);
+        if (i % 2 != 0)
+            assert_true(shunt_queue_remove(queue, made.future));
+        assert_nothing_ready(queue);
+        assert_long(shunt_queue_size(queue), 0);
+        assert_takes(made.future, 1);
+    }
+    partner_close(&partner);
+    free_queue(queue);
+    harness_free(pool);
+}
+
+static void a_queue_freed_beside_settling_releases_all_the_same(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct partner partner;
+
+    partner_open(&partner, give_one);
+    for (long i = rounds(10000); i > 0; i--) {
+        shunt_queue *queue = new_queue();
+        struct stage_promise made = stage_promise(pool);
+        shunt_future *kept = i % 2 == 0 ? shunt_retain(made.future) : NULL;
+
+        add(queue, made.future, i);
+        atomic_store(&partner.what, (void *)made.promise);
+        free_queue(queue);
+        assert_stale(made.future);
+        partner_await(&partner);
+        if (kept != NULL)
+            assert_takes(kept, 1);
+    }
+    partner_close(&partner);
+    harness_free(pool);
+}
+
+/* ---- takers ---- */
+
+struct removal {
+    shunt_queue *queue;
+    shunt_future *future;
+    bool removed;
+};
+
+static void remove_one(void *what)
+{
+    struct removal *r = what;
+
+    r->removed = shunt_queue_remove(r->queue, r->future);
+}
+
+static void a_future_is_either_taken_or_removed(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct removal r = { .queue = new_queue() };
+    struct partner partner;
+
+    partner_open(&partner, remove_one);
+    for (long i = rounds(20000); i > 0; i--) {
+        shunt_event event;
+        int taken;
+
+        r.future = stage_given(pool, i);
+        add(r.queue, r.future, i);
+        atomic_store(&partner.what, (void *)&r);
+        taken = shunt_queue_take(r.queue, &event, 1);
+        partner_await(&partner);
+        assert_long(taken + r.removed, 1);
+        assert_takes(r.future, i);
+    }
+    partner_close(&partner);
+    free_queue(r.queue);
+    harness_free(pool);
+}
+
+static void take_one(void *what)
+{
+    struct removal *r = what;
+    shunt_event event;
+
+    r->removed = shunt_queue_take(r->queue, &event, 1) == 1;
+}
+
+static void two_takers_do_not_get_the_same_event(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct removal r = { .queue = new_queue() };
+    struct partner partner;
+
+    partner_open(&partner, take_one);
+    for (long i = rounds(20000); i > 0; i--) {
+        shunt_event event;
+        int taken;
+
+        r.future = stage_given(pool, i);
+        add(r.queue, r.future, i);
+        atomic_store(&partner.what, (void *)&r);
+        taken = shunt_queue_take(r.queue, &event, 1);
+        partner_await(&partner);
+        assert_long(taken + r.removed, 1);
+        assert_takes(r.future, i);
+    }
+    partner_close(&partner);
+    free_queue(r.queue);
+    harness_free(pool);
+}
+
+/* Method: the wait begins as the future settles. A wake-up that is lost is a
+ * wait that does not end. */
+static void nobody_waits_beside_what_has_just_become_ready(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    shunt_queue *queue = new_queue();
+    struct partner partner;
+
+    partner_open(&partner, give_one);
+    for (long i = rounds(20000); i > 0; i--) {
+        struct stage_promise made = stage_promise(pool);
+        shunt_event event;
+
+        add(queue, made.future, i);
+        harness_note("%ld rounds to go", i);
+        atomic_store(&partner.what, (void *)made.promise);
+        assert_long(shunt_queue_wait(queue, &event, 1, SHUNT_FOREVER), 1);
+        assert_takes(event.future, 1);
+        partner_await(&partner);
+    }
+    partner_close(&partner);
+    free_queue(queue);
+    harness_free(pool);
+}
+
+static void free_it(void *what)
+{
+    (void)shunt_queue_free(what);
+}
+
+static int wait_for_one(shunt_queue *const *in, shunt_none *out)
+{
+    shunt_event event;
+
+    (void)out;
+    return shunt_queue_wait(*in, &event, 1, SHUNT_FOREVER);
+}
+SHUNT_TASK(wait_for_one, shunt_queue *, shunt_none)
+
+/* Goal: whoever begins to wait sees the end, or finds no queue. */
+static void nobody_waits_in_a_queue_that_has_just_been_freed(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct partner partner;
+
+    partner_open(&partner, free_it);
+    for (long i = rounds(10000); i > 0; i--) {
+        shunt_queue *queue = new_queue();
+        shunt_event event;
+        int rc;
+
+        harness_note("%ld rounds to go", i);
+        atomic_store(&partner.what, (void *)queue);
+        if (i % 2 == 0) {
+            rc = shunt_queue_wait(queue, &event, 1, SHUNT_FOREVER);
+        } else {
+            shunt_future *f = shunt_submit(pool, wait_for_one, &queue);
+
+            assert_settles(f, SHUNT_EFAILED);
+            rc = shunt_error_of(f)->task_code;
+            assert_ok(shunt_release(f));
+        }
+        assert_true(rc == SHUNT_ECLOSED || rc == SHUNT_EINVAL);
+        partner_await(&partner);
+    }
+    partner_close(&partner);
+    harness_free(pool);
+}
+
+/* Goal: every future is released with the queue, or still its owner's. Method:
+ * the pool has room for some rounds. */
+static void a_queue_freed_beside_adding_loses_no_future(void)
+{
+    shunt_pool *pool = NULL;
+    struct partner partner;
+
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = 1, .arena_bytes = 1 << 20 }));
+    partner_open(&partner, free_it);
+    for (long i = rounds(2000); i > 0; i--) {
+        shunt_queue *queue = new_queue();
+        shunt_future *fs[MANY];
+        int rc;
+
+        for (long j = 0; j < MANY; j++)
+            fs[j] = j % 2 == 0 ? stage_given(pool, j)
+                               : shunt_submit_wait(pool, stage_same, &j);
+        atomic_store(&partner.what, (void *)queue);
+        rc = i % 2 == 0 ? shunt_queue_add_all(queue, fs, MANY)
+                        : shunt_queue_add(queue, fs[0], NULL);
+        assert_true(rc == 0 || rc == SHUNT_EINVAL);
+        partner_await(&partner);
+        for (int j = 0; j < MANY; j++) {
+            rc = shunt_release(fs[j]);
+            assert_true(rc == 0 || rc == SHUNT_EINVAL);
+        }
+        assert_joins(shunt_submit(pool, stage_nothing, NULL), 0);
+    }
+    partner_close(&partner);
+    harness_free(pool);
+}
+
+static void cancel_it(void *what)
+{
+    (void)shunt_cancel(what);
+}
+
+/* Method: a task that waits is called and cancelled at the same moment; if it
+ * goes without the event, the thread that waits as well must get it. */
+static void an_event_is_not_lost_with_a_waiter_that_is_cancelled(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    shunt_queue *queue = new_queue();
+    struct partner partner;
+
+    partner_open(&partner, cancel_it);
+    for (long i = rounds(5000); i > 0; i--) {
+        shunt_future *f = shunt_submit(pool, wait_for_one, &queue);
+        struct stage_promise made = stage_promise(pool);
+        shunt_event event;
+        int n;
+
+        add(queue, made.future, i);
+        harness_note("%ld rounds to go", i);
+        if (i % 2 == 0) /* it has parked by then */
+            assert_joins(shunt_submit(pool, stage_nothing, NULL), 0);
+        atomic_store(&partner.what, (void *)f);
+        give_one(made.promise);
+        partner_await(&partner);
+        (void)harness_await(f);
+        n = shunt_queue_take(queue, &event, 1);
+        /* It was the task's, whose end released it; or it is there. */
+        if (shunt_error_of(f)->task_code == 1)
+            assert_long(n, 0);
+        else
+            assert_long(n, 1);
+        assert_ok(shunt_release(f));
+        if (n == 1)
+            assert_takes(event.future, 1);
+        else
+            assert_stale(made.future);
+    }
+    partner_close(&partner);
+    free_queue(queue);
+    harness_free(pool);
+}
+
+/* ---- pools ---- */
+
+static void free_pool(void *what)
+{
+    (void)shunt_pool_free(what);
+}
+
+/* Method: the pool goes while its futures are taken, removed and released with
+ * the queue; handles of it may be stale at any moment. */
+static void a_pool_may_be_freed_under_a_queue(void)
+{
+    enum {
+        N = 40
+    };
+    struct partner partner;
+
+    partner_open(&partner, free_pool);
+    for (long round = rounds(300); round > 0; round--) {
+        shunt_pool *pool = harness_pool(1);
+        shunt_queue *queue = new_queue();
+        shunt_future *fs[N];
+        long seen = 0;
+
+        for (long i = 0; i < N; i++) {
+            fs[i] = i % 4 == 0 ? stage_promise(pool).future
+                               : shunt_submit(pool, stage_same, &i);
+            add(queue, fs[i], i);
+        }
+        atomic_store(&partner.what, (void *)pool);
+        for (long i = 0; i < N && round % 3 == 0; i++)
+            seen += shunt_queue_remove(queue, fs[i]);
+        while (round % 3 == 1 && shunt_queue_size(queue) > 0) {
+            shunt_event events[8];
+            int n = shunt_queue_wait(queue, events, 8, harness_patience());
+
+            assert_true(n > 0);
+            seen += n;
+        }
+        if (round % 3 != 2)
+            assert_long(seen, N);
+        free_queue(queue);
+        partner_await(&partner);
+    }
+    partner_close(&partner);
+}
+
+static const struct CMUnitTest claims[] = {
+    CLAIM(a_future_that_settles_while_it_is_added_is_delivered_once),
+    CLAIM(futures_that_settle_while_many_are_added_are_delivered_once),
+    CLAIM(removing_beside_settling_kills_the_tag_or_comes_too_late),
+    CLAIM(a_queue_freed_beside_settling_releases_all_the_same),
+    CLAIM(a_future_is_either_taken_or_removed),
+    CLAIM(two_takers_do_not_get_the_same_event),
+    CLAIM(nobody_waits_beside_what_has_just_become_ready),
+    CLAIM(nobody_waits_in_a_queue_that_has_just_been_freed),
+    CLAIM(a_queue_freed_beside_adding_loses_no_future),
+    CLAIM(an_event_is_not_lost_with_a_waiter_that_is_cancelled),
+    CLAIM(a_pool_may_be_freed_under_a_queue),
+};
+
+HARNESS_MAIN(claims)
