@@ -72,6 +72,14 @@ void brood_expect(const struct job *job, int rc, const char *what)
                   shunt_code_name(rc));
 }
 
+/* Whether what is far away may come all the same. */
+static bool leaps(const struct job *job)
+{
+    const struct plan *p = job->graph->plan;
+
+    return p->leaps[p->node[job->node].pool];
+}
+
 static void check_left(const struct child *in)
 {
     int64_t left = shunt_time_left_ns();
@@ -367,6 +375,58 @@ static void raise_abroad(const struct job *job)
     }
 }
 
+/* With deadlines of their own: past, short or long. They have ours as well. */
+static void raise_bound(const struct job *job, const uint32_t *shared)
+{
+    unsigned count = job->graph->plan->node[job->node].children;
+
+    for (unsigned k = 0; k < count; k++) {
+        struct child in = describe(job, k, shared, false);
+        int64_t ns = k % 3 == 0   ? SHUNT_S(7200)
+                     : k % 3 == 1 ? SHUNT_US(in.spins % 300) + 1
+                                  : -1;
+        shunt_future *f;
+        int rc;
+
+        if (ns > 0 && ns < in.left_ns)
+            in.left_ns = ns;
+        if (k % 3 == 1)
+            in.lingers_us = in.spins % 200;
+        if (ns > 0)
+            brood_ward(job);
+        f = shunt_submit_with(NULL, ward_run, &in, .deadline_ns = ns);
+        if (ns > 0)
+            (void)brood_refused(job, f);
+        rc = k % 6 == 1 ? shunt_release(f) : shunt_join(f);
+        if (ns < 0 && rc != SHUNT_ETIMEDOUT && check_strictly(job->graph) &&
+            !shunt_cancelled())
+            fuzz_fail(job->graph, "a late submit of %u is %s", job->node,
+                      shunt_code_name(rc));
+        if (rc != SHUNT_ETIMEDOUT || (k % 3 == 0 && !leaps(job)))
+            brood_expect(job, rc, "a bound child's join");
+    }
+}
+
+/* Cancelled when they are queued, run or have ended. */
+static void raise_cancelled(const struct job *job, const uint32_t *shared)
+{
+    unsigned count = job->graph->plan->node[job->node].children;
+
+    for (unsigned k = 0; k < count; k++) {
+        shunt_future *f = child_new(job, k, shared, true);
+        int rc;
+
+        if (k % 3 == 1)
+            (void)!shunt_await_for(f, SHUNT_US(k));
+        if (k % 3 < 2 && shunt_cancel(f) < 0)
+            fuzz_fail(job->graph, "a child of %u cannot be cancelled",
+                      job->node);
+        rc = k % 4 == 3 ? shunt_release(f) : shunt_join(f);
+        if (rc != SHUNT_ECANCELED || k % 3 == 2)
+            brood_expect(job, rc, "a cancelled child's join");
+    }
+}
+
 void brood_raise(const struct job *job, const uint32_t *shared)
 {
     const struct plan *p = job->graph->plan;
@@ -387,6 +447,12 @@ void brood_raise(const struct job *job, const uint32_t *shared)
         break;
     case BROOD_ABROAD:
         raise_abroad(job);
+        break;
+    case BROOD_BOUND:
+        raise_bound(job, shared);
+        break;
+    case BROOD_CANCEL:
+        raise_cancelled(job, shared);
         break;
     default:
         for (unsigned k = 0; k < n->children; k++) {

@@ -130,6 +130,8 @@ enum brood {
     BROOD_DELAY,   /* joins delays, keeps some, races some with a task */
     BROOD_TIMEOUT, /* joins a timeout over each */
     BROOD_ABROAD,  /* submits them to the other pool */
+    BROOD_BOUND,   /* gives them deadlines of their own */
+    BROOD_CANCEL,  /* cancels some */
     BROODS
 };
 
@@ -406,6 +408,8 @@ struct hand {
     atomic_bool over;
 };
 void *moment_move(void *hand);
+/* Anybody outside of tasks: move it on by ns. */
+void moment_move_by(struct graph *g, unsigned pool, int64_t ns);
 /* Inside a task: what is left of its time, *most at most; less each time. */
 void moment_left(const struct job *job, int64_t *most);
 

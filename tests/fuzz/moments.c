@@ -113,6 +113,19 @@ static int64_t stride(uint64_t random, bool leaps)
     }
 }
 
+void moment_move_by(struct graph *g, unsigned pool, int64_t ns)
+{
+    int rc;
+
+    atomic_fetch_add(&g->moved_ns[pool], ns);
+    rc = shunt_pool_advance(g->pools[pool], ns);
+    if (rc != 0)
+        fuzz_fail(g, "advance: %s", shunt_code_name(rc));
+    atomic_fetch_add(&census.moves, 1);
+    /* Others may have moved it meanwhile: then it is later than this. */
+    check_due(g, pool, atomic_fetch_add(&g->served_ns[pool], ns) + ns);
+}
+
 void *moment_move(void *arg)
 {
     struct hand *hand = arg;
@@ -122,15 +135,8 @@ void *moment_move(void *arg)
 
     for (unsigned i = 0; !atomic_load(&hand->over); i++) {
         uint64_t random = plan_random(g->plan->seed, 5000 + pool, i);
-        int64_t ns = stride(random, g->plan->leaps[pool]);
-        int rc;
 
-        atomic_fetch_add(&g->moved_ns[pool], ns);
-        rc = shunt_pool_advance(g->pools[pool], ns);
-        if (rc != 0)
-            fuzz_fail(g, "advance: %s", shunt_code_name(rc));
-        atomic_fetch_add(&census.moves, 1);
-        check_due(g, pool, atomic_fetch_add(&g->served_ns[pool], ns) + ns);
+        moment_move_by(g, pool, stride(random, g->plan->leaps[pool]));
         moment.tv_nsec = (long)(random >> 16 & 0xffff);
         nanosleep(&moment, NULL);
     }

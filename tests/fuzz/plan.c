@@ -140,8 +140,8 @@ static void add_awaits(struct plan *p, struct rng *rng, unsigned i)
 /* What the function of a node does. */
 static void add_behaviour(struct plan *p, struct rng *rng, unsigned i)
 {
-    static const unsigned broods[BROODS] = { 50, 8, 8, 8, 6, 6, 4,
-                                             4,  6, 4, 3, 5, 5, 3 };
+    static const unsigned broods[BROODS] = { 50, 8, 8, 8, 6, 6, 4, 4,
+                                             6,  4, 3, 5, 5, 3, 4, 4 };
     static const unsigned heeds[HEEDS] = { 60, 5, 5, 8, 7, 8, 9 };
     static const unsigned commits[COMMITS] = { 76, 8, 8, 8 };
     struct node *n = &p->node[i];
@@ -311,8 +311,14 @@ static void add_uses(struct plan *p, unsigned i)
         add_use(n, USE_AWAIT_FOR, below(&rng, p->observers));
     if (chance(&rng, 20))
         add_use(n, USE_RELEASE, below(&rng, p->builders));
-    if (chance(&rng, 12))
+    if (chance(&rng, 12)) {
         add_use(n, USE_CANCEL, below(&rng, p->builders));
+        /* So that it is asked while it runs, and learns of it. */
+        if (chance(&rng, 60))
+            n->lingers_us = below(&rng, 600);
+        if (chance(&rng, 40))
+            n->heed = chance(&rng, 50) ? HEED_THEN : HEED_FINALLY;
+    }
     if (chance(&rng, p->by_hand[n->pool] ? 60 : 25) && p->ending != END_FREE)
         add_use(n, USE_WITNESS, 0);
     if (n->use_count == 0)

@@ -155,6 +155,8 @@ static void use_of_builder(struct graph *g, const struct action *a)
     check_outcome(g, a->node, h);
     if (n->uses[a->use].kind == USE_CANCEL)
         cancel(g, a->node, h);
+    if (g->plan->by_hand[n->pool] && a->node % 4 == 0)
+        moment_move_by(g, n->pool, SHUNT_US(10));
     give_back(g, a->node, h);
 }
 

@@ -37,8 +37,9 @@ static const char *const recipes[RECIPES] = {
     "fails", "any",    "via", "retained", "delayed", "in time"
 };
 static const char *const broods[BROODS] = {
-    "-",         "keep",  "release", "join", "take",  "all",     "race",
-    "await_for", "mixed", "steps",   "map",  "delay", "timeout", "abroad"
+    "-",       "keep",      "release", "join",  "take", "all",
+    "race",    "await_for", "mixed",   "steps", "map",  "delay",
+    "timeout", "abroad",    "bound",   "cancel"
 };
 static const char *const heeds[HEEDS] = { "-",    "drop", "hold",   "await",
                                           "race", "then", "finally" };
