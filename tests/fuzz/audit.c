@@ -5,14 +5,18 @@
  *
  * So a handle that the library forgot to give back, and an item that it gave
  * back twice, are found though no user can see them.
+ *
+ * Timers are never dropped: each that is set is in the wheel, or on its way to
+ * it, and of interest to nobody. The timekeeper is stopped before it is looked
+ * at what is its own.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "future/timer.h"
 #include "graph.h"
-#include "task/run.h"
-#include "worker/worker.h"
+#include "task/handle.h"
 #include "worker/worker.h"
 
 enum {
@@ -87,25 +91,27 @@ static void fail_on_lost(struct graph *g, const struct walk *w,
               bytes);
 }
 
+static const struct sh_cache *cache_of(const struct sh_seat *seat,
+                                       size_t cache_at)
+{
+    return (const void *)((const char *)seat + cache_at);
+}
+
 static void audit_table(struct graph *g, struct sh_pool *pool,
                         struct sh_table *table, size_t cache_at,
                         const char *what)
 {
     struct walk w = { table, sh_table_used(table), 0, NULL, true };
+    unsigned posts = sh_pool_active(pool);
 
     w.seen = calloc(w.used, 1);
     if (w.seen == NULL)
         fuzz_fail(g, "no memory for the fuzzer itself");
     walk_chains(&w);
     for (struct sh_seat *s = pool->seats; s != NULL; s = s->right)
-        walk_cache(&w, (const struct sh_cache *)(const void *)((const char *)s +
-                                                               cache_at));
-    for (unsigned i = 0; i < pool->workers; i++)
-        walk_cache(
-            &w,
-            (const struct sh_cache
-                 *)(const void *)((const char *)&pool->team->workers[i].seat +
-                                  cache_at));
+        walk_cache(&w, cache_of(s, cache_at));
+    for (unsigned i = 0; i < posts; i++)
+        walk_cache(&w, cache_of(&pool->team->workers[i].seat, cache_at));
     if (!w.good)
         fuzz_fail(g, "one of the %s is in a free list twice", what);
     if (w.count != w.used - 1)
@@ -148,6 +154,74 @@ static void wait_until_quiet(struct graph *g, struct sh_pool *pool)
     fuzz_fail(g, "record %u is still in use", (unsigned)first_used(pool));
 }
 
+/* The timers of the records and cells that are used, one after the other. */
+struct timers {
+    struct sh_pool *pool;
+    uint32_t records, cells;
+    unsigned char *places; /* where each is */
+};
+
+static uint32_t timer_index(const struct timers *t, uint32_t number)
+{
+    if (number < t->records)
+        return sh_timer_of_deadline(number);
+    number -= t->records;
+    if (number < t->records)
+        return sh_timer_of_wait(t->pool, number);
+    return sh_timer_of_cell(t->pool, number - t->records);
+}
+
+static uint32_t timer_number(const struct timers *t, uint32_t index)
+{
+    uint32_t kind = index / t->pool->records.capacity;
+
+    return kind * t->records + index % t->pool->records.capacity;
+}
+
+/* Note each that is on a list of what was set. */
+static void note_set(struct timers *t, _Atomic uint32_t *list)
+{
+    /* relaxed, both of them: nobody moves it now */
+    uint32_t index = sh_load_rlx(list);
+
+    while (index != SH_TIMER_NONE) {
+        uint32_t number = timer_number(t, index);
+
+        if (t->places[number]++ > 0)
+            return;
+        index = sh_load_rlx(&t->pool->timers[index].link);
+    }
+}
+
+/* Each timer that is set is on one of the lists, or in the wheel; others are
+ * nowhere. */
+static void audit_timers(struct graph *g, struct sh_pool *pool)
+{
+    struct timers t = { pool, sh_table_used(&pool->records),
+                        pool->time.manual ? sh_table_used(&pool->cells) : 0,
+                        NULL };
+    unsigned posts = sh_pool_active(pool);
+    uint32_t count = 2 * t.records + t.cells;
+
+    t.places = calloc(count, 1);
+    if (t.places == NULL)
+        fuzz_fail(g, "no memory for the fuzzer itself");
+    note_set(&t, &pool->time.timers_set);
+    for (unsigned i = 0; i < posts; i++)
+        note_set(&t, &pool->posts[i].timers_set);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = timer_index(&t, i);
+        struct sh_timer *timer = &pool->timers[index];
+        uint64_t w = sh_load_acq(&timer->state); /* acquire: timer */
+        unsigned places = t.places[i] + (timer->slot != SH_NOWHERE ? 1u : 0);
+
+        if (places != ((w & SH_TIMER_SET) != 0))
+            fuzz_fail(g, "timer %u of pool %u, state %llx, is in %u places",
+                      (unsigned)index, pool->id, (unsigned long long)w, places);
+    }
+    free(t.places);
+}
+
 static void audit_pool(struct graph *g, struct sh_pool *pool)
 {
     audit_table(g, pool, &pool->records, offsetof(struct sh_seat, records),
@@ -158,26 +232,47 @@ static void audit_pool(struct graph *g, struct sh_pool *pool)
                 "edges");
     audit_table(g, pool, &pool->cells, offsetof(struct sh_seat, cells),
                 "cells");
+    sh_timekeeper_stop(pool);
+    if (sh_timers_any(pool))
+        fuzz_fail(g, "a timer of pool %u is set for nobody", pool->id);
+    audit_timers(g, pool);
 }
 
-/* What a shutdown gave up keeps memory until its pool goes. */
-static bool gave_up(const struct graph *g)
+/* Nobody is stuck, nor stands in for others beyond what is allowed, nor is a
+ * keeper still postponed. */
+static void audit_posts(struct graph *g, unsigned i, struct sh_pool *pool)
 {
-    struct sh_pool *pool;
+    int spares = g->plan->spares[i];
+    unsigned most = pool->workers + (spares < 0    ? 0
+                                     : spares == 0 ? pool->workers
+                                                   : (unsigned)spares);
+    unsigned posts = sh_pool_active(pool);
 
-    for (unsigned i = 0; i < g->plan->pools; i++)
-        if (sh_pool_find(g->pools[i], &pool) == 0 &&
-            sh_load_acq(&pool->gave_up) != 0) /* acquire: settled */
-            return true;
-    return false;
+    if (posts > most)
+        fuzz_fail(g, "pool %u has %u posts", pool->id, posts);
+    atomic_fetch_add(&census.stand_ins, posts - pool->workers);
+    if (sh_load_sc(&pool->late) != SH_NONE)
+        fuzz_fail(g, "a keeper of pool %u is still postponed", pool->id);
+    for (unsigned k = 0; k < posts; k++) {
+        struct sh_post *post = &pool->posts[k];
+
+        uint64_t stuck = sh_load_sc(&post->stuck);
+
+        if (stuck != 0 && sh_load_sc(&post->running) == stuck)
+            fuzz_fail(g, "worker %u of pool %u is still stuck", k, pool->id);
+        if (sh_load_sc(&post->resumed) != SH_NONE)
+            fuzz_fail(g, "worker %u of pool %u leaves a task", k, pool->id);
+    }
+}
+
+bool audit_is_reserved(shunt_future *f)
+{
+    return sh_handle_index(sh_handle_of(f)) == SH_HANDLE_RESERVED;
 }
 
 void audit_pools(struct graph *g)
 {
     struct sh_pool *pools[POOLS_MAX];
-
-    if (gave_up(g))
-        return;
 
     /* A worker of one has a seat at the other, so all must rest first. */
     for (unsigned i = 0; i < g->plan->pools; i++) {
@@ -185,8 +280,32 @@ void audit_pools(struct graph *g)
             fuzz_fail(g, "there is no pool to audit");
         wait_until_quiet(g, pools[i]);
     }
-    for (unsigned i = 0; i < g->plan->pools; i++)
+    for (unsigned i = 0; i < g->plan->pools; i++) {
+        audit_posts(g, i, pools[i]);
         audit_pool(g, pools[i]);
+    }
+}
+
+static void dump_timers(struct sh_pool *pool)
+{
+    uint32_t records = pool->records.capacity;
+    uint32_t used = sh_table_used(&pool->records);
+
+    /* relaxed, all of them: a report */
+    fprintf(stderr, "time: keeper %u, wakes %lld, now %lld\n",
+            (unsigned)sh_load_rlx(&pool->time.keeper),
+            (long long)sh_load_rlx(&pool->time.wake_ns),
+            (long long)sh_pool_now(pool));
+    for (uint32_t i = 0; i < 2 * used; i++) {
+        struct sh_timer *t = &pool->timers[i % used + (i < used ? 0 : records)];
+        uint64_t w = sh_load_rlx(&t->state);
+
+        if ((w & SH_TIMER_SET) != 0)
+            fprintf(stderr, "record %u: %s, generation %u, at %lld, slot %x\n",
+                    (unsigned)(i % used), i < used ? "deadline" : "wait",
+                    (unsigned)(w >> 32), (long long)sh_load_rlx(&t->when_ns),
+                    (unsigned)t->slot);
+    }
 }
 
 void audit_dump(shunt_pool *name)
@@ -205,12 +324,16 @@ void audit_dump(shunt_pool *name)
             (unsigned)sh_load_rlx(&pool->gate), /* relaxed: a report */
             (unsigned long long)sh_ring_size(&pool->ring),
             (unsigned long long)sh_ring_size(&pool->side));
-    for (unsigned i = 0; i < pool->workers; i++)
-        fprintf(stderr, "worker %u: %s, deque %u, resumed %u\n", i,
-                sh_sleep_is_idle(&pool->sleep, i) ? "idle" : "awake",
+    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+        fprintf(stderr,
+                "worker %u: %s, deque %u, resumed %u, stuck %llx, rests %u\n",
+                i, sh_sleep_is_idle(&pool->sleep, i) ? "idle" : "awake",
                 sh_deque_size(&pool->posts[i].deque),
-                /* relaxed: a report */
-                (unsigned)sh_load_rlx(&pool->posts[i].resumed));
+                /* relaxed, all of them: a report */
+                (unsigned)sh_load_rlx(&pool->posts[i].resumed),
+                (unsigned long long)sh_load_rlx(&pool->posts[i].stuck),
+                (unsigned)sh_load_rlx(&pool->posts[i].rests));
+    dump_timers(pool);
     for (uint32_t i = 1; i < used; i++) {
         struct sh_record *r = sh_record_at(pool, i);
         uint64_t w = sh_load_acq(&r->state); /* acquire: settled */

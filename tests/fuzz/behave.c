@@ -1,143 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fuzz/behave.c - what the functions of the nodes do while they run: submit
- * tasks and treat them in one of several ways, wait for other nodes, give
- * promises, heed being cancelled.
+ * tasks, wait for other nodes, give promises, heed being cancelled, run on past
+ * their deadline.
  */
-#include <string.h>
-
 #include "graph.h"
 
-enum {
-    MAGIC = 0x600d1e55
-};
+#include <stddef.h>
 
-/* A task that a function submits. It reads memory of the function. */
-struct child {
-    struct graph *graph;
-    unsigned node, spins;
-    bool counts;
-    const uint32_t *shared;
-};
-struct gift {
-    uint32_t *block; /* of the child's memory */
-};
+#include "base/clock.h"
 
-static void spin(unsigned times)
+void behave_spin(unsigned times)
 {
     for (unsigned i = 0; i < times; i++)
         __asm__ __volatile__("" ::: "memory");
-}
-
-static int child_run(const struct child *in, struct gift *out)
-{
-    struct fate *fate = &in->graph->fate[in->node];
-
-    spin(in->spins);
-    if (in->counts)
-        atomic_fetch_add(&fate->children_run, 1);
-    /* The memory of a task outlives the tasks that it submitted. */
-    if (in->shared != NULL && *in->shared != MAGIC)
-        fuzz_fail(in->graph, "a child of %u reads %x in its memory", in->node,
-                  (unsigned)*in->shared);
-    out->block = shunt_alloc(in->spins % 100 + sizeof *out->block);
-    if (out->block == NULL)
-        fuzz_fail(in->graph, "a child of %u got no memory", in->node);
-    *out->block = MAGIC;
-    return 0;
-}
-SHUNT_TASK(child_run, struct child, struct gift, .name = "child")
-
-static shunt_future *child_new(const struct job *job, unsigned number,
-                               const uint32_t *shared, bool counts)
-{
-    struct graph *g = job->graph;
-    struct child in = { g, job->node, 0, counts, shared };
-    shunt_future *f;
-
-    in.spins =
-        (unsigned)plan_random(g->plan->seed, job->node, 100 + number) % 2000;
-    f = shunt_submit(NULL, child_run, &in);
-    /* Only a shutdown that cancels takes no tasks of tasks. */
-    if (shunt_status(f) == SHUNT_ECLOSED && !check_strictly(g))
-        return f;
-    if (counts)
-        atomic_fetch_add(&g->fate[job->node].children, 1);
-    return f;
-}
-
-/* The status of a wait inside a task of what should succeed. */
-static void expect_waited(const struct job *job, int rc, const char *what)
-{
-    if (rc != 0 && !(rc == SHUNT_ECANCELED && shunt_cancelled()) &&
-        check_strictly(job->graph))
-        fuzz_fail(job->graph, "%s in node %u is %s", what, job->node,
-                  shunt_code_name(rc));
-}
-
-static void take_child(const struct job *job, shunt_future *f)
-{
-    struct gift gift;
-    int rc = shunt_take(f, &gift);
-
-    expect_waited(job, rc, "a take");
-    if (rc != 0)
-        return;
-    if (*gift.block != MAGIC)
-        fuzz_fail(job->graph, "a gift to %u holds %x", job->node,
-                  (unsigned)*gift.block);
-    if (job->node % 2 == 0 && shunt_free(gift.block) != 0)
-        fuzz_fail(job->graph, "a gift to %u cannot be freed", job->node);
-}
-
-static void treat(const struct job *job, enum brood brood, unsigned k,
-                  shunt_future *f)
-{
-    shunt_future *more;
-
-    switch (brood) {
-    case BROOD_RELEASE:
-        (void)shunt_release(f);
-        break;
-    case BROOD_JOIN:
-        expect_waited(job, shunt_join(f), "a join");
-        break;
-    case BROOD_TAKE:
-        take_child(job, f);
-        break;
-    case BROOD_AWAIT_FOR:
-        (void)!shunt_await_for(f, SHUNT_US(k * 20));
-        break;
-    case BROOD_MIXED:
-        /* Settled ones before pending ones among those that are kept. */
-        if (k % 3 == 0)
-            expect_waited(job, shunt_await(f), "an await");
-        more = k % 3 == 1 ? shunt_retain(f) : NULL;
-        if (more != NULL && k % 2 == 0)
-            (void)shunt_release(f);
-        break;
-    default:
-        break;
-    }
-}
-
-static void raise_brood(const struct job *job, const uint32_t *shared)
-{
-    const struct node *n = &job->graph->plan->node[job->node];
-    bool joins = n->brood == BROOD_ALL || n->brood == BROOD_RACE;
-    shunt_future *all[CHILDREN_MAX];
-
-    for (unsigned k = 0; k < n->children; k++) {
-        all[k] = child_new(job, k, shared, n->brood != BROOD_RACE);
-        if (!joins)
-            treat(job, n->brood, k, all[k]);
-    }
-    if (joins)
-        expect_waited(job,
-                      shunt_join(n->brood == BROOD_ALL
-                                     ? shunt_when_all(all, n->children)
-                                     : shunt_race(all, n->children)),
-                      "a combinator's join");
 }
 
 /* Wait for the other nodes. Not 0: return that, after giving. */
@@ -154,8 +30,9 @@ static int wait_for_nodes(const struct job *job)
 
         if (rc == SHUNT_PENDING && n->await_ns != SHUNT_FOREVER)
             continue;
-        if (rc == SHUNT_ECANCELED && shunt_cancelled())
-            return rc;
+        /* Given up, it may run on after the pool was freed. */
+        if (rc != 0 && shunt_cancelled())
+            return SHUNT_ECANCELED;
         if (rc != shunt_status(h))
             fuzz_fail(g, "await of %u in %u: %s, but its status is %s", a,
                       job->node, shunt_code_name(rc),
@@ -178,9 +55,27 @@ void behave_begin(const struct job *job)
     atomic_store(&fate->phase, 1);
 }
 
-void behave_end(const struct job *job)
+void behave_end(const struct job *job, int rc)
 {
-    atomic_store(&job->graph->fate[job->node].phase, 2);
+    struct graph *g = job->graph;
+    const struct node *n = &g->plan->node[job->node];
+    struct fate *fate = &g->fate[job->node];
+
+    if (shunt_cancelled()) {
+        if (atomic_load(&fate->committed) && check_closed(g))
+            fuzz_fail(g, "node %u has committed, and was asked", job->node);
+        if (!g->reference.asked[job->node] && !may_be_late(g->plan, n) &&
+            check_strictly(g))
+            fuzz_fail(g, "node %u was asked to cancel", job->node);
+        atomic_store(&fate->asked, true);
+        if (may_be_late(g->plan, n))
+            atomic_fetch_add(&census.given_up, 1);
+    }
+    if (rc == 0)
+        atomic_store(&fate->ended, check_success(g, job->node));
+    else if (rc == failure_of(job->node))
+        atomic_store(&fate->ended, check_failure(SHUNT_EFAILED, rc));
+    atomic_store(&fate->phase, 2);
 }
 
 void behave_drop(void *in)
@@ -194,26 +89,57 @@ void behave_drop(void *in)
         fuzz_fail(job->graph, "node %u is dropped twice", job->node);
 }
 
+/* Run for a while; not 0: it was asked not to. */
+static int work(const struct job *job)
+{
+    const struct node *n = &job->graph->plan->node[job->node];
+    int64_t until = sh_clock_ns() + SHUNT_US(n->lingers_us);
+
+    for (unsigned i = 0; i < n->spins; i += 50) {
+        behave_spin(50);
+        if (n->heeds && shunt_cancelled())
+            return SHUNT_ECANCELED;
+    }
+    while (n->lingers_us > 0 && sh_clock_ns() < until) {
+        behave_spin(50);
+        if (n->heeds && shunt_cancelled())
+            return SHUNT_ECANCELED;
+    }
+    return 0;
+}
+
 int behave(const struct job *job)
 {
     struct graph *g = job->graph;
     const struct node *n = &g->plan->node[job->node];
+    int64_t left = n->span == SPAN_NONE || !op_traits[n->op].submitted
+                       ? SHUNT_FOREVER
+                       : n->span_ns;
     uint32_t *shared = NULL;
     int rc;
 
+    moment_left(job, &left);
+    rc = heed_commit(job, COMMIT_FIRST);
     if (n->allocates) {
         shared = shunt_alloc(sizeof *shared * 25);
         if (shared == NULL)
             fuzz_fail(g, "node %u got no memory", job->node);
-        *shared = MAGIC;
+        *shared = BROOD_MAGIC;
     }
-    raise_brood(job, shared);
-    rc = wait_for_nodes(job);
-    for (unsigned i = 0; i < n->spins && rc == 0; i += 50) {
-        spin(50);
-        if (n->heeds && shunt_cancelled())
-            rc = SHUNT_ECANCELED;
-    }
+    heed_begin(job);
+    brood_raise(job, shared);
+    if (rc == 0)
+        rc = wait_for_nodes(job);
+    moment_left(job, &left);
+    if (rc == 0)
+        rc = heed_commit(job, COMMIT_MIDWAY);
+    if (rc == 0)
+        heed_midway(job);
+    if (rc == 0)
+        rc = work(job);
+    if (rc == 0)
+        rc = heed_commit(job, COMMIT_LAST);
+    moment_left(job, &left);
     if (n->gives_any)
         tasks_give(g, n->gives);
     return rc;

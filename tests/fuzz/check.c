@@ -26,6 +26,27 @@ bool check_strictly(const struct graph *g)
     return ending == END_DRAIN || ending == END_FREE || !atomic_load(&g->ended);
 }
 
+bool check_closed(const struct graph *g)
+{
+    enum ending ending = g->plan->ending;
+
+    if (ending == END_STORM)
+        return g->plan->storm_how != SHUNT_KILL;
+    return ending != END_KILL || !atomic_load(&g->ended);
+}
+
+unsigned check_success(const struct graph *g, unsigned origin)
+{
+    (void)g;
+    return SEEN_OK + origin;
+}
+
+unsigned check_failure(int code, int task_code)
+{
+    return code == SHUNT_EFAILED ? SEEN_FAILED + (unsigned)task_code
+                                 : SEEN_CODE + (unsigned)(SHUNT_EFAILED - code);
+}
+
 static uint32_t check_of(const struct graph *g, uint32_t origin)
 {
     return (uint32_t)plan_random(g->plan->seed, origin, 4) | 1;
@@ -81,7 +102,7 @@ static void check_input(struct graph *g, unsigned n, size_t number,
 {
     const struct node *node = &g->plan->node[n];
     const struct small *v;
-    bool map = node->op == OP_MAP || node->op == OP_MAP_SETTLED;
+    bool map = is_map(node->op);
     bool fails = node->fillers_fail && (!map || number == node->total / 2);
     int status = shunt_status(f);
 
@@ -92,6 +113,12 @@ static void check_input(struct graph *g, unsigned n, size_t number,
         }
     if (status == SHUNT_PENDING)
         return;
+    if (!map && is_delay(node, (unsigned)number)) {
+        if (status == 0 ? shunt_peek(f, shunt_none) == NULL : check_strictly(g))
+            fuzz_fail(g, "input %zu of %u, a delay, is %s", number, n,
+                      shunt_code_name(status));
+        return;
+    }
     if (status == 0) {
         v = shunt_peek(f, struct small);
         if (v == NULL || v->origin != n || fails ||
@@ -154,6 +181,8 @@ void check_value(struct graph *g, unsigned n, enum shape shape,
     case SHAPE_WINNER:
         check_winner(g, maker_of(g, n), value);
         break;
+    case SHAPE_NONE:
+        break;
     }
 }
 
@@ -166,8 +195,10 @@ static const void *peek(shunt_future *h, enum shape shape)
         return shunt_peek(h, struct big);
     case SHAPE_RESULTS:
         return shunt_peek(h, shunt_results);
-    default:
+    case SHAPE_WINNER:
         return shunt_peek(h, shunt_winner);
+    default:
+        return shunt_peek(h, shunt_none);
     }
 }
 
@@ -210,6 +241,41 @@ static void check_causes(struct graph *g, unsigned n, const shunt_error *e)
         fuzz_fail(g, "node %u has %zu causes of %zu", n, e->cause_count, least);
 }
 
+/* Whether a node with this error was itself too late, and did not take the
+ * failure on from another. */
+static bool is_own_timeout(const struct graph *g, unsigned n,
+                           const shunt_error *e)
+{
+    const struct node *node = &g->plan->node[n];
+    uint32_t late = code_bit(SHUNT_ETIMEDOUT);
+    uint32_t others = 0;
+
+    for (unsigned k = 0; k < node->input_count; k++)
+        others |= g->reference.may[node->inputs[k]].codes;
+    for (unsigned k = 0; k < node->await_count && node->propagates; k++)
+        others |= g->reference.may[node->awaits[k]].codes;
+    return e->code == SHUNT_ETIMEDOUT && may_be_late(g->plan, node) &&
+           node->op != OP_FLAT && (others & late) == 0 && check_strictly(g);
+}
+
+/* It says whose task was too slow, and is not too early. */
+static void check_timeout(struct graph *g, unsigned n, shunt_future *h,
+                          const shunt_error *e)
+{
+    const struct plan *p = g->plan;
+    const struct node *node = &p->node[n];
+    const char *name =
+        tasks_name(p, node->op == OP_TIMEOUT ? node->inputs[0] : n);
+
+    moment_check(g, n);
+    if (!audit_is_reserved(h) && strcmp(e->task, name) != 0)
+        fuzz_fail(g, "node %u was too late for %s: %s", n, name, e->message);
+    if (e->attempts > 1)
+        fuzz_fail(g, "node %u was started %u times", n, e->attempts);
+    if (node->op == OP_TASK)
+        atomic_store(&g->fate[n].attempts, e->attempts + 1);
+}
+
 void check_outcome(struct graph *g, unsigned n, shunt_future *h)
 {
     const struct node *node = &g->plan->node[n];
@@ -226,21 +292,47 @@ void check_outcome(struct graph *g, unsigned n, shunt_future *h)
         const void *value = peek(h, node->shape);
 
         check_value(g, n, node->shape, value);
-        seen = SEEN_OK;
-        if (node->shape <= SHAPE_BIG)
-            seen += ((const struct small *)value)->origin;
+        seen = check_success(g, node->shape <= SHAPE_BIG
+                                    ? ((const struct small *)value)->origin
+                                    : 0);
+        if (node->op == OP_DELAY)
+            moment_check(g, n);
         if (check_strictly(g) && g->reference.may[n].ok == 0)
             fuzz_fail(g, "node %u succeeded", n);
     } else {
         check_error(g, n, e);
         check_causes(g, n, e);
-        seen = status == SHUNT_EFAILED
-                   ? SEEN_FAILED + (unsigned)e->task_code
-                   : SEEN_CODE + (unsigned)(SHUNT_EFAILED - status);
+        if (is_own_timeout(g, n, e))
+            check_timeout(g, n, h, e);
+        seen = check_failure(status, e->task_code);
     }
+    if (atomic_load(&g->fate[n].seen) == 0 && status == SHUNT_ETIMEDOUT)
+        atomic_fetch_add(&census.timed_out, 1);
     if (!atomic_compare_exchange_strong(&g->fate[n].seen, &first, seen) &&
         first != seen)
         fuzz_fail(g, "node %u was seen as %u, and now as %u", n, first, seen);
+}
+
+/* A function that has committed decides, and one that a deadline ended before
+ * it started never does. */
+static void check_end(struct graph *g, unsigned n)
+{
+    struct fate *fate = &g->fate[n];
+    unsigned seen = atomic_load(&fate->seen);
+    unsigned ended = atomic_load(&fate->ended);
+    unsigned attempts = atomic_load(&fate->attempts);
+    unsigned runs = atomic_load(&fate->runs);
+
+    if (atomic_load(&fate->committed) && check_closed(g) && ended != 0 &&
+        seen != 0 && seen != ended)
+        fuzz_fail(g, "node %u committed, ended as %u, and is %u", n, ended,
+                  seen);
+    if (attempts != 0 && attempts - 1 != runs)
+        fuzz_fail(g, "node %u ran %u times, and its error says %u", n, runs,
+                  attempts - 1);
+    if (is_refused(&g->plan->node[n]) &&
+        (runs != 0 || atomic_load(&fate->drops) != 0))
+        fuzz_fail(g, "node %u was refused and ran, or was dropped", n);
 }
 
 /* How often a function must have run, as far as that is known. */
@@ -250,11 +342,10 @@ static void check_runs(struct graph *g, unsigned n)
     struct fate *fate = &g->fate[n];
     unsigned seen = atomic_load(&fate->seen);
     unsigned runs = atomic_load(&fate->runs);
-    bool has_one = node->op == OP_TASK || node->op == OP_FLAT ||
-                   (is_step(node->op) && node->op != OP_VIA);
-    bool must =
-        has_one && check_strictly(g) && !g->reference.asked[n] &&
-        (node->op == OP_TASK || node->op == OP_FLAT || node->op == OP_FINALLY);
+    bool has_one = op_traits[node->op].runs && !is_refused(node);
+    bool must = has_one && check_strictly(g) && !g->reference.asked[n] &&
+                !may_be_late(g->plan, node) &&
+                (op_traits[node->op].submitted || node->op == OP_FINALLY);
 
     must = must || (has_one && (seen == SEEN_OK + n ||
                                 seen == SEEN_FAILED + (unsigned)failure_of(n)));
@@ -275,17 +366,33 @@ static void check_runs(struct graph *g, unsigned n)
                   atomic_load(&fate->hooks));
 }
 
+/* How many tasks are among its inputs or elements that are no nodes. */
+static unsigned count_fillers(const struct node *n)
+{
+    unsigned fillers = 0, next = 0;
+
+    if (n->total == 0 || is_map(n->op))
+        return n->total;
+    for (unsigned k = 0; k < n->total; k++)
+        if (next < n->input_count && input_place(n, next) == k)
+            next++;
+        else
+            fillers += !is_delay(n, k);
+    return fillers;
+}
+
 void check_counts(struct graph *g)
 {
     for (unsigned n = 0; n < g->plan->nodes; n++) {
         const struct node *node = &g->plan->node[n];
         struct fate *fate = &g->fate[n];
-        unsigned fillers = node->total == 0 ? 0
-                                            : node->total - node->input_count;
+        unsigned fillers = count_fillers(node);
         unsigned runs = atomic_load(&fate->filler_runs);
         unsigned drops = atomic_load(&fate->filler_drops);
 
         check_runs(g, n);
+        check_end(g, n);
+        heed_check(g, n);
         if (runs > fillers || drops > fillers || runs > drops)
             fuzz_fail(g, "%u fillers of %u: %u ran, %u dropped", fillers, n,
                       runs, drops);
@@ -297,5 +404,9 @@ void check_counts(struct graph *g)
             fuzz_fail(g, "node %u submitted %u children and %u ran", n,
                       atomic_load(&fate->children),
                       atomic_load(&fate->children_run));
+        if (atomic_load(&fate->wards) != atomic_load(&fate->ward_drops))
+            fuzz_fail(g, "node %u submitted %u wards and %u were dropped", n,
+                      atomic_load(&fate->wards),
+                      atomic_load(&fate->ward_drops));
     }
 }

@@ -34,8 +34,6 @@ enum {
     OBSERVERS_MAX = 2,
     POOLS_MAX = 2,
     CHILDREN_MAX = 12,
-    RECIPES = 10, /* of a function that returns a future */
-    RECIPE_FAILS = 6,
     FAILURES = 100 /* failure codes begin here */
 };
 
@@ -45,11 +43,13 @@ enum op {
     OP_PROMISE,
     OP_MAP,
     OP_MAP_SETTLED,
+    OP_DELAY,
     OP_THEN,
     OP_THEN_FLAT,
     OP_RECOVER,
     OP_FINALLY,
     OP_VIA,
+    OP_TIMEOUT,
     OP_ALL,
     OP_SETTLED,
     OP_ANY,
@@ -58,12 +58,50 @@ enum op {
     OPS
 };
 
-/* What the value of a node is. */
+/* What is known of an operation: tables.c. */
+struct op_traits {
+    const char *name;
+    unsigned weight; /* how often it is drawn */
+    bool step;       /* has one input, and goes on from its outcome */
+    bool combines;   /* has inputs and fillers */
+    bool runs;       /* a function of its own */
+    bool submitted;  /* may have a deadline */
+};
+extern const struct op_traits op_traits[OPS];
+
+/* What the value of a node is. Only that of the first two says who made it. */
 enum shape {
     SHAPE_SMALL,
     SHAPE_BIG,
     SHAPE_RESULTS,
-    SHAPE_WINNER
+    SHAPE_WINNER,
+    SHAPE_NONE
+};
+
+/* How long a delay is, or how far away a deadline. */
+enum span {
+    SPAN_NONE,   /* there is none */
+    SPAN_PAST,   /* 0, or less */
+    SPAN_SHORT,  /* it comes, sooner or later than anything else */
+    SPAN_LONG,   /* it does not come, unless the clock leaps */
+    SPAN_ENDLESS /* it never comes */
+};
+
+/* The ways in which a function makes the future that it returns: recipe.c. */
+enum recipe {
+    RECIPE_LEAF,
+    RECIPE_MENDED,
+    RECIPE_ALL,
+    RECIPE_PROMISE,
+    RECIPE_RACE,
+    RECIPE_NESTED,
+    RECIPE_FAILS,
+    RECIPE_ANY,
+    RECIPE_VIA,
+    RECIPE_RETAINED,
+    RECIPE_DELAYED,
+    RECIPE_IN_TIME,
+    RECIPES
 };
 
 /* A value says which node's function made it. */
@@ -86,8 +124,36 @@ enum brood {
     BROOD_ALL,  /* joins a when_all of them */
     BROOD_RACE, /* joins a race of them */
     BROOD_AWAIT_FOR,
-    BROOD_MIXED, /* waits for some, and keeps the others */
+    BROOD_MIXED,   /* waits for some, and keeps the others */
+    BROOD_STEPS,   /* joins a step on each */
+    BROOD_MAP,     /* joins a map of them */
+    BROOD_DELAY,   /* joins delays, keeps some, races some with a task */
+    BROOD_TIMEOUT, /* joins a timeout over each */
+    BROOD_ABROAD,  /* submits them to the other pool */
+    BROOD_BOUND,   /* gives them deadlines of their own */
+    BROOD_CANCEL,  /* cancels some */
     BROODS
+};
+
+/* What a function does with its shunt_cancel_future. */
+enum heed {
+    HEED_NONE,
+    HEED_DROP,    /* gives it back at once */
+    HEED_HOLD,    /* has it when it ends */
+    HEED_AWAIT,   /* waits for it */
+    HEED_RACE,    /* races it with a task */
+    HEED_THEN,    /* has a task run if it is asked */
+    HEED_FINALLY, /* has its outcome noted */
+    HEEDS
+};
+
+/* When a function calls shunt_commit. */
+enum commit {
+    COMMIT_NEVER,
+    COMMIT_FIRST,
+    COMMIT_MIDWAY,
+    COMMIT_LAST,
+    COMMITS
 };
 
 enum giver {
@@ -119,10 +185,18 @@ struct node {
     unsigned inputs[INPUTS_MAX], input_uses[INPUTS_MAX], input_count;
     unsigned total;    /* inputs of a combinator, fillers included */
     bool fillers_fail; /* also of a map: an element */
+    enum span delays;  /* every other filler is a delay of that length */
     unsigned quorum;
+    /* Of a delay, a timeout, or what has a deadline. */
+    enum span span;
+    int64_t span_ns;
     /* Of the function. */
     bool fails, heeds, allocates, propagates;
-    unsigned spins, recipe;
+    unsigned spins;
+    unsigned lingers_us; /* it runs on for a while, if it does not heed */
+    enum recipe recipe;
+    enum heed heed;
+    enum commit commits;
     enum brood brood;
     unsigned children;
     unsigned awaits[2], await_uses[2], await_count;
@@ -163,6 +237,9 @@ struct plan {
     uint64_t seed;
     unsigned nodes, pools, builders, observers;
     unsigned workers[POOLS_MAX];
+    int spares[POOLS_MAX];
+    bool by_hand[POOLS_MAX]; /* its clock is moved by an actor, */
+    bool leaps[POOLS_MAX];   /* sometimes by hours */
     size_t arena_bytes;
     enum ending ending;
     enum shunt_how storm_how;
@@ -190,15 +267,33 @@ struct fate {
     _Atomic(shunt_future *) handles[USES_MAX];
     _Atomic(shunt_promise *) promise;
     atomic_bool published;
+    /* When it was made, at the earliest and at the latest. */
+    int64_t begun_ns, built_ns;
     atomic_uint runs, phase, drops, hooks, filler_runs, filler_drops;
-    atomic_uint children, children_run;
-    atomic_uint seen; /* the first outcome that somebody saw, + 1 */
+    atomic_uint children, children_run;      /* those that must run, */
+    atomic_uint wards, ward_drops;           /* and those that may not start */
+    atomic_uint told, tellers, teller_drops; /* of HEED_THEN */
+    atomic_uint notes, noters, noter_drops;  /* of HEED_FINALLY, */
+    atomic_int noted;                        /* and the status that it noted */
+    atomic_bool committed; /* from when on it is its function that decides */
+    atomic_bool asked;     /* its function saw, at its end, that it was */
+    atomic_uint ended;     /* how its function ended: as seen */
+    atomic_uint seen;      /* the first outcome that somebody saw, + 1 */
+    atomic_uint attempts;  /* that the error says, + 1 */
 };
+
+/* How much of what is rare there was, over all seeds. */
+struct census {
+    atomic_ulong timed_out, given_up, stand_ins, committed, told, moves;
+};
+extern struct census census;
 
 struct graph {
     const struct plan *plan;
     struct reference reference;
     shunt_pool *pools[POOLS_MAX];
+    /* Of a clock that is moved by hand: where it stands at least, at most. */
+    _Atomic int64_t served_ns[POOLS_MAX], moved_ns[POOLS_MAX];
     atomic_bool ended; /* a shutdown has begun: it may decide outcomes */
     struct fate fate[NODES_MAX];
 };
@@ -221,12 +316,42 @@ static inline uint32_t code_bit(int code)
 
 static inline bool combines(enum op op)
 {
-    return op >= OP_ALL;
+    return op_traits[op].combines;
 }
 
 static inline bool is_step(enum op op)
 {
-    return op >= OP_THEN && op <= OP_VIA;
+    return op_traits[op].step;
+}
+
+static inline bool is_map(enum op op)
+{
+    return op == OP_MAP || op == OP_MAP_SETTLED;
+}
+
+/* Whether the moment that node n has set itself may come. */
+static inline bool may_come(const struct plan *p, const struct node *n)
+{
+    return n->span == SPAN_PAST || n->span == SPAN_SHORT ||
+           (n->span == SPAN_LONG && p->leaps[n->pool]);
+}
+
+/* Whether node n may be ended by a deadline or timeout of its own. */
+static inline bool may_be_late(const struct plan *p, const struct node *n)
+{
+    return n->op != OP_DELAY && may_come(p, n);
+}
+
+/* Whether it never begins. */
+static inline bool is_refused(const struct node *n)
+{
+    return op_traits[n->op].submitted && n->span == SPAN_PAST;
+}
+
+/* Whether filler number k of a combinator is a delay. */
+static inline bool is_delay(const struct node *n, unsigned k)
+{
+    return n->delays != SPAN_NONE && k % 2 == 1;
 }
 
 /* Where input number k of a combinator stands; the others are fillers. */
@@ -237,9 +362,13 @@ static inline unsigned input_place(const struct node *n, unsigned k)
 
 /* plan.c */
 void plan_make(struct plan *plan, uint64_t seed, unsigned nodes);
-void plan_print(const struct plan *plan);
+/* A span that may come, in place of one that does not. */
+void plan_shorten(struct plan *plan, unsigned n);
 /* A random number that is the same for the same arguments. */
 uint64_t plan_random(uint64_t seed, uint64_t a, uint64_t b);
+
+/* tables.c */
+void plan_print(const struct plan *plan);
 
 /* reference.c: also turns waits that might not end into bounded ones. */
 void reference_make(struct reference *reference, struct plan *plan);
@@ -264,18 +393,66 @@ shunt_future *tasks_filler(struct graph *g, unsigned n, unsigned number);
 shunt_future *tasks_map(struct graph *g, unsigned n);
 shunt_future *tasks_promise(struct graph *g, unsigned n);
 void tasks_give(struct graph *g, unsigned n);
+/* What the error of a node says that failed, or was too slow. */
+const char *tasks_name(const struct plan *p, unsigned n);
+
+/* moments.c: what time it is, at the earliest and at the latest; in nodes that
+ * were timed out or delayed, that it is not too early. */
+int64_t moment_low(const struct graph *g, unsigned pool);
+int64_t moment_high(const struct graph *g, unsigned pool);
+void moment_check(struct graph *g, unsigned n);
+/* The actor that moves the clock of a pool, until told that all is over. */
+struct hand {
+    struct graph *graph;
+    unsigned pool;
+    atomic_bool over;
+};
+void *moment_move(void *hand);
+/* Anybody outside of tasks: move it on by ns. */
+void moment_move_by(struct graph *g, unsigned pool, int64_t ns);
+/* Inside a task: what is left of its time, *most at most; less each time. */
+void moment_left(const struct job *job, int64_t *most);
 
 /* behave.c: what the function of a node does, but for its value. */
 int behave(const struct job *job);
 void behave_begin(const struct job *job);
-void behave_end(const struct job *job);
+/* It is about to return rc, with the value of origin if that is 0. */
+void behave_end(const struct job *job, int rc);
 void behave_drop(void *job);
+void behave_spin(unsigned times);
+
+/* brood.c: the tasks that a function submits. */
+enum {
+    BROOD_MAGIC = 0x600d1e55
+};
+void brood_raise(const struct job *job, const uint32_t *shared);
+/* One is about to be submitted that may not start: what it is given begins with
+ * its job, and brood_drop is called for it once; unless it was refused. */
+void brood_ward(const struct job *job);
+shunt_future *brood_refused(const struct job *job, shunt_future *f);
+void brood_drop(void *job);
+/* A task that does nothing much. */
+shunt_future *brood_one(const struct job *job, unsigned number);
+/* The status of a wait inside a task for what should succeed. */
+void brood_expect(const struct job *job, int rc, const char *what);
+
+/* heed.c: a function and what cancels it, at its begin, and on its way. */
+void heed_begin(const struct job *job);
+void heed_midway(const struct job *job);
+/* Commit, if that is due; not 0: it is too late. */
+int heed_commit(const struct job *job, enum commit now);
+void heed_check(struct graph *g, unsigned n);
 
 /* recipe.c: the future that the function of node n returns, made in a task. */
 shunt_future *recipe_make(const struct job *job);
 
 /* check.c: what does not hold ends the process. */
 bool check_strictly(const struct graph *g);
+/* What must hold also while a shutdown that cancels goes on. */
+bool check_closed(const struct graph *g);
+/* An outcome as a number. */
+unsigned check_success(const struct graph *g, unsigned origin);
+unsigned check_failure(int code, int task_code);
 /* The outcome of node n, if it has one, through a handle. */
 void check_outcome(struct graph *g, unsigned n, shunt_future *h);
 /* A value that a function got from node n. */
@@ -297,5 +474,7 @@ _Noreturn void fuzz_fail(struct graph *g, const char *fmt, ...)
 /* audit.c: nothing of the pools is in use any more; and what there is. */
 void audit_pools(struct graph *g);
 void audit_dump(shunt_pool *pool);
+/* Whether a handle stands for a code, and not for a record. */
+bool audit_is_reserved(shunt_future *f);
 
 #endif /* SHUNT_TESTS_FUZZ_GRAPH_H */

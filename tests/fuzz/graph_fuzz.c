@@ -6,13 +6,15 @@
  *                [--patience S] [--print] [--dump]
  *
  * Each seed is one graph (see graph.h): tasks with and without children,
- * steps, combinators of up to 812 inputs, promises, maps; handles retained,
- * awaited, released and cancelled by several threads and tasks, in one or two
- * pools that end in one of five ways. Checked: every outcome that anybody sees
- * is one that the reference allows, and the same for all; values are whole;
- * each function ran at most once, and exactly once where nobody may have
- * cancelled it; every drop hook was called once; nothing is in use at the
- * end; and with LeakSanitizer, nothing leaks. A seed that takes longer than
+ * steps, combinators of up to 812 inputs, promises, maps; delays, timeouts,
+ * deadlines that come at any time and code that runs on past them; handles
+ * retained, awaited, released and cancelled by several threads and tasks, which
+ * may commit; in one or two pools, whose clocks may be moved by hand, and which
+ * end in one of five ways. Checked: every outcome that anybody sees is one that
+ * the reference allows, and the same for all; values are whole; no moment is
+ * too early; each function ran at most once, and exactly once where nothing may
+ * have ended it before; every drop hook was called once; nothing is in use at
+ * the end; and with LeakSanitizer, nothing leaks. A seed that takes longer than
  * patience is a hang: what there is is printed, and nothing is tried again.
  *
  * With --dump another thread dumps all pools again and again meanwhile.
@@ -44,6 +46,8 @@ void __sanitizer_set_death_callback(void (*callback)(void))
 enum {
     LEAKS_EVERY = 64
 };
+
+struct census census;
 
 static struct {
     pthread_mutex_t lock;
@@ -79,12 +83,15 @@ static void dump(struct graph *g)
 
         fprintf(stderr,
                 "%3u %s, ran %u, phase %u, dropped %u, seen %u, fillers %u "
-                "dropped %u, children %u ran %u\n",
+                "dropped %u, children %u ran %u, wards %u dropped %u%s%s\n",
                 n, atomic_load(&f->published) ? "built" : "not built",
                 atomic_load(&f->runs), atomic_load(&f->phase),
                 atomic_load(&f->drops), atomic_load(&f->seen),
                 atomic_load(&f->filler_runs), atomic_load(&f->filler_drops),
-                atomic_load(&f->children), atomic_load(&f->children_run));
+                atomic_load(&f->children), atomic_load(&f->children_run),
+                atomic_load(&f->wards), atomic_load(&f->ward_drops),
+                atomic_load(&f->committed) ? ", committed" : "",
+                atomic_load(&f->asked) ? ", asked" : "");
     }
     for (unsigned i = 0; i < g->plan->pools; i++)
         audit_dump(g->pools[i]);
@@ -245,6 +252,11 @@ int main(int argc, char **argv)
             check_leaks(seed + n - (LEAKS_EVERY - 1), seed + n);
     }
     check_leaks(seed + n - n % LEAKS_EVERY, seed + n);
+    printf("graph_fuzz: %lu timed out, %lu given up as they ran, %lu stood in, "
+           "%lu committed, %lu told, clocks moved %lu times\n",
+           atomic_load(&census.timed_out), atomic_load(&census.given_up),
+           atomic_load(&census.stand_ins), atomic_load(&census.committed),
+           atomic_load(&census.told), atomic_load(&census.moves));
     printf("graph_fuzz: %" PRIu64 " seeds, all as the reference allows\n", n);
     return 0;
 }

@@ -7,8 +7,6 @@
  * observer. So the plan itself has no deadlock, and whatever hangs is a fault
  * of the library.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +54,38 @@ static unsigned pick(struct rng *rng, const unsigned *weights, unsigned n)
         at -= weights[i];
     }
     return 0;
+}
+
+/* A length of time that is as often very short as it is not. */
+static int64_t brief(struct rng *rng)
+{
+    uint64_t most = (uint64_t)1 << below(rng, 22);
+
+    return (int64_t)(1 + below(rng, (unsigned)most));
+}
+
+static int64_t length_of(struct rng *rng, enum span span)
+{
+    switch (span) {
+    case SPAN_PAST:
+        return -(int64_t)below(rng, 3);
+    case SPAN_SHORT:
+        return brief(rng);
+    case SPAN_LONG:
+        return SHUNT_S(3600) * (1 + below(rng, 10)) + brief(rng);
+    case SPAN_ENDLESS:
+        return SHUNT_FOREVER;
+    default:
+        return 0;
+    }
+}
+
+void plan_shorten(struct plan *p, unsigned i)
+{
+    struct rng rng = { plan_random(p->seed, i, 5) };
+
+    p->node[i].span = SPAN_SHORT;
+    p->node[i].span_ns = length_of(&rng, SPAN_SHORT);
 }
 
 static unsigned add_use(struct node *n, enum use_kind kind, unsigned by)
@@ -110,7 +140,10 @@ static void add_awaits(struct plan *p, struct rng *rng, unsigned i)
 /* What the function of a node does. */
 static void add_behaviour(struct plan *p, struct rng *rng, unsigned i)
 {
-    static const unsigned broods[BROODS] = { 50, 8, 8, 8, 6, 6, 4, 4, 6 };
+    static const unsigned broods[BROODS] = { 50, 8, 8, 8, 6, 6, 4, 4,
+                                             6,  4, 3, 5, 5, 3, 4, 4 };
+    static const unsigned heeds[HEEDS] = { 60, 5, 5, 8, 7, 8, 9 };
+    static const unsigned commits[COMMITS] = { 76, 8, 8, 8 };
     struct node *n = &p->node[i];
 
     n->fails = chance(rng, 25);
@@ -118,7 +151,10 @@ static void add_behaviour(struct plan *p, struct rng *rng, unsigned i)
     n->allocates = chance(rng, 30);
     n->propagates = chance(rng, 40);
     n->spins = chance(rng, 50) ? 0 : below(rng, 3000);
-    n->recipe = below(rng, RECIPES);
+    n->lingers_us = may_come(p, n) && chance(rng, 30) ? below(rng, 1000) : 0;
+    n->recipe = (enum recipe)below(rng, RECIPES);
+    n->heed = (enum heed)pick(rng, heeds, HEEDS);
+    n->commits = (enum commit)pick(rng, commits, COMMITS);
     n->brood = (enum brood)pick(rng, broods, BROODS);
     n->children = n->brood == BROOD_NONE ? 0 : 1 + below(rng, CHILDREN_MAX);
     if (n->op != OP_TASK)
@@ -159,6 +195,34 @@ static void add_total(struct plan *p, struct rng *rng, unsigned i)
         n->total = n->input_count + 1;
     n->fillers_fail = chance(rng, 25);
     n->quorum = 1 + below(rng, n->total);
+    if (chance(rng, 20))
+        n->delays = SPAN_SHORT;
+    /* What is decided by others lets those go that would never come. */
+    if (n->delays != SPAN_NONE && chance(rng, 50) &&
+        (n->op == OP_RACE || n->op == OP_ANY) && !n->fillers_fail &&
+        n->total > 2 * INPUTS_MAX)
+        n->delays = SPAN_ENDLESS;
+}
+
+/* How long a delay or timeout is, or how far away a deadline. */
+static void add_span(struct plan *p, struct rng *rng, unsigned i)
+{
+    static const unsigned delays[] = { 0, 10, 80, 0, 10 };
+    static const unsigned timeouts[] = { 0, 8, 55, 30, 7 };
+    static const unsigned deadlines[] = { 60, 3, 22, 13, 2 };
+    struct node *n = &p->node[i];
+    const unsigned *weights = n->op == OP_DELAY     ? delays
+                              : n->op == OP_TIMEOUT ? timeouts
+                                                    : deadlines;
+
+    n->span = (enum span)pick(rng, weights, 5);
+    if (n->op == OP_DELAY && n->span == SPAN_SHORT && p->leaps[n->pool] &&
+        chance(rng, 30))
+        n->span = SPAN_LONG;
+    n->span_ns = length_of(rng, n->span);
+    /* A deadline of 0 is none. */
+    if (n->span == SPAN_PAST && op_traits[n->op].submitted)
+        n->span_ns--;
 }
 
 static void add_combinator(struct plan *p, struct rng *rng, unsigned i)
@@ -200,25 +264,27 @@ static void add_step(struct plan *p, struct rng *rng, unsigned i, unsigned j)
 
 static void make_node(struct plan *p, unsigned i)
 {
-    static const unsigned ops[OPS] = { 30, 6, 10, 3, 2, 14, 4, 6,
-                                       5,  4, 6,  4, 4, 4,  4 };
     static const unsigned givers[] = { 45, 35, 12, 8 };
     struct rng rng = { plan_random(p->seed, i, 1) };
     struct node *n = &p->node[i];
-    unsigned j = UINT32_MAX;
+    unsigned j = UINT32_MAX, weights[OPS];
 
-    n->op = (enum op)pick(&rng, ops, OPS);
+    for (unsigned k = 0; k < OPS; k++)
+        weights[k] = op_traits[k].weight;
+    n->op = (enum op)pick(&rng, weights, OPS);
     n->builder = below(&rng, p->builders);
     n->pool = below(&rng, p->pools);
     if (is_step(n->op) && i > 0)
         j = pick_input(p, &rng, i);
-    if ((i == 0 && n->op >= OP_THEN) || (is_step(n->op) && j == UINT32_MAX))
+    if ((i == 0 && combines(n->op)) || (is_step(n->op) && j == UINT32_MAX))
         n->op = OP_TASK;
     if (is_step(n->op)) {
         add_step(p, &rng, i, j);
     } else if (combines(n->op)) {
         add_combinator(p, &rng, i);
-    } else if (n->op == OP_MAP || n->op == OP_MAP_SETTLED) {
+    } else if (n->op == OP_DELAY) {
+        n->shape = SHAPE_NONE;
+    } else if (is_map(n->op)) {
         n->shape = SHAPE_RESULTS;
         n->total = chance(&rng, 90) ? 1 + below(&rng, 40)
                                     : 500 + below(&rng, 500);
@@ -228,6 +294,8 @@ static void make_node(struct plan *p, unsigned i)
     }
     n->giver = (enum giver)pick(&rng, givers, 4);
     n->hooked = chance(&rng, 30);
+    if (n->op == OP_DELAY || n->op == OP_TIMEOUT || op_traits[n->op].submitted)
+        add_span(p, &rng, i);
     add_behaviour(p, &rng, i);
 }
 
@@ -243,9 +311,15 @@ static void add_uses(struct plan *p, unsigned i)
         add_use(n, USE_AWAIT_FOR, below(&rng, p->observers));
     if (chance(&rng, 20))
         add_use(n, USE_RELEASE, below(&rng, p->builders));
-    if (chance(&rng, 12))
+    if (chance(&rng, 12)) {
         add_use(n, USE_CANCEL, below(&rng, p->builders));
-    if (chance(&rng, 25) && p->ending != END_FREE)
+        /* So that it is asked while it runs, and learns of it. */
+        if (chance(&rng, 60))
+            n->lingers_us = below(&rng, 600);
+        if (chance(&rng, 40))
+            n->heed = chance(&rng, 50) ? HEED_THEN : HEED_FINALLY;
+    }
+    if (chance(&rng, p->by_hand[n->pool] ? 60 : 25) && p->ending != END_FREE)
         add_use(n, USE_WITNESS, 0);
     if (n->use_count == 0)
         add_use(n, USE_RELEASE, below(&rng, p->builders));
@@ -298,6 +372,7 @@ void plan_make(struct plan *p, uint64_t seed, unsigned nodes)
 {
     static const unsigned endings[] = { 60, 12, 8, 8, 12 };
     struct rng rng = { plan_random(seed, 0, 0) };
+    bool moved = false;
 
     memset(p, 0, sizeof *p);
     p->seed = seed;
@@ -307,12 +382,19 @@ void plan_make(struct plan *p, uint64_t seed, unsigned nodes)
     p->pools = chance(&rng, 30) ? 2 : 1;
     p->builders = 1 + below(&rng, BUILDERS_MAX);
     p->observers = 1 + below(&rng, OBSERVERS_MAX);
-    for (unsigned i = 0; i < p->pools; i++)
+    for (unsigned i = 0; i < p->pools; i++) {
         p->workers[i] = 1 + below(&rng, 4);
+        p->spares[i] = chance(&rng, 50) ? 0 : chance(&rng, 50) ? -1 : 1;
+        p->by_hand[i] = chance(&rng, 25);
+        p->leaps[i] = p->by_hand[i] && chance(&rng, 50);
+        moved = moved || p->by_hand[i];
+    }
     p->arena_bytes = chance(&rng, 50) ? (size_t)1 << 30 : 0;
     p->ending = (enum ending)pick(&rng, endings, 5);
-    if (p->ending == END_FREE && p->pools > 1)
-        p->ending = END_DRAIN; /* one could wait for the other */
+    /* One could wait for the other; and nobody may move the clock of a pool
+     * that is being freed. */
+    if (p->ending == END_FREE && (p->pools > 1 || moved))
+        p->ending = END_DRAIN;
     p->storm_how = (enum shunt_how)below(&rng, 3);
     p->storm_at = below(&rng, 2000);
     for (unsigned i = 0; i < p->nodes; i++)
@@ -335,53 +417,4 @@ void plan_make(struct plan *p, uint64_t seed, unsigned nodes)
     for (unsigned o = 0; o < p->observers; o++)
         qsort(p->observer[o].actions, p->observer[o].count,
               sizeof(struct action), by_key);
-}
-
-void plan_print(const struct plan *p)
-{
-    static const char *const ops[] = { "task",      "flat",        "promise",
-                                       "map",       "map_settled", "then",
-                                       "then_flat", "recover",     "finally",
-                                       "via",       "all",         "settled",
-                                       "any",       "race",        "some" };
-    static const char *const shapes[] = { "small", "big", "results", "winner" };
-    static const char *const broods[] = { "-",    "keep",      "release",
-                                          "join", "take",      "all",
-                                          "race", "await_for", "mixed" };
-    static const char uses[] = "ILWAFRC";
-
-    fprintf(stderr,
-            "seed %" PRIu64 ": %u nodes, %u builders, %u observers, "
-            "pools of %u and %u, ending %d (storm %d at %u)\n",
-            p->seed, p->nodes, p->builders, p->observers, p->workers[0],
-            p->workers[1], (int)p->ending, (int)p->storm_how, p->storm_at);
-    for (unsigned i = 0; i < p->nodes; i++) {
-        const struct node *n = &p->node[i];
-
-        fprintf(stderr, "%3u %-11s %-7s pool %u by %u", i, ops[n->op],
-                shapes[n->shape], n->pool, n->builder);
-        for (unsigned k = 0; k < n->input_count; k++)
-            fprintf(stderr, " <%u", n->inputs[k]);
-        if (n->total > 0)
-            fprintf(stderr, " of %u quorum %u%s", n->total, n->quorum,
-                    n->fillers_fail ? " failing" : "");
-        fprintf(stderr, "%s%s spins %u %s %u", n->fails ? " fails" : "",
-                n->heeds ? " heeds" : "", n->spins, broods[n->brood],
-                n->children);
-        for (unsigned k = 0; k < n->await_count; k++)
-            fprintf(stderr, " awaits %u%s", n->awaits[k],
-                    n->await_ns == SHUNT_FOREVER ? "" : " a while");
-        if (n->gives_any)
-            fprintf(stderr, " gives %u", n->gives);
-        if (n->op == OP_PROMISE)
-            fprintf(stderr, " giver %d%s", (int)n->giver,
-                    n->hooked ? " hooked" : "");
-        if (n->op == OP_FLAT || n->op == OP_THEN_FLAT)
-            fprintf(stderr, " recipe %u", n->recipe);
-        fprintf(stderr, "  uses ");
-        for (unsigned u = 0; u < n->use_count; u++)
-            fprintf(stderr, "%s%c", u == n->primary ? "*" : "",
-                    uses[n->uses[u].kind]);
-        fprintf(stderr, "\n");
-    }
 }

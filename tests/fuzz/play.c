@@ -68,7 +68,8 @@ static shunt_future *combine(struct graph *g, unsigned i)
         break;
     }
     for (unsigned k = 0; k < n->total; k++)
-        if (shunt_release(fs[k]) == 0 && check_strictly(g))
+        if (!audit_is_reserved(fs[k]) && shunt_release(fs[k]) == 0 &&
+            check_strictly(g))
             fuzz_fail(g, "input %u of %u was not consumed", k, i);
     free(fs);
     return f;
@@ -84,8 +85,10 @@ static shunt_future *make(struct graph *g, unsigned i)
         (void)published(g, n->gives);
     if (n->op == OP_PROMISE)
         return tasks_promise(g, i);
-    if (n->op == OP_MAP || n->op == OP_MAP_SETTLED)
+    if (is_map(n->op))
         return tasks_map(g, i);
+    if (n->op == OP_DELAY)
+        return shunt_delay(g->pools[n->pool], n->span_ns);
     if (is_step(n->op))
         return tasks_attach(g, i,
                             take_handle(g, n->inputs[0], n->input_uses[0]));
@@ -96,8 +99,11 @@ static void build(struct graph *g, unsigned i)
 {
     const struct node *n = &g->plan->node[i];
     struct fate *fate = &g->fate[i];
-    shunt_future *f = make(g, i);
+    shunt_future *f;
 
+    fate->begun_ns = moment_low(g, n->pool);
+    f = make(g, i);
+    fate->built_ns = moment_high(g, n->pool);
     if (f == NULL)
         fuzz_fail(g, "node %u is NULL", i);
     check_outcome(g, i, f);
@@ -118,8 +124,27 @@ static void give_back(struct graph *g, unsigned n, shunt_future *h)
     if (rc != 0)
         fuzz_fail(g, "release of %u: %s", n, shunt_code_name(rc));
     /* But for reserved handles, that was all that it was good for. */
-    if (check_strictly(g) && shunt_status(h) != SHUNT_EINVAL)
+    if (check_strictly(g) && !audit_is_reserved(h) &&
+        shunt_status(h) != SHUNT_EINVAL)
         fuzz_fail(g, "a handle of %u is good after its release", n);
+}
+
+/* Ask a node to cancel: what only waits does so no more. */
+static void cancel(struct graph *g, unsigned i, shunt_future *h)
+{
+    const struct node *n = &g->plan->node[i];
+    bool committed = atomic_load(&g->fate[i].committed);
+    int rc = shunt_cancel(h);
+
+    if (rc != 0 && rc != 1)
+        fuzz_fail(g, "cancel of %u: %s", i, shunt_code_name(rc));
+    if (rc == 1 && committed)
+        fuzz_fail(g, "cancel of %u, which has committed", i);
+    if (rc == 1 && shunt_status(h) == SHUNT_PENDING &&
+        (n->op == OP_DELAY || n->op == OP_TIMEOUT || n->op == OP_VIA ||
+         combines(n->op)))
+        fuzz_fail(g, "node %u is pending after its cancel", i);
+    check_outcome(g, i, h);
 }
 
 static void use_of_builder(struct graph *g, const struct action *a)
@@ -128,13 +153,10 @@ static void use_of_builder(struct graph *g, const struct action *a)
     shunt_future *h = take_handle(g, a->node, a->use);
 
     check_outcome(g, a->node, h);
-    if (n->uses[a->use].kind == USE_CANCEL) {
-        int rc = shunt_cancel(h);
-
-        if (rc != 0 && rc != 1)
-            fuzz_fail(g, "cancel of %u: %s", a->node, shunt_code_name(rc));
-        check_outcome(g, a->node, h);
-    }
+    if (n->uses[a->use].kind == USE_CANCEL)
+        cancel(g, a->node, h);
+    if (g->plan->by_hand[n->pool] && a->node % 4 == 0)
+        moment_move_by(g, n->pool, SHUNT_US(10));
     give_back(g, a->node, h);
 }
 
@@ -182,7 +204,8 @@ static void take_at_once(struct graph *g, unsigned n, shunt_future *h,
         check_error(g, n, shunt_last_error());
     else if (!joins && shape <= SHAPE_BIG)
         check_value(g, n, shape, &value);
-    if (check_strictly(g) && shunt_release(h) != SHUNT_EINVAL)
+    if (check_strictly(g) && !audit_is_reserved(h) &&
+        shunt_release(h) != SHUNT_EINVAL)
         fuzz_fail(g, "a handle of %u is good after it was taken", n);
 }
 
@@ -303,36 +326,27 @@ static void release_rest(struct graph *g)
     }
 }
 
-void play(struct graph *g)
+static void make_pools(struct graph *g)
 {
     const struct plan *p = g->plan;
-    enum shunt_how how = SHUNT_DRAIN;
 
     for (unsigned i = 0; i < p->pools; i++) {
         int rc = shunt_pool_new(
-            &g->pools[i], &(shunt_options){ .workers = (int)p->workers[i],
-                                            .arena_bytes = p->arena_bytes,
-                                            .unobserved =
-                                                shunt_unobserved_ignore });
+            &g->pools[i],
+            &(shunt_options){ .workers = (int)p->workers[i],
+                              .arena_bytes = p->arena_bytes,
+                              .spares = p->spares[i],
+                              .manual_clock = p->by_hand[i],
+                              .unobserved = shunt_unobserved_ignore });
 
         if (rc != 0)
             fuzz_fail(g, "pool: %s", shunt_code_name(rc));
     }
-    run_threads(g);
-    if (p->ending == END_STORM)
-        how = p->storm_how;
-    else if (p->ending == END_CANCEL)
-        how = SHUNT_CANCEL;
-    else if (p->ending == END_KILL)
-        how = SHUNT_KILL;
-    atomic_store(&g->ended, true);
-    while (p->ending != END_FREE && !shut_down(g, how))
-        continue;
-    if (p->ending != END_FREE) {
-        release_rest(g);
-        audit_pools(g);
-    }
-    for (unsigned i = 0; i < p->pools; i++) {
+}
+
+static void free_pools(struct graph *g)
+{
+    for (unsigned i = 0; i < g->plan->pools; i++) {
         int rc = shunt_pool_free(g->pools[i]);
 
         if (rc != 0)
@@ -340,5 +354,73 @@ void play(struct graph *g)
         if (shunt_pool_free(g->pools[i]) != SHUNT_EINVAL)
             fuzz_fail(g, "a pool was freed twice");
     }
+}
+
+static bool differ(atomic_uint *a, atomic_uint *b)
+{
+    return atomic_load(a) != atomic_load(b);
+}
+
+/* Code that runs on past its deadline may do so after its pool was freed; what
+ * it may still read is the graph. */
+static void wait_for_code(struct graph *g)
+{
+    for (unsigned n = 0; n < g->plan->nodes; n++) {
+        const struct node *node = &g->plan->node[n];
+        struct fate *fate = &g->fate[n];
+
+        while (op_traits[node->op].runs && !is_refused(node) &&
+               atomic_load(&fate->drops) == 0)
+            nap(100);
+        while (differ(&fate->wards, &fate->ward_drops) ||
+               differ(&fate->tellers, &fate->teller_drops) ||
+               differ(&fate->noters, &fate->noter_drops))
+            nap(100);
+    }
+}
+
+static enum shunt_how how_to_end(const struct plan *p)
+{
+    switch (p->ending) {
+    case END_STORM:
+        return p->storm_how;
+    case END_CANCEL:
+        return SHUNT_CANCEL;
+    case END_KILL:
+        return SHUNT_KILL;
+    default:
+        return SHUNT_DRAIN;
+    }
+}
+
+void play(struct graph *g)
+{
+    const struct plan *p = g->plan;
+    struct hand hands[POOLS_MAX];
+    pthread_t movers[POOLS_MAX];
+
+    make_pools(g);
+    for (unsigned i = 0; i < p->pools; i++) {
+        hands[i] = (struct hand){ g, i, false };
+        if (p->by_hand[i] &&
+            pthread_create(&movers[i], NULL, moment_move, &hands[i]) != 0)
+            fuzz_fail(g, "no thread for the fuzzer itself");
+    }
+    run_threads(g);
+    atomic_store(&g->ended, true);
+    while (p->ending != END_FREE && !shut_down(g, how_to_end(p)))
+        continue;
+    for (unsigned i = 0; i < p->pools; i++)
+        if (p->by_hand[i]) {
+            atomic_store(&hands[i].over, true);
+            pthread_join(movers[i], NULL);
+        }
+    if (p->ending != END_FREE) {
+        release_rest(g);
+        audit_pools(g);
+    }
+    free_pools(g);
+    if (p->ending == END_FREE)
+        wait_for_code(g);
     check_counts(g);
 }

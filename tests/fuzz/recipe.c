@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fuzz/recipe.c - functions that return a future, made inside the task in one
- * of ten ways. All but one end in the value of their node.
+ * of several ways. All but one end in the value of their node, unless the task
+ * has a deadline that comes first: what is made here has that, too.
+ *
+ * All of it counts as wards (brood.c), since its code may run on.
  */
 #include "graph.h"
 
@@ -15,14 +18,14 @@ static int leaf(const struct job *in, struct small *out)
     value_make(in->graph, in->node, SHAPE_SMALL, out);
     return 0;
 }
-SHUNT_TASK(leaf, struct job, struct small)
+SHUNT_TASK(leaf, struct job, struct small, .drop = brood_drop)
 
 static int leaf_that_fails(const struct job *in, struct small *out)
 {
     (void)out;
     return shunt_fail(failure_of(in->node), "a leaf of node %u", in->node);
 }
-SHUNT_TASK(leaf_that_fails, struct job, struct small)
+SHUNT_TASK(leaf_that_fails, struct job, struct small, .drop = brood_drop)
 
 static int pass(const struct small *in, struct small *out)
 {
@@ -31,20 +34,32 @@ static int pass(const struct small *in, struct small *out)
 }
 SHUNT_TASK(pass, struct small, struct small)
 
+/* Whether a failure with that code comes of the deadline of the task. */
+static bool is_too_late(const struct job *job, int code)
+{
+    const struct plan *p = job->graph->plan;
+
+    return code == SHUNT_ETIMEDOUT && may_be_late(p, &p->node[job->node]);
+}
+
 static int mend(const shunt_error *in, const struct job *job, struct small *out)
 {
-    if (in->code != SHUNT_EFAILED || in->task_code != failure_of(job->node))
+    if ((in->code != SHUNT_EFAILED || in->task_code != failure_of(job->node)) &&
+        !is_too_late(job, in->code))
         fuzz_fail(job->graph, "a recipe of %u mends %s %d", job->node,
                   shunt_code_name(in->code), in->task_code);
     value_make(job->graph, job->node, SHAPE_SMALL, out);
     return 0;
 }
-SHUNT_STEP(mend, shunt_error, struct job, struct small)
+SHUNT_STEP(mend, shunt_error, struct job, struct small, .drop = brood_drop)
 
 static int observe(const shunt_outcome *in, shunt_none *out)
 {
     (void)out;
-    return in->status == 0 || in->status == SHUNT_ECANCELED ? 0 : 77;
+    return in->status == 0 || in->status == SHUNT_ECANCELED ||
+                   in->status == SHUNT_ETIMEDOUT
+               ? 0
+               : 77;
 }
 SHUNT_TASK(observe, shunt_outcome, shunt_none)
 
@@ -58,7 +73,7 @@ static int sum_up(const shunt_results *in, const struct job *job,
     value_make(job->graph, job->node, SHAPE_SMALL, out);
     return 0;
 }
-SHUNT_STEP(sum_up, shunt_results, struct job, struct small)
+SHUNT_STEP(sum_up, shunt_results, struct job, struct small, .drop = brood_drop)
 
 static int take_winner(const shunt_winner *in, const struct job *job,
                        struct small *out)
@@ -69,7 +84,24 @@ static int take_winner(const shunt_winner *in, const struct job *job,
     value_make(job->graph, job->node, SHAPE_SMALL, out);
     return 0;
 }
-SHUNT_STEP(take_winner, shunt_winner, struct job, struct small)
+SHUNT_STEP(take_winner, shunt_winner, struct job, struct small,
+           .drop = brood_drop)
+
+static int wake_up(const shunt_none *in, const struct job *job,
+                   struct small *out)
+{
+    (void)in;
+    value_make(job->graph, job->node, SHAPE_SMALL, out);
+    return 0;
+}
+SHUNT_STEP(wake_up, shunt_none, struct job, struct small, .drop = brood_drop)
+
+static shunt_future *leaf_new(const struct job *job, bool fails)
+{
+    brood_ward(job);
+    return brood_refused(job, fails ? shunt_submit(NULL, leaf_that_fails, job)
+                                    : shunt_submit(NULL, leaf, job));
+}
 
 struct errand {
     struct job job;
@@ -84,7 +116,7 @@ static int run_errand(const struct errand *in, shunt_none *out)
     value_make(in->job.graph, in->job.node, SHAPE_SMALL, &value);
     return shunt_promise_give(in->promise, &value);
 }
-SHUNT_TASK(run_errand, struct errand, shunt_none)
+SHUNT_TASK(run_errand, struct errand, shunt_none, .drop = brood_drop)
 
 /* A promise that a child gives before the task ends. */
 static shunt_future *promise_given(const struct job *job)
@@ -93,8 +125,9 @@ static shunt_future *promise_given(const struct job *job)
     shunt_future *f = NULL, *child;
 
     if (shunt_promise_new(NULL, struct small, &errand.promise, &f) != 0)
-        return shunt_submit(NULL, leaf, job); /* closed: fails likewise */
-    child = shunt_submit(NULL, run_errand, &errand);
+        return leaf_new(job, false); /* closed: fails likewise */
+    brood_ward(job);
+    child = brood_refused(job, shunt_submit(NULL, run_errand, &errand));
     (void)shunt_join(child);
     return f;
 }
@@ -108,8 +141,7 @@ static shunt_future *leaves(const struct job *job, bool any)
                       LEAVES;
 
     for (unsigned i = 0; i < count; i++)
-        all[i] = any && i % 2 == 0 ? shunt_submit(NULL, leaf_that_fails, job)
-                                   : shunt_submit(NULL, leaf, job);
+        all[i] = leaf_new(job, any && i % 2 == 0);
     return any ? shunt_when_any(all, count) : shunt_when_all(all, count);
 }
 
@@ -118,7 +150,7 @@ static shunt_future *race_of_leaves(const struct job *job)
     shunt_future *all[LEAVES_OF_A_RACE];
 
     for (unsigned i = 0; i < LEAVES_OF_A_RACE; i++)
-        all[i] = shunt_submit(NULL, leaf, job);
+        all[i] = leaf_new(job, false);
     return shunt_race(all, LEAVES_OF_A_RACE);
 }
 
@@ -132,44 +164,64 @@ static int nested(const struct job *in, shunt_future **out)
 
     if (in->number > 0) {
         deeper.number--;
-        *out = shunt_submit(NULL, nested, &deeper);
+        brood_ward(in);
+        *out = brood_refused(in, shunt_submit(NULL, nested, &deeper));
     } else {
+        brood_ward(in);
         *out = shunt_then_with(leaves(in, false), sum_up, in);
     }
     return 0;
 }
-SHUNT_TASK_DEFINE(nested)
+SHUNT_TASK_DEFINE(nested, .drop = brood_drop)
+
+/* Those that are of more than one part. A step takes its context in any case.
+ */
+static shunt_future *make_step(const struct job *job)
+{
+    shunt_future *f;
+
+    brood_ward(job);
+    switch (job->graph->plan->node[job->node].recipe) {
+    case RECIPE_MENDED:
+        f = shunt_then(leaf_new(job, true), pass);
+        return shunt_recover_with(f, mend, job);
+    case RECIPE_RACE:
+        return shunt_then_with(race_of_leaves(job), take_winner, job);
+    case RECIPE_ANY:
+        return shunt_then_with(leaves(job, true), take_winner, job);
+    case RECIPE_DELAYED:
+        return shunt_then_with(shunt_delay(NULL, SHUNT_US(job->node * 7)),
+                               wake_up, job);
+    default:
+        return shunt_then_with(leaves(job, false), sum_up, job);
+    }
+}
 
 shunt_future *recipe_make(const struct job *job)
 {
     struct job deep = *job;
     shunt_future *f, *more;
 
+    deep.number = 3;
     switch (job->graph->plan->node[job->node].recipe) {
-    case 0:
-        return shunt_submit(NULL, leaf, job);
-    case 1:
-        f = shunt_then(shunt_submit(NULL, leaf_that_fails, job), pass);
-        return shunt_recover_with(f, mend, job);
-    case 2:
-        return shunt_then_with(leaves(job, false), sum_up, job);
-    case 3:
+    case RECIPE_LEAF:
+        return leaf_new(job, false);
+    case RECIPE_PROMISE:
         return promise_given(job);
-    case 4:
-        return shunt_then_with(race_of_leaves(job), take_winner, job);
-    case 5:
-        deep.number = 3;
-        return shunt_submit(NULL, nested, &deep);
+    case RECIPE_NESTED:
+        brood_ward(job);
+        return brood_refused(job, shunt_submit(NULL, nested, &deep));
     case RECIPE_FAILS:
-        return shunt_then(shunt_submit(NULL, leaf_that_fails, job), pass);
-    case 7:
-        return shunt_then_with(leaves(job, true), take_winner, job);
-    case 8:
-        return shunt_via(NULL,
-                         shunt_finally(shunt_submit(NULL, leaf, job), observe));
-    default:
-        f = shunt_submit(NULL, leaf, job);
+        return shunt_then(leaf_new(job, true), pass);
+    case RECIPE_VIA:
+        return shunt_via(NULL, shunt_finally(leaf_new(job, false), observe));
+    case RECIPE_IN_TIME:
+        return shunt_timeout(leaf_new(job, false), SHUNT_S(3600));
+    case RECIPE_RETAINED:
+        f = leaf_new(job, false);
         more = shunt_retain(f);
         return more != NULL ? more : f;
+    default:
+        return make_step(job);
     }
 }

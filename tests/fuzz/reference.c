@@ -53,6 +53,25 @@ static void join_own(struct outcomes *to, const struct plan *p, unsigned i)
         to->failed |= bit(i);
     else
         to->ok |= bit(i);
+    if (flat && n->recipe == RECIPE_IN_TIME && p->leaps[n->pool])
+        to->codes |= code_bit(SHUNT_ETIMEDOUT);
+}
+
+/* What may become of a node at its deadline, or when the parts of the future
+ * that it returned come to theirs, which is the same. */
+static void join_late(struct outcomes *to, const struct plan *p, unsigned i)
+{
+    const struct node *n = &p->node[i];
+
+    if (!may_be_late(p, n))
+        return;
+    to->codes |= code_bit(SHUNT_ETIMEDOUT);
+    /* Not all that fail are late; and a promise that nobody gives in time is
+     * dropped when the function returns. */
+    if (n->op == OP_FLAT && n->recipe == RECIPE_ANY)
+        to->failed |= bit(i);
+    if (n->op == OP_FLAT && n->recipe == RECIPE_PROMISE)
+        to->codes |= code_bit(SHUNT_ECANCELED);
 }
 
 static struct outcomes of_task(const struct reference *r, const struct plan *p,
@@ -123,15 +142,26 @@ static struct outcomes of_step(const struct reference *r, const struct plan *p,
     return o;
 }
 
-/* The outcomes that input number k of a combinator, of total, may have. */
-static struct outcomes of_filler(const struct node *n, unsigned i)
+/* The fillers of a combinator: how many succeed, and how many fail. A delay
+ * without end does neither in time. */
+static struct outcomes of_fillers(const struct node *n, unsigned i,
+                                  unsigned *good, unsigned *bad)
 {
     struct outcomes o = { 0 };
+    unsigned next = 0;
 
-    if (n->fillers_fail)
-        o.failed = bit(i);
-    else
-        o.ok = bit(i);
+    for (unsigned k = 0; k < n->total; k++) {
+        if (next < n->input_count && input_place(n, next) == k) {
+            next++;
+        } else if (is_delay(n, k)) {
+            *good += n->delays != SPAN_ENDLESS;
+        } else if (n->fillers_fail) {
+            o.failed = bit(i);
+            ++*bad;
+        } else {
+            ++*good;
+        }
+    }
     return o;
 }
 
@@ -139,11 +169,11 @@ static struct outcomes of_combinator(const struct reference *r,
                                      const struct plan *p, unsigned i)
 {
     const struct node *n = &p->node[i];
-    struct outcomes filler = of_filler(n, i);
-    unsigned fillers = n->total - n->input_count;
     unsigned good = 0, bad = 0;
-    struct outcomes failures = { 0 }, o = { 0 };
-    struct outcomes first = n->input_count > 0 ? r->may[n->inputs[0]] : filler;
+    struct outcomes failures = of_fillers(n, i, &good, &bad);
+    struct outcomes first = n->input_count > 0 ? r->may[n->inputs[0]]
+                                               : failures;
+    struct outcomes o = { 0 };
     bool ok = false, fails = false;
 
     for (unsigned k = 0; k < n->input_count; k++) {
@@ -153,10 +183,6 @@ static struct outcomes of_combinator(const struct reference *r,
         bad += can_fail(may);
         join_failures(&failures, may);
     }
-    if (fillers > 0)
-        join_failures(&failures, &filler);
-    good += n->fillers_fail ? 0 : fillers;
-    bad += n->fillers_fail ? fillers : 0;
     if (n->op == OP_ALL) {
         ok = good == n->total;
         fails = bad > 0;
@@ -186,8 +212,16 @@ static struct outcomes of_node(const struct reference *r, const struct plan *p,
     const struct node *n = &p->node[i];
     struct outcomes o = { 0 };
 
+    if (is_refused(n)) {
+        o.codes = code_bit(SHUNT_ETIMEDOUT);
+        return o;
+    }
     if (n->op == OP_TASK)
         o = of_task(r, p, i);
+    else if (n->op == OP_DELAY && n->span == SPAN_ENDLESS)
+        o.codes = code_bit(SHUNT_ECANCELED);
+    else if (n->op == OP_DELAY)
+        o.ok = bit(i);
     else if (n->op == OP_PROMISE)
         o = of_promise(r, p, i);
     else if (is_step(n->op))
@@ -196,10 +230,11 @@ static struct outcomes of_node(const struct reference *r, const struct plan *p,
         o = of_combinator(r, p, i);
     else if (n->op == OP_MAP && n->fillers_fail)
         o.failed = bit(i);
-    else if (n->op == OP_MAP || n->op == OP_MAP_SETTLED)
+    else if (is_map(n->op))
         o.ok = bit(i);
     else
         join_own(&o, p, i);
+    join_late(&o, p, i);
     /* A promise with a hook is up to its giver. */
     if (r->asked[i] && !(n->op == OP_PROMISE && n->hooked))
         o.codes |= code_bit(SHUNT_ECANCELED);
@@ -213,6 +248,8 @@ static bool lets_go(const struct reference *r, const struct plan *p, unsigned i)
 
     if (r->asked[i])
         return true;
+    if (n->op == OP_TIMEOUT)
+        return may_be_late(p, n);
     if (n->op == OP_ALL)
         return can_fail(&r->may[i]);
     return n->op == OP_ANY || n->op == OP_RACE || n->op == OP_SOME;
@@ -247,16 +284,23 @@ static bool gives_in_time(const struct reference *r, const struct plan *p,
 {
     const struct node *n = &p->node[k];
 
-    if (p->pools > 1 && (n->pool != p->node[i].pool ||
-                         (n->await_count > 0 && n->await_ns == SHUNT_FOREVER)))
+    if (p->pools > 1 &&
+        (n->pool != p->node[i].pool || n->brood == BROOD_ABROAD ||
+         (n->await_count > 0 && n->await_ns == SHUNT_FOREVER)))
         return false;
-    return r->completes[k] && !r->asked[k];
+    return r->completes[k] && !r->asked[k] && !may_be_late(p, n);
 }
 
 static bool settles(const struct reference *r, const struct plan *p, unsigned i)
 {
     const struct node *n = &p->node[i];
 
+    /* At its deadline, unless it has committed before it waits. */
+    if (may_be_late(p, n) &&
+        !(op_traits[n->op].runs && n->commits == COMMIT_FIRST))
+        return true;
+    if (n->op == OP_DELAY)
+        return n->span != SPAN_ENDLESS;
     if (n->op == OP_PROMISE && n->giver == GIVER_NEVER)
         return false;
     if (n->op == OP_PROMISE && n->giver == GIVER_TASK) {
@@ -308,6 +352,28 @@ static void solve(struct reference *r, const struct plan *p)
     }
 }
 
+/* Put bounds to what might not end: a wait for node i, and the time that it has
+ * itself, which a drain would sit out. */
+static bool bound(const struct reference *r, struct plan *p, unsigned i)
+{
+    struct node *n = &p->node[i];
+    bool storm = p->ending == END_STORM && p->storm_how == SHUNT_DRAIN;
+    bool changed = false;
+
+    for (unsigned u = 0; u < n->use_count && !r->completes[i]; u++)
+        if (n->uses[u].kind == USE_AWAIT) {
+            n->uses[u].kind = USE_AWAIT_FOR;
+            changed = true;
+        }
+    /* In a storm, what would settle it may have been refused. */
+    if (n->span == SPAN_LONG && !may_come(p, n) &&
+        (storm || !r->completes[i])) {
+        plan_shorten(p, i);
+        changed = true;
+    }
+    return changed;
+}
+
 void reference_make(struct reference *r, struct plan *p)
 {
     bool again = true;
@@ -317,11 +383,7 @@ void reference_make(struct reference *r, struct plan *p)
         memset(r, 0, sizeof *r);
         solve(r, p);
         for (unsigned i = 0; i < p->nodes; i++)
-            for (unsigned u = 0; u < p->node[i].use_count; u++)
-                if (!r->completes[i] && p->node[i].uses[u].kind == USE_AWAIT) {
-                    p->node[i].uses[u].kind = USE_AWAIT_FOR;
-                    again = true;
-                }
+            again = bound(r, p, i) || again;
     }
 }
 

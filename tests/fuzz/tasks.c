@@ -16,7 +16,7 @@ static int conclude(const struct job *job, int rc, enum shape shape, void *out)
         rc = shunt_fail(failure_of(job->node), "node %u", job->node);
     if (rc == 0)
         value_make(job->graph, job->node, shape, out);
-    behave_end(job);
+    behave_end(job, rc);
     return rc;
 }
 
@@ -42,7 +42,7 @@ static int end_flat(const struct job *job, int rc, shunt_future **out)
 {
     if (rc == 0)
         *out = recipe_make(job);
-    behave_end(job);
+    behave_end(job, SHUNT_PENDING);
     return rc;
 }
 
@@ -93,9 +93,10 @@ THEN(small, struct small, SHAPE_SMALL)
 THEN(big, struct big, SHAPE_BIG)
 THEN(results, shunt_results, SHAPE_RESULTS)
 THEN(winner, shunt_winner, SHAPE_WINNER)
+THEN(none, shunt_none, SHAPE_NONE)
 
 /* By shape of the input; small, big, flat. */
-static const shunt_task *const thens[4][3] = {
+static const shunt_task *const thens[5][3] = {
     { &shunt_task_then_small_small, &shunt_task_then_small_big,
       &shunt_task_then_small_flat },
     { &shunt_task_then_big_small, &shunt_task_then_big_big,
@@ -104,6 +105,8 @@ static const shunt_task *const thens[4][3] = {
       &shunt_task_then_results_flat },
     { &shunt_task_then_winner_small, &shunt_task_then_winner_big,
       &shunt_task_then_winner_flat },
+    { &shunt_task_then_none_small, &shunt_task_then_none_big,
+      &shunt_task_then_none_flat },
 };
 
 static void begin_recover(const struct job *job, const shunt_error *error)
@@ -154,7 +157,7 @@ static int finally_any(const shunt_outcome *in, const struct job *job,
     rc = rc == SHUNT_ECANCELED ? 0 : rc;
     if (rc == 0 && n->fails)
         rc = shunt_fail(failure_of(job->node), "node %u", job->node);
-    behave_end(job);
+    behave_end(job, SHUNT_PENDING);
     return rc;
 }
 SHUNT_STEP(finally_any, shunt_outcome, struct job, shunt_none,
@@ -166,6 +169,15 @@ shunt_future *tasks_submit(struct graph *g, unsigned i)
     shunt_pool *pool = g->pools[n->pool];
     struct bigjob in = { .job = { g, i, 0 } };
 
+    if (n->span != SPAN_NONE && n->op == OP_FLAT)
+        return shunt_submit_with(pool, task_flat, &in.job,
+                                 .deadline_ns = n->span_ns);
+    if (n->span != SPAN_NONE && n->shape == SHAPE_BIG)
+        return shunt_submit_with(pool, task_big, &in,
+                                 .deadline_ns = n->span_ns);
+    if (n->span != SPAN_NONE)
+        return shunt_submit_with(pool, task_small, &in.job,
+                                 .deadline_ns = n->span_ns);
     if (n->op == OP_FLAT)
         return shunt_submit(pool, task_flat, &in.job);
     if (n->shape == SHAPE_BIG)
@@ -190,9 +202,33 @@ shunt_future *tasks_attach(struct graph *g, unsigned i, shunt_future *h)
         return shunt_recover_with(h, recover_small, &ctx.job);
     case OP_FINALLY:
         return shunt_finally_with(h, finally_any, &ctx.job);
+    case OP_TIMEOUT:
+        return shunt_timeout(h, n->span_ns);
     default:
         return shunt_via(g->pools[n->pool], h);
     }
+}
+
+const char *tasks_name(const struct plan *p, unsigned i)
+{
+    const struct node *n = &p->node[i];
+    const shunt_task *task = NULL;
+
+    if (n->op == OP_TASK)
+        task = n->shape == SHAPE_BIG ? &shunt_task_task_big
+                                     : &shunt_task_task_small;
+    else if (n->op == OP_FLAT)
+        task = &shunt_task_task_flat;
+    else if (n->op == OP_THEN)
+        task = thens[p->node[n->inputs[0]].shape][n->shape];
+    else if (n->op == OP_THEN_FLAT)
+        task = thens[p->node[n->inputs[0]].shape][2];
+    else if (n->op == OP_RECOVER)
+        task = n->shape == SHAPE_BIG ? &shunt_task_recover_big
+                                     : &shunt_task_recover_small;
+    else if (n->op == OP_FINALLY)
+        task = &shunt_task_finally_any;
+    return task == NULL ? "" : task->fn_;
 }
 
 /* Of combinators and maps: one that is no node. */
@@ -216,9 +252,17 @@ SHUNT_TASK(filler, struct job, struct small, .drop = drop_filler)
 
 shunt_future *tasks_filler(struct graph *g, unsigned i, unsigned number)
 {
+    const struct node *n = &g->plan->node[i];
+    shunt_pool *pool = g->pools[n->pool];
     struct job in = { g, i, number };
 
-    return shunt_submit(g->pools[g->plan->node[i].pool], filler, &in);
+    if (!is_delay(n, number))
+        return shunt_submit(pool, filler, &in);
+    if (n->delays == SPAN_ENDLESS)
+        return shunt_delay(pool, SHUNT_FOREVER);
+    return shunt_delay(
+        pool,
+        (int64_t)(plan_random(g->plan->seed, i, 1000 + number) % SHUNT_MS(1)));
 }
 
 /* Of a map: only the one in the middle fails. */
@@ -300,6 +344,9 @@ void tasks_give(struct graph *g, unsigned i)
     if (rc == SHUNT_ECANCELED &&
         (cancelled || !check_strictly(g) || !g->reference.completes[i]))
         rc = 0;
+    /* Code that runs on may find that the pool was freed. */
+    if (rc == SHUNT_EINVAL && shunt_cancelled())
+        return;
     if (rc != 0)
         fuzz_fail(g, "promise %u was not given: %s", i, shunt_code_name(rc));
     if (shunt_promise_drop(promise) != SHUNT_EINVAL)
