@@ -428,6 +428,8 @@ static void *keep_busy(void *user)
     shunt_event event;
     long value;
 
+    if (shunt_queue_new(&queue) != 0)
+        busy->wrong++;
     /* Bounded by the latch, which is raised when the forks are done. */
     for (long i = 0; latch_level(busy->stop) == 0; i++) {
         void *block = shunt_pool_alloc(busy->pool, (size_t)(i % 5000));
@@ -437,15 +439,15 @@ static void *keep_busy(void *user)
             shunt_free(block) != 0)
             busy->wrong++;
         f = shunt_submit(busy->pool, stage_same, &i);
-        if (shunt_queue_new(&queue) != 0 ||
-            shunt_queue_add(queue, f, NULL) != 0 ||
+        if (shunt_queue_add(queue, f, NULL) != 0 ||
             shunt_queue_wait(queue, &event, 1, SHUNT_FOREVER) != 1 ||
-            shunt_take(event.future, &value) != 0 || value != i ||
-            shunt_queue_free(queue) != 0)
+            shunt_take(event.future, &value) != 0 || value != i)
             busy->wrong++;
         if (i == 0)
             latch_raise(busy->first);
     }
+    if (shunt_queue_free(queue) != 0)
+        busy->wrong++;
     return NULL;
 }
 
