@@ -92,10 +92,10 @@ SHUNT_API int64_t shunt_pool_pending(shunt_pool *pool);
  * of one moment; but a circle that is named did exist. The first thousand
  * futures are listed, those that have not settled first, and the rest counted.
  *
- * An age is told by a clock of some milliseconds. A thread that has been quick
- * looks at it for every 16th future that it makes, so that the first 15 after a
- * pause that shunt knows nothing of seem as old as the pause; likewise the time
- * for which a task has run.
+ * An age is told by a clock of some milliseconds, at which a thread that is
+ * quick looks now and then: after a pause that shunt knows nothing of, the
+ * first futures that it makes (63 at most) may seem as old as the pause;
+ * likewise the time for which a task has run.
  *
  * It takes no lock, and no memory but for a mapping that it gives back: some
  * 40 bytes for each record that the pools have ever used at once. It needs less

@@ -84,8 +84,12 @@ int shunt_promise_new_typed(shunt_pool *name, size_t size, size_t align,
     rc = (int)sh_load_rlx(&pool->gate);
     if (rc != SH_OPEN && !(rc == SH_DRAINING && seat && seat->post != NULL))
         return SHUNT_ECLOSED;
-    r = seat == NULL ? NULL
-                     : sh_record_new(pool, seat, SH_KIND_PROMISE, NULL, where);
+    if (seat == NULL)
+        return SHUNT_ENOMEM;
+    /* Promises are for what takes its time, and may get lost: their ages shall
+     * be right. */
+    sh_stamp_forget(&seat->stamp);
+    r = sh_record_new(pool, seat, SH_KIND_PROMISE, NULL, where);
     if (r == NULL)
         return SHUNT_ENOMEM;
     w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */

@@ -5,8 +5,9 @@
  * Idea. Every record and every run has a stamp, and hardly any of them is ever
  * read: so it must cost next to nothing. Even the coarse clock takes a tenth of
  * a submit. So a stamp is used again, some times, by a thread that was quick so
- * far. What tells of time that passed, and is known without asking a clock,
- * makes it look again: the thread slept, or its worker began another task.
+ * far. What tells of time that may have passed, and is known without asking a
+ * clock, makes it look again: the thread slept, its worker began another task,
+ * it submits to a pool that has a worker asleep. And a promise always does.
  * What remains is a thread that is quick for a while, then busy with its own
  * affairs, and then begins a few things more: those seem to have begun before
  * the pause. After at most SH_STAMP_USES of them it looks, and one that is not
@@ -19,7 +20,7 @@
 
 #include "base/assert.h"
 
-#define SH_STAMP_USES 32u
+#define SH_STAMP_USES 64u
 /* So many uses within that time, some ticks of the coarse clock, are quick. */
 #define SH_STAMP_QUICK_MS 10u
 
