@@ -77,6 +77,27 @@ SHUNT_API const char *shunt_code_name(int code);
 /* The sentence of a code. Blocks and threads: as shunt_code_name. */
 SHUNT_API const char *shunt_code_text(int code);
 
+/*
+ * All that an error says as one paragraph, without an end of line: message,
+ * task, where it was submitted, how often it was started if more than once,
+ * signal, exit status and address if there are any, and its causes, numbered
+ * (2.1 is the first cause of the second), so far as they are few and not deep.
+ * Control characters become spaces.
+ *
+ * As snprintf: at most size bytes of to are written, the last of them '\0';
+ * to may be NULL, and size 0.
+ *
+ *     char text[200];
+ *     int length = shunt_error_format(shunt_last_error(), text, sizeof text);
+ *
+ * Returns the length that the whole text has, or SHUNT_EINVAL if error is NULL;
+ * to is then unwritten.
+ * Blocks:  never; allocates nothing.
+ * Threads: any; signal handler too, if the error is held there.
+ */
+SHUNT_API int shunt_error_format(const shunt_error *error, char *to,
+                                 size_t size);
+
 SHUNT_END_
 
 #endif /* SHUNT_ERRORS_H */

@@ -26,8 +26,10 @@
  * future.h     submit, await, take; handles; promises
  * compose.h    then, recover, finally; when_all, when_any, ...; map; retry
  * lookahead.h  a map over a sequence, a bounded number of elements ahead
+ * scope.h      tasks that are waited for, or cancelled, together
  * queue.h      completion queues: for event loops, and results as they come
  * memory.h     memory that lives as long as a future
+ * observe.h    what a pool has done, and what it is at
  */
 #ifndef SHUNT_SHUNT_H
 #define SHUNT_SHUNT_H
@@ -35,6 +37,8 @@
 #include "shunt/compose.h"   /* IWYU pragma: export */
 #include "shunt/lookahead.h" /* IWYU pragma: export */
 #include "shunt/memory.h"    /* IWYU pragma: export */
+#include "shunt/observe.h"   /* IWYU pragma: export */
 #include "shunt/queue.h"     /* IWYU pragma: export */
+#include "shunt/scope.h"     /* IWYU pragma: export */
 
 #endif /* SHUNT_SHUNT_H */

@@ -74,6 +74,12 @@
 #define sh_or_sc(p, v) atomic_fetch_or_explicit(SH_AT_(p), (v), SH_SC_)
 #define sh_and_sc(p, v) atomic_fetch_and_explicit(SH_AT_(p), (v), SH_SC_)
 
+/* Of an object that is not declared atomic, since nearly all who use it are
+ * ordered by other means: for the few who are not, and for who writes it. */
+#define sh_load_bare_rlx(p) __atomic_load_n(SH_AT_(p), __ATOMIC_RELAXED)
+#define sh_store_bare_rlx(p, v) \
+    __atomic_store_n(SH_AT_(p), (v), __ATOMIC_RELAXED)
+
 /* Tell the CPU that we spin. */
 static inline void sh_relax(void)
 {

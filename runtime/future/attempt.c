@@ -3,21 +3,21 @@
  * future/attempt.c - one attempt of a retry: from its submit to the moment when
  * its code does not run any more.
  *
- * Idea. An attempt runs as a task of its own does, but its input is in the ticket
- * of its retry (task/ticket.h), of which it is a user from before it can run until
- * its function has returned, or will never be called. The record of the retry is
- * BUSY until there is no user: so it can be looked at by every attempt, and the
- * memory of the task that asked for the retry outlives all of them, also when the
- * retry has settled (keep.c).
+ * Idea. An attempt runs as a task of its own does, but its input is in the
+ * ticket of its retry (task/ticket.h), of which it is a user from before it can
+ * run until its function has returned, or will never be called. The record of
+ * the retry is BUSY until there is no user: so it can be looked at by every
+ * attempt, and the memory of the task that asked for the retry outlives all of
+ * them, also when the retry has settled (keep.c).
  *
  * Edges.
  *   leave    task/ticket.c
  *   claim    worker/run.c
  *   settled  future/settle.c
  *
- * Crash. Users are counted anew by recovery: see task/ticket.h. Between the last
- * one's leaving and the end of BUSY it finds a ticket without users, and takes
- * BUSY off; the input may not have been dropped then.
+ * Crash. Users are counted anew by recovery: see task/ticket.h. Between the
+ * last one's leaving and the end of BUSY it finds a ticket without users, and
+ * takes BUSY off; the input may not have been dropped then.
  */
 #include "future/combine.h"
 #include "future/retry.h"
@@ -72,12 +72,12 @@ bool sh_retry_withdraw(struct sh_pool *pool, struct sh_record *r)
     w = sh_load_acq(&r->state); /* acquire: settled */
     /* It has left the queue, and was counted as taken up then. */
     while (sh_phase_of(w) == SH_RUNNING &&
-           !sh_cas_acqrel(&r->state, &w,
-                          sh_word_settled(w & ~SH_OUTSIDE, SH_SETTLING,
-                                          sh_owner_of(w),
-                                          sh_outcome_from(
-                                              SHUNT_ECANCELED)))) /*
-                                                       * acq_rel: settled */
+           !sh_cas_acqrel(
+               &r->state, &w,
+               sh_word_settled(
+                   w & ~SH_OUTSIDE, SH_SETTLING, sh_owner_of(w),
+                   sh_outcome_from(SHUNT_ECANCELED)))) /*
+                                                        * acq_rel: settled */
         continue;
     if (sh_phase_of(w) == SH_RUNNING) {
         sh_work_settle(&work, pool, r);

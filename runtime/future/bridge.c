@@ -25,12 +25,11 @@
 #include "task/run.h"
 
 /* A bridge from pool to a target of another; 0 if there is no memory. */
-static uint64_t build(struct sh_pool *pool, struct sh_pool *to,
-                      uint64_t target)
+static uint64_t build(struct sh_pool *pool, struct sh_pool *to, uint64_t target)
 {
     struct sh_seat *seat = sh_seat_of(pool);
-    uint32_t index =
-        seat == NULL ? SH_NONE : sh_table_take(&pool->cells, &seat->cells);
+    uint32_t index = seat == NULL ? SH_NONE
+                                  : sh_table_take(&pool->cells, &seat->cells);
     struct sh_cell *cell;
     uint32_t generation;
 
@@ -50,8 +49,8 @@ bool sh_cell_pass(struct sh_pool *pool, uint64_t target)
     struct sh_seat *seat = sh_seat_of(pool);
     uint32_t index = sh_target_index(target);
 
-    if (sh_arrive(&sh_cell_at(pool, index)->word,
-                  sh_target_generation(target), 0, NULL) != SH_ARRIVED_NEW)
+    if (sh_arrive(&sh_cell_at(pool, index)->word, sh_target_generation(target),
+                  0, NULL) != SH_ARRIVED_NEW)
         return false;
     if (seat != NULL)
         sh_table_give(&pool->cells, &seat->cells, index);
@@ -61,8 +60,7 @@ bool sh_cell_pass(struct sh_pool *pool, uint64_t target)
 enum sh_attached sh_hang(struct sh_pool *pool, const struct sh_ref *ref,
                          uint64_t here, struct sh_hung *hung_out)
 {
-    uint64_t target =
-        ref->pool == pool ? here : build(ref->pool, pool, here);
+    uint64_t target = ref->pool == pool ? here : build(ref->pool, pool, here);
     enum sh_attached how;
 
     hung_out->target = target;
@@ -94,9 +92,9 @@ static bool leads_to(struct sh_pool *from, uint64_t e, struct sh_pool *pool,
     if (sh_target_kind(e) != SH_TARGET_CELL)
         return false;
     c = sh_cell_at(from, sh_target_index(e));
-    return sh_load_acq(&c->kind) == SH_CELL_BRIDGE && /* acquire: cell */
-           sh_load_acq(&c->up) == here &&             /* acquire: cell */
-           sh_load_acq(&c->pool) == pool->id &&       /* acquire: cell */
+    return sh_load_acq(&c->kind) == SH_CELL_BRIDGE &&     /* acquire: cell */
+           sh_load_acq(&c->up) == here &&                 /* acquire: cell */
+           sh_load_acq(&c->pool) == pool->id &&           /* acquire: cell */
            sh_load_acq(&c->base) == sh_pool_serial(pool); /* acquire: cell */
 }
 
@@ -105,8 +103,9 @@ void sh_unhang_all(struct sh_pool *pool, const struct sh_ref *ref,
 {
     struct sh_pool *from = ref->pool;
     uint32_t i = sh_load_acq(&ref->record->edges); /* acquire: list */
-    struct sh_hung hung = { sh_load_acq(&ref->record->edge0), 0 }; /*
-                                                      * acquire: hang */
+    struct sh_hung hung = { sh_load_acq(&ref->record->edge0),
+                            0 }; /*
+                                  * acquire: hang */
 
     if (leads_to(from, hung.target, pool, here))
         sh_unhang(pool, ref, &hung);

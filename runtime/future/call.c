@@ -27,8 +27,8 @@ uint64_t sh_call_build(const struct sh_ref *ref, struct sh_call *call)
 {
     struct sh_pool *pool = ref->pool;
     struct sh_seat *seat = sh_seat_of(pool);
-    uint32_t index =
-        seat == NULL ? SH_NONE : sh_table_take(&pool->cells, &seat->cells);
+    uint32_t index = seat == NULL ? SH_NONE
+                                  : sh_table_take(&pool->cells, &seat->cells);
     struct sh_cell *cell;
     uint32_t generation;
 

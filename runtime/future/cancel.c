@@ -25,9 +25,9 @@ static bool end_delay(struct sh_pool *pool, struct sh_record *r, uint64_t w)
         sh_phase_of(w) != SH_WAIT || (w & odd) != 0)
         return false;
     /* acq_rel: settled, watch */
-    if (!sh_cas_acqrel(&r->state, &w,
-                       sh_word_settled(w, SH_DONE, 0,
-                                       sh_outcome_from(SHUNT_ECANCELED))))
+    if (!sh_cas_acqrel(
+            &r->state, &w,
+            sh_word_settled(w, SH_DONE, 0, sh_outcome_from(SHUNT_ECANCELED))))
         return false;
     sh_quiet_notify(pool);
     return true;

@@ -56,8 +56,8 @@ static uint32_t cells_for(uint32_t n)
 static struct sh_combine *block_new(struct sh_pool *pool, uint32_t n,
                                     uint32_t cells)
 {
-    size_t each = sizeof(shunt_future *) + sizeof(struct sh_hung) +
-                  sizeof(size_t);
+    size_t each =
+        sizeof(shunt_future *) + sizeof(struct sh_hung) + sizeof(size_t);
     size_t bytes = sizeof(struct sh_combine) + (size_t)n * each +
                    (size_t)cells * sizeof(uint32_t);
     struct sh_combine *c = sh_heap_get(&pool->heap, bytes);
@@ -120,14 +120,15 @@ static void build_level(struct sh_pool *pool, struct sh_record *r,
                            /* relaxed: ours until it is accepted */
                            (uint32_t)(sh_load_rlx(&parent->word) >> 32));
         }
-        sh_store_rel(&cell->up, up);               /* release: cell */
-        sh_store_rel(&cell->link, root);           /* release: cell */
+        sh_store_rel(&cell->up, up);                 /* release: cell */
+        sh_store_rel(&cell->link, root);             /* release: cell */
         sh_store_rel(&cell->chain, root_generation); /* release: cell */
-        sh_store_rel(&cell->base, i * SH_FANOUT);  /* release: cell */
-        sh_store_rel(&cell->need,
-                     (uint8_t)(left < SH_FANOUT ? left : SH_FANOUT)); /*
-                                                       * release: cell */
-        sh_store_rel(&cell->kind, SH_CELL_NODE);   /* release: cell */
+        sh_store_rel(&cell->base, i * SH_FANOUT);    /* release: cell */
+        sh_store_rel(
+            &cell->need,
+            (uint8_t)(left < SH_FANOUT ? left : SH_FANOUT)); /*
+                                                              * release: cell */
+        sh_store_rel(&cell->kind, SH_CELL_NODE);             /* release: cell */
     }
 }
 
@@ -188,8 +189,7 @@ struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
 }
 
 /* Where input i arrives. */
-static uint64_t target_of(struct sh_pool *pool, struct sh_record *r,
-                          uint32_t i)
+static uint64_t target_of(struct sh_pool *pool, struct sh_record *r, uint32_t i)
 {
     struct sh_combine *c = r->data.combining.more;
     uint32_t leaf;
@@ -199,10 +199,10 @@ static uint64_t target_of(struct sh_pool *pool, struct sh_record *r,
                          /* relaxed: ours in INIT */
                          (uint32_t)(sh_load_rlx(&r->deps) >> 32));
     leaf = c->cell[i / SH_FANOUT];
-    return sh_target(SH_TARGET_CELL, leaf, i % SH_FANOUT,
-                     /* relaxed: ours until RELEASING */
-                     (uint32_t)(sh_load_rlx(&sh_cell_at(pool, leaf)->word) >>
-                                32));
+    return sh_target(
+        SH_TARGET_CELL, leaf, i % SH_FANOUT,
+        /* relaxed: ours until RELEASING */
+        (uint32_t)(sh_load_rlx(&sh_cell_at(pool, leaf)->word) >> 32));
 }
 
 void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
@@ -334,8 +334,9 @@ static bool count_down(struct sh_record *r, uint32_t generation, bool good)
         left = old >> shift & 0xffffff;
         if (old >> 48 != (generation & 0xffff) || left == 0)
             return false;
-    } while (!sh_cas_sc(tally, &old, old - ((uint64_t)1 << shift))); /*
-                                                       * seq_cst: accept */
+    } while (!sh_cas_sc(tally, &old,
+                        old - ((uint64_t)1 << shift))); /*
+                                                         * seq_cst: accept */
     return left == 1;
 }
 
@@ -361,8 +362,8 @@ void sh_combine_arrive(struct sh_work *work, struct sh_pool *pool,
         return;
     if (kind == SH_KIND_SOME) {
         if (how == SH_ARRIVED_NEW && count_down(r, t->root_generation, good))
-            decide(work, pool, r, t,
-                   good ? SH_VERDICT_WIN : SH_VERDICT_SHORT, 0);
+            decide(work, pool, r, t, good ? SH_VERDICT_WIN : SH_VERDICT_SHORT,
+                   0);
     } else if ((word & full_mask(t->need)) == full_mask(t->need))
         climb(work, pool, r, t, root_need);
 }
@@ -377,9 +378,8 @@ static void let_go(struct sh_work *work, struct sh_pool *pool,
 
     if (!sh_pool_enter(id))
         return;
-    if (c->hung[i].target != 0 &&
-        sh_handle_find(handle, SH_LOOK, &ref) == 0 && ref.record != NULL &&
-        !sh_is_settled(ref.word))
+    if (c->hung[i].target != 0 && sh_handle_find(handle, SH_LOOK, &ref) == 0 &&
+        ref.record != NULL && !sh_is_settled(ref.word))
         sh_unhang(pool, &ref, &c->hung[i]);
     sh_work_abandon(work, handle);
     sh_pool_exit(id);
@@ -438,6 +438,7 @@ static unsigned fail_with_causes(struct sh_pool *pool, struct sh_record *r)
         f.whole = first->message;
         f.attempts = first->attempts;
     }
+    /* By the user's call: as a cause each counts as looked at. */
     for (uint32_t i = 0; causes != NULL && i < c->held; i++)
         causes[f.cause_count++] = shunt_error_of(c->names[i]);
     sh_error_attach(pool, r, &f);
@@ -506,8 +507,7 @@ void sh_combine_dispose(struct sh_work *work, struct sh_pool *pool,
         sh_work_give(work, sh_load_rlx(&r->input)); /* relaxed: ours */
     else if (c == NULL && outcome == 0 &&
              (kind == SH_KIND_ANY || kind == SH_KIND_RACE))
-        sh_work_give(work,
-                     sh_handle_of(r->data.combining.value.winner.future));
+        sh_work_give(work, sh_handle_of(r->data.combining.value.winner.future));
     if (c == NULL)
         return;
     if (kind == SH_KIND_KEEP) {

@@ -17,8 +17,8 @@
 #include "future/settle.h"
 
 struct sh_combine {
-    size_t bytes; /* of this block */
-    uint32_t n;   /* inputs */
+    size_t bytes;  /* of this block */
+    uint32_t n;    /* inputs */
     uint32_t held; /* of names, from the front, at the end: still ours */
     uint32_t cells;
     bool starved;   /* memory ran out: accept fails it */
@@ -80,8 +80,7 @@ struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
 
 /* Hang it on its input number i, which ref was just lent from. */
 void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
-                     struct sh_record *r, uint32_t i,
-                     const struct sh_ref *ref);
+                     struct sh_record *r, uint32_t i, const struct sh_ref *ref);
 
 /* All inputs hang: from now on it can settle. */
 void sh_combine_accept(struct sh_work *work, struct sh_pool *pool,

@@ -26,8 +26,7 @@ static bool is_open(struct sh_pool *pool, const struct sh_seat *seat)
 static struct sh_record *delay_new(struct sh_pool *pool, struct sh_seat *seat,
                                    int64_t ns, const char *where)
 {
-    struct sh_record *r =
-        sh_record_new(pool, seat, SH_KIND_DELAY, NULL, where);
+    struct sh_record *r = sh_record_new(pool, seat, SH_KIND_DELAY, NULL, where);
     uint64_t w;
 
     if (r == NULL)
@@ -78,8 +77,8 @@ shunt_future *shunt_delay_here(shunt_pool *name, int64_t ns, const char *where)
     if (r == NULL)
         return sh_handle_failed(pool->id, SHUNT_ENOMEM);
     w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
-    handle = sh_handle_make(pool->id, sh_index_of(pool, r),
-                            sh_generation_of(w));
+    handle =
+        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
     if (ns > 0)
         accept(pool, r, w);
     else

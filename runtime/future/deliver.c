@@ -6,6 +6,7 @@
  *     target --+--> cell, waiter: bit, futex
  *              +--> cell, bridge: on to another pool
  *              +--> cell, node, or combinator: counted (combine.c)
+ *              +--> cell, child: its scope counts it (scope.c)
  *              +--> step: WAIT -> READY and queued, or -> SETTLING
  *              +--> parked task: PARKED -> RUNNING, and to its worker
  *
@@ -100,10 +101,9 @@ static void proceed(struct sh_work *work, struct sh_pool *pool,
         unsigned kind = sh_load_acq(&r->kind); /* acquire: accept */
         unsigned owner = sh_owner_of(w);
         bool runs = sh_must_run(kind, status);
-        uint64_t next = sh_word_settled(w, SH_SETTLING, owner,
-                                        kind == SH_KIND_HEED
-                                            ? heeded(status)
-                                            : SH_OUTCOME_FORWARD);
+        uint64_t next = sh_word_settled(
+            w, SH_SETTLING, owner,
+            kind == SH_KIND_HEED ? heeded(status) : SH_OUTCOME_FORWARD);
 
         if ((uint32_t)(deps >> 32) != sh_target_generation(target))
             return;
@@ -133,16 +133,17 @@ static bool tally_of_leaf(struct sh_cell *c, uint64_t target,
     /* acquire: cell. What is read here holds if the generation still does,
      * which the CAS of the arrival finds out. */
     t->up = sh_load_acq(&c->up);
-    t->need = sh_load_acq(&c->need);            /* acquire: cell */
-    t->root = sh_load_acq(&c->link);            /* acquire: cell */
+    t->need = sh_load_acq(&c->need);             /* acquire: cell */
+    t->root = sh_load_acq(&c->link);             /* acquire: cell */
     t->root_generation = sh_load_acq(&c->chain); /* acquire: cell */
     t->number = sh_load_acq(&c->base) + sh_target_bit(target); /* acquire:
                                                                 * cell */
     t->leaf = &c->word;
     t->generation = sh_target_generation(target);
     t->bit = sh_target_bit(target);
-    return (uint32_t)(sh_load_acq(&c->word) >> 32) == t->generation; /*
-                                                          * acquire: cell */
+    return (uint32_t)(sh_load_acq(&c->word) >> 32) ==
+           t->generation; /*
+                           * acquire: cell */
 }
 
 static void ring_waiter(struct sh_pool *pool, struct sh_cell *c,
@@ -150,8 +151,8 @@ static void ring_waiter(struct sh_pool *pool, struct sh_cell *c,
 {
     uint64_t word;
 
-    if (sh_arrive(&c->word, sh_target_generation(target),
-                  sh_target_bit(target), &word) == SH_ARRIVED_STALE)
+    if (sh_arrive(&c->word, sh_target_generation(target), sh_target_bit(target),
+                  &word) == SH_ARRIVED_STALE)
         return;
     if ((word >> SH_BIT_SLEEPS & 1) != 0) {
         sh_futex_wake((_Atomic uint32_t *)(void *)&c->word, 1, pool->shared);
@@ -164,8 +165,13 @@ static void deliver_record(struct sh_work *work, struct sh_pool *pool,
 {
     struct sh_record *r = sh_record_at(pool, sh_target_index(target));
     uint32_t generation = sh_target_generation(target);
+    unsigned kind = sh_load_acq(&r->kind); /* acquire: accept */
 
-    if (sh_kind_combines(sh_load_acq(&r->kind))) { /* acquire: accept */
+    if (SH_UNLIKELY(kind == SH_KIND_SCOPE)) {
+        sh_scope_heed(work, pool, target, status);
+        return;
+    }
+    if (sh_kind_combines(kind)) {
         struct sh_tally tally = {
             .root = sh_target_index(target),
             .root_generation = generation,
@@ -200,6 +206,8 @@ void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
                 ring_waiter(pool, c, target);
             else if (kind == SH_CELL_CALL)
                 sh_call_arrive(pool, c, target);
+            else if (kind == SH_CELL_CHILD)
+                sh_scope_arrive(work, pool, target, status);
             else if (tally_of_leaf(c, target, &tally))
                 sh_combine_arrive(work, pool, &tally, status == 0);
             if (visited != 0)

@@ -84,8 +84,7 @@ static uint32_t pop_dead(struct sh_pool *pool, struct sh_record *r)
     return SH_NONE;
 }
 
-static void push_dead(struct sh_pool *pool, struct sh_record *r,
-                      uint32_t index)
+static void push_dead(struct sh_pool *pool, struct sh_record *r, uint32_t index)
 {
     uint32_t head = sh_load_rlx(&r->dead); /* relaxed: the CAS validates it */
     uint32_t next;
@@ -102,8 +101,8 @@ static enum sh_attached push_edge(struct sh_pool *pool, struct sh_record *r,
                                   uint64_t target, sh_hook *hook_out)
 {
     struct sh_seat *seat = sh_seat_of(pool);
-    uint32_t index =
-        seat == NULL ? SH_NONE : sh_table_take(&pool->edges, &seat->edges);
+    uint32_t index = seat == NULL ? SH_NONE
+                                  : sh_table_take(&pool->edges, &seat->edges);
     uint32_t head = sh_load_acq(&r->edges); /* acquire: list */
 
     if (index == SH_NONE)
@@ -174,8 +173,8 @@ enum sh_attached sh_edge_attach(struct sh_pool *pool, struct sh_record *r,
 bool sh_edge_detach(struct sh_pool *pool, struct sh_record *r, sh_hook hook,
                     uint64_t target)
 {
-    _Atomic uint64_t *at =
-        hook == 0 ? &r->edge0 : &sh_edge_at(pool, hook)->target;
+    _Atomic uint64_t *at = hook == 0 ? &r->edge0
+                                     : &sh_edge_at(pool, hook)->target;
 
     if (!sh_cas_acqrel(at, &target, SH_EDGE_DEAD)) /* acq_rel: hang, closed */
         return false;
@@ -191,7 +190,7 @@ static bool is_waiting(uint64_t e)
 
 static bool wants(uint64_t e)
 {
-    return is_waiting(e) && !sh_is_heed(e);
+    return is_waiting(e) && !sh_is_heed(e) && !sh_is_child(e);
 }
 
 bool sh_edge_any(struct sh_pool *pool, struct sh_record *r)

@@ -161,8 +161,9 @@ static void push_late(struct sh_pool *pool, struct sh_record *r)
 
     do {
         sh_store_rlx(&r->link, head); /* relaxed: published by the CAS */
-    } while (!sh_cas_sc(&pool->late, &head, sh_index_of(pool, r))); /*
-                                                             * seq_cst: late */
+    } while (!sh_cas_sc(&pool->late, &head,
+                        sh_index_of(pool, r))); /*
+                                                 * seq_cst: late */
 }
 
 /* Look through the list; once more if code has returned meanwhile, since what
@@ -174,8 +175,8 @@ static void retry(struct sh_work *work, struct sh_pool *pool)
     do {
         uint32_t i;
 
-        seen = sh_load_sc(&pool->returned);       /* seq_cst: late */
-        i = sh_xchg_sc(&pool->late, SH_NONE);     /* seq_cst: late */
+        seen = sh_load_sc(&pool->returned);   /* seq_cst: late */
+        i = sh_xchg_sc(&pool->late, SH_NONE); /* seq_cst: late */
         while (i != SH_NONE) {
             struct sh_record *r = sh_record_at(pool, i);
             uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
@@ -196,8 +197,8 @@ static void retry(struct sh_work *work, struct sh_pool *pool)
 
 void sh_keep_returned(struct sh_work *work, struct sh_pool *pool)
 {
-    sh_add_sc(&pool->returned, 1);               /* seq_cst: late */
-    if (sh_load_sc(&pool->late) != SH_NONE)      /* seq_cst: late */
+    sh_add_sc(&pool->returned, 1);          /* seq_cst: late */
+    if (sh_load_sc(&pool->late) != SH_NONE) /* seq_cst: late */
         retry(work, pool);
 }
 
@@ -209,9 +210,9 @@ bool sh_keep_postpone(struct sh_work *work, struct sh_pool *pool,
 
     if (r->data.combining.more == NULL || !is_late(pool, r))
         return false;
-    sh_store_sc(&r->state, sh_word_settled(w, SH_DONE, 0,
-                                           sh_outcome_of(w))); /* seq_cst:
-                                                                * settled */
+    sh_store_sc(&r->state,
+                sh_word_settled(w, SH_DONE, 0, sh_outcome_of(w))); /* seq_cst:
+                                                                    * settled */
     push_late(pool, r);
     if (seen != sh_load_sc(&pool->returned)) /* seq_cst: late */
         retry(work, pool);

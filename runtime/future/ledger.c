@@ -119,8 +119,8 @@ void sh_run_lend(struct sh_run *run, uint64_t handle)
 
 void sh_run_hold(struct sh_run *run, uint64_t handle)
 {
-    struct sh_block *b = sh_block_new(&run->pool->heap, sizeof handle,
-                                      SH_BLOCK_HANDLE);
+    struct sh_block *b =
+        sh_block_new(&run->pool->heap, sizeof handle, SH_BLOCK_HANDLE);
 
     if (b == NULL)
         return;

@@ -87,7 +87,11 @@ bool sh_map_deal(struct sh_pool *pool, struct sh_record *r, uint64_t hint,
     memcpy(hints, d->hints + d->next - n, n * sizeof *hints);
 
     /* From here another worker may have the deck. */
-    sh_store_rel(&r->state, sh_word_to(sh_load_rlx(&r->state), SH_READY, 0)); /*
+    sh_store_rel(
+        &r->state,
+        sh_word_to(
+            sh_load_rlx(&r->state), SH_READY,
+            0)); /*
                   * release: accepted; relaxed: nobody else moves a dealer */
     if (!sh_deque_push(&post->deque, hint))
         sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
@@ -126,8 +130,8 @@ static uint64_t element(struct sh_pool *pool, struct sh_seat *seat,
         sh_store_rel(&r->state, w); /* release: accepted */
     else
         sh_store_sc(&r->state, w); /* seq_cst: accepted, due */
-    *handle_out = sh_handle_make(pool->id, sh_index_of(pool, r),
-                                 sh_generation_of(w));
+    *handle_out =
+        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
     return sh_hint(sh_index_of(pool, r), sh_generation_of(w));
 }
 
@@ -172,6 +176,9 @@ static uint32_t fill(struct sh_work *work, struct sh_pool *pool,
         hints[made] = element(pool, seat, batch, in, &handle);
         if (hints[made] == 0)
             break;
+        /* It may run on when the map has failed, and read our memory. */
+        if (sh_here.run != NULL)
+            sh_run_note(sh_here.run, handle);
         if (sh_handle_find(handle, SH_OWN, &ref) == 0)
             (void)sh_handle_lend(&ref, SH_WATCHED);
         c->names[made] = sh_handle_future(ref.handle);
@@ -242,11 +249,10 @@ shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
         return sh_handle_empty(pool->id);
     seat = sh_seat_of(pool);
     if (seat != NULL && n < SH_INDEX_MAX)
-        deck.block = sh_block_new(&pool->heap, n * sizeof *deck.hints,
-                                  SH_BLOCK_VALUE);
+        deck.block =
+            sh_block_new(&pool->heap, n * sizeof *deck.hints, SH_BLOCK_VALUE);
     if (deck.block != NULL)
-        r = sh_combine_new(pool, seat,
-                           settled ? SH_KIND_SETTLED : SH_KIND_ALL,
+        r = sh_combine_new(pool, seat, settled ? SH_KIND_SETTLED : SH_KIND_ALL,
                            (uint32_t)n, (uint32_t)n);
     if (r == NULL) {
         if (deck.block != NULL)

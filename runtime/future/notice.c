@@ -12,7 +12,7 @@
 
 void sh_quiet_ring(struct sh_pool *pool)
 {
-    sh_add_sc(&pool->quiet, 1);                 /* seq_cst: quiet */
+    sh_add_sc(&pool->quiet, 1);                /* seq_cst: quiet */
     if (sh_load_sc(&pool->quiet_waiters) != 0) /* seq_cst: quiet */
         sh_futex_wake(&pool->quiet, INT32_MAX, pool->shared);
 }

@@ -37,26 +37,39 @@ int sh_ref_status_now(const struct sh_ref *ref)
     return sh_ref_status(&now);
 }
 
-/* The status of what a settled record forwards to, however far. */
-static int status_behind(uint64_t handle)
+bool sh_enter_origin(uint64_t handle, struct sh_ref *ref_out)
 {
     unsigned inside = 0;
-    int status = SHUNT_ECLOSED; /* a pool on the way was freed */
-    struct sh_ref ref;
 
     while (sh_pool_enter(sh_handle_pool(handle))) {
         sh_pool_exit(inside);
         inside = sh_handle_pool(handle);
-        if (sh_handle_find(handle, SH_LOOK, &ref) != 0)
+        if (sh_handle_find(handle, SH_LOOK, ref_out) != 0)
             break;
-        if (ref.record == NULL || !sh_is_settled(ref.word) ||
-            sh_outcome_of(ref.word) != SH_OUTCOME_FORWARD) {
-            status = sh_ref_status(&ref);
-            break;
-        }
-        handle = sh_load_rlx(&ref.record->input); /* relaxed: as state */
+        if (ref_out->record == NULL || !sh_is_settled(ref_out->word) ||
+            sh_outcome_of(ref_out->word) != SH_OUTCOME_FORWARD)
+            return true;
+        handle = sh_load_rlx(&ref_out->record->input); /* relaxed: as state */
     }
     sh_pool_exit(inside);
+    return false;
+}
+
+void sh_leave_origin(const struct sh_ref *ref)
+{
+    sh_pool_exit(sh_handle_pool(ref->handle));
+}
+
+/* The status of what a settled record forwards to, however far. */
+static int status_behind(uint64_t handle)
+{
+    struct sh_ref ref;
+    int status;
+
+    if (!sh_enter_origin(handle, &ref))
+        return SHUNT_ECLOSED; /* a pool on the way was freed */
+    status = sh_ref_status(&ref);
+    sh_leave_origin(&ref);
     return status;
 }
 

@@ -55,8 +55,9 @@ static int find(shunt_promise *p, struct sh_ref *ref_out)
     ref_out->word = sh_load_acq(&ref_out->record->state); /* acquire: settled */
     if (!sh_handle_same_use(handle, ref_out->word) ||
         (ref_out->word & SH_KEPT) == 0 ||
-        sh_load_rlx(&ref_out->record->kind) != SH_KIND_PROMISE) /* relaxed:
-                                                         * as the state */
+        sh_load_rlx(&ref_out->record->kind) !=
+            SH_KIND_PROMISE) /* relaxed:
+                              * as the state */
         return SHUNT_EINVAL;
     return 0;
 }
@@ -83,9 +84,8 @@ int shunt_promise_new_typed(shunt_pool *name, size_t size, size_t align,
     rc = (int)sh_load_rlx(&pool->gate);
     if (rc != SH_OPEN && !(rc == SH_DRAINING && seat && seat->post != NULL))
         return SHUNT_ECLOSED;
-    r = seat == NULL
-            ? NULL
-            : sh_record_new(pool, seat, SH_KIND_PROMISE, NULL, where);
+    r = seat == NULL ? NULL
+                     : sh_record_new(pool, seat, SH_KIND_PROMISE, NULL, where);
     if (r == NULL)
         return SHUNT_ENOMEM;
     w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
@@ -105,8 +105,8 @@ int shunt_promise_new_typed(shunt_pool *name, size_t size, size_t align,
             sh_work_settle(&work, pool, r);
         sh_work_do(&work);
     }
-    handle = sh_handle_make(pool->id, sh_index_of(pool, r),
-                            sh_generation_of(w));
+    handle =
+        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
     if (sh_here.run != NULL) {
         sh_run_note(sh_here.run, handle);
         sh_run_note_promise(sh_here.run, handle);
@@ -132,8 +132,7 @@ static int begin(struct sh_ref *ref, int code)
         open = sh_phase_of(w) == SH_PROMISE;
         next = w & ~SH_KEPT;
         if (open)
-            next = sh_word_settled(next, SH_SETTLING, 0,
-                                   sh_outcome_from(code));
+            next = sh_word_settled(next, SH_SETTLING, 0, sh_outcome_from(code));
         else if (sh_phase_of(w) == SH_DONE && (w & SH_ORPHAN) != 0 &&
                  (next & SH_STAYS) == 0)
             next = sh_word_settled(next, SH_RELEASING, 0, sh_outcome_of(w));

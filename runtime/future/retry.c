@@ -24,10 +24,10 @@
  * An attempt is a record of its own, lent to the retry (attempt.c), and the
  * input is in a ticket that they share.
  *
- * A record that waits so often may meet a delivery that is late: whoever brought
- * the arrival of an earlier wait, which another then acted on, may find the
- * record in the same state once more, and move it. A turn therefore begins with
- * a look at the arrivals, and waits on if there are none.
+ * A record that waits so often may meet a delivery that is late: whoever
+ * brought the arrival of an earlier wait, which another then acted on, may find
+ * the record in the same state once more, and move it. A turn therefore begins
+ * with a look at the arrivals, and waits on if there are none.
  *
  * Edges.
  *   accept   future/deliver.c: here the state is written, then the arrivals are
@@ -161,8 +161,8 @@ static void give_up(struct sh_work *work, struct sh_pool *pool,
 }
 
 /* Settle with outcome. */
-static void end(struct sh_work *work, struct sh_pool *pool,
-                struct sh_record *r, unsigned outcome)
+static void end(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
+                unsigned outcome)
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
 
@@ -194,10 +194,10 @@ static void heed_cancel(struct sh_work *work, struct sh_pool *pool,
 static void wait_on(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r)
 {
-    uint64_t target =
-        sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), SH_BIT_TIME,
-                  /* relaxed: ours */
-                  (uint32_t)(sh_load_rlx(&r->deps) >> 32));
+    uint64_t target = sh_target(SH_TARGET_RECORD, sh_index_of(pool, r),
+                                SH_BIT_TIME,
+                                /* relaxed: ours */
+                                (uint32_t)(sh_load_rlx(&r->deps) >> 32));
     uint64_t w = sh_load_acq(&r->state); /* acquire: accept */
     uint64_t next;
 
@@ -270,9 +270,8 @@ static void pause_for(struct sh_work *work, struct sh_pool *pool,
     uint32_t generation = sh_arrivals_renew(&r->deps);
     int64_t when_ns = sh_pool_after(pool, ns);
 
-    ticket_of(r)->pauses =
-        sh_timer_set(pool, timer, generation,
-                     when_ns < INT64_MAX ? when_ns : INT64_MAX - 1);
+    ticket_of(r)->pauses = sh_timer_set(
+        pool, timer, generation, when_ns < INT64_MAX ? when_ns : INT64_MAX - 1);
     if (ticket_of(r)->pauses)
         wait_on(work, pool, r);
     else
@@ -334,6 +333,8 @@ static void fail(struct sh_work *work, struct sh_pool *pool,
     if (last != NULL && t->failures > 0) {
         const shunt_error *e = error_in(last);
 
+        /* It becomes a cause. */
+        sh_mark_seen(sh_load_rlx(&r->input), true); /* relaxed: ours */
         remember(t, last);
         t->end = end_with(pool, r,
                           (struct sh_failure){ .code = e->code,
@@ -364,12 +365,13 @@ static void look_at_attempt(struct sh_work *work, struct sh_pool *pool,
         return;
     }
     failure = failure_of(pool, r, &ref);
-    if (!may_go_on(t, failure != NULL ? error_in(failure)
-                                      : sh_error_of(&ref))) {
+    if (!may_go_on(t,
+                   failure != NULL ? error_in(failure) : sh_error_of(&ref))) {
         fail(work, pool, r, failure);
         return;
     }
     remember(t, failure);
+    sh_mark_seen(input, true);
     sh_store_rlx(&r->input, 0); /* relaxed: ours */
     sh_work_give(work, input);
     /* relaxed: only we write it */
@@ -419,11 +421,11 @@ static bool options_of(const shunt_retry_options *given, size_t size,
     return true;
 }
 
-/* A record in INIT with its ticket, and its timer set if it has a deadline; NULL
- * if there is no memory. */
-static struct sh_record *retry_new(struct sh_pool *pool,
-                                   const shunt_task *task, const void *in,
-                                   const char *where, int64_t deadline_ns)
+/* A record in INIT with its ticket, and its timer set if it has a deadline;
+ * NULL if there is no memory. */
+static struct sh_record *retry_new(struct sh_pool *pool, const shunt_task *task,
+                                   const void *in, const char *where,
+                                   int64_t deadline_ns)
 {
     struct sh_seat *seat = sh_seat_of(pool);
     struct sh_ticket *t = seat == NULL ? NULL : sh_ticket_new(pool, task, in);
@@ -472,8 +474,8 @@ static int start(struct sh_pool *pool, struct sh_record *r,
 
     if (rc != 0 && (ticket_of(r)->options.attempts == 1 || is_final(rc)))
         return rc;
-    *handle_out = sh_handle_make(pool->id, sh_index_of(pool, r),
-                                 sh_generation_of(w));
+    *handle_out =
+        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
     if (sh_here.run != NULL)
         sh_run_note(sh_here.run, *handle_out);
     (void)sh_follow(&work, pool, r, &ref);

@@ -7,8 +7,8 @@
 #include "future/settle.h"
 #include "task/data.h"
 
-/* Submit the next attempt of a retry: 0, or SHUNT_E*. Its handle, which is lent,
- * is written to *ref_out in either case. */
+/* Submit the next attempt of a retry: 0, or SHUNT_E*. Its handle, which is
+ * lent, is written to *ref_out in either case. */
 int sh_retry_attempt(struct sh_pool *pool, struct sh_record *r,
                      struct sh_ref *ref_out);
 

@@ -70,11 +70,10 @@ static void work_push(struct sh_record **list, unsigned *list_pool,
         sh_pool_stay(pool->id);
     r->link_pool = (uint16_t)*list_pool;
     /* relaxed: whoever moved the record to this phase owns the link */
-    sh_store_rlx(&r->link, head == NULL ? SH_NONE
-                                        : sh_index_of(
-                                              sh_load_rlx(
-                                                  &sh_homes[*list_pool]),
-                                              head)); /* relaxed: in use */
+    sh_store_rlx(&r->link, head == NULL
+                               ? SH_NONE
+                               : sh_index_of(sh_load_rlx(&sh_homes[*list_pool]),
+                                             head)); /* relaxed: in use */
     *list = r;
     *list_pool = pool->id;
 }
@@ -146,6 +145,8 @@ void sh_work_abandon(struct sh_work *work, uint64_t handle)
     if (sh_handle_find(handle, SH_LOOK, &ref) == 0 && is_ours_alone(&ref))
         (void)sh_cancel_ask(work, ref.pool, ref.record,
                             sh_generation_of(ref.word));
+    /* Asked to cancel, or too late for that: nobody here wants to know. */
+    sh_mark_seen(handle, true);
     sh_work_give(work, handle);
     sh_pool_exit(id);
 }
@@ -167,8 +168,8 @@ static void deliver_edge(void *to, struct sh_pool *pool, uint64_t target)
     sh_deliver_to(d->work, pool, target, status);
 }
 
-/* What follows the commit: tell the dependants, then let go. asked: it was asked
- * to cancel, or given up, before it ended. */
+/* What follows the commit: tell the dependants, then let go. asked: it was
+ * asked to cancel, or given up, before it ended. */
 static void finish(struct sh_work *work, struct sh_pool *pool,
                    struct sh_record *r, bool asked)
 {
@@ -204,20 +205,35 @@ static void commit(struct sh_record *r, unsigned outcome)
         continue;
 }
 
+/* The same; if it is the failure of a child of a scope, the siblings are
+ * cancelled before anybody sees it. */
+static void fail_fast_and_commit(struct sh_work *work, struct sh_pool *pool,
+                                 struct sh_record *r, unsigned outcome)
+{
+    if (SH_UNLIKELY(outcome != 0 && sh_is_in_scope(r)))
+        sh_scope_fail(work, pool, r, outcome);
+    commit(r, outcome);
+}
+
 void sh_input_abandon(struct sh_work *work, struct sh_pool *pool,
                       struct sh_record *r)
 {
     uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
     uint64_t deps = sh_load_rlx(&r->deps);   /* relaxed: ours */
+    unsigned kind = sh_load_rlx(&r->kind);   /* relaxed: ours */
     unsigned id = sh_handle_pool(input);
     struct sh_ref ref;
+    bool pending;
 
     sh_store_rlx(&r->input, 0); /* relaxed: published by the commit */
     if (input == 0 || !sh_pool_enter(id))
         return;
-    /* Where it hangs was not noted, since this is rare. */
-    if (sh_handle_find(input, SH_LOOK, &ref) == 0 && ref.record != NULL &&
-        !sh_is_settled(ref.word))
+    pending = sh_handle_find(input, SH_LOOK, &ref) == 0 && ref.record != NULL &&
+              !sh_is_settled(ref.word);
+    /* Of a step it was not noted where it hangs, since this is rare. */
+    if (pending && kind == SH_KIND_FORWARD && sh_hung_of(r)->target != 0)
+        sh_unhang(pool, &ref, sh_hung_of(r));
+    else if (pending && kind != SH_KIND_FORWARD)
         sh_unhang_all(pool, &ref,
                       sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0,
                                 (uint32_t)(deps >> 32)));
@@ -271,6 +287,10 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     unsigned outcome = sh_outcome_of(w);
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
 
+    if (SH_UNLIKELY(kind == SH_KIND_SCOPE && sh_phase_of(w) == SH_WAIT)) {
+        sh_scope_walk(work, pool, r);
+        return;
+    }
     SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
     if ((w & SH_OUTSIDE) != 0 && sh_kind_is_task(kind)) {
         sh_add_sc(&pool->dropped, 1); /* seq_cst: room */
@@ -289,7 +309,7 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
              (kind & SH_KIND_FLAT) != 0 || kind == SH_KIND_RETRY)
         sh_input_abandon(work, pool, r);
     sh_input_drop(work, pool, r, kind);
-    commit(r, outcome);
+    fail_fast_and_commit(work, pool, r, outcome);
     /* What heeds it hangs there since its function ran, and returned a future;
      * what that became is FORWARD. */
     finish(work, pool, r,
@@ -318,7 +338,7 @@ static void free_blocks(struct sh_work *work, struct sh_record *r)
 static void dispose(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r)
 {
-    uint64_t w = sh_load_acq(&r->state); /* acquire: idle */
+    uint64_t w = sh_load_acq(&r->state);   /* acquire: idle */
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in RELEASING */
     struct sh_seat *seat = sh_seat_of(pool);
     uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
@@ -326,10 +346,15 @@ static void dispose(struct sh_work *work, struct sh_pool *pool,
     SH_ASSERT(sh_phase_of(w) == SH_RELEASING);
     if (kind == SH_KIND_KEEP && sh_keep_postpone(work, pool, r))
         return;
+    /* First, as long as the causes are held. */
+    if (SH_UNLIKELY(sh_outcome_of(w) != 0))
+        sh_report_unseen(pool, r, w);
     if (sh_kind_combines(kind))
         sh_combine_dispose(work, pool, r, sh_outcome_of(w));
     else if (kind == SH_KIND_PROMISE)
         sh_promise_dispose(pool, r);
+    else if (kind == SH_KIND_SCOPE)
+        sh_scope_dispose(work, pool, r);
     else
         sh_work_give(work, input);
     free_blocks(work, r);
@@ -386,10 +411,9 @@ void sh_settle_returned(struct sh_work *work, struct sh_pool *pool,
 {
     struct sh_post *post = sh_here.seat != NULL ? sh_here.seat->post : NULL;
 
-    /* Nobody need stand in for us any more. The state that we have read was
-     * written after it. */
-    if (post != NULL && sh_load_acq(&post->stuck) != 0) /* acquire: stuck */
-        sh_store_sc(&post->stuck, 0); /* seq_cst: stuck, rest */
+    /* Nobody need stand in for us any more. */
+    if (post != NULL)
+        sh_store_sc(&post->running, 0); /* seq_cst: stuck, rest */
     sh_settle_idle(work, pool, r, SH_BUSY);
     sh_keep_returned(work, pool);
 }
@@ -398,17 +422,21 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
                        unsigned outcome, uint64_t input)
 {
     struct sh_work work = { 0 };
-    uint64_t w = sh_load_acq(&r->state); /* acquire: stuck */
+    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+    bool fails = SH_UNLIKELY(outcome != 0) && sh_is_in_scope(r);
     bool given_up = true;
 
     while (sh_phase_of(w) == SH_RUNNING) {
         bool quick = (w & (SH_WATCHED | SH_ORPHAN)) == 0;
-        uint64_t next = sh_word_settled(w, quick ? SH_DONE : SH_COMPLETE, 0,
-                                        outcome);
+        enum sh_phase to = quick ? SH_DONE : SH_COMPLETE;
+        uint64_t next =
+            sh_word_settled(w, fails ? SH_SETTLING : to, 0, outcome);
 
         if (!sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: settled, watch */
             continue;
         given_up = false;
+        if (fails)
+            fail_fast_and_commit(&work, pool, r, outcome);
         if (!quick)
             finish(&work, pool, r, (w & SH_CANCEL) != 0);
         break;
@@ -438,14 +466,15 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
     while ((sh_phase_of(w) == SH_RUNNING || sh_phase_of(w) == SH_PARKED) &&
            sh_generation_of(w) == generation &&
            (code != SHUNT_ETIMEDOUT || (w & SH_COMMITTED) == 0)) {
-        /* Ours from then on, whatever the code does. acq_rel: settled, park,
-         * stuck */
-        if (!sh_cas_acqrel(&r->state, &w,
-                           sh_word_settled(w | SH_BUSY, SH_SETTLING,
-                                           SH_OWNER_HOST, outcome)))
+        bool parked = sh_phase_of(w) == SH_PARKED;
+        unsigned owner = sh_owner_of(w);
+
+        /* Ours from then on, whatever the code does. */
+        if (!sh_cas_sc(&r->state, &w,
+                       sh_word_settled(w | SH_BUSY, SH_SETTLING, SH_OWNER_HOST,
+                                       outcome))) /* seq_cst: settled, park,
+                                                   * stuck */
             continue;
-        if (sh_phase_of(w) == SH_PARKED)
-            sh_resume(pool, r, sh_owner_of(w));
         sh_error_attach(pool, r,
                         &(struct sh_failure){
                             .code = code,
@@ -455,8 +484,10 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
                                           "its code may still run"
                                         : "given up when its pool was shut "
                                           "down; its code may still run" });
-        commit(r, outcome);
+        fail_fast_and_commit(work, pool, r, outcome);
         finish(work, pool, r, true);
+        if (parked)
+            sh_resume(pool, r, owner);
         return true;
     }
     return false;

@@ -24,7 +24,8 @@ struct sh_work {
  * outcome. False if it has left that phase. */
 bool sh_settle_begin(struct sh_record *r, uint64_t word, unsigned outcome);
 
-/* Put a record that the caller moved to SETTLING on the list. */
+/* Put a record that the caller moved to SETTLING on the list; or a scope, for
+ * sh_scope_walk. */
 void sh_work_settle(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r);
 
@@ -71,6 +72,13 @@ bool sh_cancel_plain(uint64_t handle);
 /* A record, seen with word, was asked to cancel: tell what heeds it. */
 void sh_heed_tell(struct sh_work *work, struct sh_pool *pool,
                   struct sh_record *r, uint64_t word);
+
+/* What says whose a record is that heeds the running task; the target of its
+ * edge there; and hang it there, when it waits. False: no memory. */
+uint64_t sh_heed_name(const struct sh_run *run);
+uint64_t sh_heed_target(struct sh_pool *pool, struct sh_record *c);
+bool sh_heed_hang(struct sh_work *work, struct sh_run *run, struct sh_record *c,
+                  sh_hook *hook_out);
 
 /* Tell a target of pool that what it waits for has settled with status. */
 void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
@@ -142,6 +150,28 @@ enum sh_told sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
 /* A promise in RELEASING: free what it has beside its value. */
 void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r);
 
+/* A scope that waits is on a list: have its children asked to cancel. */
+void sh_scope_walk(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r);
+
+/* The task whose a scope is was asked to cancel, or has ended with status, and
+ * that reaches the scope. */
+void sh_scope_heed(struct sh_work *work, struct sh_pool *pool, uint64_t target,
+                   int status);
+
+/* A child of a scope, in SETTLING and ours, is about to have that outcome,
+ * which is not 0. */
+void sh_scope_fail(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r, unsigned outcome);
+
+/* A child of a scope has settled with status, and that reaches its cell. */
+void sh_scope_arrive(struct sh_work *work, struct sh_pool *pool,
+                     uint64_t target, int status);
+
+/* A scope in RELEASING: let go of its children. */
+void sh_scope_dispose(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r);
+
 /* r, which is ours, is to forward to its input, and that may forward itself:
  * point to the origin, so that no chain of forwards grows. */
 void sh_shorten(struct sh_work *work, struct sh_record *r);
@@ -158,6 +188,25 @@ int sh_ref_status_now(const struct sh_ref *ref);
 
 /* Follow a forwarded outcome to where it came from. False if it went away. */
 bool sh_find_origin(struct sh_ref *ref);
+
+/* Look up a handle that a record holds, and follow it likewise, from pool to
+ * pool, of which each may be about to be freed: until sh_leave_origin the
+ * caller is a guest of the last. False if one of them is gone. */
+bool sh_enter_origin(uint64_t handle, struct sh_ref *ref_out);
+void sh_leave_origin(const struct sh_ref *ref);
+
+/* The status of a handle that was looked up, to be told to the user: whoever
+ * is told of a failure has looked at it. */
+int sh_ref_tell(const struct sh_ref *ref);
+
+/* Whether a lent handle's future, if it has failed, has been looked at: true
+ * also if nobody wants to know, false if its failure goes on as that of a
+ * future which nobody has looked at. */
+void sh_mark_seen(uint64_t handle, bool seen);
+
+/* A record that has settled with word is about to be freed: tell the pool's
+ * hook of its failure, if nobody has looked at it. */
+void sh_report_unseen(struct sh_pool *pool, struct sh_record *r, uint64_t word);
 
 /* A task from outside has left the queue: whoever waits for room may look. */
 void sh_room_ring(struct sh_pool *pool);

@@ -8,7 +8,7 @@
 
 /* Set up a record in INIT, seen with word: its data, a copy of in (or, of an
  * attempt, the ticket that in is), and its timer if it has a deadline. False:
- * no memory, and nothing was kept. */
+ * no memory, and nothing was kept. It may be bound already, to a scope. */
 static inline bool sh_task_set_up(struct sh_pool *pool, struct sh_record *r,
                                   uint64_t word, const void *in,
                                   int64_t deadline_ns)
@@ -16,8 +16,11 @@ static inline bool sh_task_set_up(struct sh_pool *pool, struct sh_record *r,
     const shunt_task *task = r->task;
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in INIT */
 
-    if (SH_UNLIKELY(deadline_ns != INT64_MAX))
-        sh_record_bind(r)->deadline_ns = deadline_ns;
+    if (SH_UNLIKELY(deadline_ns != INT64_MAX)) {
+        if (!sh_is_bound(r))
+            (void)sh_record_bind(r);
+        sh_bound_of(r)->deadline_ns = deadline_ns;
+    }
     if (SH_UNLIKELY(!sh_record_make_data(pool, r)))
         return false;
     if (SH_UNLIKELY(kind == SH_KIND_TRY))
@@ -34,10 +37,21 @@ static inline bool sh_task_set_up(struct sh_pool *pool, struct sh_record *r,
 int sh_submit_check(const struct sh_pool *pool, const shunt_task *task,
                     const void *in);
 
+/* The future of a submit that the pool does not accept, which is counted. */
+shunt_future *sh_submit_refuse(struct sh_pool *pool, int rc);
+
 /* Submit one more attempt of a retry, which counts as a user of its ticket
  * already: 0, or SHUNT_E*. Its handle, which is lent, is written to *ref_out
  * in either case. */
 int sh_submit_attempt(struct sh_pool *pool, struct sh_record *retry,
                       int64_t deadline_ns, struct sh_ref *ref_out);
+
+struct sh_child; /* future/scope.h */
+
+/* Submit a task as a child of a scope, which the caller is in: 0, or why it
+ * was not accepted. */
+int sh_submit_child(struct sh_pool *pool, const shunt_task *task,
+                    const void *in, const char *where, int64_t deadline_ns,
+                    struct sh_child *child, uint64_t *handle_out);
 
 #endif /* SH_FUTURE_SUBMIT_H */

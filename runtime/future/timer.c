@@ -32,14 +32,15 @@
  *   due      accept: write the state, then read the timer || happen: clear
  *            SET, then read the state; all seq_cst: one sees the other
  *   quiet    happen: write happens, clear SET, do what follows, clear happens,
- *            then future/settle.c || shutdown: there, then read the timers, then
- *            happens
+ *            then future/settle.c || shutdown: there, then read the timers,
+ *            then happens
  *   active   worker/standin.c
  *   accepted future/submit.c
  *   settled  future/settle.c
  *   claim    worker/run.c
- *   stuck    over: write stuck, then CAS of the state -> worker: read the
- *            state, then stuck
+ *   stuck    over: CAS of the state to BUSY, then read running || run, resume:
+ *            write running, then read the state; all seq_cst: one sees the
+ *            other
  *   rest     worker/standin.c
  *
  * Crash. A timer is a hint: that its record has a deadline stands in the
@@ -60,6 +61,19 @@ void sh_time_ring(struct sh_pool *pool)
 {
     sh_add_sc(&pool->time.rung, 1); /* seq_cst: alarm */
     sh_futex_wake(&pool->time.rung, 1, pool->shared);
+}
+
+void sh_time_recruit(struct sh_pool *pool)
+{
+    sh_store_sc(&pool->time.shorthanded, 1); /* seq_cst: alarm */
+    sh_time_ring(pool);
+    sh_quiet_notify(pool); /* nobody counts on one of them any more */
+}
+
+void sh_time_stuck(struct sh_pool *pool, struct sh_post *post, uint64_t hint)
+{
+    sh_store_sc(&post->stuck, hint); /* seq_cst: rest */
+    sh_time_recruit(pool);
 }
 
 /* Wake the timekeeper unless it is awake, or wakes by that moment. */
@@ -84,8 +98,7 @@ static bool have_keeper(struct sh_pool *pool)
 }
 
 /* Push a timer on a list, by one of its links. */
-static void push(_Atomic uint32_t *list, _Atomic uint32_t *link,
-                 uint32_t index)
+static void push(_Atomic uint32_t *list, _Atomic uint32_t *link, uint32_t index)
 {
     uint32_t head = sh_load_rlx(list); /* relaxed: the CAS validates it */
 
@@ -118,7 +131,7 @@ bool sh_timer_set(struct sh_pool *pool, uint32_t index, uint32_t generation,
                   int64_t when_ns)
 {
     struct sh_timer *t = &pool->timers[index];
-    uint64_t w = sh_load_acq(&t->state); /* acquire: timer */
+    uint64_t w = sh_load_acq(&t->state);          /* acquire: timer */
     int64_t before_ns = sh_load_rlx(&t->when_ns); /* relaxed: ours to write */
     uint64_t next;
 
@@ -129,8 +142,7 @@ bool sh_timer_set(struct sh_pool *pool, uint32_t index, uint32_t generation,
      * the old state puts off what is of no interest any more. */
     sh_store_rlx(&t->when_ns, when_ns); /* relaxed: published by the CAS */
     do {
-        next = (uint64_t)generation << 32 | SH_TIMER_SET |
-               (w & SH_TIMER_MOVED);
+        next = (uint64_t)generation << 32 | SH_TIMER_SET | (w & SH_TIMER_MOVED);
         if ((w & SH_TIMER_SET) != 0 && when_ns < before_ns)
             next |= SH_TIMER_MOVED;
     } while (!sh_cas_sc(&t->state, &w, next)); /* seq_cst: timer, due */
@@ -185,8 +197,7 @@ static bool matters(struct sh_pool *pool, uint32_t record, bool waits,
                                 : sh_generation_of(w); /* acquire: settled */
 
     return (timer & SH_TIMER_SET) != 0 && sh_phase_of(w) >= SH_PROMISE &&
-           sh_phase_of(w) <= SH_PARKED &&
-           timer_generation(timer) == generation;
+           sh_phase_of(w) <= SH_PARKED && timer_generation(timer) == generation;
 }
 
 bool sh_timers_any(struct sh_pool *pool)
@@ -209,25 +220,18 @@ bool sh_timers_any(struct sh_pool *pool)
 /* -- what happens -- */
 
 /* The code of a record runs past its deadline, or is parked: settle it over
- * that. */
+ * that. If it is not at its code now, its worker will see what has become of it
+ * before it goes there. */
 static void over(struct sh_work *work, struct sh_pool *pool,
                  struct sh_record *r, uint64_t w)
 {
     unsigned worker = sh_owner_of(w) - SH_OWNER_WORKER(0);
     struct sh_post *post = &pool->posts[worker];
     uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(w));
-    /* relaxed: it is only at rest what matters, and then it is there */
-    bool runs = sh_phase_of(w) == SH_RUNNING &&
-                sh_load_rlx(&post->running) == hint;
 
-    if (runs)
-        sh_store_sc(&post->stuck, hint); /* seq_cst: stuck, rest */
-    if (sh_settle_over(work, pool, r, w, SHUNT_ETIMEDOUT)) {
-        if (runs)
-            pool->time.replace(pool);
-    } else if (runs) {
-        sh_store_sc(&post->stuck, 0); /* seq_cst: stuck, rest */
-    }
+    if (sh_settle_over(work, pool, r, w, SHUNT_ETIMEDOUT) &&
+        sh_load_sc(&post->running) == hint) /* seq_cst: stuck */
+        sh_time_stuck(pool, post, hint);
 }
 
 /* A record has reached its deadline. */
@@ -280,8 +284,8 @@ static void reach(struct sh_pool *pool, uint32_t index, uint32_t generation)
         end_at_deadline(&work, pool, sh_record_at(pool, index), generation);
     } else {
         target = index < 2 * records
-                     ? sh_target(SH_TARGET_RECORD, index - records,
-                                 SH_BIT_TIME, generation)
+                     ? sh_target(SH_TARGET_RECORD, index - records, SH_BIT_TIME,
+                                 generation)
                      : sh_target(SH_TARGET_CELL, index - 2 * records,
                                  SH_BIT_TIME, generation);
         sh_deliver_to(&work, pool, target, SHUNT_PENDING);
@@ -303,7 +307,7 @@ static void look_at(struct sh_pool *pool, struct sh_wheel *wheel,
     do {
         if (sh_wheel_add(wheel, index))
             return;
-        sh_store_sc(&pool->time.happens, 1); /* seq_cst: quiet */
+        sh_store_sc(&pool->time.happens, 1);                /* seq_cst: quiet */
     } while (!sh_cas_sc(&t->state, &w, w & ~SH_TIMER_SET)); /* seq_cst: timer,
                                                              * due, quiet */
     reach(pool, index, timer_generation(w));

@@ -19,6 +19,7 @@
  *
  * Edges.
  *   alarm    timer.c
+ *   timer    timer.c
  */
 #ifndef SH_FUTURE_TIMER_H
 #define SH_FUTURE_TIMER_H
@@ -58,6 +59,14 @@ static inline int64_t sh_pool_after(const struct sh_pool *pool, int64_t ns)
     if (ns <= 0)
         return now;
     return ns > INT64_MAX - now ? INT64_MAX : now + ns;
+}
+
+/* Whether a timer is set for that generation. */
+static inline bool sh_timer_is_for(struct sh_timer *t, uint32_t generation)
+{
+    uint64_t w = sh_load_acq(&t->state); /* acquire: timer */
+
+    return (w & SH_TIMER_SET) != 0 && (uint32_t)(w >> 32) == generation;
 }
 
 /* The timers of a record for its deadline, and for its waits; of a cell. */
@@ -123,5 +132,13 @@ bool sh_timers_waiting(struct sh_pool *pool);
 
 /* Wake the timekeeper. */
 void sh_time_ring(struct sh_pool *pool);
+
+/* Have the timekeeper see to it that there are as many workers at work as there
+ * should be. */
+void sh_time_recruit(struct sh_pool *pool);
+
+/* What hint names was given up, and its code runs: as long as it does, the
+ * timekeeper sees to it that somebody runs in the stead of its worker. */
+void sh_time_stuck(struct sh_pool *pool, struct sh_post *post, uint64_t hint);
 
 #endif /* SH_FUTURE_TIMER_H */

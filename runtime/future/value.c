@@ -40,7 +40,7 @@ int shunt_status(shunt_future *f)
     struct sh_ref ref;
     int rc = sh_handle_find(sh_handle_of(f), SH_LOOK, &ref);
 
-    return rc != 0 ? rc : sh_ref_status(&ref);
+    return rc != 0 ? rc : sh_ref_tell(&ref);
 }
 
 /* Whether two names of a type mean the same, "struct" or not, but for spaces;
@@ -66,9 +66,13 @@ static bool same_type(const char *a, const char *b)
 }
 
 #ifdef SH_CHECKS
-enum { CHECK_NAMES = 1 };
+enum {
+    CHECK_NAMES = 1
+};
 #else
-enum { CHECK_NAMES = 0 };
+enum {
+    CHECK_NAMES = 0
+};
 #endif
 
 const void *shunt_peek_typed(shunt_future *f, size_t size, size_t align,
@@ -77,8 +81,13 @@ const void *shunt_peek_typed(shunt_future *f, size_t size, size_t align,
     struct sh_ref ref;
     struct sh_value v;
 
-    if (sh_handle_find(sh_handle_of(f), SH_LOOK, &ref) != 0 ||
-        !sh_value_of(&ref, &v) || v.size != size || v.align != align)
+    if (sh_handle_find(sh_handle_of(f), SH_LOOK, &ref) != 0)
+        return NULL;
+    if (!sh_value_of(&ref, &v)) {
+        (void)sh_ref_tell(&ref); /* no value is an answer, too */
+        return NULL;
+    }
+    if (v.size != size || v.align != align)
         return NULL;
     if (CHECK_NAMES && !same_type(v.type, type))
         return NULL;
@@ -103,7 +112,10 @@ const shunt_error *shunt_error_of(shunt_future *f)
     struct sh_ref ref;
     int rc = sh_handle_find(sh_handle_of(f), SH_LOOK, &ref);
 
-    return rc != 0 ? sh_error_constant(rc) : sh_error_of(&ref);
+    if (rc != 0)
+        return sh_error_constant(rc);
+    (void)sh_ref_tell(&ref);
+    return sh_error_of(&ref);
 }
 
 const shunt_error *shunt_last_error(void)
@@ -230,7 +242,8 @@ static int give(struct sh_ref *ref)
     sh_work_do(&work);
     if (given == SH_GIVEN_INVALID)
         return SHUNT_EINVAL;
-    /* What is pending, or runs on, stays noted: it may use memory of the task. */
+    /* What is pending, or runs on, stays noted: it may use memory of the task.
+     */
     if (sh_here.run != NULL && over)
         sh_run_forget(sh_here.run, handle);
     return 0;
@@ -299,6 +312,7 @@ int sh_take_settled(struct sh_ref *ref, int status, void *out, size_t size,
                     bool joins)
 {
     if (status != 0) {
+        (void)sh_ref_tell(ref);
         sh_remember_error(sh_is_settled(ref->word) || ref->record == NULL
                               ? sh_error_of(ref)
                               : sh_error_constant(status));
@@ -327,8 +341,7 @@ int shunt_cancel(shunt_future *f)
         return rc;
     if (ref.record == NULL)
         return 0;
-    rc = sh_cancel_ask(&work, ref.pool, ref.record,
-                       sh_generation_of(ref.word));
+    rc = sh_cancel_ask(&work, ref.pool, ref.record, sh_generation_of(ref.word));
     sh_work_do(&work);
     return rc;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * future/value.h - values and errors of handles that were looked up.
+ * future/value.h - values and errors of handles that were looked up, and memory
+ * of users.
  *
  * Edges.
  *   registry task/registry.c
@@ -11,6 +12,7 @@
 #ifndef SH_FUTURE_VALUE_H
 #define SH_FUTURE_VALUE_H
 
+#include "memory/heap.h"
 #include "task/data.h"
 #include "task/handle.h"
 
@@ -20,8 +22,9 @@ bool sh_value_of(const struct sh_ref *ref, struct sh_value *value_out);
 /* Never NULL. */
 const shunt_error *sh_error_of(const struct sh_ref *ref);
 
-/* Of a handle to what has settled, is held by that handle alone, and has nothing
- * but its record: that, and its state. False if it is not as simple as that. */
+/* Of a handle to what has settled, is held by that handle alone, and has
+ * nothing but its record: that, and its state. False if it is not as simple as
+ * that. */
 static inline bool sh_plain_find(uint64_t handle, struct sh_pool **pool_out,
                                  struct sh_record **record_out,
                                  uint64_t *word_out)
@@ -41,7 +44,7 @@ static inline bool sh_plain_find(uint64_t handle, struct sh_pool **pool_out,
         sh_handle_index(handle) >= pool->records.capacity)
         return false;
     r = sh_record_at(pool, sh_handle_index(handle));
-    w = sh_load_acq(&r->state); /* acquire: settled */
+    w = sh_load_acq(&r->state);   /* acquire: settled */
     kind = sh_load_rlx(&r->kind); /* relaxed: as state */
     if (sh_phase_of(w) != SH_DONE || (w & odd) != 0 ||
         !sh_handle_fits(handle, w) ||
@@ -64,12 +67,15 @@ static inline bool sh_plain_free(uint64_t handle, struct sh_pool *pool,
     /* acq_rel: idle, free */
     if (!sh_cas_acqrel(&r->state, &word, ((word >> 32) + 1) << 32 | SH_FREE))
         return false;
-    sh_table_give(&pool->records, &sh_here.seat->records,
-                  sh_index_of(pool, r));
+    sh_table_give(&pool->records, &sh_here.seat->records, sh_index_of(pool, r));
     if (sh_here.run != NULL)
         sh_run_forget(sh_here.run, handle);
     return true;
 }
+
+/* Take the block that begins at p out of its list, if the caller could free
+ * it: 0, SHUNT_EINVAL or SHUNT_EFORKED. */
+int sh_memory_claim(void *p, struct sh_block **block_out);
 
 /* For shunt_last_error: a copy is kept. */
 void sh_remember_error(const shunt_error *error);

@@ -99,7 +99,7 @@ struct sh_block *sh_block_new(struct sh_heap *h, size_t size,
         return NULL;
     *b = (struct sh_block){ .heap = h,
                             .size = size,
-                            .kind = kind,
+                            .kind = (uint16_t)kind,
                             .mark = SH_BLOCK_MARK };
     if (!track(h, b)) {
         sh_heap_put(h, b, sizeof *b + size);

@@ -38,7 +38,8 @@ struct sh_block {
     uint64_t owner; /* record index of the future, or 0: loose */
     struct sh_heap *heap;
     size_t size; /* without the header */
-    uint32_t kind;
+    uint16_t kind;
+    bool far_causes; /* ERROR: some of its causes lie in other pools */
     uint32_t mark;
 };
 _Static_assert(sizeof(struct sh_block) % 16 == 0, "users get 16-aligned bytes");

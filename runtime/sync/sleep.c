@@ -164,7 +164,7 @@ void sh_sleep_withdraw(struct sh_sleep *s, unsigned w)
     }
 }
 
-void sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns)
+bool sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns)
 {
     _Atomic uint32_t *rung = &s->bells[w].rung;
 
@@ -173,10 +173,10 @@ void sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns)
         if (sh_load_acq(rung) != 0) /* acquire: ring */
             sh_store_sc(rung, 0);   /* seq_cst: stale */
         if (!(sh_load_sc(group(s, w)) & idle_bit(w))) /* seq_cst: sleep */
-            return;
+            return true;
         if (!sh_futex_wait(rung, 0, deadline_ns, s->shared)) {
             sh_sleep_withdraw(s, w);
-            return;
+            return false;
         }
     }
 }
@@ -185,4 +185,10 @@ bool sh_sleep_is_idle(struct sh_sleep *s, unsigned w)
 {
     /* seq_cst: sleep */
     return (sh_load_sc(group(s, w)) & idle_bit(w)) != 0;
+}
+
+bool sh_sleep_is_searching(struct sh_sleep *s, unsigned w)
+{
+    /* seq_cst: sleep */
+    return (sh_load_sc(group(s, w)) & search_bit(w)) != 0;
 }

@@ -52,6 +52,15 @@ static inline void sh_sleep_notify(struct sh_sleep *s)
     sh_sleep_wake_some(s);
 }
 
+/* Whether notify would wake somebody now; a guess, of 32 workers at most. */
+static inline bool sh_sleep_will_wake(struct sh_sleep *s)
+{
+    uint64_t v = sh_load_rlx(&s->group[0]); /* relaxed: a guess */
+
+    /* Nobody searches, and somebody is idle: not 0, and below 1 << 32. */
+    return v - 1 < UINT32_MAX;
+}
+
 /* Any thread, after it made something visible that only worker w can do. */
 void sh_sleep_wake(struct sh_sleep *s, unsigned w);
 
@@ -71,10 +80,12 @@ void sh_sleep_announce(struct sh_sleep *s, unsigned w);
 void sh_sleep_withdraw(struct sh_sleep *s, unsigned w);
 
 /* Worker w, after announce and a second look: sleep until woken or until the
- * moment deadline_ns (INT64_MAX: never). It then searches again. */
-void sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns);
+ * moment deadline_ns (INT64_MAX: never). It then searches again. True if it
+ * was woken. */
+bool sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns);
 
-/* Whether worker w is idle at this moment. */
+/* Whether worker w is idle, or searches, at this moment. */
 bool sh_sleep_is_idle(struct sh_sleep *s, unsigned w);
+bool sh_sleep_is_searching(struct sh_sleep *s, unsigned w);
 
 #endif /* SH_SYNC_SLEEP_H */

@@ -82,8 +82,10 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
     sh_store_rlx(&r->edges, 0);       /* relaxed: see above */
     sh_store_rlx(&r->dead, 0);        /* relaxed: see above */
     sh_store_rel(&r->kind, (uint8_t)kind); /* release: accepted */
-    r->task = task;
-    r->where = where;
+    sh_store_rlx(&r->link, sh_stamp_take(&seat->stamp)); /* relaxed: ours */
+    /* relaxed: whoever may use them is ordered by accepted; reports look */
+    sh_store_bare_rlx(&r->task, task);
+    sh_store_bare_rlx(&r->where, where); /* relaxed: likewise */
     r->out_at = 0;
     return r;
 }

@@ -30,6 +30,34 @@ const shunt_error *sh_error_constant(int code)
     return &constants[outcome];
 }
 
+bool sh_error_is_constant(const shunt_error *error)
+{
+    return error >= constants &&
+           error < constants + sizeof constants / sizeof constants[0];
+}
+
+/* The block of an error that is no constant. */
+static struct sh_block *block_of(const shunt_error *error)
+{
+    return (struct sh_block *)(uintptr_t)error - 1;
+}
+
+bool sh_error_has_far_causes(const shunt_error *error)
+{
+    return !sh_error_is_constant(error) && block_of(error)->far_causes;
+}
+
+/* Whether one of these causes lies in another pool, or has one that does. */
+static bool are_far(const struct sh_pool *pool, const struct sh_failure *f)
+{
+    for (size_t i = 0; i < f->cause_count; i++)
+        if (!sh_error_is_constant(f->causes[i]) &&
+            (block_of(f->causes[i])->heap != &pool->heap ||
+             block_of(f->causes[i])->far_causes))
+            return true;
+    return false;
+}
+
 const char *shunt_code_name(int code)
 {
     switch (code) {
@@ -106,6 +134,7 @@ struct sh_block *sh_error_new(struct sh_pool *pool, const struct sh_record *r,
 
     if (b == NULL)
         return NULL;
+    b->far_causes = are_far(pool, f);
     shunt_error *e = sh_block_bytes(b);
     char *causes = (char *)(e + 1);
     char *message = causes + causes_bytes;

@@ -40,6 +40,13 @@ void sh_error_attach(struct sh_pool *pool, struct sh_record *r,
 /* The error of a record that has settled with outcome, not forwarded. */
 const shunt_error *sh_error_find(struct sh_record *r, unsigned outcome);
 
+/* Whether an error is one of those: no future has it for its own. */
+bool sh_error_is_constant(const shunt_error *error);
+
+/* Whether some of the causes of an error, or of theirs, lie in other pools: who
+ * does not know that those are there must not look at them. */
+bool sh_error_has_far_causes(const shunt_error *error);
+
 /* A copy in memory of the host, causes included; free(3) it. NULL if there is
  * no memory. */
 shunt_error *sh_error_copy(const shunt_error *error);

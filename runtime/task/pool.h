@@ -20,6 +20,7 @@
 #include "queue/ring.h"
 #include "sync/sleep.h"
 #include "task/record.h"
+#include "task/stamp.h"
 
 #define SH_POOLS 4096u /* identifiers; 0 stands for no pool */
 
@@ -35,8 +36,19 @@ struct sh_seat {
     unsigned process;               /* that it belongs to */
     struct sh_post *post; /* of a worker; NULL: a thread outside */
     struct sh_cache records, aliases, edges, cells;
+    struct sh_stamp stamp;       /* of the records that it makes */
     struct sh_seat *next;        /* of the same thread */
     struct sh_seat *left, *right; /* of the same pool; under registry.c's lock */
+};
+
+/* What a worker has done; see sh_count. */
+struct sh_counts {
+    _Atomic uint64_t run;     /* tasks and steps */
+    _Atomic uint64_t stolen;  /* hints */
+    _Atomic uint64_t parked;  /* tasks that waited, */
+    _Atomic uint64_t resumed; /* and went on */
+    _Atomic uint64_t slept;   /* how often, */
+    _Atomic uint64_t woken;   /* and was woken from it */
 };
 
 /* What others may touch of a worker; the rest is in worker/worker.h. */
@@ -44,15 +56,20 @@ struct sh_post {
     struct sh_deque deque;
     /* Parked tasks that may go on: pushed by anyone, taken by the worker. */
     _Alignas(SH_LINE) _Atomic uint32_t resumed;
-    /* Tasks from outside that the worker has taken up. Only it writes. */
+    /* Tasks from outside that the worker has taken up. Only it writes this, and
+     * what follows up to the timers. */
     _Alignas(SH_LINE) _Atomic uint64_t taken;
-    _Atomic uint32_t cpu; /* where it woke up last, + 1 */
+    _Atomic uint32_t cpu;   /* where it woke up last, + 1 */
+    _Atomic uint32_t since; /* a stamp: when the code that runs began to, or
+                             * some tasks before */
+    struct sh_counts counts;
     /* Timers that the worker has set, or put forward: see sh_time. */
     _Alignas(SH_LINE) _Atomic uint32_t timers_set, timers_moved;
-    /* The hint of the record whose code ran last; only it writes. */
+    /* The hint of the record whose code runs, or of the last that has ended; 0
+     * after one was given up, or parked. Only the worker writes. */
     _Atomic uint64_t running;
-    /* That record, when it was settled over its code, which has not returned;
-     * 0: none. Then somebody else may run in the worker's stead. */
+    /* One that was settled over its code. As long as it is the one that runs,
+     * somebody else may run in the worker's stead. */
     _Atomic uint64_t stuck;
     _Atomic uint32_t rests; /* a futex: a stand-in that is not needed now */
 };
@@ -70,14 +87,28 @@ struct sh_time {
     _Atomic uint32_t keeper;   /* enum sh_keeper */
     _Atomic uint32_t stop;     /* it is to end */
     _Atomic uint32_t happens;  /* it is at what came due */
+    _Atomic uint32_t shorthanded; /* have stuck workers replaced */
     /* Timers that threads outside have set, or put forward, and the timekeeper
      * has not seen: the last one. Workers have lists of their own. */
     _Alignas(SH_LINE) _Atomic uint32_t timers_set, timers_moved;
-    /* Of folders above: start the timekeeper, run in the stead of a stuck
-     * worker. */
+    /* Of a folder above: start the timekeeper. */
     int (*start)(struct sh_pool *pool);
-    void (*replace)(struct sh_pool *pool);
 };
+
+#ifdef SH_NO_COUNTERS
+static inline void sh_count(_Atomic uint64_t *count, uint64_t n)
+{
+    (void)count;
+    (void)n;
+}
+#else
+/* n more of what the calling worker counts in its post. */
+static inline void sh_count(_Atomic uint64_t *count, uint64_t n)
+{
+    /* relaxed: only its worker writes it, and whoever reads wants a figure */
+    sh_store_rlx(count, sh_load_rlx(count) + n);
+}
+#endif
 
 struct sh_pool {
     shunt_pool *name; /* what users hold: serial 36 | id 12 */
@@ -103,6 +134,7 @@ struct sh_pool {
     _Atomic uint64_t limit;
     _Atomic uint64_t dropped; /* tasks from outside that never started */
     _Atomic uint64_t spilled; /* and those that found the ring full */
+    _Atomic uint64_t refused; /* a count of submits that were not accepted */
 
     _Alignas(SH_LINE) _Atomic uint32_t gate; /* enum sh_gate */
     _Atomic uint32_t broken;                 /* an initialiser failed */
@@ -116,6 +148,11 @@ struct sh_pool {
     _Atomic uint32_t quiet, quiet_waiters;
 
     struct sh_time time;
+    /* Told of failures that nobody has looked at; never NULL. */
+    void (*unobserved)(const shunt_error *error, void *arg);
+    void *unobserved_arg;
+    _Atomic uint64_t told;   /* observe/unobserved.c: when, and how many */
+    _Atomic uint32_t untold; /* for want of room */
 
     struct sh_seat *seats; /* under registry.c's lock */
     struct sh_team *team; /* worker/pool.c */

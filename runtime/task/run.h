@@ -46,6 +46,8 @@ struct sh_run {
     struct sh_fiber *fiber; /* while parked */
     int64_t deadline_ns;  /* of the pool's clock, INT64_MAX: none; it is */
     uint32_t scope;       /* that of what the task submits. Its scope, or 0 */
+    uint32_t made;        /* while parked: the stamp of the record, whose link
+                           * may be put into a list */
     bool unnoted; /* memory ran out: the ledger does not know all */
 };
 

@@ -8,10 +8,10 @@
  *           cell's word | futex until the arrival is there
  *
  * That a wait runs out is an arrival, too, which a timer brings; but a thread
- * tells its futex. A task may be woken for nothing (a cancel, or an arrival that
- * crossed a timeout): it then looks at its arrivals and parks again. A thread looks
- * around before it sleeps, as long as a wake-up would take, unless a worker
- * would run on this very CPU if it slept.
+ * tells its futex. A task may be woken for nothing (a cancel, or an arrival
+ * that crossed a timeout): it then looks at its arrivals and parks again. A
+ * thread looks around before it sleeps, as long as a wake-up would take, unless
+ * a worker would run on this very CPU if it slept.
  *
  * Edges.
  *   idle     future/settle.c
@@ -21,6 +21,7 @@
  *            arrival, then read the state; all seq_cst: one sees the other
  *   arrive   future/edge.c: the outcome is visible after the arrival
  *   cell     future/combine.c
+ *   claim    worker/run.c
  */
 #include <sched.h>
 
@@ -41,9 +42,16 @@
 #define TIMED_OUT (1u << SH_BIT_TIME)
 #define ARRIVED (SETTLED | TIMED_OUT)
 
+/* What ends the wait of a task, in the state of its record: that it was asked
+ * to cancel, but not if it is stubborn, or that it was given up. */
+static uint64_t heeded(bool stubborn)
+{
+    return stubborn ? SH_BUSY : SH_CANCEL | SH_BUSY;
+}
+
 /* RUNNING -> PARKED and away. False if there is no need to, or no stack:
  * *rc_out then says so. */
-static bool park(struct sh_run *run, int *rc_out)
+static bool park(struct sh_run *run, bool stubborn, int *rc_out)
 {
     struct sh_worker *w = sh_worker_here();
     struct sh_record *r = run->record;
@@ -56,9 +64,9 @@ static bool park(struct sh_run *run, int *rc_out)
         return false;
     }
     run->fiber = w->fiber;
+    run->made = sh_load_rlx(&r->link); /* relaxed: ours while it runs */
     do {
-        if ((word & (SH_CANCEL | SH_BUSY)) != 0 ||
-            sh_phase_of(word) != SH_RUNNING) {
+        if ((word & heeded(stubborn)) != 0 || sh_phase_of(word) != SH_RUNNING) {
             *rc_out = SHUNT_ECANCELED;
             sh_stacks_give(&w->stacks, fresh);
             return false;
@@ -71,14 +79,16 @@ static bool park(struct sh_run *run, int *rc_out)
            sh_phase_of(parked) == SH_PARKED) {
         /* acq_rel: park. A flag may have been set: once more then. */
         if (!sh_cas_acqrel(&r->state, &parked,
-                           sh_word_to(parked, SH_RUNNING,
-                                      sh_owner_of(parked))))
+                           sh_word_to(parked, SH_RUNNING, sh_owner_of(parked))))
             continue;
         w->parked--;
         sh_stacks_give(&w->stacks, fresh);
         *rc_out = 0;
         return false;
     }
+    sh_store_rlx(&w->post->running, 0); /* relaxed: if it is read too late,
+                                         * somebody stands in for nothing */
+    sh_count(&w->post->counts.parked, 1);
     sh_here.run = NULL;
     w->fiber = fresh;
     sh_fiber_start(run->fiber, fresh, sh_worker_loop, w, false);
@@ -119,7 +129,8 @@ static int limit(struct sh_pool *pool, uint32_t timer, uint32_t generation,
                : SHUNT_ENOMEM;
 }
 
-static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
+static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns,
+                         bool stubborn)
 {
     struct sh_record *r = run->record;
     bool foreign = ref->pool != run->pool;
@@ -130,7 +141,7 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
 
     if (ref->pool == run->pool && ref->record == r)
         return SHUNT_EDEADLK;
-    if (shunt_cancelled())
+    if ((sh_load_acq(&r->state) & heeded(stubborn)) != 0) /* acquire: claim */
         return SHUNT_ECANCELED;
     if (ns <= 0)
         return SHUNT_PENDING;
@@ -159,7 +170,7 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
         if ((arrived & TIMED_OUT) != 0)
             rc = SHUNT_PENDING;
         else
-            (void)park(run, &rc);
+            (void)park(run, stubborn, &rc);
     }
     if (foreign && !come_back(ref, serial))
         rc = SHUNT_ECLOSED;
@@ -238,8 +249,10 @@ static int sleep_on(struct sh_pool *pool, struct sh_cell *cell,
         /* The low half, where the arrivals are. */
         if (!sh_futex_wait((_Atomic uint32_t *)(void *)word, (uint32_t)w,
                            deadline_ns, pool->shared))
-            return (sh_load_acq(word) & SETTLED) != 0 ? 0 : SHUNT_PENDING; /*
-                                                       * acquire: arrive */
+            return (sh_load_acq(word) & SETTLED) != 0
+                       ? 0
+                       : SHUNT_PENDING; /*
+                                         * acquire: arrive */
     }
 }
 
@@ -266,13 +279,14 @@ static int await_in_thread(struct sh_ref *ref, int64_t ns)
     cell = sh_cell_at(pool, index);
     generation = sh_arrivals_renew(&cell->word);
     sh_store_rel(&cell->kind, SH_CELL_WAITER); /* release: cell */
-    switch (sh_hang(pool, ref,
-                    sh_target(SH_TARGET_CELL, index, 0, generation), &hung)) {
+    switch (sh_hang(pool, ref, sh_target(SH_TARGET_CELL, index, 0, generation),
+                    &hung)) {
     case SH_ATTACHED:
         if (by_hand)
             rc = limit(pool, sh_timer_of_cell(pool, index), generation, ns);
         if (rc == 0)
             rc = sleep_on(pool, cell, deadline_ns);
+        sh_stamp_forget(&seat->stamp);
         if (rc != 0)
             sh_unhang(pool, ref, &hung);
         break;
@@ -319,13 +333,29 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
         return 0;
     if (!sh_handle_pin(ref))
         return SHUNT_EINVAL;
-    rc = run != NULL ? await_in_task(run, ref, ns) : await_in_thread(ref, ns);
+    rc = run != NULL ? await_in_task(run, ref, ns, false)
+                     : await_in_thread(ref, ns);
     if (ref->record == NULL)
         return rc;
     word = sh_load_acq(&ref->record->state); /* acquire: settled */
     gone = unpin(ref);
     ref->word = word;
     return gone != 0 ? gone : rc;
+}
+
+int sh_await_record(struct sh_ref *ref, bool stubborn)
+{
+    struct sh_run *run = sh_here.run;
+    int rc;
+
+    ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
+    if (sh_is_settled(ref->word))
+        return 0;
+    rc = run != NULL ? await_in_task(run, ref, SHUNT_FOREVER, stubborn)
+                     : await_in_thread(ref, SHUNT_FOREVER);
+    if (ref->record != NULL)
+        ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
+    return rc;
 }
 
 int shunt_await_for(shunt_future *f, int64_t ns)
@@ -342,7 +372,7 @@ int shunt_await_for(shunt_future *f, int64_t ns)
         return SHUNT_EINVAL;
     rc = wait_for(&ref, ns);
     if (rc == 0)
-        rc = sh_ref_status(&ref);
+        rc = sh_ref_tell(&ref);
     if (guest && ref.record != NULL)
         sh_pool_exit(id);
     return rc;

@@ -67,8 +67,9 @@ static uint32_t queue_ready(struct sh_worker *w, uint32_t at, uint32_t used,
     struct sh_pool *pool = w->pool;
 
     for (; at < used && *found < SH_DEQUE_SLOTS / 2; at++) {
-        uint64_t word = sh_load_acq(&sh_record_at(pool, at)->state); /*
-                                                      * acquire: accepted */
+        uint64_t word =
+            sh_load_acq(&sh_record_at(pool, at)->state); /*
+                                                          * acquire: accepted */
 
         if (sh_phase_of(word) != SH_READY)
             continue;
@@ -128,8 +129,7 @@ static uint64_t steal(struct sh_worker *w)
         struct sh_deque *d = &w->pool->posts[v].deque;
         uint64_t got, more;
         enum sh_steal how;
-        unsigned rest;
-        bool moved;
+        unsigned rest, moved;
 
         if (v == w->index)
             continue;
@@ -141,16 +141,19 @@ static uint64_t steal(struct sh_worker *w)
         rest = sh_deque_size(d) / 2;
         if (rest > BATCH)
             rest = BATCH;
-        moved = rest > 0;
-        while (rest-- > 0 && sh_deque_steal(d, &more) == SH_STEAL_GOT)
+        for (moved = 0; moved < rest; moved++) {
+            if (sh_deque_steal(d, &more) != SH_STEAL_GOT)
+                break;
             if (!sh_deque_push(&w->post->deque, more)) {
                 sh_add_sc(&w->pool->rescan, 1); /* seq_cst: sleep */
                 break;
             }
+        }
         /* While a hint was in our hands, another may have looked in vain and
          * gone to sleep. */
-        if (moved)
+        if (rest > 0)
             sh_sleep_notify(&w->pool->sleep);
+        sh_count(&w->post->counts.stolen, moved + 1);
         return got;
     }
     return 0;

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "future/timer.h"
 #include "worker/worker.h"
 
 /* How often an idle worker looks around before it says that it is idle: a
@@ -26,6 +27,16 @@
 #define SPINS 4
 /* How often a busy stand-in looks whether it is needed. */
 #define TURNS_PER_REST 64
+
+/* As often as a stamp asks for it, but by the ticks of the loop, which count
+ * anyhow. */
+void sh_worker_look_at_clock(struct sh_worker *w)
+{
+    sh_stamp_forget(&w->started);
+    /* relaxed: for reports */
+    sh_store_rlx(&w->post->since, sh_stamp_take(&w->started));
+    w->look_at = w->tick + w->started.most;
+}
 
 void sh_worker_give_left(struct sh_worker *w)
 {
@@ -74,11 +85,13 @@ static void resume_next(struct sh_worker *w)
     struct sh_run *run = (void *)(uintptr_t)sh_load_rlx(&r->input);
 
     w->resumed = sh_load_rlx(&r->link); /* relaxed: ours */
+    sh_store_rlx(&r->link, run->made);  /* relaxed: ours */
     w->left = from;
     w->fiber = run->fiber;
     w->parked--;
-    sh_store_rlx(&w->post->running,
-                 sh_hint(run->index, run->generation)); /* relaxed: a hint */
+    sh_count(&w->post->counts.resumed, 1);
+    if (!sh_worker_begins(w, run))
+        sh_time_stuck(w->pool, w->post, sh_hint(run->index, run->generation));
     sh_fiber_switch(from, run->fiber, true);
 }
 
@@ -124,10 +137,13 @@ static uint64_t idle(struct sh_worker *w)
             continue;
         }
         sh_quiet_notify(pool);
-        sh_sleep_wait(s, w->index, INT64_MAX);
+        sh_count(&w->post->counts.slept, 1);
+        if (sh_sleep_wait(s, w->index, INT64_MAX))
+            sh_count(&w->post->counts.woken, 1);
         /* Before we do anything: whoever saw us idle and quiet unmoved since,
          * knows that nothing was done. */
         sh_quiet_notify(pool);
+        w->look_at = w->tick;
         sh_store_rlx(&w->post->cpu,
                      (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
         spins = SPINS;
@@ -238,9 +254,6 @@ int sh_worker_start(struct sh_pool *pool, unsigned index)
 {
     struct sh_worker *w = &pool->team->workers[index];
 
-    w->pool = pool;
-    w->index = index;
-    w->post = &pool->posts[index];
     sh_store_rlx(&w->seat.pool, pool); /* relaxed: its thread starts later */
     w->seat.name = pool->name;
     w->seat.process = sh_process;
@@ -251,8 +264,7 @@ int sh_worker_start(struct sh_pool *pool, unsigned index)
     if (w->fiber == NULL)
         return SHUNT_ENOMEM;
     sh_add_acqrel(&pool->team->alive, 1); /* acq_rel: ended */
-    if (sh_fault() ||
-        pthread_create(&w->thread, NULL, worker_main, w) != 0) {
+    if (sh_fault() || pthread_create(&w->thread, NULL, worker_main, w) != 0) {
         sh_sub_acqrel(&pool->team->alive, 1); /* acq_rel: ended */
         sh_stacks_give(&w->stacks, w->fiber);
         sh_stacks_fini(&w->stacks);

@@ -139,8 +139,8 @@ static int workers_from_environment(void)
         return default_workers();
     errno = 0;
     n = strtol(word, &end, 10);
-    if (word[0] < '0' || word[0] > '9' || errno != 0 || *end != '\0' ||
-        n < 1 || n > SHUNT_WORKERS_MAX)
+    if (word[0] < '0' || word[0] > '9' || errno != 0 || *end != '\0' || n < 1 ||
+        n > SHUNT_WORKERS_MAX)
         return SHUNT_EINVAL;
     return (int)n;
 }

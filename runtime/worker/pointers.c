@@ -6,9 +6,10 @@
  * Idea. A word that, read as an address, lies in an anonymous private mapping
  * of this process (its heap, its threads' stacks) points to private memory,
  * unless that is a block of the pool, a record of it, or the stack of one of
- * its tasks. What a task returns must not point to its own stack either. Code, constants and static data are mapped from files, and are
- * the same in every process of a pool. A number may look like such an address:
- * the check is for tests, not for service.
+ * its tasks. What a task returns must not point to its own stack either. Code,
+ * constants and static data are mapped from files, and are the same in every
+ * process of a pool. A number may look like such an address: the check is for
+ * tests, not for service.
  */
 #include <stdio.h>
 #include <string.h>

@@ -20,6 +20,7 @@
 #include "future/timer.h"
 #include "memory/pages.h"
 #include "sync/futex.h"
+#include "task/unobserved.h"
 #include "worker/worker.h"
 
 #ifdef SH_HAVE_VALGRIND
@@ -125,10 +126,18 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
     pool->posts = (struct sh_post *)(void *)at;
     sh_sleep_init(&pool->sleep, (struct sh_bell *)(void *)(at + posts),
                   (unsigned)n, pool->shared);
-    pool->team =
-        (struct sh_team *)(void *)(at + posts + bells);
+    pool->team = (struct sh_team *)(void *)(at + posts + bells);
     pool->team->workers = (struct sh_worker *)(void *)(pool->team + 1);
     pool->team->count = (unsigned)n;
+    /* All of them, since whoever looks at all posts may see one as it starts.
+     */
+    for (unsigned i = 0; i < n; i++) {
+        struct sh_worker *w = &pool->team->workers[i];
+
+        w->pool = pool;
+        w->index = i;
+        w->post = &pool->posts[i];
+    }
     pthread_sigmask(SIG_SETMASK, NULL, &pool->team->signals);
     pool->team->init = o->init;
     pool->team->init_arg = o->init_arg;
@@ -150,6 +159,22 @@ static void free_team(struct sh_pool *pool)
     }
 }
 
+/* While all that they lead to is still there. */
+static void report_records(struct sh_pool *pool)
+{
+    uint32_t used = sh_table_used(&pool->records);
+
+    for (uint32_t i = 1; i < used; i++) {
+        struct sh_record *r = sh_record_at(pool, i);
+        uint64_t w = sh_load_acq(&r->state); /* acquire: ended */
+
+        if (sh_phase_of(w) == SH_DONE && sh_outcome_of(w) != 0)
+            sh_report_unseen(pool, r, w);
+    }
+    if (pool->unobserved == sh_unobserved_print)
+        sh_unobserved_end(pool);
+}
+
 static void free_records(struct sh_pool *pool)
 {
     uint32_t used = sh_table_used(&pool->records);
@@ -168,12 +193,14 @@ void sh_pool_destroy(struct sh_pool *pool)
     size_t slots = pool->ring.capacity;
     bool whole = pool->records.items != NULL && pool->posts != NULL;
 
-    if (whole)
+    if (whole) {
+        report_records(pool);
         free_records(pool);
+    }
     sh_seats_clear(pool);
     if (pool->ring.cells != NULL)
-        sh_pages_unmap(pool->ring.cells, (slots + SIDE_SLOTS) *
-                                             sizeof(struct sh_cell_of_ring));
+        sh_pages_unmap(pool->ring.cells,
+                       (slots + SIDE_SLOTS) * sizeof(struct sh_cell_of_ring));
     sh_table_fini(&pool->records);
     sh_table_fini(&pool->aliases);
     sh_table_fini(&pool->edges);
@@ -204,11 +231,13 @@ static struct sh_pool *pool_new(const shunt_options *o, bool checks)
     sh_store_rlx(&pool->active, pool->workers); /* relaxed: still ours */
     pool->time.manual = o->manual_clock;
     pool->time.start = sh_timekeeper_start;
-    pool->time.replace = sh_worker_replace;
     sh_store_rlx(&pool->time.wake_ns, INT64_MIN); /* relaxed: still ours */
     pool->allow_unsafe = o->allow_unsafe;
     pool->checks_pointers = checks;
     pool->queue_max = o->queue_max;
+    pool->unobserved = o->unobserved != NULL ? o->unobserved
+                                             : sh_unobserved_print;
+    pool->unobserved_arg = o->unobserved != NULL ? o->unobserved_arg : pool;
     sh_store_rlx(&pool->limit, o->queue_max); /* relaxed: still ours */
     if (!make_tables(pool) || !make_timers(pool) ||
         !make_rings(pool, ring_slots(o->queue_max)) || !make_team(pool, o) ||
@@ -313,7 +342,7 @@ int shunt_pool_free(shunt_pool *name)
 
     if (rc != 0)
         return rc;
-    if (sh_worker_here() != NULL && sh_worker_here()->pool == pool)
+    if (sh_is_of_team(pool))
         return SHUNT_EDEADLK;
     left = sh_pool_drain(pool);
     sh_timekeeper_stop(pool);
@@ -331,8 +360,8 @@ int shunt_pool_free(shunt_pool *name)
     sh_seats_clear(pool);
     for (unsigned i = 0; i < pool->team->started; i++)
         pthread_detach(pool->team->workers[i].thread);
-    sh_add_acqrel(&pool->team->alive, 1);       /* acq_rel: ended */
-    sh_store_rel(&pool->team->deserted, 1);     /* release: ended */
+    sh_add_acqrel(&pool->team->alive, 1);            /* acq_rel: ended */
+    sh_store_rel(&pool->team->deserted, 1);          /* release: ended */
     if (sh_sub_acqrel(&pool->team->alive, 1) == 1) { /* acq_rel: ended */
         sh_registry_remove(pool);
         sh_pool_destroy(pool);

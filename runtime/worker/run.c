@@ -16,6 +16,7 @@
 #include "future/combine.h"
 #include "future/map.h"
 #include "future/retry.h"
+#include "future/scope.h"
 #include "future/timer.h"
 #include "future/value.h"
 #include "task/error.h"
@@ -76,11 +77,12 @@ static bool find_input(struct sh_run *run, unsigned kind, struct call *call)
         return misfit(run, NULL);
     if (kind == SH_KIND_RECOVER) {
         call->in = sh_error_of(&ref);
+        sh_mark_seen(run->input, true);
         return t->in_size_ == error.size || misfit(run, &error);
     }
     if (kind == SH_KIND_FINALLY) {
-        call->outcome = (shunt_outcome){ sh_ref_status(&ref),
-                                         sh_error_of(&ref) };
+        call->outcome =
+            (shunt_outcome){ sh_ref_status(&ref), sh_error_of(&ref) };
         call->in = &call->outcome;
         return t->in_size_ == outcome.size || misfit(run, &outcome);
     }
@@ -141,10 +143,9 @@ static unsigned failed(struct sh_run *run, int rc, bool again)
 {
     struct sh_record *r = run->record;
     uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
-    struct sh_failure f = { .code = SHUNT_EFAILED,
-                            .task_code = rc,
-                            .text = run->text,
-                            .attempts = 1 };
+    struct sh_failure f = {
+        .code = SHUNT_EFAILED, .task_code = rc, .text = run->text, .attempts = 1
+    };
 
     if (rc == SHUNT_ECANCELED && (w & SH_CANCEL) != 0) {
         f.code = SHUNT_ECANCELED;
@@ -153,6 +154,8 @@ static unsigned failed(struct sh_run *run, int rc, bool again)
         run->spare = run->input;
         run->input = run->fail_as;
         run->fail_as = 0;
+        /* This task has looked at it; now it is this task's own. */
+        sh_mark_seen(run->input, false);
         return SH_OUTCOME_FORWARD;
     }
     sh_error_attach(run->pool, r, &f);
@@ -184,6 +187,7 @@ static unsigned failed_again(struct sh_run *run, const shunt_error *first,
     f.cause_count = n + 1;
     sh_error_attach(run->pool, r, &f);
     sh_heap_put(&run->pool->heap, causes, bytes);
+    sh_mark_seen(run->input, true); /* what it says is said here now */
     return sh_outcome_from(first->code);
 }
 
@@ -243,8 +247,11 @@ static void attach_blocks(struct sh_run *run)
  * stay, since tasks that it submitted are still at work. */
 static bool end_run(struct sh_run *run)
 {
-    bool keeps = (run->handles.count > 0 || run->unnoted) && sh_keep(run);
+    bool keeps;
 
+    if (run->promises.count > 0)
+        sh_scopes_leave(run);
+    keeps = (run->handles.count > 0 || run->unnoted) && sh_keep(run);
     if (run->spare != 0)
         give_now(run->spare);
     if (run->heed != 0)
@@ -298,19 +305,18 @@ static void finish_run(struct sh_run *run, unsigned kind,
 {
     struct sh_record *r = run->record;
     const shunt_task *t = r->task;
-    bool flat = called && rc == 0 &&
-                (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) != 0;
+    bool flat = called && rc == 0 && (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) != 0;
     unsigned outcome = sh_outcome_from(SHUNT_EINVAL);
     struct sh_work drops = { 0 };
     uint64_t input;
     bool keeps;
 
     if (flat && !flatten(run, *(shunt_future **)call->out)) {
-        sh_error_attach(run->pool, r,
-                        &(struct sh_failure){
-                            .code = SHUNT_EINVAL,
-                            .text = "returned no valid future",
-                            .attempts = 1 });
+        sh_error_attach(
+            run->pool, r,
+            &(struct sh_failure){ .code = SHUNT_EINVAL,
+                                  .text = "returned no valid future",
+                                  .attempts = 1 });
         flat = false;
     } else if (called) {
         outcome = outcome_of(run, kind, call, rc);
@@ -356,8 +362,8 @@ static bool is_plain(const struct sh_run *run)
            (run->handles.count | run->promises.count) == 0 &&
            run->handles.room <= sizeof run->handles.few / sizeof(uint64_t) &&
            run->promises.room == 0 && run->text == NULL && run->last == NULL &&
-           run->heed == 0 &&
-           run->fail_as == 0 && !run->unnoted && t->traits_.drop == NULL &&
+           run->heed == 0 && run->fail_as == 0 && !run->unnoted &&
+           t->traits_.drop == NULL &&
            (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) == 0;
 }
 
@@ -367,7 +373,7 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
     struct sh_run run;
     struct call call = { 0 };
     const shunt_task *t = r->task;
-    bool called;
+    bool given_up, called;
     int rc = 0;
 
     sh_run_init(&run, w->pool, r, word);
@@ -375,8 +381,7 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
         run.deadline_ns = sh_bound_of(r)->deadline_ns;
         run.scope = sh_bound_of(r)->scope;
     }
-    sh_store_rlx(&w->post->running,
-                 sh_hint(run.index, run.generation)); /* relaxed: a hint */
+    given_up = !sh_worker_begins(w, &run);
     run.input = sh_load_rlx(&r->input); /* relaxed: ours in RUNNING */
     sh_store_rlx(&r->input, (uint64_t)(uintptr_t)&run); /* relaxed: ours */
     call.out = sh_record_out(r);
@@ -394,6 +399,7 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
     called = sh_kind_is_task(kind) || find_input(&run, kind, &call);
     if (SH_UNLIKELY(w->pool->checks_pointers))
         called = called && check_arguments(&run, &call, kind);
+    called = called && SH_LIKELY(!given_up);
     if (SH_LIKELY(called))
         rc = t->call_(call.in, call.ctx, call.out);
     if (SH_UNLIKELY(w->pool->checks_pointers))
@@ -461,12 +467,14 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
     kind = sh_load_rlx(&r->kind); /* relaxed: ours in RUNNING */
     if (SH_UNLIKELY(kind == SH_KIND_TRY) && sh_retry_withdraw(pool, r))
         return;
-    if (SH_UNLIKELY(kind == SH_KIND_RETRY))
+    if (SH_UNLIKELY(kind == SH_KIND_RETRY)) {
         sh_retry_turn(pool, r, running);
-    else if (kind != SH_KIND_DEAL)
+    } else if (kind != SH_KIND_DEAL) {
+        sh_count(&w->post->counts.run, 1);
         execute(w, r, running, kind);
-    else if (!sh_map_deal(pool, r, hint, w->post))
+    } else if (!sh_map_deal(pool, r, hint, w->post)) {
         sh_settle_running(pool, r, 0, 0);
+    }
 }
 
 int shunt_fail(int code, const char *fmt, ...)
@@ -541,6 +549,7 @@ int shunt_commit(void)
             return SHUNT_ECANCELED;
         /* acq_rel: claim. Whoever cancels changes the same word. */
     } while (!sh_cas_acqrel(&run->record->state, &w, w | SH_COMMITTED));
+    run->deadline_ns = INT64_MAX; /* nor is it that of what it submits */
     return 0;
 }
 

@@ -30,13 +30,14 @@
 
 /* Whether a record has a future that has not settled, or somebody is at work
  * on it, who may be of another pool. A keeper ends by itself, but whoever
- * brings that about may not have begun. */
+ * brings that about may not have begun. A scope that is open has no future. */
 static bool is_pending(struct sh_record *r, uint64_t w)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: a look, repeated */
 
     return sh_phase_of(w) >= SH_PROMISE && sh_phase_of(w) != SH_DONE &&
-           kind != SH_KIND_DEAL;
+           kind != SH_KIND_DEAL &&
+           (kind != SH_KIND_SCOPE || sh_phase_of(w) != SH_WAIT);
 }
 
 /* Whether it is one of those that a shutdown may leave: not settled. */
@@ -76,10 +77,12 @@ static void end_one(struct sh_work *work, struct sh_pool *pool,
 {
     unsigned cancelled = sh_outcome_from(SHUNT_ECANCELED);
     enum sh_phase phase = sh_phase_of(w);
+    /* relaxed: as w, validated by the CAS of a state */
+    unsigned kind = sh_load_rlx(&r->kind);
 
-    /* A keeper waits for what it keeps memory for, however that ends. */
-    if (sh_load_rlx(&r->kind) == SH_KIND_KEEP) /* relaxed: as w, validated
-                                                * by the CAS of a state */
+    /* A keeper waits for what it keeps memory for, however that ends; and what
+     * heeds a task is told of it when that is asked, or has ended. */
+    if (kind == SH_KIND_KEEP || kind == SH_KIND_HEED)
         return;
     if (end == DROP_PROMISES && (w & SH_DOOMED) == 0)
         return;
@@ -139,7 +142,7 @@ static size_t count_busy(struct sh_pool *pool)
          * while an attempt does. */
         busy += (sh_load_acq(&r->state) & SH_BUSY) != 0 &&
                 sh_load_rlx(&r->kind) != SH_KIND_PROMISE && /* relaxed: as it */
-                sh_load_rlx(&r->kind) != SH_KIND_RETRY; /* relaxed: as it */
+                sh_load_rlx(&r->kind) != SH_KIND_RETRY;     /* relaxed: as it */
     }
     return busy;
 }
@@ -160,20 +163,24 @@ static bool all_idle(struct sh_pool *pool)
 static bool is_stalled(struct sh_pool *pool)
 {
     bool stalled = all_idle(pool) && !sh_timers_any(pool);
+    bool looked =
+        false; /* by one that sees what all can do, and sees nothing */
 
     for (unsigned i = 0; i < sh_pool_active(pool) && stalled; i++) {
         struct sh_post *post = &pool->posts[i];
+        bool sees = sh_worker_sees_work(&pool->team->workers[i]);
 
-        /* What it could do nobody else can, but for what is queued. */
+        looked = looked || !sees;
+        /* What it alone can do it will do when it is back. */
         if (sh_post_is_off(post)) {
             /* seq_cst: sleep */
             stalled = sh_load_sc(&post->resumed) == SH_NONE;
-        } else if (sh_worker_sees_work(&pool->team->workers[i])) {
+        } else if (sees) {
             sh_sleep_wake(&pool->sleep, i);
             stalled = false;
         }
     }
-    return stalled && all_idle(pool);
+    return stalled && looked && all_idle(pool);
 }
 
 /* Mark what a drain ends when nothing else is left to go on. What is made by
@@ -222,7 +229,7 @@ static size_t look_once(struct sh_pool *pool, enum shunt_how how,
     left = look_at_all(pool, end);
 
     *moved_out = !(stalled && is_stalled(pool) &&
-                 sh_load_sc(&pool->quiet) == quiet); /* seq_cst: quiet */
+                   sh_load_sc(&pool->quiet) == quiet); /* seq_cst: quiet */
     /* Code that was given up never becomes idle; but then nothing is taken
      * on any more. */
     if (sh_load_sc(&pool->gate) == SH_STOPPED || /* seq_cst: quiet */
@@ -354,9 +361,8 @@ int shunt_pool_shutdown(shunt_pool *name, enum shunt_how how,
                         int64_t timeout_ns, size_t *left_out)
 {
     struct sh_pool *pool;
-    int64_t deadline_ns = timeout_ns == SHUNT_FOREVER
-                              ? INT64_MAX
-                              : sh_clock_after(timeout_ns);
+    int64_t deadline_ns =
+        timeout_ns == SHUNT_FOREVER ? INT64_MAX : sh_clock_after(timeout_ns);
     unsigned id;
     size_t left;
     int rc = sh_pool_find(name, &pool);
@@ -366,7 +372,7 @@ int shunt_pool_shutdown(shunt_pool *name, enum shunt_how how,
     id = pool->id;
     if (how != SHUNT_DRAIN && how != SHUNT_CANCEL && how != SHUNT_KILL)
         return SHUNT_EINVAL;
-    if (sh_worker_here() != NULL && sh_worker_here()->pool == pool)
+    if (sh_is_of_team(pool))
         return SHUNT_EDEADLK;
     /* A guest, whom shunt_pool_free waits for. */
     if (!sh_pool_enter(id))

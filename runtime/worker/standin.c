@@ -13,26 +13,41 @@
  * what is queued there is stolen.
  *
  * Edges.
- *   rest     rest: write rests, then read stuck || timer.c: write stuck, then
- *            read rests; all seq_cst: one sees the other. Likewise with stop
+ *   rest     rest: write rests, then read stuck || timer.c: write stuck, and
+ *            have the timekeeper read rests; all seq_cst: one sees the other.
+ *            Likewise with stop
+ *   stuck    future/timer.c
  *   active   replace: write active -> whoever looks at all posts: read it
  */
 #include <pthread.h>
 
+#include "future/timer.h"
 #include "sync/futex.h"
 #include "worker/worker.h"
 
-enum rests { WORKS, RESTS, UNFIT };
+enum rests {
+    WORKS,
+    RESTS,
+    UNFIT
+};
 
 static uint32_t rests_of(struct sh_post *post)
 {
     return sh_load_sc(&post->rests); /* seq_cst: rest */
 }
 
+bool sh_post_rests(struct sh_post *post)
+{
+    return rests_of(post) != WORKS;
+}
+
 bool sh_post_is_off(struct sh_post *post)
 {
+    uint64_t stuck = sh_load_sc(&post->stuck); /* seq_cst: rest */
+
     return rests_of(post) != WORKS ||
-           sh_load_sc(&post->stuck) != 0; /* seq_cst: rest */
+           (stuck != 0 &&
+            sh_load_sc(&post->running) == stuck); /* seq_cst: stuck, rest */
 }
 
 /* How many workers are at work, or would be if there were any. */
@@ -57,25 +72,33 @@ static bool rouse(struct sh_pool *pool, unsigned i)
     return true;
 }
 
-void sh_worker_replace(struct sh_pool *pool)
+/* One more at work: one that rests, or a new one. False if none can be had. */
+static bool add_one(struct sh_pool *pool)
 {
     struct sh_team *team = pool->team;
     unsigned active = sh_pool_active(pool);
 
-    if (count_at_work(pool) >= pool->workers)
-        return;
     for (unsigned i = pool->workers; i < active; i++)
         if (rouse(pool, i))
-            return;
+            return true;
     if (active == team->count)
-        return;
+        return false;
     /* Before it runs, since it is looked for from then on. */
     sh_store_rel(&pool->active, active + 1); /* release: active */
     if (sh_worker_start(pool, active) == 0) {
         team->started++;
-        return;
+        return true;
     }
     sh_store_rel(&pool->active, active); /* release: active */
+    return false;
+}
+
+void sh_worker_replace(struct sh_pool *pool)
+{
+    unsigned n = count_at_work(pool);
+
+    while (n < pool->workers && add_one(pool))
+        n++;
 }
 
 /* Whether there is one worker more at work than there should be, when this one
@@ -101,8 +124,8 @@ void sh_standin_rest(struct sh_worker *w)
     /* Who was about to wake us, we let look at it. */
     sh_sleep_notify(&w->pool->sleep);
     sh_quiet_notify(w->pool);
-    while (sh_load_sc(rests) == RESTS &&                 /* seq_cst: rest */
-           sh_load_sc(&w->pool->team->stop) == 0)        /* seq_cst: rest */
+    while (sh_load_sc(rests) == RESTS &&          /* seq_cst: rest */
+           sh_load_sc(&w->pool->team->stop) == 0) /* seq_cst: rest */
         sh_futex_wait(rests, RESTS, INT64_MAX, w->pool->shared);
     sh_quiet_notify(w->pool);
 }
@@ -110,6 +133,7 @@ void sh_standin_rest(struct sh_worker *w)
 void sh_standin_unfit(struct sh_worker *w)
 {
     sh_store_sc(&w->post->rests, UNFIT); /* seq_cst: rest */
+    sh_time_recruit(w->pool);            /* another, if there is one */
 }
 
 void sh_standins_rouse(struct sh_pool *pool)

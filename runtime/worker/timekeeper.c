@@ -64,6 +64,8 @@ static void *timekeeper_main(void *arg)
 
         if (time->manual)
             serve(pool, moved);
+        if (sh_xchg_sc(&time->shorthanded, 0) != 0) /* seq_cst: alarm */
+            sh_worker_replace(pool);
         sleep_until(pool, rung, next_ns);
     }
     return NULL;
@@ -134,6 +136,17 @@ void sh_timekeeper_stop(struct sh_pool *pool)
     sh_store_rel(&pool->time.keeper, SH_KEEPER_NONE); /* release: keeper */
 }
 
+bool sh_is_of_team(struct sh_pool *pool)
+{
+    const struct sh_worker *w = sh_worker_here();
+
+    if (w != NULL)
+        return w->pool == pool;
+    return sh_load_acq(&pool->time.keeper) == SH_KEEPER_RUNS && /* acquire:
+                                                                 * keeper */
+           pthread_equal(pthread_self(), pool->team->timekeeper);
+}
+
 int shunt_pool_advance(shunt_pool *name, int64_t ns)
 {
     struct sh_pool *pool;
@@ -146,7 +159,7 @@ int shunt_pool_advance(shunt_pool *name, int64_t ns)
         return rc;
     if (!pool->time.manual || ns < 0)
         return SHUNT_EINVAL;
-    if (sh_here.run != NULL)
+    if (sh_here.run != NULL || sh_is_of_team(pool))
         return SHUNT_EDEADLK;
     id = pool->id;
     if (!sh_pool_enter(id))

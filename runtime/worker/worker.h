@@ -7,6 +7,9 @@
  * all, and the loop goes on, afresh, on another stack. When the task may go
  * on, the loop leaves the stack that it is on (which is then free) and goes
  * back to the parked one. So a stack is switched only when a task waits.
+ *
+ * Edges.
+ *   stuck    future/timer.c
  */
 #ifndef SH_WORKER_WORKER_H
 #define SH_WORKER_WORKER_H
@@ -25,14 +28,16 @@ struct sh_worker {
     struct sh_post *post;
     unsigned index;
     pthread_t thread;
-    struct sh_fiber base;     /* the thread's own stack */
-    struct sh_fiber *fiber;   /* the stack we are on */
-    struct sh_fiber *left;    /* the stack that we left: to be given back */
+    struct sh_fiber base;   /* the thread's own stack */
+    struct sh_fiber *fiber; /* the stack we are on */
+    struct sh_fiber *left;  /* the stack that we left: to be given back */
     struct sh_stacks stacks;
-    uint32_t resumed;         /* records to go on with, oldest first */
-    uint32_t parked;          /* tasks that wait */
+    uint32_t resumed; /* records to go on with, oldest first */
+    uint32_t parked;  /* tasks that wait */
     uint32_t tick;
     uint32_t random;
+    struct sh_stamp started; /* of the tasks that it runs: loop.c */
+    uint32_t look_at;        /* the tick at which it is looked at next */
     /* The epochs seen, and being looked at. Only the worker writes; a shutdown
      * looks at them. */
     _Atomic uint64_t rescan_done;
@@ -64,6 +69,10 @@ static inline struct sh_worker *sh_worker_here(void)
     return seat != NULL && seat->post != NULL ? (struct sh_worker *)seat : NULL;
 }
 
+/* Whether the calling thread is one that a pool needs to come to its end: a
+ * worker of it, or its timekeeper, which runs hooks. */
+bool sh_is_of_team(struct sh_pool *pool);
+
 /* The loop: runs on a fresh stack, never returns. arg is the worker. */
 void sh_worker_loop(void *arg);
 
@@ -72,6 +81,9 @@ int sh_worker_start(struct sh_pool *pool, unsigned index);
 
 /* After a switch: give back the stack that was left, if one was. */
 void sh_worker_give_left(struct sh_worker *w);
+
+/* Note when the code that comes on the worker now does so. */
+void sh_worker_look_at_clock(struct sh_worker *w);
 
 /* Claim what a hint names, and run it; nothing if it is stale. */
 void sh_worker_run(struct sh_worker *w, uint64_t hint);
@@ -85,6 +97,12 @@ static inline bool sh_worker_shares(uint32_t tick)
 {
     return tick % SH_FAIR == 0 || tick % SH_FAIR == SH_FAIR / 2;
 }
+
+/* Wait for a record that is not given back meanwhile: 0 when it has settled,
+ * or what shunt_await says. stubborn: a task that was asked to cancel waits all
+ * the same, but not one that was given up. If the pool goes meanwhile, ref has
+ * neither pool nor record afterwards, and the caller is no guest there. */
+int sh_await_record(struct sh_ref *ref, bool stubborn);
 
 /* The next hint to run, 0 if there is none to be found now. */
 uint64_t sh_worker_find(struct sh_worker *w);
@@ -101,11 +119,34 @@ void sh_worker_took(struct sh_worker *w);
 int sh_timekeeper_start(struct sh_pool *pool);
 void sh_timekeeper_stop(struct sh_pool *pool);
 
-/* The timekeeper: a worker is stuck, have somebody run in its stead. */
+/* The timekeeper: workers are stuck, have others run in their stead. */
 void sh_worker_replace(struct sh_pool *pool);
+
+/* Say that the code of a run is what runs from now on. False if it was given up
+ * at its deadline, and only we can know that it runs all the same. */
+static inline bool sh_worker_begins(struct sh_worker *w,
+                                    const struct sh_run *run)
+{
+    uint64_t hint = sh_hint(run->index, run->generation);
+
+    if (SH_UNLIKELY((int32_t)(w->tick - w->look_at) >= 0))
+        sh_worker_look_at_clock(w);
+    /* What this task makes is not as old as what the last one did. */
+    sh_stamp_forget(&w->seat.stamp);
+    if (SH_LIKELY(!sh_is_bound(run->record))) {
+        sh_store_rlx(&w->post->running, hint); /* relaxed: it has no deadline */
+        return true;
+    }
+    sh_store_sc(&w->post->running, hint); /* seq_cst: stuck */
+    return (sh_load_sc(&run->record->state) & SH_BUSY) == 0; /* seq_cst: stuck
+                                                              */
+}
 
 /* Whether nobody should count on this worker: it is stuck, or rests. */
 bool sh_post_is_off(struct sh_post *post);
+
+/* Whether it is a stand-in that is not needed now. */
+bool sh_post_rests(struct sh_post *post);
 
 /* A stand-in: rest, if one is too many. And one that its .init has failed. */
 void sh_standin_rest(struct sh_worker *w);

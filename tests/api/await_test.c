@@ -474,7 +474,13 @@ SHUNT_TASK(wait_far, struct far, long)
  * when the other pool, its future settled, has been freed. */
 static void a_task_outlives_the_pool_that_it_waits_for(void)
 {
-    enum { GIVEN, DROPPED, CANCELLED, RUN_OUT, WAYS };
+    enum {
+        GIVEN,
+        DROPPED,
+        CANCELLED,
+        RUN_OUT,
+        WAYS
+    };
 
     for (int way = 0; way < WAYS; way++) {
         shunt_pool *pool, *other = harness_pool(1);
@@ -483,9 +489,8 @@ static void a_task_outlives_the_pool_that_it_waits_for(void)
                            way == RUN_OUT ? SHUNT_MS(1) : SHUNT_FOREVER };
         shunt_future *f;
 
-        assert_ok(shunt_pool_new(&pool, &(shunt_options){
-                                            .workers = 1,
-                                            .manual_clock = true }));
+        assert_ok(shunt_pool_new(
+            &pool, &(shunt_options){ .workers = 1, .manual_clock = true }));
         f = shunt_submit(pool, wait_far, &far);
         assert_true(latch_reaches(far.started, 1));
         struct stage_hold hold = stage_hold(pool);

@@ -6,6 +6,7 @@
  * cmocka leaves a failed test by longjmp, past destructors; so this program
  * has no harness, and says what failed by its line.
  */
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -244,6 +245,63 @@ void promises(shunt_pool *pool)
     CHECK(shunt_take(future, &value) == SHUNT_EINVAL);
 }
 
+void scopes(shunt_pool *pool)
+{
+    shunt_scope *scope = nullptr;
+    shunt_results all{};
+    const shunt_scope_options options{ .deadline_ns = SHUNT_S(60),
+                                       .keep_going = true };
+
+    CHECK(shunt_scope_open(&scope, pool, &options) == 0);
+    const span ten{ 0, 10 };
+    shunt_scope_submit(scope, add_up, span{ 0, 10 });
+    shunt_scope_submit(scope, add_up, ten);
+    shunt_scope_submit(scope, add_up, &ten);
+    shunt_scope_submit(scope, nothing, nullptr);
+    shunt_scope_submit(scope, refuse, 7L);
+    CHECK(shunt_scope_close(scope, &all) == SHUNT_EFAILED);
+    CHECK(shunt_last_error()->task_code == 7);
+    CHECK(all.count == 5);
+    CHECK(*shunt_peek(all.futures[2], long) == 45);
+    CHECK(shunt_results_release(&all) == 0);
+    CHECK(shunt_scope_open(&scope, pool, nullptr) == 0);
+    CHECK(shunt_scope_cancel(scope) == 0);
+    CHECK(shunt_scope_close(scope, nullptr) == 0);
+}
+
+void unseen(const shunt_error *error, void *count)
+{
+    CHECK(error->task_code == 7);
+    ++*static_cast<int *>(count);
+}
+
+void observes()
+{
+    shunt_pool *pool = nullptr;
+    int count = 0;
+    const shunt_options options{ .workers = 1,
+                                 .unobserved = unseen,
+                                 .unobserved_arg = &count };
+    CHECK(shunt_pool_new(&pool, &options) == 0);
+    shunt_future *f = shunt_submit(pool, refuse, 7L);
+    CHECK(shunt_await(f) == SHUNT_EFAILED);
+    char text[100];
+    CHECK(shunt_error_format(shunt_error_of(f), text, sizeof text) > 0);
+    CHECK(std::strstr(text, "submitted at ") != nullptr);
+    CHECK(shunt_release(f) == 0);
+    CHECK(count == 0);
+    CHECK(shunt_release(shunt_submit(pool, refuse, 7L)) == 0);
+    shunt_worker_stats worker;
+    shunt_pool_stats stats;
+    CHECK(shunt_stats(pool, &stats, &worker, 1) == 0);
+    CHECK(stats.submitted == 2 && stats.workers == 1);
+    CHECK(worker.doing >= SHUNT_SLEEPS && worker.doing <= SHUNT_BETWEEN);
+    CHECK(shunt_pool_pending(pool) <= 1);
+    CHECK(shunt_dump(pool, -1) == -EBADF);
+    CHECK(shunt_pool_free(pool) == 0);
+    CHECK(count == 1);
+}
+
 } // namespace
 
 int main()
@@ -259,6 +317,8 @@ int main()
     promises(pool);
     queues(pool);
     lookaheads(pool);
+    scopes(pool);
+    observes();
     CHECK(shunt_pool_free(pool) == 0);
     CHECK(shunt_pool_new(&pool, nullptr) == 0);
     CHECK(shunt_pool_free(pool) == 0);

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "stage.h"
 
@@ -283,13 +284,172 @@ static void a_drain_cuts_no_chain_while_a_listener_runs(void)
             pthread_create(&thread, NULL, cancel_in_thread, &hooked), 0);
         assert_true(latch_reaches(hooked.inside, 1));
         (void)shunt_submit(pool, go_on, &chain);
-        assert_ok(
-            shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
         assert_long(tally_of(chain.ran), length + 1);
         latch_raise(hooked.go);
         pthread_join(thread, NULL);
         harness_free(pool);
     }
+}
+
+/* ---- a drain, and a timer ---- */
+
+static void move_clock(void *what)
+{
+    (void)shunt_pool_advance(what, SHUNT_MS(1));
+}
+
+static int keep_now(const shunt_none *in, shunt_promise *const *ctx, long *out)
+{
+    (void)in;
+    (void)out;
+    return shunt_promise_give(*ctx, &(long){ 5 });
+}
+SHUNT_STEP(keep_now, shunt_none, shunt_promise *, long)
+
+/* Method: a delay ends while the drain looks. It is over, and the step that
+ * will keep the promise is not queued yet. */
+static void a_drain_breaks_no_promise_that_a_delay_is_about_to_keep(void)
+{
+    struct partner partner;
+
+    partner_open(&partner, move_clock);
+    for (long round = rounds(2000); round > 0; round--) {
+        shunt_pool *pool = stage_manual_pool(1, 0);
+        struct stage_promise made = stage_promise(pool);
+        shunt_future *kept = shunt_then_with(shunt_delay(pool, SHUNT_MS(1)),
+                                             keep_now, &made.promise);
+
+        atomic_store(&partner.what, (void *)pool);
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+        partner_await(&partner);
+        assert_takes(made.future, 5);
+        assert_joins(kept, 0);
+        harness_free(pool);
+    }
+    partner_close(&partner);
+}
+
+/* Goal: what a thread outside waits for is not what the pool waits for, also
+ * if that wait has a timer; nor does a drain sleep while the thread drops it.
+ */
+static void a_drain_does_not_wait_for_the_clock_of_a_thread_that_waits(void)
+{
+    for (long round = rounds(300); round > 0; round--) {
+        shunt_pool *pool = stage_manual_pool(1, 0);
+        struct stage_waiter waiter = { stage_promise(pool).future, SHUNT_S(1),
+                                       stage_latch(), -1 };
+        pthread_t thread;
+
+        assert_int_equal(
+            pthread_create(&thread, NULL, stage_wait_in_thread, &waiter), 0);
+        assert_true(latch_reaches(waiter.ready, 1));
+        if (round % 2 == 0)
+            sched_yield();
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+        pthread_join(thread, NULL);
+        assert_status(waiter.status, SHUNT_ECANCELED);
+        harness_free(pool);
+    }
+}
+
+/* ---- a wait and a deadline at once ---- */
+
+struct waits {
+    shunt_future *gate;
+    struct latch *started;
+};
+
+static int return_at_once(const struct waits *in, long *out)
+{
+    (void)out;
+    latch_raise(in->started);
+    return shunt_await(in->gate);
+}
+SHUNT_TASK(return_at_once, struct waits, long)
+
+/* Method: the deadline comes as the task parks, or when it has; its code is
+ * done as soon as it learns of that. */
+static void a_task_that_waits_at_its_deadline_has_timed_out(void)
+{
+    shunt_pool *pool = NULL;
+    struct stage_promise gate;
+
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = 1, .manual_clock = true }));
+    gate = stage_promise(pool);
+    for (long i = rounds(2000); i > 0; i--) {
+        struct waits in = { gate.future, stage_latch() };
+        shunt_future *f = shunt_submit_with(pool, return_at_once, &in,
+                                            .deadline_ns = SHUNT_S(1));
+
+        assert_true(latch_reaches(in.started, 1));
+        for (long j = i % 8; j > 0; j--)
+            sched_yield();
+        assert_ok(shunt_pool_advance(pool, SHUNT_S(1)));
+        assert_joins(f, SHUNT_ETIMEDOUT);
+    }
+    assert_ok(shunt_promise_drop(gate.promise));
+    assert_ok(shunt_release(gate.future));
+    harness_free(pool);
+}
+
+/* ---- a million races against one future ---- */
+
+/* How much memory the process uses. */
+static long resident_kib(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    long pages = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*d %ld", &pages), 1);
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static shunt_future *against(shunt_pool *pool, shunt_future *shutdown, long i)
+{
+    shunt_future *fs[2] = { shunt_retain(shutdown),
+                            shunt_submit(pool, stage_same, &i) };
+
+    if (i % 3 == 1)
+        fs[1] = shunt_timeout(fs[1], SHUNT_S(1000));
+    return i % 3 == 2 ? shunt_when_any(fs, 2) : shunt_race(fs, 2);
+}
+
+/* Goal: who waits for a request or the end of the program, whichever is first,
+ * may do so a million times (in the long form). Method: in a pool that is given
+ * little memory, since that counts futures and handles; the rest is counted by
+ * the system, after a tenth of the rounds and at the end. unit/flat_test.c has
+ * it item by item. */
+static void a_million_races_against_one_future_use_no_memory(void)
+{
+    long n = harness_million() ? 1000000 : rounds(30000), warm = 0;
+    shunt_pool *pool = NULL;
+
+    harness_limit(300);
+    /* A long queue is as much memory as it ever was walked through. */
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){
+                   .workers = 2, .queue_max = 64, .arena_bytes = 1 << 20 }));
+    struct stage_promise made = stage_promise(pool);
+    for (long i = 0; i < n; i++) {
+        shunt_future *f = against(pool, made.future, i);
+        assert_ok(shunt_await(f));
+        const shunt_winner *winner = shunt_peek(f, shunt_winner);
+        assert_long((long)winner->index, 1);
+        assert_long(*shunt_peek(winner->future, long), i);
+        assert_ok(shunt_release(f));
+        if (i == n / 10)
+            warm = resident_kib();
+    }
+    /* An allocator of a sanitizer keeps what was freed. */
+    if (harness_slowness() == 1)
+        assert_true(resident_kib() <= warm + 1024);
+    stage_give(made.promise, 1);
+    assert_takes(made.future, 1);
+    harness_free(pool);
 }
 
 static const struct CMUnitTest claims[] = {
@@ -299,6 +459,10 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_drain_does_not_sleep_through_the_last_take),
     CLAIM(a_pool_that_just_became_idle_can_be_freed),
     CLAIM(a_drain_cuts_no_chain_while_a_listener_runs),
+    CLAIM(a_drain_breaks_no_promise_that_a_delay_is_about_to_keep),
+    CLAIM(a_drain_does_not_wait_for_the_clock_of_a_thread_that_waits),
+    CLAIM(a_task_that_waits_at_its_deadline_has_timed_out),
+    CLAIM(a_million_races_against_one_future_use_no_memory),
 };
 
 HARNESS_MAIN(claims)

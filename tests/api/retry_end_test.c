@@ -18,8 +18,8 @@ static void a_retry_that_is_cancelled_during_a_pause_ends_there(void)
 {
     shunt_pool *pool = trial_pool(1);
     struct trial sent = trial(2);
-    shunt_future *f = shunt_retry(pool, trial_attempt, &sent, LONG,
-                                  .again = trial_again);
+    shunt_future *f =
+        shunt_retry(pool, trial_attempt, &sent, LONG, .again = trial_again);
 
     trial_turn(pool, 1);
     trial_not_over(&sent);
@@ -165,8 +165,8 @@ static void a_timeout_names_the_task_of_a_retry(void)
 {
     shunt_pool *pool = trial_pool(1);
     struct trial sent = trial(2);
-    shunt_future *f = shunt_retry(pool, trial_attempt, &sent, LONG,
-                                  .again = trial_again);
+    shunt_future *f =
+        shunt_retry(pool, trial_attempt, &sent, LONG, .again = trial_again);
 
     f = shunt_timeout(f, SHUNT_S(5));
     trial_turn(pool, 1);
@@ -255,8 +255,8 @@ struct errand {
 /* A task that has a deadline asks for a retry and does not wait for it. */
 static int run_errand(const struct errand *in, shunt_none *out)
 {
-    shunt_future *f = shunt_retry(NULL, trial_attempt, &in->trial, LONG,
-                                  .again = in->again);
+    shunt_future *f =
+        shunt_retry(NULL, trial_attempt, &in->trial, LONG, .again = in->again);
 
     (void)out;
     return shunt_release(shunt_finally_with(f, write_down, &in->note));
@@ -277,9 +277,9 @@ static void the_deadline_of_a_task_ends_its_retry_during_a_pause(void)
     shunt_pool *pool = trial_pool(1);
     struct errand sent = errand(2);
 
-    assert_joins(shunt_submit_with(pool, run_errand, &sent,
-                                   .deadline_ns = SHUNT_S(3)),
-                 0);
+    assert_joins(
+        shunt_submit_with(pool, run_errand, &sent, .deadline_ns = SHUNT_S(3)),
+        0);
     trial_turn(pool, 1);
     trial_advance(pool, SHUNT_S(3) - 1);
     assert_long(latch_level(sent.note->made), 0);
@@ -298,9 +298,9 @@ static void the_deadline_of_a_task_ends_its_retry_during_an_attempt(void)
     struct errand sent = errand(1);
 
     sent.trial.held = 1;
-    assert_joins(shunt_submit_with(pool, run_errand, &sent,
-                                   .deadline_ns = SHUNT_S(3)),
-                 0);
+    assert_joins(
+        shunt_submit_with(pool, run_errand, &sent, .deadline_ns = SHUNT_S(3)),
+        0);
     assert_true(latch_reaches(sent.trial.begun, 1));
     trial_advance(pool, SHUNT_S(3));
     assert_true(latch_reaches(sent.note->made, 1));
@@ -311,27 +311,33 @@ static void the_deadline_of_a_task_ends_its_retry_during_an_attempt(void)
     harness_free(pool);
 }
 
-static shunt_pool *the_pool;
+static struct latch *asked, *answered;
 
 static bool let_time_pass(const shunt_error *error)
 {
-    return shunt_pool_advance(the_pool, SHUNT_S(3)) == 0 && error->code != 0;
+    latch_raise(asked);
+    return latch_reaches(answered, 1) && error->code != 0;
 }
 
 static void a_deadline_that_comes_between_two_attempts_ends_the_retry(void)
 {
+    shunt_pool *pool = trial_pool(1);
     struct errand sent = errand(2);
 
-    the_pool = trial_pool(1);
+    asked = stage_latch();
+    answered = stage_latch();
     sent.again = let_time_pass;
-    assert_joins(shunt_submit_with(the_pool, run_errand, &sent,
-                                   .deadline_ns = SHUNT_S(3)),
-                 0);
+    assert_joins(
+        shunt_submit_with(pool, run_errand, &sent, .deadline_ns = SHUNT_S(3)),
+        0);
+    assert_true(latch_reaches(asked, 1));
+    trial_advance(pool, SHUNT_S(3));
+    latch_raise(answered);
     assert_true(latch_reaches(sent.note->made, 1));
     assert_status((int)sent.note->status, SHUNT_ETIMEDOUT);
     assert_long(sent.note->attempts, 1);
     trial_over(&sent.trial, 1);
-    harness_free(the_pool);
+    harness_free(pool);
 }
 
 static int time_left(const shunt_none *in, int64_t *out)
@@ -358,10 +364,10 @@ static void an_attempt_has_the_earlier_of_two_deadlines(void)
     int64_t left = 0;
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        assert_ok(shunt_take(shunt_submit_with(pool, time_left_in_retry,
-                                               &rows[i][0],
-                                               .deadline_ns = SHUNT_S(5)),
-                             &left));
+        assert_ok(
+            shunt_take(shunt_submit_with(pool, time_left_in_retry, &rows[i][0],
+                                         .deadline_ns = SHUNT_S(5)),
+                       &left));
         assert_long(left, rows[i][1]);
     }
     harness_free(pool);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * retry_pool_test.c - retries in pools that end, are full, or never worked; what
- * is refused; and the memory that attempts read.
+ * retry_pool_test.c - retries in pools that end, are full, or never worked;
+ * what is refused; and the memory that attempts read.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -19,8 +19,8 @@ static void a_pool_that_is_freed_makes_all_attempts_first(void)
 {
     shunt_pool *pool = harness_pool(2);
     struct trial sent = trial(0);
-    shunt_future *f = shunt_retry(pool, trial_attempt, &sent, .attempts = 1000,
-                                  AT_ONCE);
+    shunt_future *f =
+        shunt_retry(pool, trial_attempt, &sent, .attempts = 1000, AT_ONCE);
 
     harness_free(pool);
     assert_stale(f);
@@ -32,8 +32,7 @@ static void a_drain_waits_for_pauses(void)
     shunt_pool *pool = trial_pool(1);
     struct trial sent = trial(2);
     shunt_future *f = shunt_retry(pool, trial_attempt, &sent,
-                                  .first_ns = SHUNT_S(1),
-                                  .again = trial_again);
+                                  .first_ns = SHUNT_S(1), .again = trial_again);
     size_t left = 0;
 
     trial_turn(pool, 1);
@@ -184,8 +183,7 @@ static void a_shutdown_at_any_moment_ends_all_retries(void)
         pthread_t thread;
 
         for (int j = 0; j < RETRIES; j++)
-            fs[j] = shunt_retry(pool, trial_attempt, &sent,
-                                .attempts = 1000000,
+            fs[j] = shunt_retry(pool, trial_attempt, &sent, .attempts = 1000000,
                                 .first_ns = j % 2 == 0 ? -1 : SHUNT_US(20),
                                 .cap_ns = SHUNT_US(20));
         assert_true(latch_reaches(sent.begun, (unsigned)(i % 50)));
@@ -214,8 +212,8 @@ static void a_full_queue_counts_as_a_failed_attempt(void)
                                                       .manual_clock = true }));
     struct stage_hold hold = stage_hold(pool);
     shunt_future *first = shunt_submit(pool, stage_nothing, NULL);
-    shunt_future *f = shunt_retry(pool, trial_attempt, &sent, .attempts = 2,
-                                  AT_ONCE);
+    shunt_future *f =
+        shunt_retry(pool, trial_attempt, &sent, .attempts = 2, AT_ONCE);
     assert_status(shunt_status(f), SHUNT_PENDING);
     /* Where there is to be no other, it is refused. */
     shunt_future *g = shunt_retry(pool, trial_attempt, &other, .attempts = 1);
@@ -297,9 +295,8 @@ static void options_that_the_caller_does_not_know_are_defaults(void)
     shunt_retry_options o = { .attempts = 2, AT_ONCE, .again = never };
     struct trial sent = trial(0);
 
-    assert_joins(shunt_retry_sized(pool, &shunt_task_trial_attempt, &sent,
-                                   NULL, offsetof(shunt_retry_options, cap_ns),
-                                   &o),
+    assert_joins(shunt_retry_sized(pool, &shunt_task_trial_attempt, &sent, NULL,
+                                   offsetof(shunt_retry_options, cap_ns), &o),
                  SHUNT_EFAILED);
     trial_over(&sent, 2);
     harness_free(pool);
@@ -326,7 +323,11 @@ static int read_lent(const struct lent *in, shunt_none *out)
 SHUNT_TASK(read_lent, struct lent, shunt_none)
 
 /* How the task that lends the memory parts with its retry. */
-enum parting { LETS_GO, CANCELS, TIMES_OUT };
+enum parting {
+    LETS_GO,
+    CANCELS,
+    TIMES_OUT
+};
 
 struct lender {
     struct lent lent;
@@ -394,11 +395,11 @@ static void an_attempt_whose_in_points_to_private_memory_fails(void)
     pool = harness_pool(1);
     assert_non_null(mine);
     mine[0] = 7;
-    shunt_future *f = shunt_retry(pool, follow, &mine, AT_ONCE,
-                                  .again = not_for_pointers);
+    shunt_future *f =
+        shunt_retry(pool, follow, &mine, AT_ONCE, .again = not_for_pointers);
     assert_settles(f, SHUNT_EINVAL);
-    assert_non_null(strstr(shunt_error_of(f)->message,
-                           "in holds, at offset 0, a pointer"));
+    assert_non_null(
+        strstr(shunt_error_of(f)->message, "in holds, at offset 0, a pointer"));
     assert_ok(shunt_release(f));
     char *ours = shunt_pool_alloc(pool, 8);
     assert_non_null(ours);

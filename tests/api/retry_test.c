@@ -27,8 +27,8 @@ static void a_retry_succeeds_with_the_first_attempt_that_does(void)
 
     for (long good = 1; good <= 5; good++) {
         struct trial sent = trial(good);
-        shunt_future *f = shunt_retry(pool, trial_attempt, &sent,
-                                      .attempts = 5, AT_ONCE);
+        shunt_future *f =
+            shunt_retry(pool, trial_attempt, &sent, .attempts = 5, AT_ONCE);
         assert_takes(f, good);
         trial_over(&sent, good);
     }
@@ -43,9 +43,9 @@ static void three_attempts_are_made_if_nobody_says_how_many(void)
     assert_status(shunt_join(shunt_retry(pool, trial_attempt, &sent)),
                   SHUNT_EFAILED);
     trial_over(&sent, 3);
-    assert_status(shunt_join(shunt_retry(pool, trial_attempt, &once,
-                                         .attempts = 1)),
-                  SHUNT_EFAILED);
+    assert_status(
+        shunt_join(shunt_retry(pool, trial_attempt, &once, .attempts = 1)),
+        SHUNT_EFAILED);
     trial_over(&once, 1);
     harness_free(pool);
 }
@@ -54,8 +54,8 @@ static void a_retry_that_fails_says_why_each_attempt_did(void)
 {
     shunt_pool *pool = harness_pool(2);
     struct trial sent = trial(0);
-    shunt_future *f = shunt_retry(pool, trial_attempt, &sent, .attempts = 4,
-                                  AT_ONCE);
+    shunt_future *f =
+        shunt_retry(pool, trial_attempt, &sent, .attempts = 4, AT_ONCE);
 
     assert_fails_with(f, 4);
     const shunt_error *e = shunt_error_of(f);
@@ -79,8 +79,8 @@ static void of_many_failures_the_last_eight_are_told(void)
 {
     shunt_pool *pool = harness_pool(2);
     struct trial sent = trial(0);
-    shunt_future *f = shunt_retry(pool, trial_attempt, &sent, .attempts = 30,
-                                  AT_ONCE);
+    shunt_future *f =
+        shunt_retry(pool, trial_attempt, &sent, .attempts = 30, AT_ONCE);
     const shunt_error *e = why(f, SHUNT_EFAILED);
 
     assert_long(e->task_code, 30);
@@ -116,7 +116,8 @@ static bool until_enough(const shunt_error *error)
     tally_add(asked, 1);
     if (shunt_pool_current() != NULL)
         tally_add(asked_inside, 1);
-    return error->task_code < enough && error->task_code == (int)error->attempts;
+    return error->task_code < enough &&
+           error->task_code == (int)error->attempts;
 }
 
 static void again_decides_after_every_failure_but_the_last(void)
@@ -170,10 +171,10 @@ static void by_default_what_is_final_is_not_tried_again(void)
         int code;
         long ran;
     } rows[] = {
-        { SHUNT_ECANCELED, 1 }, { SHUNT_EINVAL, 1 },   { SHUNT_ENOTSUP, 1 },
-        { SHUNT_ECLOSED, 1 },   { SHUNT_EFORKED, 1 },  { SHUNT_EDEADLK, 1 },
-        { SHUNT_EBROKEN, 1 },   { SHUNT_EFAILED, 3 },  { SHUNT_ETIMEDOUT, 3 },
-        { SHUNT_ECRASHED, 3 },  { SHUNT_ENOMEM, 3 },   { SHUNT_EAGAIN, 3 },
+        { SHUNT_ECANCELED, 1 }, { SHUNT_EINVAL, 1 },  { SHUNT_ENOTSUP, 1 },
+        { SHUNT_ECLOSED, 1 },   { SHUNT_EFORKED, 1 }, { SHUNT_EDEADLK, 1 },
+        { SHUNT_EBROKEN, 1 },   { SHUNT_EFAILED, 3 }, { SHUNT_ETIMEDOUT, 3 },
+        { SHUNT_ECRASHED, 3 },  { SHUNT_ENOMEM, 3 },  { SHUNT_EAGAIN, 3 },
     };
     shunt_pool *pool = harness_pool(2);
 
@@ -204,8 +205,7 @@ static void a_pause_doubles_up_to_its_cap(void)
     shunt_pool *pool = trial_pool(1);
     struct trial sent = trial(PAUSES + 1);
     shunt_future *f = shunt_retry(pool, trial_attempt, &sent, .attempts = 100,
-                                  .first_ns = SHUNT_S(1),
-                                  .cap_ns = SHUNT_S(5),
+                                  .first_ns = SHUNT_S(1), .cap_ns = SHUNT_S(5),
                                   .again = trial_again);
 
     for (unsigned i = 0; i < PAUSES; i++) {
@@ -224,8 +224,7 @@ static void a_cap_below_the_first_pause_bounds_that(void)
     struct trial sent = trial(2);
     shunt_future *f = shunt_retry(pool, trial_attempt, &sent,
                                   .first_ns = SHUNT_FOREVER,
-                                  .cap_ns = SHUNT_S(1),
-                                  .again = trial_again);
+                                  .cap_ns = SHUNT_S(1), .again = trial_again);
 
     trial_turn(pool, 1);
     assert_long(tally_of(sent.ran), 1);
@@ -286,8 +285,7 @@ static void pauses_are_drawn_from_all_of_their_length(void)
         assert_long(tally_of(sent.ran), RETRIES);
         trial_advance(pool, SHUNT_S(rows[i].part));
         trial_rest(pool, RETRIES);
-        assert_ok(shunt_pool_shutdown(pool, SHUNT_CANCEL, SHUNT_FOREVER,
-                                      NULL));
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_CANCEL, SHUNT_FOREVER, NULL));
         harness_free(pool);
         assert_long(tally_of(sent.dropped), RETRIES);
         assert_begun(&sent, RETRIES,
@@ -346,8 +344,8 @@ static void a_value_is_taken_with_the_memory_of_its_attempt(void)
     const struct tally *ran = stage_tally();
     char *bytes = NULL;
 
-    assert_ok(shunt_take(shunt_retry(pool, give_memory, &ran, AT_ONCE),
-                         &bytes));
+    assert_ok(
+        shunt_take(shunt_retry(pool, give_memory, &ran, AT_ONCE), &bytes));
     assert_long(bytes[0] + bytes[99], 2 * 'x');
     assert_ok(shunt_free(bytes));
     harness_free(pool);
@@ -366,8 +364,8 @@ static void an_attempt_that_returns_a_future_is_flattened(void)
     struct trial sent = trial(3), bad = trial(0);
 
     assert_takes(shunt_retry(pool, later, &sent, AT_ONCE), 3);
-    const shunt_error *e = why(shunt_retry(pool, later, &bad, AT_ONCE),
-                               SHUNT_EFAILED);
+    const shunt_error *e =
+        why(shunt_retry(pool, later, &bad, AT_ONCE), SHUNT_EFAILED);
     assert_string_equal(e->task, "trial_attempt");
     assert_long(e->attempts, 3);
     assert_long(e->task_code, 3);
@@ -494,7 +492,8 @@ static void many_retries_at_a_time(void)
     harness_footprint((size_t)64 << 20);
     assert_non_null(fs);
     for (int i = 0; i < retries; i++)
-        fs[i] = shunt_retry(pool, trial_attempt, &sent, .first_ns = SHUNT_US(9));
+        fs[i] =
+            shunt_retry(pool, trial_attempt, &sent, .first_ns = SHUNT_US(9));
     assert_settles(fs[0], SHUNT_EFAILED);
     shunt_future *all = shunt_when_all_settled(fs, (size_t)retries);
     assert_settles(all, 0);

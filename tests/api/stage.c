@@ -9,6 +9,7 @@
 #include "stage.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -283,6 +284,21 @@ shunt_pool *stage_named_pool(const char *name, int workers)
     return pool;
 }
 
+shunt_pool *stage_manual_pool(int workers, int spares)
+{
+    shunt_pool *pool = NULL;
+
+    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = workers,
+                                                      .spares = spares,
+                                                      .manual_clock = true }));
+    return pool;
+}
+
+void stage_advance(shunt_pool *pool, int64_t ns)
+{
+    assert_ok(shunt_pool_advance(pool, ns));
+}
+
 void *stage_wait_in_thread(void *waiter)
 {
     struct stage_waiter *w = waiter;
@@ -291,6 +307,16 @@ void *stage_wait_in_thread(void *waiter)
     w->status = w->ns == SHUNT_FOREVER ? shunt_await(w->future)
                                        : shunt_await_for(w->future, w->ns);
     return NULL;
+}
+
+void stage_asleep(shunt_pool *pool, unsigned sleeping)
+{
+    shunt_pool_stats stats;
+
+    do {
+        sched_yield();
+        assert_ok(shunt_stats(pool, &stats, NULL, 0));
+    } while (stats.sleeping != sleeping);
 }
 
 /* ---- workers kept busy, futures in a given state ---- */

@@ -62,8 +62,8 @@ shunt_pool *trial_pool(int workers)
     shunt_pool *pool = NULL;
 
     seen = stage_latch();
-    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = workers,
-                                                      .manual_clock = true }));
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = workers, .manual_clock = true }));
     return pool;
 }
 

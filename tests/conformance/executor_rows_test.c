@@ -2,19 +2,14 @@
 /*
  * executor_rows_test.c - the rows of ExecutorTest, ThreadPoolExecutorTest and
  * InitializerMixin in the list that follows CPython's
- * test_concurrent_futures.
+ * test_concurrent_futures, but for those about map: map_rows_test.c.
  *
  *   row                                   when   why not here
- *   map_timeout                           later  shunt_timeout; here the wait
- *                                                for the map runs out
- *   map_buffersize                        there  lazy_rows_test.c: shunt_map is
- *                                                not lazy, a lookahead is
  *   initializer, on processes             later  and all of
  *   ProcessPoolExecutorTest               later
  *   ExecutorDeadlockTest                  later
  */
 #include <dirent.h>
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -70,93 +65,6 @@ static void an_argument_struct_arrives_intact(void)
     assert_ptr_equal(back.literal, sent.literal);
     assert_joins(shunt_submit_task(pool, NULL, &sent, NULL), SHUNT_EINVAL);
     harness_free(pool);
-}
-
-/* map */
-static void map_keeps_the_order(void)
-{
-    enum {
-        N = 1000
-    };
-    static long ins[N];
-    shunt_pool *pool = harness_pool(2);
-
-    for (long i = 0; i < N; i++)
-        ins[i] = N - i;
-    shunt_future *f = shunt_map(pool, power, ins, N);
-    assert_settles(f, 0);
-    const shunt_results *results = shunt_peek(f, shunt_results);
-    for (long i = 0; i < N; i++)
-        assert_long(*shunt_peek(results->futures[i], long), (N - i) * (N - i));
-    assert_ok(shunt_release(f));
-    harness_free(pool);
-}
-
-static int divide(const long *in, long *out)
-{
-    if (*in == 0)
-        return shunt_fail(EDOM, "division by zero");
-    *out = 100 / *in;
-    return 0;
-}
-SHUNT_TASK(divide, long, long)
-
-/* map_exception */
-static void a_failing_element_fails_in_its_place(void)
-{
-    static const long ins[] = { 1, 2, 5, 0, 4 };
-    shunt_pool *pool = harness_pool(1);
-
-    shunt_future *f = shunt_map_settled(pool, divide, ins, 5);
-    assert_settles(f, 0);
-    const shunt_results *results = shunt_peek(f, shunt_results);
-    for (int i = 0; i < 5; i++) {
-        if (ins[i] == 0)
-            assert_fails_with(results->futures[i], EDOM);
-        else
-            assert_long(*shunt_peek(results->futures[i], long), 100 / ins[i]);
-    }
-    assert_ok(shunt_release(f));
-    f = shunt_map(pool, divide, ins, 5);
-    assert_fails_with(f, EDOM);
-    assert_ok(shunt_release(f));
-    harness_free(pool);
-}
-
-/* map_timeout */
-static void a_wait_for_a_map_runs_out_and_leaves_it_going(void)
-{
-    shunt_pool *pool = harness_pool(1);
-    struct latch *go = stage_latch();
-    struct job ins[3] = { { .value = 1 },
-                          { .value = 2 },
-                          { .value = 3, .go = go } };
-
-    shunt_future *f = shunt_map(pool, stage_job, ins, 3);
-    assert_status(shunt_await_for(f, 0), SHUNT_PENDING);
-    assert_status(shunt_await_for(f, SHUNT_MS(2)), SHUNT_PENDING);
-    latch_raise(go);
-    assert_joins(f, 0);
-    harness_free(pool);
-}
-
-/* shutdown_race_issue12456 */
-static void a_map_and_an_immediate_shutdown_both_end(void)
-{
-    enum {
-        N = 100
-    };
-    long ins[N];
-
-    for (long i = 0; i < N; i++)
-        ins[i] = i;
-    for (int round = 0; round < 50; round++) {
-        shunt_pool *pool = harness_pool(2);
-        shunt_future *f = shunt_map(pool, power, ins, N);
-        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
-        assert_joins(f, 0);
-        harness_free(pool);
-    }
 }
 
 struct reference {
@@ -542,10 +450,6 @@ static void pools_that_never_worked_leave_nothing_behind(void)
 static const struct CMUnitTest claims[] = {
     CLAIM(submit_returns_the_value),
     CLAIM(an_argument_struct_arrives_intact),
-    CLAIM(map_keeps_the_order),
-    CLAIM(a_failing_element_fails_in_its_place),
-    CLAIM(a_wait_for_a_map_runs_out_and_leaves_it_going),
-    CLAIM(a_map_and_an_immediate_shutdown_both_end),
     CLAIM(the_argument_is_dropped_though_the_pool_lives_on),
     CLAIM(a_result_is_released_once_it_is_consumed),
     CLAIM(a_negative_number_of_workers_is_refused),

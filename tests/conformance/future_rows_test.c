@@ -6,18 +6,16 @@
  * it settles.
  *
  * shunt has no callbacks: shunt_finally is what is called for every outcome,
- * and its own failure is that of its own future.
+ * and its own failure is that of its own future, which is told to a hook if
+ * nobody looks at it.
  *
  *   row                       when    why not here
- *   done_callback_raises      now     without the hook for failures that
- *                                     nobody looked at, which a later
- *                                     version brings
  *   class_str                 never   there are no classes
  */
 #include <pthread.h>
 #include <string.h>
 
-#include "../api/stage.h"
+#include "../api/told.h"
 
 /* ---- what a callback saw ---- */
 
@@ -131,14 +129,16 @@ static void a_callback_sees_a_cancellation(void)
 
 static void check_raising(bool late)
 {
-    shunt_pool *pool = harness_pool(1);
-    struct stage_promise made = stage_promise(pool);
-    struct seen raising = new_seen(), seen = new_seen();
+    struct told *told = told_pool(1);
+    struct stage_promise made = stage_promise(told->pool);
+    struct seen raising = new_seen(), again = new_seen(), seen = new_seen();
 
     if (late)
         settle(made, SUCCEEDED);
     shunt_future *bad =
         shunt_finally_with(shunt_retain(made.future), raise_error, &raising);
+    shunt_future *unseen =
+        shunt_finally_with(shunt_retain(made.future), raise_error, &again);
     shunt_future *good =
         shunt_finally_with(shunt_retain(made.future), see, &seen);
     if (!late)
@@ -150,7 +150,10 @@ static void check_raising(bool late)
     assert_saw(seen, 0, 0);
     assert_takes(made.future, 5);
     assert_ok(shunt_release(bad));
-    harness_free(pool);
+    assert_ok(shunt_release(unseen));
+    assert_told(told, 1);
+    assert_long(told->codes[0], 66);
+    assert_saw(again, 0, 0);
 }
 
 /* done_callback_raises */
@@ -227,6 +230,26 @@ static void only_what_is_not_over_can_be_cancelled(void)
     harness_free(pool);
 }
 
+/* cancel, of what waits for a time */
+static void what_waits_for_a_time_can_be_cancelled_until_it_has_come(void)
+{
+    shunt_pool *pool = stage_manual_pool(1, 0);
+
+    for (int how = 0; how < 4; how++) {
+        bool comes = how % 2 == 1;
+        shunt_future *f = how < 2
+                              ? shunt_delay(pool, 5)
+                              : shunt_timeout(stage_promise(pool).future, 5);
+        stage_advance(pool, comes ? 5 : 4);
+        assert_long(shunt_cancel(f), comes ? 0 : 1);
+        assert_long(shunt_cancel(f), 0);
+        assert_joins(f, !comes    ? SHUNT_ECANCELED
+                        : how < 2 ? 0
+                                  : SHUNT_ETIMEDOUT);
+    }
+    harness_free(pool);
+}
+
 /* cancelled, done, running: what can be told apart from outside */
 static void the_status_is_that_of_the_state(void)
 {
@@ -265,6 +288,47 @@ static void a_wait_of_no_time_tells_the_state(void)
         assert_ok(shunt_release(made.future));
     }
     harness_free(pool);
+}
+
+static shunt_future *at_once(shunt_pool *pool, enum state state)
+{
+    struct stage_promise made = stage_promise(pool);
+
+    settle(made, state);
+    return shunt_timeout(made.future, 0);
+}
+
+/* result_with_timeout: as a future, a timeout of no time fails what is pending
+ * and passes on whatever has settled */
+static void a_timeout_of_no_time_tells_the_state(void)
+{
+    shunt_pool *pool = harness_pool(1);
+
+    for (int state = PENDING; state < STATES; state++) {
+        shunt_future *f = at_once(pool, (enum state)state);
+        assert_status(shunt_status(f),
+                      state == PENDING ? SHUNT_ETIMEDOUT : statuses[state]);
+        assert_true((shunt_peek(f, long) != NULL) == (state == SUCCEEDED));
+        assert_ok(shunt_release(f));
+    }
+    harness_free(pool);
+}
+
+/* result_with_timeout: a wait of some time. The clock stands still but for
+ * shunt_pool_advance. */
+static void a_timeout_of_some_time_is_that_of_the_clock(void)
+{
+    for (int state = PENDING; state < STATES; state++) {
+        shunt_pool *pool = stage_manual_pool(1, 0);
+        struct stage_promise made = stage_promise(pool);
+        shunt_future *f = shunt_timeout(made.future, 5);
+        stage_advance(pool, 4);
+        assert_status(shunt_status(f), SHUNT_PENDING);
+        settle(made, (enum state)state);
+        stage_advance(pool, 1);
+        assert_joins(f, state == PENDING ? SHUNT_ETIMEDOUT : statuses[state]);
+        harness_free(pool);
+    }
 }
 
 struct waiter {
@@ -337,6 +401,24 @@ static void the_error_tells_the_state_without_waiting(void)
                                      : 0);
         assert_long(error->task_code, state == FAILED ? 13 : 0);
         assert_ok(shunt_release(made.future));
+    }
+    harness_free(pool);
+}
+
+/* exception_with_timeout */
+static void the_error_of_a_timeout_of_no_time_tells_the_state(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    static const int codes[STATES] = { SHUNT_ETIMEDOUT, 0, SHUNT_EFAILED,
+                                       SHUNT_ECANCELED };
+
+    for (int state = PENDING; state < STATES; state++) {
+        shunt_future *f = at_once(pool, (enum state)state);
+        const shunt_error *error = shunt_error_of(f);
+        assert_long(error->code, codes[state]);
+        assert_long(error->task_code, state == FAILED ? 13 : 0);
+        assert_true(strlen(error->message) > 5);
+        assert_ok(shunt_release(f));
     }
     harness_free(pool);
 }
@@ -442,11 +524,15 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_late_callback_that_fails_is_reported_by_its_future),
     CLAIM(the_name_of_a_status_tells_the_state),
     CLAIM(only_what_is_not_over_can_be_cancelled),
+    CLAIM(what_waits_for_a_time_can_be_cancelled_until_it_has_come),
     CLAIM(the_status_is_that_of_the_state),
     CLAIM(a_wait_of_no_time_tells_the_state),
+    CLAIM(a_timeout_of_no_time_tells_the_state),
+    CLAIM(a_timeout_of_some_time_is_that_of_the_clock),
     CLAIM(a_waiter_wakes_for_a_value),
     CLAIM(a_waiter_wakes_for_a_cancellation),
     CLAIM(the_error_tells_the_state_without_waiting),
+    CLAIM(the_error_of_a_timeout_of_no_time_tells_the_state),
     CLAIM(a_waiter_wakes_for_a_failure),
     CLAIM(a_second_result_is_refused),
     CLAIM(a_second_failure_is_refused),

@@ -228,6 +228,71 @@ static void all_threads_are_joined_when_a_pool_is_freed(void)
     harness_free(pool);
 }
 
+/* threads_terminate, also those that the time takes: the one that keeps it, and
+ * those who stand in for tasks that ran past their deadline */
+static void threads_that_came_later_are_joined_as_well(void)
+{
+    for (int i = 0; i < 3; i++) {
+        shunt_pool *pool = stage_manual_pool(2, 0);
+        struct job job = { .started = stage_latch(), .go = stage_latch() };
+        for (unsigned j = 1; j <= 2; j++) {
+            shunt_future *f =
+                shunt_submit_with(pool, stage_job, &job, .deadline_ns = 5);
+            assert_true(latch_reaches(job.started, j));
+            stage_advance(pool, 5);
+            assert_joins(f, SHUNT_ETIMEDOUT);
+        }
+        assert_joins(shunt_submit(pool, stage_nothing, NULL), 0);
+        latch_raise(job.go);
+        harness_free(pool);
+    }
+}
+
+/* cancel_futures: what is queued is cancelled, though its deadline is to come;
+ * what runs finishes, and what had ended at its deadline stays as it was */
+static void cancelling_leaves_nothing_pending_that_has_a_deadline(void)
+{
+    shunt_pool *pool = stage_manual_pool(1, 0);
+    struct stage_hold hold = stage_hold(pool);
+    struct tally *ran = stage_tally();
+    shunt_future *fs[QUEUED];
+
+    for (int i = 0; i < QUEUED; i++)
+        fs[i] = shunt_submit_with(pool, stage_job, &(struct job){ .ran = ran },
+                                  .deadline_ns = 1 + i);
+    stage_advance(pool, QUEUED / 2);
+    assert_status(shunt_pool_shutdown(pool, SHUNT_CANCEL, 0, NULL),
+                  SHUNT_ETIMEDOUT);
+    for (int i = 0; i < QUEUED; i++)
+        assert_joins(fs[i], i < QUEUED / 2 ? SHUNT_ETIMEDOUT : SHUNT_ECANCELED);
+    stage_let(hold);
+    assert_ok(shunt_pool_shutdown(pool, SHUNT_CANCEL, SHUNT_FOREVER, NULL));
+    assert_long(tally_of(ran), 0);
+    harness_free(pool);
+}
+
+static void leave_while_time_is_to_pass(int fd)
+{
+    shunt_pool *pool = held_pool();
+
+    (void)fd;
+    (void)shunt_delay(pool, SHUNT_S(1000));
+    (void)shunt_timeout(shunt_delay(pool, SHUNT_FOREVER), SHUNT_S(1000));
+    (void)shunt_submit_with(pool, stage_nothing, NULL,
+                            .deadline_ns = SHUNT_S(1000));
+    if (shunt_pool_shutdown(pool, SHUNT_DRAIN, 0, NULL) != SHUNT_ETIMEDOUT)
+        _exit(3);
+}
+
+/* hang_gh83386: nor does it wait for a time to come */
+static void a_program_may_end_while_time_is_to_pass(void)
+{
+    char text[64];
+
+    assert_int_equal(
+        run_program(leave_while_time_is_to_pass, text, sizeof text), 0);
+}
+
 /* context_manager_shutdown, del_shutdown: here results end with the pool, so
  * they are read between the shutdown and the free. */
 static void results_are_intact_when_everything_has_been_shut_down(void)
@@ -329,6 +394,9 @@ static const struct CMUnitTest claims[] = {
     CLAIM(cancelling_leaves_nothing_pending),
     CLAIM(a_program_may_end_while_its_tasks_run),
     CLAIM(all_threads_are_joined_when_a_pool_is_freed),
+    CLAIM(threads_that_came_later_are_joined_as_well),
+    CLAIM(cancelling_leaves_nothing_pending_that_has_a_deadline),
+    CLAIM(a_program_may_end_while_time_is_to_pass),
     CLAIM(results_are_intact_when_everything_has_been_shut_down),
     CLAIM(a_shutdown_that_does_not_wait_loses_no_result),
     CLAIM(threads_have_the_name_that_was_given),

@@ -144,7 +144,38 @@ static void when_all_settled_ends_when_every_future_is_over(void)
     harness_free(pool);
 }
 
-/* timeout: what is over by then, and what is not */
+/* timeout: what is over by then, and what is not. The clock stands still but
+ * for shunt_pool_advance. */
+static void a_timeout_leaves_a_partial_set(void)
+{
+    shunt_pool *pool = stage_manual_pool(1, 0);
+    struct stage_promise made = stage_promise(pool);
+    shunt_future *fs[4] = { shunt_delay(pool, 3), made.future,
+                            shunt_delay(pool, 7), stage_failed(pool, 3) };
+    shunt_future *watched[4];
+    static const int statuses[4] = { 0, SHUNT_PENDING, SHUNT_PENDING,
+                                     SHUNT_EFAILED };
+
+    for (int i = 0; i < 4; i++)
+        watched[i] = shunt_retain(fs[i]);
+    shunt_future *all = shunt_timeout(shunt_when_all_settled(fs, 4), 5);
+    stage_advance(pool, 4);
+    assert_status(shunt_status(all), SHUNT_PENDING);
+    stage_advance(pool, 1);
+    assert_joins(all, SHUNT_ETIMEDOUT);
+    for (int i = 0; i < 4; i++)
+        assert_status(shunt_status(watched[i]), statuses[i]);
+    /* What is not over goes on, since it is held. */
+    stage_give(made.promise, 2);
+    stage_advance(pool, 2);
+    assert_joins(watched[0], 0);
+    assert_takes(watched[1], 2);
+    assert_joins(watched[2], 0);
+    assert_joins(watched[3], SHUNT_EFAILED);
+    harness_free(pool);
+}
+
+/* timeout: a wait that runs out changes nothing */
 static void a_wait_that_runs_out_leaves_a_partial_set(void)
 {
     shunt_pool *pool = harness_pool(1);
@@ -232,6 +263,40 @@ static void each_future_is_yielded_once_when_it_is_over(void)
     harness_free(pool);
 }
 
+/* future_times_out, of the futures themselves */
+static void what_is_over_is_yielded_before_the_rest_times_out(void)
+{
+    static const int64_t times[] = { 0, 3 };
+    static const int statuses[4] = { 0, SHUNT_EFAILED, SHUNT_ECANCELED,
+                                     SHUNT_ETIMEDOUT };
+
+    for (int i = 0; i < 2; i++) {
+        shunt_pool *pool = stage_manual_pool(1, 0);
+        shunt_queue *queue = NULL;
+        shunt_future *fs[4] = { stage_given(pool, 1), stage_failed(pool, 2),
+                                stage_cancelled(pool),
+                                stage_promise(pool).future };
+        shunt_event event;
+
+        for (int j = 0; j < 4; j++)
+            fs[j] = shunt_timeout(fs[j], times[i]);
+        assert_ok(shunt_queue_new(&queue));
+        assert_ok(shunt_queue_add_all(queue, fs, 4));
+        for (int j = 0; j < 4; j++) {
+            if (times[i] > 0 && j == 3) {
+                assert_long(shunt_queue_take(queue, &event, 1), 0);
+                stage_advance(pool, 3);
+            }
+            assert_long(shunt_queue_wait(queue, &event, 1, SHUNT_FOREVER), 1);
+            assert_joins(event.future, statuses[shunt_event_index(&event)]);
+            assert_true(shunt_event_index(&event) < 3 || j == 3 ||
+                        times[i] == 0);
+        }
+        assert_ok(shunt_queue_free(queue));
+        harness_free(pool);
+    }
+}
+
 /* future_times_out: with no time, and with a little */
 static void what_is_over_is_yielded_before_the_time_runs_out(void)
 {
@@ -277,9 +342,9 @@ static void a_future_is_yielded_once_for_each_time_that_it_was_added(void)
     assert_ok(shunt_queue_add_all(queue, fs, 2));
     stage_give(made.promise, 1);
     assert_long(shunt_queue_wait(queue, events, 3, SHUNT_FOREVER), 2);
-    assert_long((long)(shunt_event_index(&events[0]) +
-                       shunt_event_index(&events[1])),
-                1);
+    assert_long(
+        (long)(shunt_event_index(&events[0]) + shunt_event_index(&events[1])),
+        1);
     for (int i = 0; i < 2; i++)
         assert_takes(events[i].future, 1);
     assert_ok(shunt_queue_free(queue));
@@ -294,9 +359,11 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_settled_success_does_not_end_when_all),
     CLAIM(when_all_of_a_failed_future_fails_at_once),
     CLAIM(when_all_settled_ends_when_every_future_is_over),
+    CLAIM(a_timeout_leaves_a_partial_set),
     CLAIM(a_wait_that_runs_out_leaves_a_partial_set),
     CLAIM(a_queue_gives_the_first_that_is_over_and_keeps_the_rest),
     CLAIM(each_future_is_yielded_once_when_it_is_over),
+    CLAIM(what_is_over_is_yielded_before_the_rest_times_out),
     CLAIM(what_is_over_is_yielded_before_the_time_runs_out),
     CLAIM(a_future_is_yielded_once_for_each_time_that_it_was_added),
 };

@@ -13,7 +13,10 @@ A page reads from its top to its bottom as one source file:
     main that has a pool of two workers called pool; it is built and run, and
     its asserts are what the page claims.
   - A ```cpp block is a program in C++17, or a fragment in the same way.
-  - A ```output block is what the program above it prints.
+  - A ```output block is what the program above it prints; a span of time in
+    it ("12 ms", "1.5 s") stands for any other.
+  - A program that begins with the comment "/* NAME.c - ..." is the one of that
+    name in docs/examples/, word for word, but for the line of its licence.
 
 In a header, an indented part of a comment that has statements is a fragment;
 SETTINGS has what it takes for granted. Everything is built with each compiler
@@ -92,6 +95,15 @@ static int parse(const struct page *in, int *out)
 }
 SHUNT_TASK(parse, struct page, int)
 """, "struct url url = { \"x\" }; shunt_future *f;"),
+    "scope.h": ("""\
+struct url { char text[64]; };
+static int fetch(const struct url *in, shunt_none *out)
+{
+    (void)out;
+    return in->text[0] == 'x' ? 0 : 1;
+}
+SHUNT_TASK(fetch, struct url, shunt_none)
+""", "struct url urls[2] = { { \"x\" }, { \"x\" } }; int n = 2;"),
 }
 
 SETTINGS["queue.h"] = ("""\
@@ -126,6 +138,10 @@ DECLARES = re.compile(
     r"|extern\b|template\b)|(.*\n)*SHUNT_(TASK|STEP)")
 
 
+EXAMPLE = re.compile(r"/\* (\w+\.c) - ")
+SPAN = re.compile(r"\b\d+(\.\d+)? (ms|s|min|h)\b")
+
+
 class Block:
     def __init__(self, page, line, language, lines):
         self.page, self.line, self.language = page, line, language
@@ -138,6 +154,12 @@ class Block:
 
     def is_program(self):
         return re.search(r"^int main\(", self.text, re.M) is not None
+
+    @property
+    def example(self):
+        """The file of docs/examples/ that it is, or None."""
+        match = EXAMPLE.match(self.text) if self.is_program() else None
+        return match.group(1) if match else None
 
 
 def blocks_of_page(name, text):
@@ -213,6 +235,8 @@ def sources_of(blocks, setting=("", ""), unused=()):
     above = {language: "" for language in FLAGS}
     for block in blocks:
         mark = '#line %d "%s"\n' % (block.line, block.page)
+        if block.example:
+            mark = '#line 2 "%s"\n' % block.example
         if block.is_program():
             yield block, mark + block.text, []
             continue
@@ -267,11 +291,22 @@ class Checker:
         if done.returncode != 0:
             self.fault(block, "ends with %d\n%s" % (
                 done.returncode, done.stderr))
-        elif block.output is not None and done.stdout != block.output:
+        elif block.output is not None and \
+                SPAN.sub("T", done.stdout) != SPAN.sub("T", block.output):
             self.fault(block, "prints\n%s" % done.stdout)
+
+    def compare(self, block):
+        """A block that is an example is what its file says."""
+        path = "docs/examples/" + block.example
+        if os.path.exists(os.path.join(self.root, path)) and \
+                read(self.root, path).split("\n", 1)[1] == block.text:
+            return
+        self.fault(block, "is not " + path)
 
     def check(self, blocks, setting=("", ""), unused=()):
         for block, source, flags in sources_of(blocks, setting, unused):
+            if block.example:
+                self.compare(block)
             compilers = self.compilers[block.language]
             self.skipped += not compilers
             for i, compiler in enumerate(compilers):
@@ -324,6 +359,14 @@ SPECIMENS = [
     ("prints", "```c\n#include <stdio.h>\nint main(void)\n{\n"
                "    puts(\"a\");\n    return 0;\n}\n```\n\n"
                "```output\nb\n```\n"),
+    ("", "```c\n#include <stdio.h>\nint main(void)\n{\n"
+         "    puts(\"for 12 ms, 1.5 s; 3 more\");\n    return 0;\n}\n```\n\n"
+         "```output\nfor 3.0 s, 7 min; 3 more\n```\n"),
+    ("prints", "```c\n#include <stdio.h>\nint main(void)\n{\n"
+               "    puts(\"for 12 ms; 3 more\");\n    return 0;\n}\n```\n\n"
+               "```output\nfor 12 ms; 4 more\n```\n"),
+    ("is not", "```c\n/* titles.c - another. */\nint main(void)\n{\n"
+               "    return 0;\n}\n```\n"),
 ]
 HEADERS = [
     ("", "/*\n * Words.\n *\n *     int a = 1;\n *     assert(a == 1);\n"

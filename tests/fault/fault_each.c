@@ -114,7 +114,9 @@ void fault_keep(struct stage *s)
 static shunt_pool *new_pool(void)
 {
     shunt_pool *pool = NULL;
-    shunt_options options = { .workers = 2, .arena_bytes = (size_t)1 << 30 };
+    shunt_options options = { .workers = 2,
+                              .arena_bytes = (size_t)1 << 30,
+                              .unobserved = shunt_unobserved_ignore };
 
     assert_int_equal(shunt_pool_new(&pool, &options), 0);
     return pool;

@@ -3,7 +3,7 @@
  * graph_fuzz - random graphs of futures, against a sequential reference.
  *
  *     graph_fuzz [--seed N] [--seeds COUNT | --seconds S] [--nodes N]
- *                [--patience S] [--print]
+ *                [--patience S] [--print] [--dump]
  *
  * Each seed is one graph (see graph.h): tasks with and without children,
  * steps, combinators of up to 812 inputs, promises, maps; delays, timeouts,
@@ -17,13 +17,17 @@
  * the end; and with LeakSanitizer, nothing leaks. A seed that takes longer than
  * patience is a hang: what there is is printed, and nothing is tried again.
  *
+ * With --dump another thread dumps all pools again and again meanwhile.
+ *
  * Without --seed the first seed is taken from the clock. What fails is
  * replayed with --seed N; how threads race is not, so with --seeds as well.
  */
 #include "graph.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -129,6 +133,18 @@ static void *watchdog(void *arg)
     return NULL;
 }
 
+static void *dump_on(void *arg)
+{
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    (void)arg;
+    while (shunt_dump(NULL, null) == 0)
+        sched_yield();
+    fprintf(stderr, "graph_fuzz: FAILED: a dump\n");
+    say_seed();
+    _exit(1);
+}
+
 static void announce(struct graph *g, uint64_t seed)
 {
     pthread_mutex_lock(&watch.lock);
@@ -170,19 +186,27 @@ static void check_leaks(uint64_t first, uint64_t last)
     _exit(1);
 }
 
-static void prepare(void)
+static void start(void *(*run)(void *))
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, run, NULL) != 0)
+        abort();
+    pthread_detach(thread);
+}
+
+static void prepare(bool dumps)
 {
     static const int signals[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL };
-    pthread_t thread;
 
     pthread_cond_init(&watch.changed, NULL);
     for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)
         signal(signals[i], on_signal);
     if (__sanitizer_set_death_callback != NULL)
         __sanitizer_set_death_callback(say_seed);
-    if (pthread_create(&thread, NULL, watchdog, NULL) != 0)
-        abort();
-    pthread_detach(thread);
+    start(watchdog);
+    if (dumps)
+        start(dump_on);
 }
 
 int main(int argc, char **argv)
@@ -190,13 +214,17 @@ int main(int argc, char **argv)
     uint64_t seed = (uint64_t)time(NULL) * 1000000u, seeds = 1, n = 0;
     int64_t begin, seconds = 0;
     unsigned nodes = 0;
-    bool print = false;
+    bool print = false, dumps = false;
 
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
 
         if (strcmp(argv[i], "--print") == 0) {
             print = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--dump") == 0) {
+            dumps = true;
             continue;
         }
         if (strcmp(argv[i], "--seed") == 0)
@@ -215,7 +243,7 @@ int main(int argc, char **argv)
     }
     printf("graph_fuzz: first seed %" PRIu64 "\n", seed);
     fflush(stdout);
-    prepare();
+    prepare(dumps);
     begin = sh_clock_ns();
     for (; seconds > 0 ? sh_clock_ns() - begin < SHUNT_S(seconds) : n < seeds;
          n++) {

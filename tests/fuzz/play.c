@@ -332,10 +332,12 @@ static void make_pools(struct graph *g)
 
     for (unsigned i = 0; i < p->pools; i++) {
         int rc = shunt_pool_new(
-            &g->pools[i], &(shunt_options){ .workers = (int)p->workers[i],
-                                            .arena_bytes = p->arena_bytes,
-                                            .spares = p->spares[i],
-                                            .manual_clock = p->by_hand[i] });
+            &g->pools[i],
+            &(shunt_options){ .workers = (int)p->workers[i],
+                              .arena_bytes = p->arena_bytes,
+                              .spares = p->spares[i],
+                              .manual_clock = p->by_hand[i],
+                              .unobserved = shunt_unobserved_ignore });
 
         if (rc != 0)
             fuzz_fail(g, "pool: %s", shunt_code_name(rc));

@@ -14,10 +14,13 @@ static shunt_pool *name;
 static struct sh_pool *pool;
 
 /* cmocka's setup and teardown. */
-static int pool_make(void **state)
+static inline int pool_make(void **state)
 {
     (void)state;
-    if (shunt_pool_new(&name, &(shunt_options){ .workers = 1 }) != 0)
+    if (shunt_pool_new(&name,
+                       &(shunt_options){ .workers = 1,
+                                         .unobserved =
+                                             shunt_unobserved_ignore }) != 0)
         return -1;
     return sh_pool_find(name, &pool);
 }
