@@ -8,7 +8,7 @@
  *         24-27 outcome, from SETTLING on, final from COMPLETE on: 0 success,
  *               1-12 SHUNT_E*, SH_OUTCOME_FORWARD: look at the record that
  *               input names
- *            28 OUTSIDE
+ *            28 OUTSIDE, DOOMED
  *            29 HELD
  *            30 COMMITTED
  *            31 reserved
@@ -73,6 +73,8 @@
  *              writing end is consumed
  *   HELD       an ending task, while it hangs its keeper on the record
  *   OUTSIDE    submit from outside: counts for queue_max while READY
+ *   DOOMED     of a promise, or a delay without end: a drain that found nothing
+ *              at work, before it ends those that it found then
  *   COMMITTED  a running task, from when on neither a cancel nor its deadline
  *              ends it
  */
@@ -107,6 +109,7 @@ enum sh_phase {
 #define SH_BUSY ((uint64_t)1 << 10)
 #define SH_KEPT ((uint64_t)1 << 11)
 #define SH_OUTSIDE ((uint64_t)1 << 28)
+#define SH_DOOMED SH_OUTSIDE
 #define SH_HELD ((uint64_t)1 << 29)
 #define SH_COMMITTED ((uint64_t)1 << 30)
 #define SH_STAYS (SH_BUSY | SH_KEPT | SH_HELD) /* not to be freed */

@@ -8,7 +8,8 @@
  *   resume   future/deliver.c: push on resumed -> here: take all
  *   sleep    sync/sleep.c
  *   stop     shutdown: write stop, then wake -> loop: read stop
- *   quiet    future/settle.c: here, idle is announced before quiet moves
+ *   quiet    future/settle.c: here, idle is announced before quiet moves, and
+ *            quiet moves before a worker that was idle does anything
  */
 #define _GNU_SOURCE 1
 #include <pthread.h>
@@ -129,6 +130,7 @@ static uint64_t idle(struct sh_worker *w)
         sh_sleep_announce(s, w->index);
         if (sh_worker_sees_work(w) || must_stop(w)) {
             sh_sleep_withdraw(s, w->index);
+            sh_quiet_notify(pool);
             if (sh_ring_size(&pool->ring) + sh_ring_size(&pool->side) > 0)
                 sched_yield(); /* to a producer in the middle of a push */
             spins = 1;
@@ -138,6 +140,9 @@ static uint64_t idle(struct sh_worker *w)
         sh_count(&w->post->counts.slept, 1);
         if (sh_sleep_wait(s, w->index, INT64_MAX))
             sh_count(&w->post->counts.woken, 1);
+        /* Before we do anything: whoever saw us idle and quiet unmoved since,
+         * knows that nothing was done. */
+        sh_quiet_notify(pool);
         w->look_at = w->tick;
         sh_store_rlx(&w->post->cpu,
                      (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */

@@ -57,8 +57,8 @@ static bool is_left(struct sh_record *r, uint64_t w)
 enum end {
     COUNT,         /* nothing */
     REPORT,        /* nothing; only what the user is told of counts as left */
-    DROP_PROMISES, /* fail promises: nobody who runs will keep them */
-    CANCEL_ALL,    /* and ask everything to cancel */
+    DROP_PROMISES, /* fail those that are doomed: nobody will keep them */
+    CANCEL_ALL,    /* fail all, and ask everything to cancel */
     GIVE_UP,       /* and settle what runs, over its code */
     CLOSE          /* fail promises, and what has not started: it never will */
 };
@@ -83,6 +83,8 @@ static void end_one(struct sh_work *work, struct sh_pool *pool,
     /* A keeper waits for what it keeps memory for, however that ends; and what
      * heeds a task is told of it when that is asked, or has ended. */
     if (kind == SH_KIND_KEEP || kind == SH_KIND_HEED)
+        return;
+    if (end == DROP_PROMISES && (w & SH_DOOMED) == 0)
         return;
     if (end == CANCEL_ALL || end == GIVE_UP)
         (void)sh_cancel_ask(work, pool, r, sh_generation_of(w));
@@ -181,22 +183,29 @@ static bool is_stalled(struct sh_pool *pool)
     return stalled && looked && all_idle(pool);
 }
 
-/* Whether something is to run, runs, or is on its way, although nobody seems to
- * be at work: behind a worker that is stuck, and has nobody to stand in for it.
- */
-static bool may_go_on(struct sh_pool *pool)
+/* Mark what a drain ends when nothing else is left to go on. What is made by
+ * those whom that sets going, while it is still at it, is not meant. False if
+ * something is to run, runs, or is on its way, although nobody seems to be at
+ * work: behind a worker that is stuck, and has nobody to stand in for it. */
+static bool doom(struct sh_pool *pool)
 {
     uint32_t used = sh_table_used(&pool->records);
 
     for (uint32_t i = 1; i < used; i++) {
         struct sh_record *r = sh_record_at(pool, i);
         uint64_t w = sh_load_sc(&r->state); /* seq_cst: quiet, closing */
+        uint32_t generation = sh_generation_of(w);
 
         if (is_pending(r, w) && sh_phase_of(w) >= SH_READY &&
             sh_phase_of(w) != SH_PARKED)
-            return true;
+            return false;
+        while ((sh_phase_of(w) == SH_PROMISE || is_endless(r, w)) &&
+               sh_generation_of(w) == generation &&
+               /* relaxed: a mark that only a drain looks at */
+               !sh_cas_rlx(&r->state, &w, w | SH_DOOMED))
+            continue;
     }
-    return false;
+    return true;
 }
 
 /* One look, after quiet was read; what is left. *moved_out: tasks ran
@@ -209,8 +218,8 @@ static size_t look_once(struct sh_pool *pool, enum shunt_how how,
     enum end end = COUNT;
     size_t left;
 
-    /* Nor has anything gone on since. */
-    if (stalled && !may_go_on(pool) &&
+    /* Nor has anybody begun to do anything since quiet was read. */
+    if (stalled && doom(pool) &&
         sh_load_sc(&pool->quiet) == quiet) /* seq_cst: quiet */
         end = DROP_PROMISES;
     if (how != SHUNT_DRAIN)

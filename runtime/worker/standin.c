@@ -127,6 +127,7 @@ void sh_standin_rest(struct sh_worker *w)
     while (sh_load_sc(rests) == RESTS &&          /* seq_cst: rest */
            sh_load_sc(&w->pool->team->stop) == 0) /* seq_cst: rest */
         sh_futex_wait(rests, RESTS, INT64_MAX, w->pool->shared);
+    sh_quiet_notify(w->pool);
 }
 
 void sh_standin_unfit(struct sh_worker *w)

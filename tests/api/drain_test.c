@@ -86,9 +86,66 @@ static void a_drain_waits_for_what_is_queued_behind_a_stuck_worker(void)
     harness_free(pool);
 }
 
+/* Waits for a future of its own, which nobody but a drain would end. */
+static int wait_a_while(const shunt_outcome *in, struct tally *const *ctx,
+                        shunt_none *out)
+{
+    (void)out;
+    if (in->status == SHUNT_ECANCELED &&
+        shunt_await_for(shunt_delay(NULL, SHUNT_FOREVER), SHUNT_MS(10)) ==
+            SHUNT_PENDING)
+        tally_add(*ctx, 1);
+    return 0;
+}
+SHUNT_STEP(wait_a_while, shunt_outcome, struct tally *, shunt_none)
+
+/* Leaves the worker records that were used. */
+static int use_records(const shunt_none *in, shunt_none *out)
+{
+    shunt_future *fs[50];
+
+    (void)in;
+    (void)out;
+    for (int i = 0; i < 50; i++)
+        fs[i] = shunt_delay(NULL, 0);
+    for (int i = 0; i < 50; i++)
+        (void)shunt_release(fs[i]);
+    return 0;
+}
+SHUNT_TASK(use_records, shunt_none, shunt_none)
+
+/* Method: the drain ends a promise, which sets a task going. That makes a
+ * future, in a record behind many others, while the drain is still at those. */
+static void a_drain_leaves_what_is_made_after_it_has_ended_a_promise(void)
+{
+    enum {
+        FUTURES = 20000
+    };
+    shunt_future **fs = stage_bytes(FUTURES * sizeof *fs);
+
+    for (int i = 0; i < 10; i++) {
+        shunt_pool *pool = harness_pool(2);
+        struct stage_promise never = stage_promise(pool);
+        struct tally *waited = stage_tally();
+        shunt_future *f =
+            shunt_finally_with(never.future, wait_a_while, &waited);
+
+        for (int k = 0; k < FUTURES; k++)
+            fs[k] = shunt_submit(pool, stage_nothing, NULL);
+        for (int k = 0; k < 8; k++)
+            assert_joins(shunt_submit(pool, use_records, NULL), 0);
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+        assert_long(tally_of(waited), 1);
+        assert_joins(f, SHUNT_ECANCELED);
+        assert_ok(shunt_promise_drop(never.promise));
+        harness_free(pool);
+    }
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(a_drain_ends_while_a_clock_is_moved_all_the_time),
     CLAIM(a_drain_waits_for_what_is_queued_behind_a_stuck_worker),
+    CLAIM(a_drain_leaves_what_is_made_after_it_has_ended_a_promise),
 };
 
 HARNESS_MAIN(claims)

@@ -139,6 +139,7 @@ int behave(const struct job *job)
         rc = work(job);
     if (rc == 0)
         rc = heed_commit(job, COMMIT_LAST);
+    heed_end(job);
     moment_left(job, &left);
     if (n->gives_any)
         tasks_give(g, n->gives);

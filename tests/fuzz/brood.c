@@ -129,6 +129,44 @@ static int ward_run(const struct child *in, struct gift *out)
 SHUNT_TASK(ward_run, struct child, struct gift, .name = "ward",
            .drop = brood_drop)
 
+/* A ward that waits until it is given up. */
+static int sleep_on(const struct child *in, struct gift *out)
+{
+    int rc;
+
+    (void)out;
+    check_left(in);
+    rc = shunt_join(shunt_cancel_future());
+    if (!shunt_cancelled() && check_strictly(in->job.graph))
+        fuzz_fail(in->job.graph, "a sleeper of %u woke up: %s", in->job.node,
+                  shunt_code_name(rc));
+    return 0;
+}
+SHUNT_TASK(sleep_on, struct child, struct gift, .name = "sleeper",
+           .drop = brood_drop)
+
+/* A ward that leaves its memory to another, which runs on past its deadline. */
+static int bequeath(const struct child *in, struct gift *out)
+{
+    struct child heir = *in;
+    uint32_t *block = shunt_alloc(25 * sizeof *block);
+
+    (void)out;
+    if (block == NULL)
+        fuzz_fail(in->job.graph, "a child of %u got no memory", in->job.node);
+    *block = BROOD_MAGIC;
+    heir.job.number = 1; /* it does not heed */
+    heir.lingers_us = 200;
+    heir.shared = block;
+    heir.left_ns = SHUNT_US(50);
+    brood_ward(&in->job);
+    (void)brood_refused(
+        &in->job,
+        shunt_submit_with(NULL, ward_run, &heir, .deadline_ns = heir.left_ns));
+    return 0;
+}
+SHUNT_TASK(bequeath, struct child, struct gift, .drop = brood_drop)
+
 /* A step after a child. */
 static int pass_on(const struct gift *in, struct gift *out)
 {
@@ -217,6 +255,16 @@ static void time_out(const struct job *job, unsigned k, shunt_future *f)
         brood_expect(job, rc, "a timeout's join");
 }
 
+/* For a short time, or for long enough. */
+static void await_child(const struct job *job, unsigned k, shunt_future *f)
+{
+    bool sure = k % 2 == 0 && !leaps(job);
+    int rc = shunt_await_for(f, sure ? SHUNT_S(3600) : SHUNT_US(k * 20));
+
+    if (rc != SHUNT_PENDING || sure)
+        brood_expect(job, rc, "a limited await");
+}
+
 static void step_on(const struct job *job, shunt_future *f)
 {
     f = shunt_then(shunt_then(f, pass_on), look_into);
@@ -239,7 +287,7 @@ static void treat(const struct job *job, enum brood brood, unsigned k,
         take_child(job, f);
         break;
     case BROOD_AWAIT_FOR:
-        (void)!shunt_await_for(f, SHUNT_US(k * 20));
+        await_child(job, k, f);
         break;
     case BROOD_MIXED:
         /* Settled ones before pending ones among those that are kept. */
@@ -317,15 +365,21 @@ static void raise_delays(const struct job *job)
 {
     unsigned count = job->graph->plan->node[job->node].children;
     shunt_future *both[2];
+    int rc;
 
     for (unsigned k = 0; k < count; k++) {
         uint64_t random =
             plan_random(job->graph->plan->seed, job->node, 200 + k);
         int64_t ns = (int64_t)(random >> 8) % (DELAY_NS_MAX >> random % 16);
 
-        switch (random % 5) {
+        switch (random % 6) {
         case 0:
             wait_for_delay(job, ns);
+            break;
+        case 5: /* in vain */
+            rc = shunt_await_for(shunt_delay(NULL, SHUNT_FOREVER), ns);
+            if (rc != SHUNT_PENDING)
+                brood_expect(job, rc, "an await in vain");
             break;
         case 1: /* held to the end */
             (void)shunt_delay(NULL, random >> 7 & 1 ? ns : SHUNT_FOREVER);
@@ -394,7 +448,9 @@ static void raise_bound(const struct job *job, const uint32_t *shared)
             in.lingers_us = in.spins % 200;
         if (ns > 0)
             brood_ward(job);
-        f = shunt_submit_with(NULL, ward_run, &in, .deadline_ns = ns);
+        f = k % 6 == 4
+                ? shunt_submit_with(NULL, sleep_on, &in, .deadline_ns = ns)
+                : shunt_submit_with(NULL, ward_run, &in, .deadline_ns = ns);
         if (ns > 0)
             (void)brood_refused(job, f);
         rc = k % 6 == 1 ? shunt_release(f) : shunt_join(f);
@@ -404,6 +460,23 @@ static void raise_bound(const struct job *job, const uint32_t *shared)
                       shunt_code_name(rc));
         if (rc != SHUNT_ETIMEDOUT || (k % 3 == 0 && !leaps(job)))
             brood_expect(job, rc, "a bound child's join");
+    }
+}
+
+/* Those with memory to leave, given back at once, and others that use memory
+ * of that size meanwhile. */
+static void raise_heirs(const struct job *job)
+{
+    unsigned count = job->graph->plan->node[job->node].children;
+
+    for (unsigned k = 0; k < count; k++) {
+        struct child in = describe(job, k, NULL, false);
+        shunt_future *f;
+
+        brood_ward(job);
+        f = brood_refused(job, shunt_submit(NULL, bequeath, &in));
+        (void)(k % 2 == 0 ? shunt_release(f) : shunt_join(f));
+        (void)shunt_join(brood_one(job, k));
     }
 }
 
@@ -450,6 +523,9 @@ void brood_raise(const struct job *job, const uint32_t *shared)
         break;
     case BROOD_BOUND:
         raise_bound(job, shared);
+        break;
+    case BROOD_HEIRS:
+        raise_heirs(job);
         break;
     case BROOD_CANCEL:
         raise_cancelled(job, shared);

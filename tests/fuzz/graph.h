@@ -132,6 +132,7 @@ enum brood {
     BROOD_ABROAD,  /* submits them to the other pool */
     BROOD_BOUND,   /* gives them deadlines of their own */
     BROOD_CANCEL,  /* cancels some */
+    BROOD_HEIRS,   /* has them leave memory to code that runs on */
     BROODS
 };
 
@@ -436,9 +437,11 @@ shunt_future *brood_one(const struct job *job, unsigned number);
 /* The status of a wait inside a task for what should succeed. */
 void brood_expect(const struct job *job, int rc, const char *what);
 
-/* heed.c: a function and what cancels it, at its begin, and on its way. */
+/* heed.c: a function and what cancels it, at its begin, on its
+ * way, and at its end. */
 void heed_begin(const struct job *job);
 void heed_midway(const struct job *job);
+void heed_end(const struct job *job);
 /* Commit, if that is due; not 0: it is too late. */
 int heed_commit(const struct job *job, enum commit now);
 void heed_check(struct graph *g, unsigned n);

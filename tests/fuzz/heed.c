@@ -5,7 +5,11 @@
  */
 #include "graph.h"
 
-#include <stddef.h>
+#include <time.h>
+
+enum {
+    LOOKS = 2000000
+};
 
 /* Runs if a node is asked to cancel. */
 static int tell(const shunt_none *in, const struct job *job, shunt_none *out)
@@ -119,6 +123,37 @@ void heed_midway(const struct job *job)
         await_it(job);
     else if (heed == HEED_RACE)
         race_it(job);
+}
+
+/* Whoever asks tells the cancel future right after: it is about to say so. */
+static void expect_told(const struct job *job, shunt_future *f)
+{
+    struct timespec moment = { .tv_nsec = 10000 };
+
+    for (int look = 0; look < LOOKS; look++) {
+        if (shunt_status(f) != SHUNT_PENDING)
+            break;
+        nanosleep(&moment, NULL);
+    }
+    if (shunt_status(f) != 0 && check_strictly(job->graph))
+        fuzz_fail(job->graph, "node %u was asked, and its cancel future is %s",
+                  job->node, shunt_code_name(shunt_status(f)));
+}
+
+void heed_end(const struct job *job)
+{
+    shunt_future *f;
+    int status;
+
+    if (job->graph->plan->node[job->node].heed != HEED_HOLD)
+        return;
+    f = shunt_cancel_future();
+    status = shunt_status(f);
+    if (shunt_cancelled())
+        expect_told(job, f);
+    else if (status != SHUNT_PENDING && check_strictly(job->graph))
+        fuzz_fail(job->graph, "the cancel future of %u, not asked, is %s",
+                  job->node, shunt_code_name(status));
 }
 
 int heed_commit(const struct job *job, enum commit now)

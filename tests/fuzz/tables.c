@@ -37,9 +37,9 @@ static const char *const recipes[RECIPES] = {
     "fails", "any",    "via", "retained", "delayed", "in time"
 };
 static const char *const broods[BROODS] = {
-    "-",       "keep",      "release", "join",  "take", "all",
-    "race",    "await_for", "mixed",   "steps", "map",  "delay",
-    "timeout", "abroad",    "bound",   "cancel"
+    "-",       "keep",      "release", "join",   "take", "all",
+    "race",    "await_for", "mixed",   "steps",  "map",  "delay",
+    "timeout", "abroad",    "bound",   "cancel", "heirs"
 };
 static const char *const heeds[HEEDS] = { "-",    "drop", "hold",   "await",
                                           "race", "then", "finally" };
