@@ -16,6 +16,7 @@
 #endif
 #define SH_SLEEP_GROUPS 1
 #include "client.h"
+#include "clock.h"
 #include "futex.h"
 
 /*

@@ -12,19 +12,8 @@
 
 #include "settle_client.h"
 
-/* No clock: there are no deadlines. */
-#define SH_BASE_CLOCK_H
-static inline int64_t sh_clock_ns(void)
-{
-    return 0;
-}
-
-static inline int64_t sh_clock_after(int64_t ns)
-{
-    return ns;
-}
-
 #include "../../runtime/future/cancel.c"
+#include "../../runtime/future/timer.c"
 #define find_pool find_pool_of /* these files have names in common */
 #define check check_submit
 #include "../../runtime/future/submit.c"
@@ -34,9 +23,11 @@ static inline int64_t sh_clock_after(int64_t ns)
 #include "../../runtime/worker/find.c"
 #undef room
 #include "../../runtime/worker/shutdown.c"
+#include "../../runtime/worker/standin.c"
 
 static struct sh_cell_of_ring ring_cells[2];
 static struct sh_post posts[1];
+static struct sh_timer timers[8]; /* two a record */
 static struct sh_team team;
 static struct sh_worker worker;
 static int call_nothing(const void *in, const void *ctx, void *out);
@@ -60,6 +51,7 @@ static void make_pool_with_worker(void)
     pool.queue_max = 2;
     sh_store_rlx(&pool.limit, 2); /* relaxed: before the threads */
     pool.posts = posts;
+    pool.timers = timers;
     pool.team = &team;
     team.workers = &worker;
     worker.pool = &pool;
