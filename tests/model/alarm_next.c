@@ -30,7 +30,7 @@ static void *timekeeper(void *unused)
 {
     (void)unused;
     rung = sh_load_sc(&pool.time.rung); /* seq_cst: alarm */
-    next_ns = pass(1);
+    next_ns = come_by(1);
     sh_store_sc(&pool.time.wake_ns, next_ns); /* seq_cst: alarm */
     sleeps = !sh_timers_waiting(&pool);
     return NULL;
@@ -43,7 +43,7 @@ int main(void)
     make_pool_with_timers();
 #if FIRST_NS > 0
     set(1, 1, FIRST_NS);
-    (void)pass(0);
+    (void)come_by(0);
 #endif
     one = thread_start(setter, NULL);
     two = thread_start(timekeeper, NULL);

@@ -18,6 +18,7 @@
 #define hang hang_heed /* keep.c has a name of its own for this */
 #include "../../runtime/future/heed.c"
 #undef hang
+#include "../../runtime/future/keep.c"
 #include "../../runtime/future/settle.c"
 #include "../../runtime/queue/deque.c"
 #include "../../runtime/queue/ring.c"

@@ -23,8 +23,8 @@ static void *setter(void *unused)
 static void *timekeeper(void *unused)
 {
     (void)unused;
-    (void)pass(1);
-    (void)pass(5);
+    (void)come_by(1);
+    (void)come_by(5);
     return NULL;
 }
 
@@ -36,7 +36,7 @@ int main(void)
     make_pool_with_timers();
     set(1, 1, 5);
 #ifdef WHEEL
-    assert(pass(0) == 5);
+    assert(come_by(0) == 5);
 #endif
     one = thread_start(setter, NULL);
     two = thread_start(timekeeper, NULL);
@@ -45,12 +45,12 @@ int main(void)
 #ifdef THIRD_NS
     last = 3;
 #endif
-    (void)pass(moments[last] > 5 ? moments[last] : 5);
+    (void)come_by(moments[last] > 5 ? moments[last] : 5);
     assert(reached[last] == 1);
     for (unsigned i = 1; i < last; i++)
         assert(reached[i] <= 1);
     /* Nothing is left. relaxed: joined */
-    (void)pass(20);
+    (void)come_by(20);
     assert(reached[last] == 1);
     assert(sh_load_rlx(&timers[9].state) >> 32 == last &&
            (sh_load_rlx(&timers[9].state) & UINT32_MAX) == 0);

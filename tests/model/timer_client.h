@@ -76,7 +76,7 @@ void sh_work_do_all(struct sh_work *work)
 }
 
 /* The timekeeper comes by. */
-static inline int64_t pass(int64_t now_ns)
+static inline int64_t come_by(int64_t now_ns)
 {
     sh_store_rlx(&pool.time.now_ns, now_ns); /* relaxed: only we read it */
     return sh_timers_pass(&pool, &wheel);
