@@ -179,6 +179,72 @@ SHUNT_API shunt_future *shunt_timeout_here(shunt_future *f, int64_t ns,
                                            const char *where);
 #define shunt_timeout(f, ns) shunt_timeout_here(f, ns, SHUNT_HERE_)
 
+/* Options of one retry, in this order (C++ insists on it). */
+typedef struct shunt_retry_options {
+    /* How many attempts at the most; 0: 3. With 1 nothing is tried again. */
+    unsigned attempts SHUNT_DEFAULT_(0);
+    /* The longest pause before the second attempt, which doubles with each
+     * further one up to cap_ns. The pause that is made is drawn at random
+     * between 0 and that ("full jitter"), so that those who failed together do
+     * not come back together. 0: 10 ms, and a cap of 10 s; first_ns negative:
+     * no pause. */
+    int64_t first_ns SHUNT_DEFAULT_(0);
+    int64_t cap_ns SHUNT_DEFAULT_(0);
+    /* The deadline of each attempt, from when it is submitted; 0: none. One
+     * that runs past it is given up, as by .deadline_ns of a submit: the next
+     * one may then run beside it. */
+    int64_t attempt_ns SHUNT_DEFAULT_(0);
+    /* Whether to try again after this failure, whose .attempts says how many
+     * attempts were made. Runs on a worker, outside of any task, and must not
+     * wait. NULL: yes, but for SHUNT_ECANCELED, SHUNT_EINVAL, SHUNT_ENOTSUP,
+     * SHUNT_ECLOSED, SHUNT_EFORKED, SHUNT_EDEADLK and SHUNT_EBROKEN. Not asked
+     * after the last attempt. */
+    bool (*again)(const shunt_error *error) SHUNT_DEFAULT_(nullptr);
+} shunt_retry_options;
+
+/*
+ * shunt_retry(pool, fn, in, designators...): run fn of SHUNT_TASK(fn, ...) on
+ * *in, and if it fails once more, and so on: a future of fn's Out, which
+ * succeeds with the first attempt that does. *in is copied once, as by
+ * shunt_submit, and all attempts read that copy; .drop is called with it once,
+ * when no attempt's code runs any more and none will.
+ *
+ *     f = shunt_retry(pool, fetch, &url, .attempts = 5, .first_ns = SHUNT_MS(50),
+ *                     .attempt_ns = SHUNT_S(2));
+ *
+ * If all fail, so does the future, as the last attempt did. Its error says in
+ * .attempts how many were made, and in .causes why each of them failed, oldest
+ * first: the last 8, without causes of their own. (Of a single attempt it is
+ * that one's error.)
+ *
+ * When it is cancelled, or loses a race, it fails at once; the attempt that is
+ * under way is asked to cancel, and no other starts. The deadline of the task
+ * that calls it bounds it as a whole: SHUNT_ETIMEDOUT then, also during a pause.
+ * A pool that drains waits for it.
+ *
+ * An attempt that is refused (SHUNT_EAGAIN, SHUNT_ENOMEM) counts as one that
+ * failed. Only the first counts for .queue_max, and only outside the pool.
+ *
+ * Errors:  as shunt_submit, at once, if there is to be no attempt; cap_ns or
+ *          attempt_ns negative is SHUNT_EINVAL. SHUNT_ENOMEM also if there is
+ *          no thread to keep the time of pauses.
+ */
+SHUNT_API shunt_future *shunt_retry_sized(shunt_pool *pool,
+                                          const shunt_task *task,
+                                          const void *in, const char *where,
+                                          size_t options_size,
+                                          const shunt_retry_options *options);
+#define shunt_retry(pool, fn, ...)                                \
+    shunt_retry_sized(pool, &shunt_task_##fn,                     \
+                      SHUNT_IN_(fn, SHUNT_FIRST_(__VA_ARGS__)),   \
+                      SHUNT_HERE_, sizeof(shunt_retry_options),   \
+                      SHUNT_TEMPORARY_(shunt_retry_options,       \
+                                       SHUNT_REST_(__VA_ARGS__)))
+/* The function under the macro, for tables of tasks; options may be NULL. */
+#define shunt_retry_task(pool, task, in, ...)                     \
+    shunt_retry_sized(pool, task, in, SHUNT_HERE_,                \
+                      sizeof(shunt_retry_options), __VA_ARGS__)
+
 /* The same outcome as f, as a future of pool, whose continuations run there.
  * Also gives a pool to an empty when_all. */
 SHUNT_API shunt_future *shunt_via(shunt_pool *pool, shunt_future *f);

@@ -35,8 +35,9 @@ typedef struct shunt_submit_options {
      * that has not started never does. One that runs is given up: its future
      * fails with SHUNT_ETIMEDOUT while its code runs on, as if it had been
      * asked to cancel; its memory stays until it returns, and another thread
-     * runs in its worker's stead meanwhile (.spares of the pool). One that
-     * waits goes on with SHUNT_ECANCELED. What the task submits, and the steps
+     * runs in its worker's stead meanwhile (.spares of the pool), though not
+     * what waits on that worker and must go on there. One that waits itself
+     * goes on with SHUNT_ECANCELED. What the task submits, and the steps
      * that it attaches, have its deadline, if they have no earlier one. */
     int64_t deadline_ns SHUNT_DEFAULT_(0);
     /* Runs again after a crash, at most so often; needs .idempotent. */
@@ -53,9 +54,10 @@ typedef struct shunt_submit_options {
  * has failed, so that chains need no checks; nothing is allocated then:
  *
  * Errors:  SHUNT_ENOMEM; SHUNT_EAGAIN (over .queue_max); SHUNT_ECLOSED;
- *          SHUNT_ETIMEDOUT (the deadline is past); SHUNT_EFORKED; SHUNT_EINVAL (no pool, no task, a step, no in,
- *          retries without .idempotent); SHUNT_ENOTSUP (.untrusted or
- *          .thread_unsafe on threads); SHUNT_EBROKEN.
+ *          SHUNT_ETIMEDOUT (the deadline is past); SHUNT_EFORKED; SHUNT_EINVAL
+ *          (no pool, no task, a step, no in, retries without .idempotent);
+ *          SHUNT_ENOTSUP (.untrusted or .thread_unsafe on threads);
+ *          SHUNT_EBROKEN.
  * Order:   what the caller wrote before is visible to the task, and what the
  *          task wrote to whoever saw its future settled.
  */
@@ -175,9 +177,9 @@ SHUNT_API const shunt_error *shunt_last_error(void);
  * Ask that f be given up, whoever else holds it. What is queued never starts;
  * a running task sees shunt_cancelled(), and its waits return
  * SHUNT_ECANCELED; a promise is told, or, if nobody listens, fails. A step
- * that waits and a combinator fail at once and let go of their inputs, which
- * are asked in turn if nobody else wants them; a shunt_finally stays, and its
- * input is asked instead.
+ * that waits, a combinator and a retry fail at once and let go of their inputs
+ * (its attempt), which are asked in turn if nobody else wants them; a
+ * shunt_finally stays, and its input is asked instead.
  *
  * Returns 1 if that may help, 0 if f has settled, negative if not valid.
  */
@@ -200,8 +202,9 @@ SHUNT_API shunt_future *shunt_cancel_future(void);
 
 /*
  * Inside a task: from now on nobody can cancel it, nor does its deadline end
- * it: for what must be done whole once it is begun. shunt_cancel of its future
- * returns 0 then. Only SHUNT_KILL is stronger.
+ * it, or what it submits from now on: for what must be done whole once it is
+ * begun. shunt_cancel of its future returns 0 then. Only SHUNT_KILL is
+ * stronger.
  *
  * Errors: SHUNT_ECANCELED if it was asked to cancel, or given up, before: do
  *         not begin. SHUNT_EINVAL outside a task.
@@ -209,7 +212,7 @@ SHUNT_API shunt_future *shunt_cancel_future(void);
 SHUNT_MUST_USE SHUNT_API int shunt_commit(void);
 
 /* Inside a task: how many ns are left until its deadline, 0 if it is past.
- * SHUNT_FOREVER if there is none, and outside. */
+ * SHUNT_FOREVER if there is none, after shunt_commit, and outside. */
 SHUNT_API int64_t shunt_time_left_ns(void);
 
 /*

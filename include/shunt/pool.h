@@ -119,8 +119,8 @@ enum shunt_how {
  * again, also with a harder how.
  *
  * left, which may be NULL, gets the number of futures that have not settled;
- * if all have, the number of tasks that a SHUNT_KILL gave up and whose code
- * still runs at the deadline.
+ * if all have, the number of tasks that were given up, by a SHUNT_KILL or at
+ * their deadline, and whose code still runs at this one.
  *
  * Tasks that wait for each other in a circle never end by themselves: a
  * SHUNT_DRAIN waits for them as long as it may, a SHUNT_CANCEL ends them.
@@ -128,7 +128,8 @@ enum shunt_how {
  * Blocks:  sleeps the thread until the end or the deadline.
  * Threads: any outside the pool; a task of another pool sleeps its worker.
  * Errors:  SHUNT_ETIMEDOUT if something is left, SHUNT_EDEADLK inside a task
- *          of this pool, SHUNT_EINVAL, SHUNT_EFORKED.
+ *          of this pool, or a hook that its threads call, SHUNT_EINVAL,
+ *          SHUNT_EFORKED.
  */
 SHUNT_API int shunt_pool_shutdown(shunt_pool *pool, enum shunt_how how,
                                   int64_t timeout_ns, size_t *left);
@@ -136,9 +137,9 @@ SHUNT_API int shunt_pool_shutdown(shunt_pool *pool, enum shunt_how how,
 /*
  * Drain the pool, join its threads and free its memory, values included:
  * its handles are SHUNT_EINVAL from then on. Takes pool, unless it fails.
- * After a SHUNT_KILL that left code running it returns at once, and the last
- * of those threads frees the memory. Threads that sleep in a call on the pool
- * are woken and waited for; but no other call may begin or be under way, nor
+ * If code runs on that was given up, by a SHUNT_KILL or at its deadline, it
+ * returns without that, and the last of those threads frees the memory.
+ * Threads that sleep in a call on the pool are woken and waited for; but no other call may begin or be under way, nor
  * another shunt_pool_free. What futures of other pools got from futures of
  * this one (values, errors, memory behind a taken value) goes with it: what
  * only passes them on is SHUNT_ECLOSED then. Shut down both before you free
@@ -146,8 +147,9 @@ SHUNT_API int shunt_pool_shutdown(shunt_pool *pool, enum shunt_how how,
  *
  * Blocks:  sleeps the thread until everything has finished.
  * Threads: any outside the pool; a task of another pool sleeps its worker.
- * Errors:  SHUNT_EDEADLK inside a task of this pool; SHUNT_EINVAL (NULL, or
- *          freed before); SHUNT_EFORKED. The pool is then unchanged.
+ * Errors:  SHUNT_EDEADLK inside a task of this pool, or a hook that its threads
+ *          call; SHUNT_EINVAL (NULL, or freed before); SHUNT_EFORKED. The pool
+ *          is then unchanged.
  */
 SHUNT_API int shunt_pool_free(shunt_pool *pool);
 
@@ -160,7 +162,8 @@ SHUNT_API int shunt_pool_free(shunt_pool *pool);
  * Blocks:  until what was due has happened.
  * Threads: any outside of tasks.
  * Errors:  SHUNT_EINVAL (pool; it has a clock of its own; ns is negative),
- *          SHUNT_EDEADLK inside a task, SHUNT_EFORKED.
+ *          SHUNT_EDEADLK inside a task, or a hook that the pool's threads call,
+ *          SHUNT_EFORKED.
  */
 SHUNT_API int shunt_pool_advance(shunt_pool *pool, int64_t ns);
 

@@ -24,8 +24,9 @@
  * task.h       describing functions
  * pool.h       pools, and the switch between threads and processes
  * future.h     submit, await, take; handles; promises
- * compose.h    then, recover, finally; when_all, when_any, ...; map
+ * compose.h    then, recover, finally; when_all, when_any, ...; map; retry
  * lookahead.h  a map over a sequence, a bounded number of elements ahead
+ * scope.h      tasks that are waited for, or cancelled, together
  * queue.h      completion queues: for event loops, and results as they come
  * memory.h     memory that lives as long as a future
  */
@@ -36,5 +37,6 @@
 #include "shunt/lookahead.h" /* IWYU pragma: export */
 #include "shunt/memory.h"    /* IWYU pragma: export */
 #include "shunt/queue.h"     /* IWYU pragma: export */
+#include "shunt/scope.h"     /* IWYU pragma: export */
 
 #endif /* SHUNT_SHUNT_H */

@@ -14,6 +14,14 @@ struct sh_hung {
     sh_hook hook;
 };
 
+/* Where a record of kind FORWARD hangs, which has no data; target 0: nowhere.
+ * Written before it waits. */
+static inline struct sh_hung *sh_hung_of(struct sh_record *r)
+{
+    _Static_assert(sizeof(struct sh_hung) <= SH_BOUND_AT, "beside a bound");
+    return (struct sh_hung *)(void *)r->data.bytes;
+}
+
 /* Hang what is reached by the target `here` of pool on ref's future, which the
  * caller holds. If it is not SH_ATTACHED, nothing hangs. */
 enum sh_attached sh_hang(struct sh_pool *pool, const struct sh_ref *ref,

@@ -6,6 +6,7 @@
  *     target --+--> cell, waiter: bit, futex
  *              +--> cell, bridge: on to another pool
  *              +--> cell, node, or combinator: counted (combine.c)
+ *              +--> cell, child: its scope counts it (scope.c)
  *              +--> step: WAIT -> READY and queued, or -> SETTLING
  *              +--> parked task: PARKED -> RUNNING, and to its worker
  *
@@ -74,18 +75,18 @@ bool sh_must_run(unsigned kind, int status)
         return status == 0;
     case SH_KIND_RECOVER:
         return status != 0 && status != SHUNT_ECANCELED;
+    case SH_KIND_RETRY:
+        return status != 0; /* of an attempt; or its pause has ended */
     default:
         return kind == SH_KIND_FINALLY;
     }
 }
 
-/* A task was asked to cancel, or has ended with status: what becomes of the
- * future that heeds it. */
+/* A task was asked to cancel (SHUNT_ECANCELED), or has ended without that: what
+ * becomes of the future that heeds it. */
 static unsigned heeded(int status)
 {
-    bool asked = status == SHUNT_ECANCELED || status == SHUNT_ETIMEDOUT;
-
-    return asked ? 0 : sh_outcome_from(SHUNT_ECANCELED);
+    return status != 0 ? 0 : sh_outcome_from(SHUNT_ECANCELED);
 }
 
 /* The arrival of a record that is not a combinator is set: go on with it. */
@@ -164,8 +165,13 @@ static void deliver_record(struct sh_work *work, struct sh_pool *pool,
 {
     struct sh_record *r = sh_record_at(pool, sh_target_index(target));
     uint32_t generation = sh_target_generation(target);
+    unsigned kind = sh_load_acq(&r->kind); /* acquire: accept */
 
-    if (sh_kind_combines(sh_load_acq(&r->kind))) { /* acquire: accept */
+    if (SH_UNLIKELY(kind == SH_KIND_SCOPE)) {
+        sh_scope_heed(work, pool, target, status);
+        return;
+    }
+    if (sh_kind_combines(kind)) {
         struct sh_tally tally = {
             .root = sh_target_index(target),
             .root_generation = generation,
@@ -200,6 +206,8 @@ void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
                 ring_waiter(pool, c, target);
             else if (kind == SH_CELL_CALL)
                 sh_call_arrive(pool, c, target);
+            else if (kind == SH_CELL_CHILD)
+                sh_scope_arrive(work, pool, target, status);
             else if (tally_of_leaf(c, target, &tally))
                 sh_combine_arrive(work, pool, &tally, status == 0);
             if (visited != 0)

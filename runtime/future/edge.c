@@ -191,7 +191,7 @@ static bool is_waiting(uint64_t e)
 
 static bool wants(uint64_t e)
 {
-    return is_waiting(e) && !sh_is_heed(e);
+    return is_waiting(e) && !sh_is_heed(e) && !sh_is_child(e);
 }
 
 bool sh_edge_any(struct sh_pool *pool, struct sh_record *r)

@@ -51,12 +51,22 @@ static inline uint32_t sh_target_generation(uint64_t t)
 #define SH_BIT_SLEEPS 31u /* the waiter sleeps: ring the futex */
 
 #define SH_BIT_HEED 29u   /* a task that is heeded was asked, or has ended */
+#define SH_BIT_CHILD 28u  /* the child of a scope has settled */
 
-/* Whether a target is that of a future of shunt_cancel_future. */
+/* Whether a target is that of a future of shunt_cancel_future, or of a scope
+ * that is cancelled with the task. */
 static inline bool sh_is_heed(uint64_t t)
 {
     return sh_target_kind(t) == SH_TARGET_RECORD &&
            sh_target_bit(t) == SH_BIT_HEED;
+}
+
+/* Whether a target is that of a scope, which waits for its children but does
+ * not want them. */
+static inline bool sh_is_child(uint64_t t)
+{
+    return sh_target_kind(t) == SH_TARGET_CELL &&
+           sh_target_bit(t) == SH_BIT_CHILD;
 }
 
 enum sh_arrived {
@@ -91,7 +101,8 @@ enum sh_attached sh_edge_attach(struct sh_pool *pool, struct sh_record *r,
 bool sh_edge_detach(struct sh_pool *pool, struct sh_record *r, sh_hook hook,
                     uint64_t target);
 
-/* Whether some dependant is still waiting, but what only heeds it. */
+/* Whether some dependant is still waiting, but what only heeds it, and the
+ * scope that it is in. */
 bool sh_edge_any(struct sh_pool *pool, struct sh_record *r);
 
 /* Called for each target as its edge is closed; may be called twice for the

@@ -7,7 +7,8 @@
  * Idea. C hangs on the record of its task as a dependant does, so the end of
  * the task settles it. Whoever asks T to cancel looks through its edges for
  * that one and brings the arrival early. He may have no handle of T: so C says
- * whose it is, and nothing is delivered to what belongs to another.
+ * whose it is, and nothing is delivered to what belongs to another. A scope of
+ * T hangs there in the same way.
  *
  * Edges.
  *   watch    future/settle.c: here WATCHED is set again, by a read-modify-write
@@ -58,31 +59,48 @@ void sh_heed_tell(struct sh_work *work, struct sh_pool *pool,
     }
 }
 
-/* Hang a record in INIT on the one of the running task, and let it wait. */
-static bool hang(struct sh_run *run, struct sh_record *c)
+uint64_t sh_heed_name(const struct sh_run *run)
 {
-    struct sh_work work = { 0 };
-    /* relaxed: ours in INIT */
-    uint64_t target =
-        sh_target(SH_TARGET_RECORD, sh_index_of(run->pool, c), SH_BIT_HEED,
-                  (uint32_t)(sh_load_rlx(&c->deps) >> 32));
-    uint64_t w = sh_load_rlx(&c->state); /* relaxed: ours in INIT */
-    uint64_t its;
-    sh_hook hook;
-    enum sh_attached how;
+    return name_of(run->pool, run->index, run->generation);
+}
 
-    /* relaxed: published with WAIT */
-    sh_store_rlx(&c->input, name_of(run->pool, run->index, run->generation));
-    sh_store_sc(&c->state, sh_word_to(w, SH_WAIT, 0)); /* seq_cst: accept */
-    how = sh_edge_attach(run->pool, run->record, run->generation, target,
-                         &hook);
+uint64_t sh_heed_target(struct sh_pool *pool, struct sh_record *c)
+{
+    /* relaxed: ours, or held by us */
+    return sh_target(SH_TARGET_RECORD, sh_index_of(pool, c), SH_BIT_HEED,
+                     (uint32_t)(sh_load_rlx(&c->deps) >> 32));
+}
+
+bool sh_heed_hang(struct sh_work *work, struct sh_run *run,
+                  struct sh_record *c, sh_hook *hook_out)
+{
+    uint64_t target = sh_heed_target(run->pool, c);
+    enum sh_attached how = sh_edge_attach(run->pool, run->record,
+                                          run->generation, target, hook_out);
+    uint64_t its;
+
     if (how == SH_ATTACH_NOMEM)
         return false;
     its = sh_or_sc(&run->record->state, SH_WATCHED); /* seq_cst: watch */
     if (how == SH_ATTACH_SETTLED || (its & (SH_CANCEL | SH_BUSY)) != 0)
-        sh_deliver_to(&work, run->pool, target, SHUNT_ECANCELED);
-    sh_work_do(&work);
+        sh_deliver_to(work, run->pool, target, SHUNT_ECANCELED);
     return true;
+}
+
+/* Hang a record in INIT on the one of the running task, and let it wait. */
+static bool hang(struct sh_run *run, struct sh_record *c)
+{
+    struct sh_work work = { 0 };
+    uint64_t w = sh_load_rlx(&c->state); /* relaxed: ours in INIT */
+    sh_hook hook;
+    bool hung;
+
+    sh_store_rlx(&c->input, sh_heed_name(run)); /* relaxed: published with
+                                                 * WAIT */
+    sh_store_sc(&c->state, sh_word_to(w, SH_WAIT, 0)); /* seq_cst: accept */
+    hung = sh_heed_hang(&work, run, c, &hook);
+    sh_work_do(&work);
+    return hung;
 }
 
 /* The handle of the running task's future for this, which the run holds; 0: no

@@ -172,6 +172,9 @@ static uint32_t fill(struct sh_work *work, struct sh_pool *pool,
         hints[made] = element(pool, seat, batch, in, &handle);
         if (hints[made] == 0)
             break;
+        /* It may run on when the map has failed, and read our memory. */
+        if (sh_here.run != NULL)
+            sh_run_note(sh_here.run, handle);
         if (sh_handle_find(handle, SH_OWN, &ref) == 0)
             (void)sh_handle_lend(&ref, SH_WATCHED);
         c->names[made] = sh_handle_future(ref.handle);

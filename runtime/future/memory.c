@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "future/settle.h"
+#include "future/value.h"
 #include "shunt/memory.h"
 #include "task/error.h"
 
@@ -56,15 +57,12 @@ static int check_pool(const struct sh_block *b)
     return sh_pool_is_ours(pool) ? 0 : sh_pool_refusal(pool);
 }
 
-int shunt_free(void *p)
+int sh_memory_claim(void *p, struct sh_block **block_out)
 {
     struct sh_run *run = sh_here.run;
-    struct sh_block *b;
+    struct sh_block *b = sh_block_of(p);
     int rc;
 
-    if (p == NULL)
-        return 0;
-    b = sh_block_of(p);
     if (b == NULL || b->kind != SH_BLOCK_USER)
         return SHUNT_EINVAL;
     rc = check_pool(b);
@@ -74,8 +72,18 @@ int shunt_free(void *p)
         sh_blocks_remove(&run->blocks, b);
     else if (b->owner != 0 || !sh_heap_fasten(b->heap, b))
         return SHUNT_EINVAL;
-    sh_block_free(b);
+    *block_out = b;
     return 0;
+}
+
+int shunt_free(void *p)
+{
+    struct sh_block *b;
+    int rc = p == NULL ? 0 : sh_memory_claim(p, &b);
+
+    if (p != NULL && rc == 0)
+        sh_block_free(b);
+    return rc;
 }
 
 int shunt_adopt(shunt_future *f, void *p)

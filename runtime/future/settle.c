@@ -27,6 +27,7 @@
  *            gate, then look at all records; all seq_cst. quiet itself moves
  *            before quiet_waiters is read, and is read after that is raised
  *   room     future/submit.c
+ *   park     worker/await.c
  *   stuck    future/timer.c
  *   rest     worker/standin.c
  *
@@ -38,8 +39,9 @@
 #include "future/bridge.h"
 #include "future/call.h"
 #include "future/combine.h"
-#include "task/data.h"
+#include "future/retry.h"
 #include "task/error.h"
+#include "task/ticket.h"
 
 bool sh_settle_begin(struct sh_record *r, uint64_t word, unsigned outcome)
 {
@@ -151,21 +153,27 @@ void sh_work_abandon(struct sh_work *work, uint64_t handle)
 struct delivery {
     struct sh_work *work;
     int status;
+    bool asked;
 };
 
+/* What heeds a task is told how that ended, and not what it passes on. */
 static void deliver_edge(void *to, struct sh_pool *pool, uint64_t target)
 {
     struct delivery *d = to;
+    int status = d->status;
 
-    sh_deliver_to(d->work, pool, target, d->status);
+    if (sh_is_heed(target))
+        status = d->asked ? SHUNT_ECANCELED : 0;
+    sh_deliver_to(d->work, pool, target, status);
 }
 
-/* What follows the commit: tell the dependants, then let go. */
+/* What follows the commit: tell the dependants, then let go. asked: it was asked
+ * to cancel, or given up, before it ended. */
 static void finish(struct sh_work *work, struct sh_pool *pool,
-                   struct sh_record *r)
+                   struct sh_record *r, bool asked)
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
-    struct delivery d = { work, sh_status_of(r, w) };
+    struct delivery d = { work, sh_status_of(r, w), asked };
     bool over;
 
     sh_edge_close(pool, r, deliver_edge, &d);
@@ -196,21 +204,35 @@ static void commit(struct sh_record *r, unsigned outcome)
         continue;
 }
 
-/* A step or a forward that was cancelled while it waited. */
-static void leave_input(struct sh_work *work, struct sh_pool *pool,
-                        struct sh_record *r)
+/* The same; if it is the failure of a child of a scope, the siblings are
+ * cancelled before anybody sees it. */
+static void fail_fast_and_commit(struct sh_work *work, struct sh_pool *pool,
+                                 struct sh_record *r, unsigned outcome)
 {
-    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours in SETTLING */
-    uint64_t deps = sh_load_rlx(&r->deps);   /* relaxed: ours in SETTLING */
+    if (SH_UNLIKELY(outcome != 0 && sh_is_in_scope(r)))
+        sh_scope_fail(work, pool, r, outcome);
+    commit(r, outcome);
+}
+
+void sh_input_abandon(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r)
+{
+    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
+    uint64_t deps = sh_load_rlx(&r->deps);   /* relaxed: ours */
+    unsigned kind = sh_load_rlx(&r->kind);   /* relaxed: ours */
     unsigned id = sh_handle_pool(input);
     struct sh_ref ref;
+    bool pending;
 
     sh_store_rlx(&r->input, 0); /* relaxed: published by the commit */
     if (input == 0 || !sh_pool_enter(id))
         return;
-    /* Where it hangs was not noted, since this is rare. */
-    if (sh_handle_find(input, SH_LOOK, &ref) == 0 && ref.record != NULL &&
-        !sh_is_settled(ref.word))
+    pending = sh_handle_find(input, SH_LOOK, &ref) == 0 && ref.record != NULL &&
+              !sh_is_settled(ref.word);
+    /* Of a step it was not noted where it hangs, since this is rare. */
+    if (pending && kind == SH_KIND_FORWARD && sh_hung_of(r)->target != 0)
+        sh_unhang(pool, &ref, sh_hung_of(r));
+    else if (pending && kind != SH_KIND_FORWARD)
         sh_unhang_all(pool, &ref,
                       sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0,
                                 (uint32_t)(deps >> 32)));
@@ -247,9 +269,10 @@ static void attach_error(struct sh_pool *pool, struct sh_record *r,
         sh_pool_exit(id);
         return;
     }
-    if (late && kind == SH_KIND_TASK)
+    if (late && sh_kind_is_task(kind))
         f.text = "the deadline passed before it started";
     if ((r->task != NULL && (kind & ~SH_KIND_FLAT) <= SH_KIND_FINALLY) ||
+        (kind & ~SH_KIND_FLAT) == SH_KIND_TRY ||
         (kind == SH_KIND_PROMISE &&
          outcome == sh_outcome_from(SHUNT_ECANCELED)))
         sh_error_attach(pool, r, &f);
@@ -263,24 +286,35 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     unsigned outcome = sh_outcome_of(w);
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
 
+    if (SH_UNLIKELY(kind == SH_KIND_SCOPE && sh_phase_of(w) == SH_WAIT)) {
+        sh_scope_walk(work, pool, r);
+        return;
+    }
     SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
-    if ((w & SH_OUTSIDE) != 0 && kind == SH_KIND_TASK) {
+    if ((w & SH_OUTSIDE) != 0 && sh_kind_is_task(kind)) {
         sh_add_sc(&pool->dropped, 1); /* seq_cst: room */
         sh_room_ring(pool);
     }
     if (sh_kind_combines(kind))
         outcome = sh_combine_conclude(work, pool, r, outcome);
+    if (kind == SH_KIND_RETRY)
+        sh_retry_conclude(pool, r, outcome);
     attach_error(pool, r, kind, outcome);
     if (kind == SH_KIND_HEED)
         sh_store_rlx(&r->input, 0); /* relaxed: published by the commit */
     if (outcome == SH_OUTCOME_FORWARD)
         sh_shorten(work, r);
     else if ((kind >= SH_KIND_THEN && kind <= SH_KIND_FORWARD) ||
-             (kind & SH_KIND_FLAT) != 0)
-        leave_input(work, pool, r);
-    sh_record_drop_in(r, kind);
-    commit(r, outcome);
-    finish(work, pool, r);
+             (kind & SH_KIND_FLAT) != 0 || kind == SH_KIND_RETRY)
+        sh_input_abandon(work, pool, r);
+    sh_input_drop(work, pool, r, kind);
+    fail_fast_and_commit(work, pool, r, outcome);
+    /* What heeds it hangs there since its function ran, and returned a future;
+     * what that became is FORWARD. */
+    finish(work, pool, r,
+           (w & SH_CANCEL) != 0 ||
+               outcome == sh_outcome_from(SHUNT_ECANCELED) ||
+               outcome == sh_outcome_from(SHUNT_ETIMEDOUT));
 }
 
 /* work may be NULL: then the pool goes, and handles with it. */
@@ -315,6 +349,8 @@ static void dispose(struct sh_work *work, struct sh_pool *pool,
         sh_combine_dispose(work, pool, r, sh_outcome_of(w));
     else if (kind == SH_KIND_PROMISE)
         sh_promise_dispose(pool, r);
+    else if (kind == SH_KIND_SCOPE)
+        sh_scope_dispose(work, pool, r);
     else
         sh_work_give(work, input);
     free_blocks(work, r);
@@ -371,10 +407,9 @@ void sh_settle_returned(struct sh_work *work, struct sh_pool *pool,
 {
     struct sh_post *post = sh_here.seat != NULL ? sh_here.seat->post : NULL;
 
-    /* Nobody need stand in for us any more. The state that we have read was
-     * written after it. */
-    if (post != NULL && sh_load_acq(&post->stuck) != 0) /* acquire: stuck */
-        sh_store_sc(&post->stuck, 0); /* seq_cst: stuck, rest */
+    /* Nobody need stand in for us any more. */
+    if (post != NULL)
+        sh_store_sc(&post->running, 0); /* seq_cst: stuck, rest */
     sh_settle_idle(work, pool, r, SH_BUSY);
     sh_keep_returned(work, pool);
 }
@@ -383,19 +418,23 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
                        unsigned outcome, uint64_t input)
 {
     struct sh_work work = { 0 };
-    uint64_t w = sh_load_acq(&r->state); /* acquire: stuck */
+    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+    bool fails = SH_UNLIKELY(outcome != 0) && sh_is_in_scope(r);
     bool given_up = true;
 
     while (sh_phase_of(w) == SH_RUNNING) {
         bool quick = (w & (SH_WATCHED | SH_ORPHAN)) == 0;
-        uint64_t next = sh_word_settled(w, quick ? SH_DONE : SH_COMPLETE, 0,
+        enum sh_phase to = quick ? SH_DONE : SH_COMPLETE;
+        uint64_t next = sh_word_settled(w, fails ? SH_SETTLING : to, 0,
                                         outcome);
 
         if (!sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: settled, watch */
             continue;
         given_up = false;
+        if (fails)
+            fail_fast_and_commit(&work, pool, r, outcome);
         if (!quick)
-            finish(&work, pool, r);
+            finish(&work, pool, r, (w & SH_CANCEL) != 0);
         break;
     }
     if (given_up)
@@ -405,30 +444,46 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
     sh_work_do(&work);
 }
 
+/* How often a record that runs has started its task. */
+static unsigned attempts_of(struct sh_record *r)
+{
+    /* relaxed: set before it was accepted */
+    if (sh_load_rlx(&r->kind) != SH_KIND_RETRY)
+        return 1;
+    return sh_load_rlx(&sh_ticket_of(r)->made); /* relaxed: a report */
+}
+
 bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t w, int code)
 {
     uint32_t generation = sh_generation_of(w);
     unsigned outcome = sh_outcome_from(code);
 
-    while (sh_phase_of(w) == SH_RUNNING && sh_generation_of(w) == generation &&
+    while ((sh_phase_of(w) == SH_RUNNING || sh_phase_of(w) == SH_PARKED) &&
+           sh_generation_of(w) == generation &&
            (code != SHUNT_ETIMEDOUT || (w & SH_COMMITTED) == 0)) {
-        /* Ours from then on, whatever the code does. acq_rel: settled, stuck */
-        if (!sh_cas_acqrel(&r->state, &w,
-                           sh_word_settled(w | SH_BUSY, SH_SETTLING,
-                                           SH_OWNER_HOST, outcome)))
+        bool parked = sh_phase_of(w) == SH_PARKED;
+        unsigned owner = sh_owner_of(w);
+
+        /* Ours from then on, whatever the code does. */
+        if (!sh_cas_sc(&r->state, &w,
+                       sh_word_settled(w | SH_BUSY, SH_SETTLING, SH_OWNER_HOST,
+                                       outcome))) /* seq_cst: settled, park,
+                                                   * stuck */
             continue;
         sh_error_attach(pool, r,
                         &(struct sh_failure){
                             .code = code,
-                            .attempts = 1,
+                            .attempts = attempts_of(r),
                             .text = code == SHUNT_ETIMEDOUT
                                         ? "the deadline passed while it ran; "
                                           "its code may still run"
                                         : "given up when its pool was shut "
                                           "down; its code may still run" });
-        commit(r, outcome);
-        finish(work, pool, r);
+        fail_fast_and_commit(work, pool, r, outcome);
+        finish(work, pool, r, true);
+        if (parked)
+            sh_resume(pool, r, owner);
         return true;
     }
     return false;

@@ -24,7 +24,8 @@ struct sh_work {
  * outcome. False if it has left that phase. */
 bool sh_settle_begin(struct sh_record *r, uint64_t word, unsigned outcome);
 
-/* Put a record that the caller moved to SETTLING on the list. */
+/* Put a record that the caller moved to SETTLING on the list; or a scope, for
+ * sh_scope_walk. */
 void sh_work_settle(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r);
 
@@ -48,6 +49,11 @@ void sh_work_let_go(struct sh_work *work, const struct sh_ref *ref);
 /* Give a lent handle back; 0 is none. */
 void sh_work_give(struct sh_work *work, uint64_t handle);
 
+/* A record that is ours does not wait for its input any more: let go of that,
+ * as sh_work_abandon does. */
+void sh_input_abandon(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r);
+
 /* Ask the future of a lent handle to cancel, if nobody else wants it, and
  * give the handle back. */
 void sh_work_abandon(struct sh_work *work, uint64_t handle);
@@ -66,6 +72,13 @@ bool sh_cancel_plain(uint64_t handle);
 /* A record, seen with word, was asked to cancel: tell what heeds it. */
 void sh_heed_tell(struct sh_work *work, struct sh_pool *pool,
                   struct sh_record *r, uint64_t word);
+
+/* What says whose a record is that heeds the running task; the target of its
+ * edge there; and hang it there, when it waits. False: no memory. */
+uint64_t sh_heed_name(const struct sh_run *run);
+uint64_t sh_heed_target(struct sh_pool *pool, struct sh_record *c);
+bool sh_heed_hang(struct sh_work *work, struct sh_run *run,
+                  struct sh_record *c, sh_hook *hook_out);
 
 /* Tell a target of pool that what it waits for has settled with status. */
 void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
@@ -93,9 +106,10 @@ void sh_settle_returned(struct sh_work *work, struct sh_pool *pool,
 void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t flag);
 
-/* Settle a record seen RUNNING with word, while its code runs on: it stays BUSY
- * until that returns. code: SHUNT_ECANCELED, or SHUNT_ETIMEDOUT, which a task
- * that has committed is spared. False if it has ended. */
+/* Settle a record seen RUNNING or PARKED with word, while its code runs on, or
+ * goes on: it stays BUSY until that returns. code: SHUNT_ECANCELED, or
+ * SHUNT_ETIMEDOUT, which a task that has committed is spared. False if it has
+ * ended. */
 bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t word, int code);
 
@@ -135,6 +149,28 @@ enum sh_told sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
 
 /* A promise in RELEASING: free what it has beside its value. */
 void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r);
+
+/* A scope that waits is on a list: have its children asked to cancel. */
+void sh_scope_walk(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r);
+
+/* The task whose a scope is was asked to cancel, or has ended with status, and
+ * that reaches the scope. */
+void sh_scope_heed(struct sh_work *work, struct sh_pool *pool,
+                   uint64_t target, int status);
+
+/* A child of a scope, in SETTLING and ours, is about to have that outcome,
+ * which is not 0. */
+void sh_scope_fail(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r, unsigned outcome);
+
+/* A child of a scope has settled with status, and that reaches its cell. */
+void sh_scope_arrive(struct sh_work *work, struct sh_pool *pool,
+                     uint64_t target, int status);
+
+/* A scope in RELEASING: let go of its children. */
+void sh_scope_dispose(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r);
 
 /* r, which is ours, is to forward to its input, and that may forward itself:
  * point to the origin, so that no chain of forwards grows. */

@@ -43,19 +43,31 @@ bool sh_follow(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
     uint64_t target = sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0,
                                 generation);
     enum sh_attached how = SH_ATTACH_SETTLED;
-    struct sh_hung hung;
+    struct sh_hung hung = { 0, 0 };
+    bool moved;
 
     sh_store_rlx(&r->input, ref->handle); /* relaxed: published with WAIT */
     if (ref->record != NULL && !sh_is_settled(ref->word))
         how = sh_hang(pool, ref, target, &hung);
+    if (how != SH_ATTACHED)
+        hung.target = 0;
+    if (sh_load_rlx(&r->kind) == SH_KIND_FORWARD) /* relaxed: ours */
+        *sh_hung_of(r) = hung;
+    moved = how == SH_ATTACH_NOMEM
+                ? move(r, SH_SETTLING, sh_outcome_from(SHUNT_ENOMEM))
+                : move(r, SH_WAIT, 0);
+    if (!moved) {
+        /* It was given up, so nobody waits for this here. */
+        sh_store_rlx(&r->input, 0); /* relaxed: it has settled otherwise */
+        if (how == SH_ATTACHED)
+            sh_unhang(pool, ref, &hung);
+        sh_work_abandon(work, ref->handle);
+        return false;
+    }
     if (how == SH_ATTACH_NOMEM) {
-        if (!move(r, SH_SETTLING, sh_outcome_from(SHUNT_ENOMEM)))
-            return false;
         sh_work_settle(work, pool, r);
         return true;
     }
-    if (!move(r, SH_WAIT, 0))
-        return false;
     /* Settled before, or while we hung on: then the arrival may have come
      * too early for whoever brought it. */
     if (how == SH_ATTACH_SETTLED || (sh_load_sc(&r->deps) & 1) != 0) /*
@@ -72,16 +84,6 @@ static void give(const struct sh_ref *ref)
 
     if (ref->record != NULL && sh_handle_give(&copy) == SH_GIVEN_LAST)
         sh_work_free(&work, ref->pool, ref->record);
-    sh_work_do(&work);
-}
-
-/* The same for what is pending: nobody waits for it here. */
-static void abandon(struct sh_ref *ref)
-{
-    struct sh_work work = { 0 };
-
-    if (sh_handle_lend(ref, 0))
-        sh_work_abandon(&work, ref->handle);
     sh_work_do(&work);
 }
 
@@ -301,23 +303,37 @@ shunt_future *shunt_via(shunt_pool *name, shunt_future *f)
     return attach(pool, &ref, SH_KIND_FORWARD, NULL, NULL, NULL, INT64_MAX);
 }
 
+/* The time of a timeout is up as it is made. */
+static void end_now(shunt_future *f)
+{
+    struct sh_work work = { 0 };
+    struct sh_ref ref;
+
+    if (sh_handle_find(sh_handle_of(f), SH_LOOK, &ref) == 0 &&
+        ref.record != NULL && sh_phase_of(ref.word) == SH_WAIT &&
+        sh_settle_begin(ref.record, ref.word,
+                        sh_outcome_from(SHUNT_ETIMEDOUT)))
+        sh_work_settle(&work, ref.pool, ref.record);
+    sh_work_do(&work);
+}
+
 shunt_future *shunt_timeout_here(shunt_future *f, int64_t ns,
                                  const char *where)
 {
-    struct sh_pool *pool;
+    int64_t deadline_ns = INT64_MAX;
+    bool pending;
     struct sh_ref ref;
-    int64_t deadline_ns;
     int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
 
     if (rc != 0)
         return sh_handle_failed(0, rc);
     if (ref.record == NULL)
         return f; /* it has settled */
-    pool = ref.pool;
-    if (ns <= 0 && !sh_is_settled(ref.word)) {
-        abandon(&ref);
-        return sh_handle_failed(pool->id, SHUNT_ETIMEDOUT);
-    }
-    deadline_ns = ns <= 0 ? INT64_MAX : sh_pool_after(pool, ns);
-    return attach(pool, &ref, SH_KIND_FORWARD, NULL, NULL, where, deadline_ns);
+    pending = !sh_is_settled(ref.word);
+    if (pending && ns > 0)
+        deadline_ns = sh_pool_after(ref.pool, ns);
+    f = attach(ref.pool, &ref, SH_KIND_FORWARD, NULL, NULL, where, deadline_ns);
+    if (pending && ns <= 0)
+        end_now(f);
+    return f;
 }

@@ -15,11 +15,13 @@
  *             then look at all records; all seq_cst: one sees the other
  *   sleep     sync/sleep.c
  *   due       future/timer.c
+ *   sibling   future/scope.c: here the state is written
  */
 #include "future/submit.h"
 
 #include <string.h>
 
+#include "future/scope.h"
 #include "sync/futex.h"
 
 /* The pool of a submit, or the code of its failure. */
@@ -141,13 +143,68 @@ static void check_timer(struct sh_pool *pool, struct sh_record *r, uint64_t w)
     sh_work_do(&work);
 }
 
-static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
-                  const char *where, int64_t deadline_ns, uint64_t *handle_out)
+/* A child whose time is up before it is accepted, seen with word in INIT: it
+ * never starts. */
+static SH_COLD void end_late(struct sh_pool *pool, struct sh_record *r,
+                             uint64_t w)
+{
+    struct sh_work work = { 0 };
+
+    sh_store_sc(&r->state,
+                sh_word_settled(w, SH_SETTLING, SH_OWNER_HOST,
+                                sh_outcome_from(SHUNT_ETIMEDOUT))); /*
+                                                * seq_cst: accepted, sibling */
+    sh_work_settle(&work, pool, r);
+    sh_work_do(&work);
+}
+
+/* A task is accepted, which is set up in INIT and seen with word: 0, or
+ * SHUNT_EAGAIN if there is no room. */
+static inline int accept(struct sh_pool *pool, struct sh_seat *seat,
+                         struct sh_record *r, uint64_t w)
+{
+    uint32_t index = sh_index_of(pool, r);
+    bool bound = sh_is_bound(r);
+    bool timed = bound && sh_bound_of(r)->deadline_ns != INT64_MAX;
+
+    w = sh_word_to(w, SH_READY, 0) | (seat->post == NULL ? SH_OUTSIDE : 0);
+    if (SH_LIKELY(!bound))
+        sh_store_rel(&r->state, w); /* release: accepted */
+    else
+        sh_store_sc(&r->state, w); /* seq_cst: accepted, due, sibling */
+    if (SH_UNLIKELY(!enqueue(pool, seat,
+                             sh_hint(index, sh_generation_of(w))))) {
+        if (take_back(pool, seat, r, w))
+            return SHUNT_EAGAIN;
+        /* A worker found it in the table, and has counted it as taken; or it
+         * was cancelled, and counted as dropped. */
+        sh_add_acqrel(&pool->spilled, 1); /* acq_rel: room */
+    }
+    if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED)) /* seq_cst:
+                                                             * closing */
+        too_late(pool, r, w);
+    sh_sleep_notify(&pool->sleep);
+    if (SH_UNLIKELY(timed))
+        check_timer(pool, r, w);
+    return 0;
+}
+
+/* What is submitted. */
+struct order {
+    unsigned kind; /* TASK; TRY: in is the ticket, and the handle is lent */
+    const shunt_task *task;
+    const void *in;
+    const char *where;
+    int64_t deadline_ns;
+    struct sh_child *child; /* what it is to be of a scope, or NULL */
+};
+
+static inline int submit_order(struct sh_pool *pool, const struct order *o,
+                               uint64_t *handle_out)
 {
     struct sh_seat *seat = sh_seat_of(pool);
     struct sh_record *r;
     uint64_t w;
-    uint32_t index;
     int rc;
 
     if (SH_UNLIKELY(seat == NULL))
@@ -155,36 +212,61 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
     rc = closed(pool, seat->post != NULL);
     if (SH_UNLIKELY(rc != 0))
         return rc;
-    r = sh_record_new(pool, seat, SH_KIND_TASK, task, where);
+    r = sh_record_new(pool, seat, o->kind, o->task, o->where);
     if (SH_UNLIKELY(r == NULL))
         return SHUNT_ENOMEM;
     w = sh_load_rlx(&r->state); /* relaxed: ours */
-    if (SH_UNLIKELY(!sh_task_set_up(pool, r, w, in, deadline_ns))) {
+    if (SH_UNLIKELY(o->child != NULL))
+        sh_record_bind(r)->scope = o->child->id;
+    if (SH_UNLIKELY(!sh_task_set_up(pool, r, w, o->in, o->deadline_ns))) {
         sh_record_retire(pool, seat, r, w);
         return SHUNT_ENOMEM;
     }
-    w = sh_word_to(w, SH_READY, 0) | (seat->post == NULL ? SH_OUTSIDE : 0);
-    index = sh_index_of(pool, r);
-    if (SH_LIKELY(deadline_ns == INT64_MAX))
-        sh_store_rel(&r->state, w); /* release: accepted */
+    *handle_out = sh_handle_make(pool->id, sh_index_of(pool, r),
+                                 sh_generation_of(w));
+    if (SH_UNLIKELY(o->kind == SH_KIND_TRY))
+        w |= SH_LENT | SH_WATCHED;
+    if (SH_UNLIKELY(o->child != NULL))
+        w = sh_scope_adopt(pool, r, w, o->child);
+    if (SH_UNLIKELY(o->child != NULL && o->deadline_ns != INT64_MAX &&
+                    o->deadline_ns <= sh_pool_now(pool)))
+        end_late(pool, r, w);
     else
-        sh_store_sc(&r->state, w); /* seq_cst: accepted, due */
-    *handle_out = sh_handle_make(pool->id, index, sh_generation_of(w));
-    if (SH_UNLIKELY(!enqueue(pool, seat,
-                             sh_hint(index, sh_generation_of(w))))) {
-        if (take_back(pool, seat, r, w))
-            return SHUNT_EAGAIN;
-        /* A worker found it in the table, and has counted it as taken. */
-        sh_add_acqrel(&pool->spilled, 1); /* acq_rel: room */
-    }
-    if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED)) /* seq_cst:
-                                                             * closing */
-        too_late(pool, r, w);
-    sh_sleep_notify(&pool->sleep);
-    if (SH_UNLIKELY(deadline_ns != INT64_MAX))
-        check_timer(pool, r, w);
-    if (sh_here.run != NULL)
+        rc = accept(pool, seat, r, w);
+    if (rc == 0 && sh_here.run != NULL && o->kind == SH_KIND_TASK)
         sh_run_note(sh_here.run, *handle_out);
+    return rc;
+}
+
+static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
+                  const char *where, int64_t deadline_ns, uint64_t *handle_out)
+{
+    return submit_order(pool,
+                        &(struct order){ SH_KIND_TASK, task, in, where,
+                                         deadline_ns, NULL },
+                        handle_out);
+}
+
+int sh_submit_attempt(struct sh_pool *pool, struct sh_record *retry,
+                      int64_t deadline_ns, struct sh_ref *ref_out)
+{
+    uint64_t handle = 0;
+    int rc = submit_order(pool,
+                          &(struct order){ SH_KIND_TRY, retry->task,
+                                           sh_ticket_of(retry), retry->where,
+                                           deadline_ns, NULL },
+                          &handle);
+
+    *ref_out = (struct sh_ref){ .pool = pool };
+    if (rc != 0) {
+        ref_out->handle = sh_handle_of(sh_handle_failed(pool->id, rc));
+        ref_out->reserved = sh_outcome_from(rc);
+        return rc;
+    }
+    ref_out->handle = handle | SH_HANDLE_LENT;
+    ref_out->record = sh_record_at(pool, sh_handle_index(handle));
+    /* relaxed: whether it has settled is seen when the retry hangs on it */
+    ref_out->word = sh_load_rlx(&ref_out->record->state);
     return 0;
 }
 
@@ -197,6 +279,25 @@ static int check(const struct sh_pool *pool, const shunt_task *task,
     if (SH_UNLIKELY(in == NULL && (task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0))
         return SHUNT_EINVAL;
     return sh_task_check(pool, task);
+}
+
+int sh_submit_check(const struct sh_pool *pool, const shunt_task *task,
+                    const void *in)
+{
+    return check(pool, task, in);
+}
+
+int sh_submit_child(struct sh_pool *pool, const shunt_task *task,
+                    const void *in, const char *where, int64_t deadline_ns,
+                    struct sh_child *child, uint64_t *handle_out)
+{
+    int rc = check(pool, task, in);
+
+    return rc != 0 ? rc
+                   : submit_order(pool,
+                                  &(struct order){ SH_KIND_TASK, task, in,
+                                                   where, deadline_ns, child },
+                                  handle_out);
 }
 
 shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,

@@ -31,15 +31,16 @@
  *   keeper   start: write RUNS -> set: read it       there is a timekeeper
  *   due      accept: write the state, then read the timer || happen: clear
  *            SET, then read the state; all seq_cst: one sees the other
- *   quiet    happen: clear SET, do what follows, write wake_ns, then
- *            future/settle.c || shutdown: there, then read the timers, then
- *            wake_ns
+ *   quiet    happen: write happens, clear SET, do what follows, clear happens,
+ *            then future/settle.c || shutdown: there, then read the timers, then
+ *            happens
  *   active   worker/standin.c
  *   accepted future/submit.c
  *   settled  future/settle.c
  *   claim    worker/run.c
- *   stuck    over: write stuck, then CAS of the state -> worker: read the
- *            state, then stuck
+ *   stuck    over: CAS of the state to BUSY, then read running || run, resume:
+ *            write running, then read the state; all seq_cst: one sees the
+ *            other
  *   rest     worker/standin.c
  *
  * Crash. A timer is a hint: that its record has a deadline stands in the
@@ -60,6 +61,19 @@ void sh_time_ring(struct sh_pool *pool)
 {
     sh_add_sc(&pool->time.rung, 1); /* seq_cst: alarm */
     sh_futex_wake(&pool->time.rung, 1, pool->shared);
+}
+
+void sh_time_recruit(struct sh_pool *pool)
+{
+    sh_store_sc(&pool->time.shorthanded, 1); /* seq_cst: alarm */
+    sh_time_ring(pool);
+    sh_quiet_notify(pool); /* nobody counts on one of them any more */
+}
+
+void sh_time_stuck(struct sh_pool *pool, struct sh_post *post, uint64_t hint)
+{
+    sh_store_sc(&post->stuck, hint); /* seq_cst: rest */
+    sh_time_recruit(pool);
 }
 
 /* Wake the timekeeper unless it is awake, or wakes by that moment. */
@@ -201,32 +215,26 @@ bool sh_timers_any(struct sh_pool *pool)
             matters(pool, i, true, sh_load_sc(&pool->timers[wait].state)))
             return true;
     }
-    /* What has been cleared is done when the timekeeper sleeps again; then it
-     * rings. acquire: keeper; seq_cst: quiet */
-    return sh_load_acq(&pool->time.keeper) == SH_KEEPER_RUNS &&
-           sh_load_sc(&pool->time.wake_ns) == INT64_MIN;
+    /* What has been cleared may be under way; when it is done, the timekeeper
+     * rings. Not as long as it is awake: it is whenever a clock is moved. */
+    return sh_load_sc(&pool->time.happens) != 0; /* seq_cst: quiet */
 }
 
 /* -- what happens -- */
 
-/* The code of a record runs past its deadline: settle it over that. */
+/* The code of a record runs past its deadline, or is parked: settle it over
+ * that. If it is not at its code now, its worker will see what has become of it
+ * before it goes there. */
 static void over(struct sh_work *work, struct sh_pool *pool,
                  struct sh_record *r, uint64_t w)
 {
     unsigned worker = sh_owner_of(w) - SH_OWNER_WORKER(0);
     struct sh_post *post = &pool->posts[worker];
     uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(w));
-    /* relaxed: it is only at rest what matters, and then it is there */
-    bool runs = sh_load_rlx(&post->running) == hint;
 
-    if (runs)
-        sh_store_sc(&post->stuck, hint); /* seq_cst: stuck, rest */
-    if (sh_settle_over(work, pool, r, w, SHUNT_ETIMEDOUT)) {
-        if (runs)
-            pool->time.replace(pool);
-    } else if (runs) {
-        sh_store_sc(&post->stuck, 0); /* seq_cst: stuck, rest */
-    }
+    if (sh_settle_over(work, pool, r, w, SHUNT_ETIMEDOUT) &&
+        sh_load_sc(&post->running) == hint) /* seq_cst: stuck */
+        sh_time_stuck(pool, post, hint);
 }
 
 /* A record has reached its deadline. */
@@ -243,21 +251,9 @@ static void end_at_deadline(struct sh_work *work, struct sh_pool *pool,
         if (sh_generation_of(w) != generation || phase > SH_PARKED ||
             phase < SH_PROMISE || (w & SH_COMMITTED) != 0)
             return;
-        if (phase == SH_RUNNING) {
+        if (phase >= SH_RUNNING) {
             over(work, pool, r, w);
             return;
-        }
-        if (phase == SH_PARKED) {
-            unsigned owner = sh_owner_of(w);
-
-            /* Its code goes on, and learns that it was given up.
-             * acq_rel: claim */
-            if (sh_cas_acqrel(&r->state, &w,
-                              sh_word_to(w, SH_RUNNING, owner) | SH_CANCEL)) {
-                w = sh_word_to(w, SH_RUNNING, owner) | SH_CANCEL;
-                sh_resume(pool, r, owner);
-            }
-            continue;
         }
         if (sh_load_rlx(&r->kind) == SH_KIND_DELAY) /* relaxed: as the state */
             outcome = 0;
@@ -314,6 +310,7 @@ static void look_at(struct sh_pool *pool, struct sh_wheel *wheel,
     do {
         if (sh_wheel_add(wheel, index))
             return;
+        sh_store_sc(&pool->time.happens, 1); /* seq_cst: quiet */
     } while (!sh_cas_sc(&t->state, &w, w & ~SH_TIMER_SET)); /* seq_cst: timer,
                                                              * due, quiet */
     reach(pool, index, timer_generation(w));
@@ -388,6 +385,10 @@ int64_t sh_timers_pass(struct sh_pool *pool, struct sh_wheel *wheel)
 
         look_at(pool, wheel, i);
         i = after;
+    }
+    if (sh_load_rlx(&pool->time.happens) != 0) { /* relaxed: only we write it */
+        sh_store_sc(&pool->time.happens, 0);     /* seq_cst: quiet */
+        sh_quiet_notify(pool);
     }
     return sh_wheel_next(wheel);
 }

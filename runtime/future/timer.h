@@ -124,4 +124,12 @@ bool sh_timers_waiting(struct sh_pool *pool);
 /* Wake the timekeeper. */
 void sh_time_ring(struct sh_pool *pool);
 
+/* Have the timekeeper see to it that there are as many workers at work as there
+ * should be. */
+void sh_time_recruit(struct sh_pool *pool);
+
+/* What hint names was given up, and its code runs: as long as it does, the
+ * timekeeper sees to it that somebody runs in the stead of its worker. */
+void sh_time_stuck(struct sh_pool *pool, struct sh_post *post, uint64_t hint);
+
 #endif /* SH_FUTURE_TIMER_H */

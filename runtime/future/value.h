@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * future/value.h - values and errors of handles that were looked up.
+ * future/value.h - values and errors of handles that were looked up, and memory
+ * of users.
  *
  * Edges.
  *   registry task/registry.c
@@ -11,6 +12,7 @@
 #ifndef SH_FUTURE_VALUE_H
 #define SH_FUTURE_VALUE_H
 
+#include "memory/heap.h"
 #include "task/data.h"
 #include "task/handle.h"
 
@@ -70,6 +72,10 @@ static inline bool sh_plain_free(uint64_t handle, struct sh_pool *pool,
         sh_run_forget(sh_here.run, handle);
     return true;
 }
+
+/* Take the block that begins at p out of its list, if the caller could free
+ * it: 0, SHUNT_EINVAL or SHUNT_EFORKED. */
+int sh_memory_claim(void *p, struct sh_block **block_out);
 
 /* For shunt_last_error: a copy is kept. */
 void sh_remember_error(const shunt_error *error);

@@ -10,6 +10,7 @@
 #include "task/data.h"
 
 #include "task/handle.h"
+#include "task/ticket.h"
 
 struct layout {
     size_t out_at, bytes, align;
@@ -22,14 +23,16 @@ static size_t up_to(size_t n, size_t align)
 }
 
 /* Only a task of its own, or a step, brings an input; what follows another
- * future reads that one's value. */
+ * future reads that one's value, and an attempt that of its ticket. */
 static size_t input_bytes(const shunt_task *t, unsigned kind)
 {
+    kind &= ~SH_KIND_FLAT;
+    if (kind == SH_KIND_TRY)
+        return sizeof(struct sh_ticket *);
     if ((t->shape_ & SHUNT_SHAPE_IN_NONE_) != 0)
         return 0;
     if ((t->shape_ & SHUNT_SHAPE_STEP_) != 0)
         return t->ctx_size_;
-    kind &= ~SH_KIND_FLAT;
     return kind == SH_KIND_TASK || kind == SH_KIND_DEAL ? t->in_size_ : 0;
 }
 
@@ -114,7 +117,12 @@ static char *data_of(struct sh_record *r, const struct layout *l)
 
 void sh_record_free_data(struct sh_pool *pool, struct sh_record *r)
 {
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours */
+
     (void)pool;
+    kind &= ~SH_KIND_FLAT;
+    if (kind == SH_KIND_TRY || kind == SH_KIND_RETRY)
+        sh_ticket_let_go(sh_ticket_of(r));
     if (r->task != NULL && (r->out_at & SH_OUT_IN_BLOCK) != 0 &&
         r->data.block != NULL)
         sh_block_free(r->data.block);

@@ -3,6 +3,8 @@
  * task/data.h - making records, and where a record's input and value lie.
  *
  *     task, step   | in or ctx | out |        inline if it fits 48 bytes
+ *     attempt      | ticket | out |           likewise: task/ticket.h
+ *     retry        | ticket |
  *     promise      | type size align | value |
  *     combinator   | shunt_results or shunt_winner | ... |
  */

@@ -90,8 +90,8 @@ static int sentence(char *to, size_t size, const struct sh_failure *f,
     return snprintf(to, size, "%s: %s", task, text);
 }
 
-void sh_error_attach(struct sh_pool *pool, struct sh_record *r,
-                     const struct sh_failure *f)
+struct sh_block *sh_error_new(struct sh_pool *pool, const struct sh_record *r,
+                              const struct sh_failure *f)
 {
     const char *task = f->task != NULL ? f->task : sh_task_name(r);
     const char *where = f->where != NULL ? f->where : r->where;
@@ -105,7 +105,7 @@ void sh_error_attach(struct sh_pool *pool, struct sh_record *r,
                      SH_BLOCK_ERROR);
 
     if (b == NULL)
-        return;
+        return NULL;
     shunt_error *e = sh_block_bytes(b);
     char *causes = (char *)(e + 1);
     char *message = causes + causes_bytes;
@@ -123,7 +123,16 @@ void sh_error_attach(struct sh_pool *pool, struct sh_record *r,
                         .attempts = f->attempts,
                         .cause_count = f->cause_count,
                         .causes = (void *)causes };
-    sh_attach(r, b, b);
+    return b;
+}
+
+void sh_error_attach(struct sh_pool *pool, struct sh_record *r,
+                     const struct sh_failure *f)
+{
+    struct sh_block *b = sh_error_new(pool, r, f);
+
+    if (b != NULL)
+        sh_attach(r, b, b);
 }
 
 void sh_attach(struct sh_record *r, struct sh_block *first,

@@ -27,6 +27,11 @@ struct sh_failure {
 /* The error that has nothing to tell but its code. */
 const shunt_error *sh_error_constant(int code);
 
+/* An error in a block of its own, which says of r what the failure leaves out;
+ * NULL if there is no memory. */
+struct sh_block *sh_error_new(struct sh_pool *pool, const struct sh_record *r,
+                              const struct sh_failure *failure);
+
 /* Attach an error to a record that is about to settle. If there is no memory
  * it will have the constant. */
 void sh_error_attach(struct sh_pool *pool, struct sh_record *r,

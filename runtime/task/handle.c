@@ -230,17 +230,27 @@ static enum sh_given close_hold(struct sh_ref *ref, uint32_t generation)
     return given;
 }
 
-enum sh_given sh_handle_unpin(struct sh_ref *ref)
+static enum sh_given lower(struct sh_ref *ref, uint32_t by)
 {
-    uint64_t hold = sh_sub_sc(&ref->record->hold, 1); /* seq_cst: last, idle */
+    uint64_t hold = sh_sub_sc(&ref->record->hold, by); /* seq_cst: last, idle */
 
-    SH_ASSERT((uint32_t)hold > 0);
-    if ((uint32_t)hold > 1)
+    SH_ASSERT((uint32_t)hold >= by);
+    if ((uint32_t)hold > by)
         return SH_GIVEN;
     ref->word = sh_load_sc(&ref->record->state); /* seq_cst: last */
     if ((ref->word & SH_GONE) == 0)
         return SH_GIVEN;
     return close_hold(ref, (uint32_t)(hold >> 32));
+}
+
+enum sh_given sh_handle_unpin(struct sh_ref *ref)
+{
+    return lower(ref, 1);
+}
+
+enum sh_given sh_handle_unscope(struct sh_ref *ref)
+{
+    return lower(ref, SH_HOLD_SCOPE);
 }
 
 static enum sh_given give_alias(struct sh_ref *ref)
@@ -342,16 +352,16 @@ uint64_t sh_handle_alias_lent(const struct sh_ref *ref)
     return lent.handle;
 }
 
+/* How many handles but the primary one a record has. */
+static uint32_t held(const struct sh_ref *ref)
+{
+    return (uint32_t)sh_load_acq(&ref->record->hold) & ~SH_HOLD_SCOPE; /*
+                                                          * acquire: idle */
+}
+
 bool sh_handle_is_sole(const struct sh_ref *ref)
 {
-    uint64_t hold;
-
-    if (is_alias(ref->handle)) {
-        hold = sh_load_acq(&ref->record->hold); /* acquire: idle */
-        return (ref->word & SH_GONE) != 0 && (uint32_t)hold == 1;
-    }
-    if ((ref->word & SH_ALIASED) == 0)
-        return true;
-    hold = sh_load_acq(&ref->record->hold); /* acquire: idle */
-    return (uint32_t)hold == 0;
+    if (is_alias(ref->handle))
+        return (ref->word & SH_GONE) != 0 && held(ref) == 1;
+    return (ref->word & SH_ALIASED) == 0 || held(ref) == 0;
 }

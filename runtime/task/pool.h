@@ -49,10 +49,11 @@ struct sh_post {
     _Atomic uint32_t cpu; /* where it woke up last, + 1 */
     /* Timers that the worker has set, or put forward: see sh_time. */
     _Alignas(SH_LINE) _Atomic uint32_t timers_set, timers_moved;
-    /* The hint of the record whose code ran last; only it writes. */
+    /* The hint of the record whose code runs, or of the last that has ended; 0
+     * after one was given up, or parked. Only the worker writes. */
     _Atomic uint64_t running;
-    /* That record, when it was settled over its code, which has not returned;
-     * 0: none. Then somebody else may run in the worker's stead. */
+    /* One that was settled over its code. As long as it is the one that runs,
+     * somebody else may run in the worker's stead. */
     _Atomic uint64_t stuck;
     _Atomic uint32_t rests; /* a futex: a stand-in that is not needed now */
 };
@@ -69,13 +70,13 @@ struct sh_time {
     _Atomic uint32_t rung;     /* the futex on which the timekeeper sleeps */
     _Atomic uint32_t keeper;   /* enum sh_keeper */
     _Atomic uint32_t stop;     /* it is to end */
+    _Atomic uint32_t happens;  /* it is at what came due */
+    _Atomic uint32_t shorthanded; /* have stuck workers replaced */
     /* Timers that threads outside have set, or put forward, and the timekeeper
      * has not seen: the last one. Workers have lists of their own. */
     _Alignas(SH_LINE) _Atomic uint32_t timers_set, timers_moved;
-    /* Of folders above: start the timekeeper, run in the stead of a stuck
-     * worker. */
+    /* Of a folder above: start the timekeeper. */
     int (*start)(struct sh_pool *pool);
-    void (*replace)(struct sh_pool *pool);
 };
 
 struct sh_pool {

@@ -47,12 +47,21 @@ enum sh_kind {
     SH_KIND_KEEP, /* clears KEPT of a task when what it waits for settled */
     SH_KIND_DEAL, /* runs the elements of a map; not a future of the user */
     SH_KIND_DELAY, /* succeeds when its time has come */
-    SH_KIND_HEED   /* succeeds when a running task is asked to cancel */
+    SH_KIND_HEED,  /* succeeds when a running task is asked to cancel */
+    SH_KIND_TRY,   /* an attempt of a retry: runs as a task of its own does */
+    SH_KIND_RETRY, /* becomes what one of its attempts becomes */
+    SH_KIND_SCOPE  /* ends when what is in it has; not a future of the user */
 };
 
 /* Beside a kind: its function has run and returned a future, of which the
  * record takes the outcome. */
 #define SH_KIND_FLAT 0x80u
+
+/* A task that reads an input of its own. */
+static inline bool sh_kind_is_task(unsigned kind)
+{
+    return kind == SH_KIND_TASK || kind == SH_KIND_TRY;
+}
 
 static inline bool sh_kind_combines(unsigned kind)
 {
@@ -82,18 +91,33 @@ struct sh_combining {
  * it is accepted. */
 struct sh_bound {
     int64_t deadline_ns; /* of the pool's clock; INT64_MAX: none */
-    uint32_t scope;
+    uint32_t scope; /* that it was submitted in, or 0: future/scope.h */
     uint32_t unused;
+};
+
+/* The data of a scope. Only who is in it looks here. */
+struct sh_scoping {
+    int64_t deadline_ns;     /* of the pool's clock; INT64_MAX: none */
+    _Atomic uint64_t spares; /* cells to use again: tag 32 | index 32 */
+    _Atomic uint32_t cells;  /* of its children, and the spares: a list */
+    _Atomic uint32_t next;   /* the number of the next child */
+    _Atomic uint32_t kept;   /* failures, of a scope that forgets */
+    uint32_t hook;           /* of its edge on the task that opened it */
 };
 
 struct sh_record {
     _Atomic uint64_t state; /* task/state.h */
-    _Atomic uint64_t deps;  /* generation 32 | arrived 32 */
+    /* generation 32 | arrived 32; of a scope: generation 32 | the scope of who
+     * opened it 32 */
+    _Atomic uint64_t deps;
     _Atomic uint64_t edge0; /* the first dependant; see future/edge.h */
-    _Atomic uint64_t hold;  /* generation 32 | handles but the primary 32 */
+    /* generation 32 | handles but the primary 32; of a scope:
+     * generation 32 | flags 8 | who is in it 24 */
+    _Atomic uint64_t hold;
     /* Kind ALL to KEEP: the verdict, generation 32 | code 8 | index 24.
-     * HEED, while it waits: whose it is. Else: the handle of the future that it
-     * waits for or forwards to; while RUNNING or PARKED, its run; of a promise, who listens for a cancel. */
+     * HEED and SCOPE, while they wait: whose they are. Else: the handle of the
+     * future that it waits for or forwards to; while RUNNING or PARKED, its run
+     * (but RETRY); of a promise, who listens for a cancel. */
     _Atomic uint64_t input;
     const shunt_task *task;
     _Atomic(struct sh_block *) attached; /* freed with the record */
@@ -105,6 +129,7 @@ struct sh_record {
         struct sh_block *block; /* if bytes are too few */
         struct sh_promised promised;
         struct sh_combining combining;
+        struct sh_scoping scoping;
     } data;
     const char *where;
     _Atomic uint32_t dead; /* DEAD edges: tag 8 | index 24 */
@@ -116,6 +141,7 @@ struct sh_record {
 _Static_assert(sizeof(struct sh_record) == 128, "two cache lines");
 _Static_assert(offsetof(struct sh_record, data) == 64, "data is the second");
 _Static_assert(sizeof(struct sh_combining) <= SH_INLINE_BYTES, "inline");
+_Static_assert(sizeof(struct sh_scoping) <= SH_INLINE_BYTES, "inline");
 
 #define SH_BOUND_AT (SH_INLINE_BYTES - sizeof(struct sh_bound))
 
@@ -128,6 +154,12 @@ static inline struct sh_bound *sh_bound_of(struct sh_record *r)
 {
     SH_ASSERT(sh_is_bound(r));
     return (struct sh_bound *)(void *)(r->data.bytes + SH_BOUND_AT);
+}
+
+/* Whether it is the child of a scope. */
+static inline bool sh_is_in_scope(struct sh_record *r)
+{
+    return sh_is_bound(r) && sh_bound_of(r)->scope != 0;
 }
 
 /* An extra handle. */
@@ -147,7 +179,9 @@ enum sh_cell_kind {
     SH_CELL_NODE = 1, /* of a combinator's tree: 28 arrivals go up as one */
     SH_CELL_WAITER,   /* a thread outside sleeps on it */
     SH_CELL_BRIDGE,   /* passes an arrival on to a record of another pool */
-    SH_CELL_CALL      /* calls a function of the host */
+    SH_CELL_CALL,     /* calls a function of the host */
+    SH_CELL_CHILD     /* a child of a scope: up its handle or 0, chain its
+                       * number or the next spare, base the scope's record */
 };
 
 #define SH_FANOUT 28u /* arrivals a word */

@@ -42,10 +42,12 @@
  *              above; a worker whose pool is cancelled or broken: to
  *              SETTLING; submit, if the queue is full: to RELEASING
  *   RUNNING    its worker: to COMPLETE or DONE; to PARKED; flattened: to WAIT,
- *              or SETTLING without memory; a dealer: to READY again.
- *              A SHUNT_KILL at its deadline: to SETTLING, BUSY
- *   PARKED     whoever delivers the arrival, cancels, or times out: to
- *              RUNNING, and then hands it to the worker named by owner
+ *              or SETTLING without memory; a dealer: to READY again; a retry:
+ *              to WAIT or SETTLING.
+ *              Its deadline, or a SHUNT_KILL at its own: to SETTLING, BUSY
+ *   PARKED     whoever delivers the arrival or cancels: to RUNNING; its deadline
+ *              or a SHUNT_KILL: to SETTLING, BUSY. Then it is handed to the
+ *              worker named by owner
  *   SETTLING   the one who moved it there: writes the outcome
  *   COMPLETE   the same: delivers to the dependants. May be done again.
  *   DONE       whoever gives the last handle back: to RELEASING, or, if
@@ -63,8 +65,9 @@
  *   ORPHAN     whoever gave the last handle back before DONE; the settler
  *              then frees the record
  *   CANCEL     whoever cancels; the running task sees it
- *   BUSY       a shutdown that settled the future over its running code: the
- *              record must not be freed until the code has returned
+ *   BUSY       a deadline or shutdown that settled the future over its code:
+ *              the record must not be freed until that has returned. Of a
+ *              retry: from the start, until no attempt's code can run any more
  *   KEPT       as BUSY. Of a task: set as it ends if tasks that it submitted
  *              are at work, cleared by their keeper. Of a promise: until its
  *              writing end is consumed

@@ -21,6 +21,7 @@
  *            arrival, then read the state; all seq_cst: one sees the other
  *   arrive   future/edge.c: the outcome is visible after the arrival
  *   cell     future/combine.c
+ *   claim    worker/run.c
  */
 #include <sched.h>
 
@@ -41,9 +42,16 @@
 #define TIMED_OUT (1u << SH_BIT_TIME)
 #define ARRIVED (SETTLED | TIMED_OUT)
 
+/* What ends the wait of a task, in the state of its record: that it was asked
+ * to cancel, but not if it is stubborn, or that it was given up. */
+static uint64_t heeded(bool stubborn)
+{
+    return stubborn ? SH_BUSY : SH_CANCEL | SH_BUSY;
+}
+
 /* RUNNING -> PARKED and away. False if there is no need to, or no stack:
  * *rc_out then says so. */
-static bool park(struct sh_run *run, int *rc_out)
+static bool park(struct sh_run *run, bool stubborn, int *rc_out)
 {
     struct sh_worker *w = sh_worker_here();
     struct sh_record *r = run->record;
@@ -57,7 +65,7 @@ static bool park(struct sh_run *run, int *rc_out)
     }
     run->fiber = w->fiber;
     do {
-        if ((word & (SH_CANCEL | SH_BUSY)) != 0 ||
+        if ((word & heeded(stubborn)) != 0 ||
             sh_phase_of(word) != SH_RUNNING) {
             *rc_out = SHUNT_ECANCELED;
             sh_stacks_give(&w->stacks, fresh);
@@ -79,6 +87,8 @@ static bool park(struct sh_run *run, int *rc_out)
         *rc_out = 0;
         return false;
     }
+    sh_store_rlx(&w->post->running, 0); /* relaxed: if it is read too late,
+                                         * somebody stands in for nothing */
     sh_here.run = NULL;
     w->fiber = fresh;
     sh_fiber_start(run->fiber, fresh, sh_worker_loop, w, false);
@@ -119,7 +129,8 @@ static int limit(struct sh_pool *pool, uint32_t timer, uint32_t generation,
                : SHUNT_ENOMEM;
 }
 
-static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
+static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns,
+                         bool stubborn)
 {
     struct sh_record *r = run->record;
     bool foreign = ref->pool != run->pool;
@@ -130,7 +141,7 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
 
     if (ref->pool == run->pool && ref->record == r)
         return SHUNT_EDEADLK;
-    if (shunt_cancelled())
+    if ((sh_load_acq(&r->state) & heeded(stubborn)) != 0) /* acquire: claim */
         return SHUNT_ECANCELED;
     if (ns <= 0)
         return SHUNT_PENDING;
@@ -159,7 +170,7 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns)
         if ((arrived & TIMED_OUT) != 0)
             rc = SHUNT_PENDING;
         else
-            (void)park(run, &rc);
+            (void)park(run, stubborn, &rc);
     }
     if (foreign && !come_back(ref, serial))
         rc = SHUNT_ECLOSED;
@@ -319,13 +330,29 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
         return 0;
     if (!sh_handle_pin(ref))
         return SHUNT_EINVAL;
-    rc = run != NULL ? await_in_task(run, ref, ns) : await_in_thread(ref, ns);
+    rc = run != NULL ? await_in_task(run, ref, ns, false)
+                     : await_in_thread(ref, ns);
     if (ref->record == NULL)
         return rc;
     word = sh_load_acq(&ref->record->state); /* acquire: settled */
     gone = unpin(ref);
     ref->word = word;
     return gone != 0 ? gone : rc;
+}
+
+int sh_await_record(struct sh_ref *ref, bool stubborn)
+{
+    struct sh_run *run = sh_here.run;
+    int rc;
+
+    ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
+    if (sh_is_settled(ref->word))
+        return 0;
+    rc = run != NULL ? await_in_task(run, ref, SHUNT_FOREVER, stubborn)
+                     : await_in_thread(ref, SHUNT_FOREVER);
+    if (ref->record != NULL)
+        ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
+    return rc;
 }
 
 int shunt_await_for(shunt_future *f, int64_t ns)

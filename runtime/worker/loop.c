@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "future/timer.h"
 #include "worker/worker.h"
 
 /* How often an idle worker looks around before it says that it is idle: a
@@ -76,8 +77,8 @@ static void resume_next(struct sh_worker *w)
     w->left = from;
     w->fiber = run->fiber;
     w->parked--;
-    sh_store_rlx(&w->post->running,
-                 sh_hint(run->index, run->generation)); /* relaxed: a hint */
+    if (!sh_worker_begins(w, run))
+        sh_time_stuck(w->pool, w->post, sh_hint(run->index, run->generation));
     sh_fiber_switch(from, run->fiber, true);
 }
 
@@ -233,9 +234,6 @@ int sh_worker_start(struct sh_pool *pool, unsigned index)
 {
     struct sh_worker *w = &pool->team->workers[index];
 
-    w->pool = pool;
-    w->index = index;
-    w->post = &pool->posts[index];
     sh_store_rlx(&w->seat.pool, pool); /* relaxed: its thread starts later */
     w->seat.name = pool->name;
     w->seat.process = sh_process;

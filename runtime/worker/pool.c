@@ -129,6 +129,14 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
         (struct sh_team *)(void *)(at + posts + bells);
     pool->team->workers = (struct sh_worker *)(void *)(pool->team + 1);
     pool->team->count = (unsigned)n;
+    /* All of them, since whoever looks at all posts may see one as it starts. */
+    for (unsigned i = 0; i < n; i++) {
+        struct sh_worker *w = &pool->team->workers[i];
+
+        w->pool = pool;
+        w->index = i;
+        w->post = &pool->posts[i];
+    }
     pthread_sigmask(SIG_SETMASK, NULL, &pool->team->signals);
     pool->team->init = o->init;
     pool->team->init_arg = o->init_arg;
@@ -204,7 +212,6 @@ static struct sh_pool *pool_new(const shunt_options *o, bool checks)
     sh_store_rlx(&pool->active, pool->workers); /* relaxed: still ours */
     pool->time.manual = o->manual_clock;
     pool->time.start = sh_timekeeper_start;
-    pool->time.replace = sh_worker_replace;
     sh_store_rlx(&pool->time.wake_ns, INT64_MIN); /* relaxed: still ours */
     pool->allow_unsafe = o->allow_unsafe;
     pool->checks_pointers = checks;
@@ -313,7 +320,7 @@ int shunt_pool_free(shunt_pool *name)
 
     if (rc != 0)
         return rc;
-    if (sh_worker_here() != NULL && sh_worker_here()->pool == pool)
+    if (sh_is_of_team(pool))
         return SHUNT_EDEADLK;
     left = sh_pool_drain(pool);
     sh_timekeeper_stop(pool);

@@ -15,9 +15,12 @@
 
 #include "future/combine.h"
 #include "future/map.h"
+#include "future/retry.h"
+#include "future/scope.h"
 #include "future/timer.h"
 #include "future/value.h"
 #include "task/error.h"
+#include "task/ticket.h"
 #include "worker/worker.h"
 
 /* What a task's function is called with. */
@@ -118,7 +121,7 @@ static bool check_arguments(struct sh_run *run, const struct call *call,
 {
     const shunt_task *t = run->record->task;
 
-    if (kind == SH_KIND_TASK &&
+    if (sh_kind_is_task(kind) &&
         !check_pointers(run, "in", call->in, t->in_size_, 0))
         return false;
     return call->ctx == NULL ||
@@ -241,8 +244,11 @@ static void attach_blocks(struct sh_run *run)
  * stay, since tasks that it submitted are still at work. */
 static bool end_run(struct sh_run *run)
 {
-    bool keeps = (run->handles.count > 0 || run->unnoted) && sh_keep(run);
+    bool keeps;
 
+    if (run->promises.count > 0)
+        sh_scopes_leave(run);
+    keeps = (run->handles.count > 0 || run->unnoted) && sh_keep(run);
     if (run->spare != 0)
         give_now(run->spare);
     if (run->heed != 0)
@@ -299,6 +305,7 @@ static void finish_run(struct sh_run *run, unsigned kind,
     bool flat = called && rc == 0 &&
                 (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) != 0;
     unsigned outcome = sh_outcome_from(SHUNT_EINVAL);
+    struct sh_work drops = { 0 };
     uint64_t input;
     bool keeps;
 
@@ -312,7 +319,8 @@ static void finish_run(struct sh_run *run, unsigned kind,
     } else if (called) {
         outcome = outcome_of(run, kind, call, rc);
     }
-    sh_record_drop_in(r, kind);
+    sh_input_drop(&drops, run->pool, r, kind);
+    sh_work_do(&drops);
     if (flat) {
         if (t->traits_.inherits && run->input != 0)
             sh_run_hold(run, run->input);
@@ -363,7 +371,7 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
     struct sh_run run;
     struct call call = { 0 };
     const shunt_task *t = r->task;
-    bool called;
+    bool given_up, called;
     int rc = 0;
 
     sh_run_init(&run, w->pool, r, word);
@@ -371,13 +379,14 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
         run.deadline_ns = sh_bound_of(r)->deadline_ns;
         run.scope = sh_bound_of(r)->scope;
     }
-    sh_store_rlx(&w->post->running,
-                 sh_hint(run.index, run.generation)); /* relaxed: a hint */
+    given_up = !sh_worker_begins(w, &run);
     run.input = sh_load_rlx(&r->input); /* relaxed: ours in RUNNING */
     sh_store_rlx(&r->input, (uint64_t)(uintptr_t)&run); /* relaxed: ours */
     call.out = sh_record_out(r);
     if (kind == SH_KIND_TASK)
         call.in = sh_record_in(r);
+    else if (kind == SH_KIND_TRY)
+        call.in = sh_ticket_of(r)->in;
     else if (is_step(r))
         call.ctx = sh_record_in(r);
     if (SH_LIKELY(t->out_size_ <= 8) && r->out_at <= SH_INLINE_BYTES - 8)
@@ -385,9 +394,10 @@ static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
     else
         memset(call.out, 0, t->out_size_);
     sh_here.run = &run;
-    called = kind == SH_KIND_TASK || find_input(&run, kind, &call);
+    called = sh_kind_is_task(kind) || find_input(&run, kind, &call);
     if (SH_UNLIKELY(w->pool->checks_pointers))
         called = called && check_arguments(&run, &call, kind);
+    called = called && SH_LIKELY(!given_up);
     if (SH_LIKELY(called))
         rc = t->call_(call.in, call.ctx, call.out);
     if (SH_UNLIKELY(w->pool->checks_pointers))
@@ -453,7 +463,11 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
     if ((running & SH_OUTSIDE) != 0)
         sh_worker_took(w);
     kind = sh_load_rlx(&r->kind); /* relaxed: ours in RUNNING */
-    if (kind != SH_KIND_DEAL)
+    if (SH_UNLIKELY(kind == SH_KIND_TRY) && sh_retry_withdraw(pool, r))
+        return;
+    if (SH_UNLIKELY(kind == SH_KIND_RETRY))
+        sh_retry_turn(pool, r, running);
+    else if (kind != SH_KIND_DEAL)
         execute(w, r, running, kind);
     else if (!sh_map_deal(pool, r, hint, w->post))
         sh_settle_running(pool, r, 0, 0);
@@ -531,6 +545,7 @@ int shunt_commit(void)
             return SHUNT_ECANCELED;
         /* acq_rel: claim. Whoever cancels changes the same word. */
     } while (!sh_cas_acqrel(&run->record->state, &w, w | SH_COMMITTED));
+    run->deadline_ns = INT64_MAX; /* nor is it that of what it submits */
     return 0;
 }
 

@@ -30,20 +30,27 @@
 
 /* Whether a record has a future that has not settled, or somebody is at work
  * on it, who may be of another pool. A keeper ends by itself, but whoever
- * brings that about may not have begun. */
+ * brings that about may not have begun. A scope that is open has no future. */
 static bool is_pending(struct sh_record *r, uint64_t w)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: a look, repeated */
 
     return sh_phase_of(w) >= SH_PROMISE && sh_phase_of(w) != SH_DONE &&
-           kind != SH_KIND_DEAL;
+           kind != SH_KIND_DEAL &&
+           (kind != SH_KIND_SCOPE || sh_phase_of(w) != SH_WAIT);
 }
 
 /* Whether it is one of those that a shutdown may leave: not settled. */
 static bool is_left(struct sh_record *r, uint64_t w)
 {
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: a report */
+
+    /* Of a retry that waits for an attempt, that one counts. */
+    if (kind == SH_KIND_RETRY && sh_phase_of(w) == SH_WAIT &&
+        sh_load_rlx(&r->input) != 0) /* relaxed: a report */
+        return false;
     return is_pending(r, w) && sh_phase_of(w) <= SH_SETTLING &&
-           sh_load_rlx(&r->kind) != SH_KIND_KEEP; /* relaxed: a report */
+           kind != SH_KIND_KEEP;
 }
 
 /* What to do with each record that has not settled. */
@@ -70,10 +77,12 @@ static void end_one(struct sh_work *work, struct sh_pool *pool,
 {
     unsigned cancelled = sh_outcome_from(SHUNT_ECANCELED);
     enum sh_phase phase = sh_phase_of(w);
+    /* relaxed: as w, validated by the CAS of a state */
+    unsigned kind = sh_load_rlx(&r->kind);
 
-    /* A keeper waits for what it keeps memory for, however that ends. */
-    if (sh_load_rlx(&r->kind) == SH_KIND_KEEP) /* relaxed: as w, validated
-                                                * by the CAS of a state */
+    /* A keeper waits for what it keeps memory for, however that ends; and what
+     * heeds a task is told of it when that is asked, or has ended. */
+    if (kind == SH_KIND_KEEP || kind == SH_KIND_HEED)
         return;
     if (end == CANCEL_ALL || end == GIVE_UP)
         (void)sh_cancel_ask(work, pool, r, sh_generation_of(w));
@@ -127,9 +136,11 @@ static size_t count_busy(struct sh_pool *pool)
     for (uint32_t i = 1; i < used; i++) {
         struct sh_record *r = sh_record_at(pool, i);
 
-        /* acquire: settled. A promise is BUSY while its listener runs. */
+        /* acquire: settled. A promise is BUSY while its listener runs, a retry
+         * while an attempt does. */
         busy += (sh_load_acq(&r->state) & SH_BUSY) != 0 &&
-                sh_load_rlx(&r->kind) != SH_KIND_PROMISE; /* relaxed: as it */
+                sh_load_rlx(&r->kind) != SH_KIND_PROMISE && /* relaxed: as it */
+                sh_load_rlx(&r->kind) != SH_KIND_RETRY; /* relaxed: as it */
     }
     return busy;
 }
@@ -150,20 +161,40 @@ static bool all_idle(struct sh_pool *pool)
 static bool is_stalled(struct sh_pool *pool)
 {
     bool stalled = all_idle(pool) && !sh_timers_any(pool);
+    bool looked = false; /* by one that sees what all can do, and sees nothing */
 
     for (unsigned i = 0; i < sh_pool_active(pool) && stalled; i++) {
         struct sh_post *post = &pool->posts[i];
+        bool sees = sh_worker_sees_work(&pool->team->workers[i]);
 
-        /* What it could do nobody else can, but for what is queued. */
+        looked = looked || !sees;
+        /* What it alone can do it will do when it is back. */
         if (sh_post_is_off(post)) {
             /* seq_cst: sleep */
             stalled = sh_load_sc(&post->resumed) == SH_NONE;
-        } else if (sh_worker_sees_work(&pool->team->workers[i])) {
+        } else if (sees) {
             sh_sleep_wake(&pool->sleep, i);
             stalled = false;
         }
     }
-    return stalled && all_idle(pool);
+    return stalled && looked && all_idle(pool);
+}
+
+/* Whether something is to run, runs, or is on its way, although nobody seems to
+ * be at work: behind a worker that is stuck, and has nobody to stand in for it. */
+static bool may_go_on(struct sh_pool *pool)
+{
+    uint32_t used = sh_table_used(&pool->records);
+
+    for (uint32_t i = 1; i < used; i++) {
+        struct sh_record *r = sh_record_at(pool, i);
+        uint64_t w = sh_load_sc(&r->state); /* seq_cst: quiet, closing */
+
+        if (is_pending(r, w) && sh_phase_of(w) >= SH_READY &&
+            sh_phase_of(w) != SH_PARKED)
+            return true;
+    }
+    return false;
 }
 
 /* One look, after quiet was read; what is left. *moved_out: tasks ran
@@ -173,9 +204,13 @@ static size_t look_once(struct sh_pool *pool, enum shunt_how how,
                         uint32_t quiet, bool *moved_out)
 {
     bool stalled = is_stalled(pool);
-    enum end end = stalled ? DROP_PROMISES : COUNT;
+    enum end end = COUNT;
     size_t left;
 
+    /* Nor has anything gone on since. */
+    if (stalled && !may_go_on(pool) &&
+        sh_load_sc(&pool->quiet) == quiet) /* seq_cst: quiet */
+        end = DROP_PROMISES;
     if (how != SHUNT_DRAIN)
         end = CANCEL_ALL;
     else if (sh_load_sc(&pool->gate) == SH_STOPPED) /* seq_cst: quiet */
@@ -327,7 +362,7 @@ int shunt_pool_shutdown(shunt_pool *name, enum shunt_how how,
     id = pool->id;
     if (how != SHUNT_DRAIN && how != SHUNT_CANCEL && how != SHUNT_KILL)
         return SHUNT_EINVAL;
-    if (sh_worker_here() != NULL && sh_worker_here()->pool == pool)
+    if (sh_is_of_team(pool))
         return SHUNT_EDEADLK;
     /* A guest, whom shunt_pool_free waits for. */
     if (!sh_pool_enter(id))

@@ -13,12 +13,15 @@
  * what is queued there is stolen.
  *
  * Edges.
- *   rest     rest: write rests, then read stuck || timer.c: write stuck, then
- *            read rests; all seq_cst: one sees the other. Likewise with stop
+ *   rest     rest: write rests, then read stuck || timer.c: write stuck, and
+ *            have the timekeeper read rests; all seq_cst: one sees the other.
+ *            Likewise with stop
+ *   stuck    future/timer.c
  *   active   replace: write active -> whoever looks at all posts: read it
  */
 #include <pthread.h>
 
+#include "future/timer.h"
 #include "sync/futex.h"
 #include "worker/worker.h"
 
@@ -31,8 +34,11 @@ static uint32_t rests_of(struct sh_post *post)
 
 bool sh_post_is_off(struct sh_post *post)
 {
+    uint64_t stuck = sh_load_sc(&post->stuck); /* seq_cst: rest */
+
     return rests_of(post) != WORKS ||
-           sh_load_sc(&post->stuck) != 0; /* seq_cst: rest */
+           (stuck != 0 &&
+            sh_load_sc(&post->running) == stuck); /* seq_cst: stuck, rest */
 }
 
 /* How many workers are at work, or would be if there were any. */
@@ -57,25 +63,33 @@ static bool rouse(struct sh_pool *pool, unsigned i)
     return true;
 }
 
-void sh_worker_replace(struct sh_pool *pool)
+/* One more at work: one that rests, or a new one. False if none can be had. */
+static bool add_one(struct sh_pool *pool)
 {
     struct sh_team *team = pool->team;
     unsigned active = sh_pool_active(pool);
 
-    if (count_at_work(pool) >= pool->workers)
-        return;
     for (unsigned i = pool->workers; i < active; i++)
         if (rouse(pool, i))
-            return;
+            return true;
     if (active == team->count)
-        return;
+        return false;
     /* Before it runs, since it is looked for from then on. */
     sh_store_rel(&pool->active, active + 1); /* release: active */
     if (sh_worker_start(pool, active) == 0) {
         team->started++;
-        return;
+        return true;
     }
     sh_store_rel(&pool->active, active); /* release: active */
+    return false;
+}
+
+void sh_worker_replace(struct sh_pool *pool)
+{
+    unsigned n = count_at_work(pool);
+
+    while (n < pool->workers && add_one(pool))
+        n++;
 }
 
 /* Whether there is one worker more at work than there should be, when this one
@@ -109,6 +123,7 @@ void sh_standin_rest(struct sh_worker *w)
 void sh_standin_unfit(struct sh_worker *w)
 {
     sh_store_sc(&w->post->rests, UNFIT); /* seq_cst: rest */
+    sh_time_recruit(w->pool);            /* another, if there is one */
 }
 
 void sh_standins_rouse(struct sh_pool *pool)

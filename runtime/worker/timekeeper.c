@@ -15,7 +15,6 @@
  *   served   pass: write served -> advance: read it   what was due
  *            happened; and stop: write NONE, then move served -> advance: read
  *            served, then the keeper's state: nobody waits for who has gone
- *   quiet    future/timer.c
  */
 #include <pthread.h>
 #include <sched.h>
@@ -39,8 +38,7 @@ static void sleep_until(struct sh_pool *pool, uint32_t rung, int64_t next_ns)
 {
     struct sh_time *time = &pool->time;
 
-    sh_store_sc(&time->wake_ns, next_ns); /* seq_cst: alarm, quiet */
-    sh_quiet_notify(pool);
+    sh_store_sc(&time->wake_ns, next_ns); /* seq_cst: alarm */
     if (!sh_timers_waiting(pool) &&
         sh_load_sc(&time->stop) == 0) /* seq_cst: alarm */
         sh_futex_wait(&time->rung, rung, time->manual ? INT64_MAX : next_ns,
@@ -78,6 +76,8 @@ static void *timekeeper_main(void *arg)
 
         if (time->manual)
             serve(pool, moved);
+        if (sh_xchg_sc(&time->shorthanded, 0) != 0) /* seq_cst: alarm */
+            sh_worker_replace(pool);
         sleep_until(pool, rung, next_ns);
     }
     return NULL;
@@ -149,6 +149,17 @@ void sh_timekeeper_stop(struct sh_pool *pool)
     sh_futex_wake(&pool->time.served, INT32_MAX, pool->shared);
 }
 
+bool sh_is_of_team(struct sh_pool *pool)
+{
+    const struct sh_worker *w = sh_worker_here();
+
+    if (w != NULL)
+        return w->pool == pool;
+    return sh_load_acq(&pool->time.keeper) == SH_KEEPER_RUNS && /* acquire:
+                                                                 * keeper */
+           pthread_equal(pthread_self(), pool->team->timekeeper);
+}
+
 int shunt_pool_advance(shunt_pool *name, int64_t ns)
 {
     struct sh_pool *pool;
@@ -161,7 +172,7 @@ int shunt_pool_advance(shunt_pool *name, int64_t ns)
         return rc;
     if (!pool->time.manual || ns < 0)
         return SHUNT_EINVAL;
-    if (sh_here.run != NULL)
+    if (sh_here.run != NULL || sh_is_of_team(pool))
         return SHUNT_EDEADLK;
     id = pool->id;
     if (!sh_pool_enter(id))

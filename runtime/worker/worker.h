@@ -7,6 +7,9 @@
  * all, and the loop goes on, afresh, on another stack. When the task may go
  * on, the loop leaves the stack that it is on (which is then free) and goes
  * back to the parked one. So a stack is switched only when a task waits.
+ *
+ * Edges.
+ *   stuck    future/timer.c
  */
 #ifndef SH_WORKER_WORKER_H
 #define SH_WORKER_WORKER_H
@@ -64,6 +67,10 @@ static inline struct sh_worker *sh_worker_here(void)
     return seat != NULL && seat->post != NULL ? (struct sh_worker *)seat : NULL;
 }
 
+/* Whether the calling thread is one that a pool needs to come to its end: a
+ * worker of it, or its timekeeper, which runs hooks. */
+bool sh_is_of_team(struct sh_pool *pool);
+
 /* The loop: runs on a fresh stack, never returns. arg is the worker. */
 void sh_worker_loop(void *arg);
 
@@ -86,6 +93,12 @@ static inline bool sh_worker_shares(uint32_t tick)
     return tick % SH_FAIR == 0 || tick % SH_FAIR == SH_FAIR / 2;
 }
 
+/* Wait for a record that is not given back meanwhile: 0 when it has settled,
+ * or what shunt_await says. stubborn: a task that was asked to cancel waits all
+ * the same, but not one that was given up. If the pool goes meanwhile, ref has
+ * neither pool nor record afterwards, and the caller is no guest there. */
+int sh_await_record(struct sh_ref *ref, bool stubborn);
+
 /* The next hint to run, 0 if there is none to be found now. */
 uint64_t sh_worker_find(struct sh_worker *w);
 
@@ -101,8 +114,24 @@ void sh_worker_took(struct sh_worker *w);
 int sh_timekeeper_start(struct sh_pool *pool);
 void sh_timekeeper_stop(struct sh_pool *pool);
 
-/* The timekeeper: a worker is stuck, have somebody run in its stead. */
+/* The timekeeper: workers are stuck, have others run in their stead. */
 void sh_worker_replace(struct sh_pool *pool);
+
+/* Say that the code of a run is what runs from now on. False if it was given up
+ * at its deadline, and only we can know that it runs all the same. */
+static inline bool sh_worker_begins(struct sh_worker *w,
+                                    const struct sh_run *run)
+{
+    uint64_t hint = sh_hint(run->index, run->generation);
+
+    if (SH_LIKELY(!sh_is_bound(run->record))) {
+        sh_store_rlx(&w->post->running, hint); /* relaxed: it has no deadline */
+        return true;
+    }
+    sh_store_sc(&w->post->running, hint); /* seq_cst: stuck */
+    return (sh_load_sc(&run->record->state) & SH_BUSY) == 0; /* seq_cst: stuck
+                                                              */
+}
 
 /* Whether nobody should count on this worker: it is stuck, or rests. */
 bool sh_post_is_off(struct sh_post *post);

@@ -118,13 +118,17 @@ void census_take(struct census *out)
 void census_settle(const struct census *before, struct census *after)
 {
     const struct timespec pause = { 0, 1000000 };
+    int looks = 0;
 
-    for (int round = 0; round < SETTLE_ROUNDS; round++) {
+    /* A list that is read while a thread ends may lack another one. */
+    for (int round = 0; round < SETTLE_ROUNDS && looks < 2; round++) {
         census_take(after);
-        if (covers(&before->threads, &after->threads) &&
-            covers(&before->children, &after->children))
-            return;
-        nanosleep(&pause, NULL);
+        looks = covers(&before->threads, &after->threads) &&
+                        covers(&before->children, &after->children)
+                    ? looks + 1
+                    : 0;
+        if (looks < 2)
+            nanosleep(&pause, NULL);
     }
 }
 

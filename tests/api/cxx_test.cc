@@ -59,6 +59,18 @@ int look_on(const shunt_outcome *in, shunt_none *)
 }
 SHUNT_TASK(look_on, shunt_outcome, shunt_none)
 
+int third_time(long *const *calls, long *out)
+{
+    *out = ++**calls;
+    return *out == 3 ? 0 : shunt_fail(1, "number %ld", *out);
+}
+SHUNT_TASK(third_time, long *, long)
+
+bool while_early(const shunt_error *error)
+{
+    return error->attempts < 2;
+}
+
 int nothing(const shunt_none *, shunt_none *)
 {
     return 0;
@@ -194,6 +206,29 @@ void lookaheads(shunt_pool *pool)
     CHECK(shunt_lookahead_close(l) == 0);
 }
 
+void retries(shunt_pool *pool)
+{
+    static long calls; /* attempts come one after another */
+    long *const counter = &calls;
+    long value = 0;
+    CHECK(shunt_take(shunt_retry(pool, third_time, counter, .first_ns = -1),
+                     &value) == 0);
+    CHECK(value == 3 && calls == 3);
+    calls = 0;
+    CHECK(shunt_join(shunt_retry(pool, third_time, &counter, .first_ns = -1,
+                                 .again = while_early)) == SHUNT_EFAILED);
+    CHECK(calls == 2 && shunt_last_error()->cause_count == 2);
+    CHECK(shunt_join(shunt_retry(pool, nothing, shunt_none{})) == 0);
+    CHECK(shunt_join(shunt_retry_task(pool, &shunt_task_nothing, nullptr,
+                                      nullptr)) == 0);
+    shunt_retry_options options;
+    options.attempts = 1;
+    calls = 0;
+    CHECK(shunt_join(shunt_retry_task(pool, &shunt_task_third_time, &counter,
+                                      &options)) == SHUNT_EFAILED);
+    CHECK(calls == 1);
+}
+
 void promises(shunt_pool *pool)
 {
     shunt_promise *promise = nullptr;
@@ -209,6 +244,30 @@ void promises(shunt_pool *pool)
     CHECK(shunt_take(future, &value) == SHUNT_EINVAL);
 }
 
+void scopes(shunt_pool *pool)
+{
+    shunt_scope *scope = nullptr;
+    shunt_results all{};
+    const shunt_scope_options options{ .deadline_ns = SHUNT_S(60),
+                                       .keep_going = true };
+
+    CHECK(shunt_scope_open(&scope, pool, &options) == 0);
+    const span ten{ 0, 10 };
+    shunt_scope_submit(scope, add_up, span{ 0, 10 });
+    shunt_scope_submit(scope, add_up, ten);
+    shunt_scope_submit(scope, add_up, &ten);
+    shunt_scope_submit(scope, nothing, nullptr);
+    shunt_scope_submit(scope, refuse, 7L);
+    CHECK(shunt_scope_close(scope, &all) == SHUNT_EFAILED);
+    CHECK(shunt_last_error()->task_code == 7);
+    CHECK(all.count == 5);
+    CHECK(*shunt_peek(all.futures[2], long) == 45);
+    CHECK(shunt_results_release(&all) == 0);
+    CHECK(shunt_scope_open(&scope, pool, nullptr) == 0);
+    CHECK(shunt_scope_cancel(scope) == 0);
+    CHECK(shunt_scope_close(scope, nullptr) == 0);
+}
+
 } // namespace
 
 int main()
@@ -220,9 +279,11 @@ int main()
     CHECK(shunt_pool_workers(pool) == 2);
     submits(pool);
     composes(pool);
+    retries(pool);
     promises(pool);
     queues(pool);
     lookaheads(pool);
+    scopes(pool);
     CHECK(shunt_pool_free(pool) == 0);
     CHECK(shunt_pool_new(&pool, nullptr) == 0);
     CHECK(shunt_pool_free(pool) == 0);

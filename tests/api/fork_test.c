@@ -20,6 +20,7 @@ struct inherited {
     shunt_pool *pool;
     shunt_future *settled, *pending, *failed, *empty;
     shunt_promise *promise;
+    shunt_scope *scope;
     void *block;
     shunt_queue *queue; /* with a future in it */
 };
@@ -80,6 +81,7 @@ static struct inherited inherit(void)
     had.empty = shunt_map(had.pool, stage_same, NULL, 0);
     had.pending = made.future;
     had.promise = made.promise;
+    assert_ok(shunt_scope_open(&had.scope, had.pool, NULL));
     had.block = shunt_pool_alloc(had.pool, 64);
     assert_non_null(had.block);
     assert_ok(shunt_queue_new(&had.queue));
@@ -103,6 +105,8 @@ static void assert_untouched(const struct inherited *had)
     assert_joins(had->failed, SHUNT_EFAILED);
     assert_joins(had->empty, 0);
     assert_ok(shunt_free(had->block));
+    assert_takes(shunt_scope_submit(had->scope, stage_same, &(long){ 9 }), 9);
+    assert_ok(shunt_scope_close(had->scope, NULL));
     assert_takes(shunt_submit(had->pool, stage_same, &(long){ 8 }), 8);
     harness_free(had->pool);
 }
@@ -202,6 +206,26 @@ static void promises_of_the_parent_are_refused(void)
     fork_and_run(use_promise);
 }
 
+static int use_scope(const struct inherited *had)
+{
+    shunt_scope *scope = NULL;
+    shunt_results all = { .count = 7 };
+
+    CHECK(shunt_scope_open(&scope, had->pool, NULL) == SHUNT_EFORKED);
+    CHECK(scope == NULL);
+    CHECK(shunt_join(shunt_scope_submit(had->scope, stage_same,
+                                        &(long){ 1 })) == SHUNT_EFORKED);
+    CHECK(shunt_scope_cancel(had->scope) == SHUNT_EFORKED);
+    CHECK(shunt_scope_close(had->scope, &all) == SHUNT_EFORKED);
+    CHECK(all.count == 0 && shunt_results_release(&all) == 0);
+    return 0;
+}
+
+static void scopes_of_the_parent_are_refused(void)
+{
+    fork_and_run(use_scope);
+}
+
 static int use_combinators(const struct inherited *had)
 {
     shunt_future *fs[2] = { had->settled, had->pending };
@@ -281,6 +305,49 @@ static int use_lookahead(const struct inherited *had)
 static void no_lookahead_is_opened_in_the_parents_pool(void)
 {
     fork_and_run(use_lookahead);
+}
+
+/* The parent's timekeeper runs, and timers of its are set. */
+static int use_time(const struct inherited *had)
+{
+    shunt_pool *pool = NULL;
+    shunt_future *f;
+
+    CHECK(shunt_join(shunt_delay(had->pool, 1)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_delay(had->pool, 0)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_timeout(had->pending, 1)) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_timeout(had->settled, 1)) == SHUNT_EFORKED);
+    CHECK(shunt_pool_advance(had->pool, 1) == SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_submit_with(had->pool, stage_nothing, NULL,
+                                       .deadline_ns = SHUNT_S(1))) ==
+          SHUNT_EFORKED);
+    CHECK(shunt_commit() == SHUNT_EINVAL);
+    CHECK(shunt_join(shunt_cancel_future()) == SHUNT_EINVAL);
+    CHECK(shunt_time_left_ns() == SHUNT_FOREVER);
+    /* Its own pool keeps a time of its own. */
+    CHECK(shunt_pool_new(&pool, &(shunt_options){ .workers = 1 }) == 0);
+    CHECK(shunt_join(shunt_delay(pool, SHUNT_US(300))) == 0);
+    f = shunt_timeout(shunt_delay(pool, SHUNT_FOREVER), SHUNT_US(300));
+    CHECK(shunt_join(f) == SHUNT_ETIMEDOUT);
+    CHECK(shunt_join(shunt_submit_with(pool, stage_nothing, NULL,
+                                       .deadline_ns = SHUNT_S(1000))) == 0);
+    CHECK(shunt_pool_free(pool) == 0);
+    return 0;
+}
+
+static void time_of_the_parent_does_not_pass_in_the_child(void)
+{
+    struct inherited had = inherit();
+    shunt_future *near, *far = shunt_delay(had.pool, SHUNT_FOREVER);
+
+    /* By then there is a timekeeper. */
+    assert_joins(shunt_delay(had.pool, 1), 0);
+    near = shunt_delay(had.pool, SHUNT_MS(1));
+    assert_long(run_child(use_time, &had), 0);
+    assert_joins(near, 0);
+    assert_long(shunt_cancel(far), 1);
+    assert_joins(far, SHUNT_ECANCELED);
+    assert_untouched(&had);
 }
 
 /* ---- pools of the child ---- */
@@ -421,6 +488,8 @@ static int fork_in_task(shunt_pool *const *in, long *out)
         wrong |= 2 * (shunt_pool_workers(*in) != SHUNT_EFORKED);
         wrong |= 4 * shunt_cancelled();
         wrong |= 8 * (shunt_alloc(16) != NULL);
+        wrong |= 16 * (shunt_commit() != SHUNT_EINVAL);
+        wrong |= 32 * (shunt_status(shunt_cancel_future()) != SHUNT_EINVAL);
         _exit(wrong);
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
@@ -443,11 +512,13 @@ static const struct CMUnitTest claims[] = {
     CLAIM(futures_of_the_parent_are_refused),
     CLAIM(the_pool_of_the_parent_is_refused),
     CLAIM(promises_of_the_parent_are_refused),
+    CLAIM(scopes_of_the_parent_are_refused),
     CLAIM(combinators_of_the_parents_futures_are_refused),
     CLAIM(blocks_of_the_parents_pool_are_refused),
     CLAIM(queues_of_the_parent_are_refused),
     CLAIM(no_lookahead_is_opened_in_the_parents_pool),
     CLAIM(the_child_may_make_pools_and_queues_of_its_own),
+    CLAIM(time_of_the_parent_does_not_pass_in_the_child),
     CLAIM(a_grandchild_is_a_child_of_both),
     CLAIM(a_fork_in_the_middle_of_anything_leaves_a_working_child),
     CLAIM(a_child_that_a_task_forks_is_outside_of_any_task),

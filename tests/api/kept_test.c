@@ -140,9 +140,216 @@ static void a_shutdown_leaves_the_memory_that_running_children_read(void)
     }
 }
 
+/* ---- elements of a map ---- */
+
+/* The one without a block fails, when the other is at its code. */
+static int read_or_fail(const struct stubborn *in, shunt_none *out)
+{
+    if (in->block != NULL)
+        return read_stubbornly(in, out);
+    return latch_reaches(in->started, 1) ? 7 : STAGE_LATE;
+}
+SHUNT_TASK(read_or_fail, struct stubborn, shunt_none)
+
+static int map_over_a_block(const struct stubborn *in, shunt_none *out)
+{
+    struct stubborn ins[2] = { *in, *in };
+    char *block = shunt_alloc(1000);
+    shunt_future *f;
+
+    (void)out;
+    memset(block, 1, 1000);
+    ins[0].block = block;
+    f = shunt_map(NULL, read_or_fail, ins, 2);
+    /* Not on the worker that we are to go on with. */
+    if (!latch_reaches(in->started, 1))
+        return STAGE_LATE;
+    return shunt_join(f) == SHUNT_EFAILED ? 0 : 1;
+}
+SHUNT_TASK(map_over_a_block, struct stubborn, shunt_none)
+
+/* Method: the map has failed, and its task has ended, while an element reads.
+ */
+static void memory_that_an_element_reads_stays_when_the_map_has_failed(void)
+{
+    for (int i = 0; i < 20; i++) {
+        shunt_pool *pool = harness_pool(3);
+        struct stubborn in = { stage_latch(), stage_latch(), stage_tally(),
+                               NULL };
+        shunt_future *f = shunt_submit(pool, map_over_a_block, &in);
+
+        assert_joins(f, 0);
+        assert_joins(shunt_submit(pool, scribble, NULL), 0);
+        latch_raise(in.go);
+        harness_free(pool);
+        assert_long(tally_of(in.sum), 1000);
+    }
+}
+
+/* ---- code that runs past its deadline ---- */
+
+enum {
+    AWAITED,
+    JOINED,
+    TAKEN,
+    RELEASED,
+    WAYS
+};
+
+struct late {
+    struct stubborn child;
+    int how;
+};
+
+static int leave_late(const struct late *in, shunt_none *out)
+{
+    struct stubborn child = in->child;
+    char *block = shunt_alloc(1000);
+    shunt_future *f;
+
+    memset(block, 1, 1000);
+    child.block = block;
+    f = shunt_submit_with(NULL, read_stubbornly, &child,
+                          .deadline_ns = SHUNT_MS(1));
+    /* Not on the worker that we are to go on with. */
+    if (!latch_reaches(in->child.started, 1))
+        return STAGE_LATE;
+    switch (in->how) {
+    case AWAITED:
+        return shunt_await(f) == SHUNT_ETIMEDOUT ? 0 : 1;
+    case JOINED:
+        return shunt_join(f) == SHUNT_ETIMEDOUT ? 0 : 1;
+    case TAKEN:
+        return shunt_take(f, out) == SHUNT_ETIMEDOUT ? 0 : 1;
+    default:
+        return shunt_release(f);
+    }
+}
+SHUNT_TASK(leave_late, struct late, shunt_none)
+
+static int leave_late_and_take(const struct late *in, shunt_none *out)
+{
+    shunt_future *f = shunt_submit(NULL, leave_late, in);
+
+    return latch_reaches(in->child.started, 1) ? shunt_take(f, out)
+                                               : STAGE_LATE;
+}
+SHUNT_TASK(leave_late_and_take, struct late, shunt_none)
+
+/* Method: the child is given up; whatever its parent did with it, and whoever
+ * took the parent's value, have ended when it reads. */
+static void memory_stays_for_code_that_runs_past_its_deadline(void)
+{
+    for (int i = 0; i < 2 * WAYS; i++) {
+        shunt_pool *pool = stage_manual_pool(3, 0);
+        struct late in = {
+            { stage_latch(), stage_latch(), stage_tally(), NULL }, i % WAYS
+        };
+        shunt_future *f = i < WAYS
+                              ? shunt_submit(pool, leave_late, &in)
+                              : shunt_submit(pool, leave_late_and_take, &in);
+
+        assert_true(latch_reaches(in.child.started, 1));
+        if (in.how == RELEASED)
+            assert_settles(f, 0);
+        stage_advance(pool, SHUNT_MS(1));
+        assert_joins(f, 0);
+        for (int j = 0; j < 10; j++)
+            assert_joins(shunt_submit(pool, scribble, NULL), 0);
+        latch_raise(in.child.go);
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+        assert_long(tally_of(in.child.sum), 1000);
+        harness_free(pool);
+    }
+}
+
+static int make_block(const shunt_none *in, char **out)
+{
+    (void)in;
+    *out = shunt_alloc(1000);
+    memset(*out, 1, 1000);
+    return 0;
+}
+SHUNT_TASK(make_block, shunt_none, char *)
+
+/* Reads the block of its predecessor and that of the task which attached it. */
+static int read_both(char *const *in, const struct stubborn *ctx,
+                     shunt_none *out)
+{
+    const char *own = ctx->block;
+    int rc = read_stubbornly(ctx, out);
+
+    for (int i = 0; i < 1000; i++)
+        tally_add(ctx->sum, (*in)[i] + own[i]);
+    return rc;
+}
+SHUNT_STEP(read_both, char *, struct stubborn, shunt_none)
+
+static int leave_a_step(const struct stubborn *in, shunt_none *out)
+{
+    struct stubborn ctx = *in;
+    char *block = shunt_alloc(1000);
+
+    (void)out;
+    memset(block, 1, 1000);
+    ctx.block = block;
+    (void)shunt_join(
+        shunt_then_with(shunt_submit(NULL, make_block, NULL), read_both, &ctx));
+    return 0;
+}
+SHUNT_TASK(leave_a_step, struct stubborn, shunt_none)
+
+/* Method: step and task have one deadline. The task waits, and ends at that or
+ * just before; the step goes on. */
+static void memory_stays_for_a_step_that_runs_past_its_deadline(void)
+{
+    for (int i = 0; i < 20; i++) {
+        shunt_pool *pool = stage_manual_pool(3, 0);
+        struct stubborn in = { stage_latch(), stage_latch(), stage_tally(),
+                               NULL };
+        shunt_future *f = shunt_submit_with(pool, leave_a_step, &in,
+                                            .deadline_ns = SHUNT_MS(1));
+
+        assert_true(latch_reaches(in.started, 1));
+        stage_advance(pool, SHUNT_MS(1));
+        int rc = harness_await(f);
+        assert_true(rc == 0 || rc == SHUNT_ETIMEDOUT);
+        assert_ok(shunt_release(f));
+        for (int j = 0; j < 10; j++)
+            assert_joins(shunt_submit(pool, scribble, NULL), 0);
+        latch_raise(in.go);
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+        assert_long(tally_of(in.sum), 3000);
+        harness_free(pool);
+    }
+}
+
+/* Method: as before, but the pool is freed before the code returns. */
+static void memory_stays_for_code_that_outlives_its_pool(void)
+{
+    for (int how = 0; how < WAYS; how++) {
+        shunt_pool *pool = stage_manual_pool(3, 0);
+        struct late in = {
+            { stage_latch(), stage_latch(), stage_tally(), NULL }, how
+        };
+        shunt_future *f = shunt_submit(pool, leave_late, &in);
+
+        assert_true(latch_reaches(in.child.started, 1));
+        stage_advance(pool, SHUNT_MS(1));
+        assert_joins(f, 0);
+        assert_joins(shunt_submit(pool, scribble, NULL), 0);
+        assert_ok(shunt_pool_free(pool));
+        latch_raise(in.child.go);
+    }
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(memory_that_children_read_stays_when_the_value_is_taken),
     CLAIM(a_shutdown_leaves_the_memory_that_running_children_read),
+    CLAIM(memory_that_an_element_reads_stays_when_the_map_has_failed),
+    CLAIM(memory_stays_for_code_that_runs_past_its_deadline),
+    CLAIM(memory_stays_for_a_step_that_runs_past_its_deadline),
+    CLAIM(memory_stays_for_code_that_outlives_its_pool),
 };
 
 HARNESS_MAIN(claims)

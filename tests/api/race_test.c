@@ -292,6 +292,107 @@ static void a_drain_cuts_no_chain_while_a_listener_runs(void)
     }
 }
 
+/* ---- a drain, and a timer ---- */
+
+static void move_clock(void *what)
+{
+    (void)shunt_pool_advance(what, SHUNT_MS(1));
+}
+
+static int keep_now(const shunt_none *in, shunt_promise *const *ctx, long *out)
+{
+    (void)in;
+    (void)out;
+    return shunt_promise_give(*ctx, &(long){ 5 });
+}
+SHUNT_STEP(keep_now, shunt_none, shunt_promise *, long)
+
+/* Method: a delay ends while the drain looks. It is over, and the step that
+ * will keep the promise is not queued yet. */
+static void a_drain_breaks_no_promise_that_a_delay_is_about_to_keep(void)
+{
+    struct partner partner;
+
+    partner_open(&partner, move_clock);
+    for (long round = rounds(2000); round > 0; round--) {
+        shunt_pool *pool = stage_manual_pool(1, 0);
+        struct stage_promise made = stage_promise(pool);
+        shunt_future *kept = shunt_then_with(shunt_delay(pool, SHUNT_MS(1)),
+                                             keep_now, &made.promise);
+
+        atomic_store(&partner.what, (void *)pool);
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+        partner_await(&partner);
+        assert_takes(made.future, 5);
+        assert_joins(kept, 0);
+        harness_free(pool);
+    }
+    partner_close(&partner);
+}
+
+/* Goal: what a thread outside waits for is not what the pool waits for, also
+ * if that wait has a timer; nor does a drain sleep while the thread drops it. */
+static void a_drain_does_not_wait_for_the_clock_of_a_thread_that_waits(void)
+{
+    for (long round = rounds(300); round > 0; round--) {
+        shunt_pool *pool = stage_manual_pool(1, 0);
+        struct stage_waiter waiter = { stage_promise(pool).future, SHUNT_S(1),
+                                       stage_latch(), -1 };
+        pthread_t thread;
+
+        assert_int_equal(
+            pthread_create(&thread, NULL, stage_wait_in_thread, &waiter), 0);
+        assert_true(latch_reaches(waiter.ready, 1));
+        if (round % 2 == 0)
+            sched_yield();
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
+        pthread_join(thread, NULL);
+        assert_status(waiter.status, SHUNT_ECANCELED);
+        harness_free(pool);
+    }
+}
+
+/* ---- a wait and a deadline at once ---- */
+
+struct waits {
+    shunt_future *gate;
+    struct latch *started;
+};
+
+static int return_at_once(const struct waits *in, long *out)
+{
+    (void)out;
+    latch_raise(in->started);
+    return shunt_await(in->gate);
+}
+SHUNT_TASK(return_at_once, struct waits, long)
+
+/* Method: the deadline comes as the task parks, or when it has; its code is done
+ * as soon as it learns of that. */
+static void a_task_that_waits_at_its_deadline_has_timed_out(void)
+{
+    shunt_pool *pool = NULL;
+    struct stage_promise gate;
+
+    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = 1,
+                                                      .manual_clock = true }));
+    gate = stage_promise(pool);
+    for (long i = rounds(2000); i > 0; i--) {
+        struct waits in = { gate.future, stage_latch() };
+        shunt_future *f = shunt_submit_with(pool, return_at_once, &in,
+                                            .deadline_ns = SHUNT_S(1));
+
+        assert_true(latch_reaches(in.started, 1));
+        for (long j = i % 8; j > 0; j--)
+            sched_yield();
+        assert_ok(shunt_pool_advance(pool, SHUNT_S(1)));
+        assert_joins(f, SHUNT_ETIMEDOUT);
+    }
+    assert_ok(shunt_promise_drop(gate.promise));
+    assert_ok(shunt_release(gate.future));
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(when_all_fails_though_the_others_succeed_at_once),
     CLAIM(when_any_succeeds_though_the_others_fail_at_once),
@@ -299,6 +400,9 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_drain_does_not_sleep_through_the_last_take),
     CLAIM(a_pool_that_just_became_idle_can_be_freed),
     CLAIM(a_drain_cuts_no_chain_while_a_listener_runs),
+    CLAIM(a_drain_breaks_no_promise_that_a_delay_is_about_to_keep),
+    CLAIM(a_drain_does_not_wait_for_the_clock_of_a_thread_that_waits),
+    CLAIM(a_task_that_waits_at_its_deadline_has_timed_out),
 };
 
 HARNESS_MAIN(claims)

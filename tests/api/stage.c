@@ -283,6 +283,21 @@ shunt_pool *stage_named_pool(const char *name, int workers)
     return pool;
 }
 
+shunt_pool *stage_manual_pool(int workers, int spares)
+{
+    shunt_pool *pool = NULL;
+
+    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = workers,
+                                                      .spares = spares,
+                                                      .manual_clock = true }));
+    return pool;
+}
+
+void stage_advance(shunt_pool *pool, int64_t ns)
+{
+    assert_ok(shunt_pool_advance(pool, ns));
+}
+
 void *stage_wait_in_thread(void *waiter)
 {
     struct stage_waiter *w = waiter;

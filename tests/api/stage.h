@@ -104,6 +104,12 @@ shunt_future *stage_some_one(shunt_future *const *fs, size_t n);
 /* A thread pool whose threads have got their names. */
 shunt_pool *stage_named_pool(const char *name, int workers);
 
+/* A pool whose clock moves by shunt_pool_advance alone, with so many spares as
+ * .spares says. */
+shunt_pool *stage_manual_pool(int workers, int spares);
+/* Move its clock, which is asserted to work. */
+void stage_advance(shunt_pool *pool, int64_t ns);
+
 /* Who waits for a future in a thread of its own, for ns at the most. */
 struct stage_waiter {
     shunt_future *future;

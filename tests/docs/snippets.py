@@ -92,6 +92,15 @@ static int parse(const struct page *in, int *out)
 }
 SHUNT_TASK(parse, struct page, int)
 """, "struct url url = { \"x\" }; shunt_future *f;"),
+    "scope.h": ("""\
+struct url { char text[64]; };
+static int fetch(const struct url *in, shunt_none *out)
+{
+    (void)out;
+    return in->text[0] == 'x' ? 0 : 1;
+}
+SHUNT_TASK(fetch, struct url, shunt_none)
+""", "struct url urls[2] = { { \"x\" }, { \"x\" } }; int n = 2;"),
 }
 
 SETTINGS["queue.h"] = ("""\

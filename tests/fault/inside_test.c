@@ -192,6 +192,14 @@ static int map_many(struct stage *s)
     return shunt_join(shunt_map(NULL, fault_add_one, ins, WIDE));
 }
 
+static int retry_in_vain(struct stage *s)
+{
+    int rc = shunt_join(shunt_retry(NULL, wrong, NULL, .first_ns = -1));
+
+    (void)s;
+    return rc == SHUNT_EFAILED ? 0 : rc;
+}
+
 static int keep_a_promise(struct stage *s)
 {
     shunt_promise *promise;
@@ -215,6 +223,43 @@ static int break_promises(struct stage *s)
     for (int i = 0; i < CHILDREN && rc == 0; i++)
         rc = shunt_promise_new(NULL, long, &promise, &f);
     return rc;
+}
+
+static int heed_and_wait(struct stage *s)
+{
+    shunt_future *c = shunt_cancel_future();
+    shunt_future *step = shunt_then(shunt_cancel_future(), fault_nothing);
+    int rc = shunt_status(c);
+
+    (void)s;
+    if (rc == SHUNT_PENDING)
+        rc = shunt_status(step);
+    /* They end with the task. */
+    return rc == SHUNT_PENDING ? shunt_release(c) | shunt_release(step) : rc;
+}
+
+static int take_some_time(struct stage *s)
+{
+    shunt_future *fs[3] = { shunt_delay(NULL, SHUNT_US(50)),
+                            shunt_timeout(shunt_submit(NULL, lazy, NULL),
+                                          SHUNT_S(1000)),
+                            shunt_timeout(shunt_delay(s->other, SHUNT_US(20)),
+                                          SHUNT_S(1000)) };
+
+    return shunt_join(shunt_when_all(fs, 3));
+}
+
+static int bound_many(struct stage *s)
+{
+    shunt_future *fs[CHILDREN];
+
+    (void)s;
+    for (int i = 0; i < CHILDREN; i++) {
+        fs[i] = shunt_submit_with(NULL, seven, NULL,
+                                  .deadline_ns = SHUNT_S(1000));
+        fs[i] = shunt_then(fs[i], fault_add_one);
+    }
+    return shunt_join(shunt_when_all(fs, CHILDREN));
 }
 
 /* Everything, one after another, whatever fails. */
@@ -245,7 +290,12 @@ static void act_inside(struct stage *s)
     struct play *p = &plays[0];
 
     *p = (struct play){ s, current };
-    s->out = shunt_submit(s->pool, play, p);
+    /* With a deadline, which what it does inherits, it asks for a timer more
+     * each time. */
+    s->out = s->story->n == 0
+                 ? shunt_submit(s->pool, play, p)
+                 : shunt_submit_with(s->pool, play, p,
+                                     .deadline_ns = SHUNT_S(1000));
     fault_stay(s->out);
 }
 
@@ -280,13 +330,25 @@ static void tell(const char *name, int (*inside)(struct stage *))
     fault_each(&story);
 }
 
+static void tell_with_deadline(const char *name,
+                               int (*inside)(struct stage *))
+{
+    struct story story = {
+        name, prepare_one, act_inside, check_inside, 1, NULL
+    };
+
+    current = inside;
+    fault_each(&story);
+}
+
 /* One of each, inside, one after another. */
 static int (*const all[])(struct stage *) = {
     wait_for_a_child, wait_a_while,   wait_for_another_pool,
     keep_many,        let_go_of_many, take_a_gift,
     fail_as_a_child,  all_of_many,    race_of_many,
-    chain_of_steps,   map_many,       keep_a_promise,
-    break_promises,
+    chain_of_steps,   map_many,       retry_in_vain,
+    keep_a_promise,   break_promises, heed_and_wait,
+    take_some_time,   bound_many,
 };
 enum {
     ALL = sizeof all / sizeof all[0]
@@ -379,8 +441,21 @@ static void composing_in_a_task_works_or_fails(void **state)
     tell("race in a task", race_of_many);
     tell("steps in a task", chain_of_steps);
     tell("map in a task", map_many);
+    tell("retry in a task", retry_in_vain);
     tell("promise in a task", keep_a_promise);
     tell("broken promises in a task", break_promises);
+}
+
+static void time_in_a_task_passes_or_memory_is_out(void **state)
+{
+    (void)state;
+    tell("cancel_future", heed_and_wait);
+    tell("delay and timeout in a task", take_some_time);
+    tell("deadlines in a task", bound_many);
+    tell_with_deadline("map under a deadline", map_many);
+    tell_with_deadline("steps under a deadline", chain_of_steps);
+    tell_with_deadline("another pool under a deadline", wait_for_another_pool);
+    tell_with_deadline("deadlines under a deadline", bound_many);
 }
 
 static void everything_together_works_or_fails(void **state)
@@ -405,6 +480,7 @@ int main(void)
         cmocka_unit_test(a_taken_value_comes_with_its_memory_or_not_at_all),
         cmocka_unit_test(a_task_fails_with_what_there_is_memory_for),
         cmocka_unit_test(composing_in_a_task_works_or_fails),
+        cmocka_unit_test(time_in_a_task_passes_or_memory_is_out),
         cmocka_unit_test(everything_together_works_or_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

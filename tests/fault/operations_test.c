@@ -66,6 +66,15 @@ static int flat_task(struct stage *const *in, shunt_future **out)
 }
 SHUNT_TASK(flat_task, struct stage *, shunt_future *)
 
+/* Fails once, and counts the run that does not. */
+static int flaky_task(struct stage *const *in, long *out)
+{
+    if (atomic_fetch_add(&(*in)->inside, 1) == 0)
+        return shunt_fail(5, "not at once");
+    return small_task(in, out);
+}
+SHUNT_TASK(flaky_task, struct stage *, long, .drop = count_drop)
+
 /* ---- acts and checks that several stories share ---- */
 
 /* The future that the act made has worked or has failed for lack of memory. */
@@ -241,6 +250,27 @@ static void check_map_large(struct stage *s)
     assert_true(atomic_load(&s->runs) <= 3);
 }
 
+static void retry_at_once(struct stage *s)
+{
+    s->out = shunt_retry(s->pool, flaky_task, &s, .first_ns = -1);
+    fault_stay(s->out);
+}
+
+static void retry_after_pauses(struct stage *s)
+{
+    s->out = shunt_retry(s->pool, flaky_task, &s, .first_ns = SHUNT_US(1),
+                         .attempt_ns = SHUNT_S(100));
+    fault_stay(s->out);
+}
+
+static void retry_large(struct stage *s)
+{
+    struct large in = { s, { 1 } };
+
+    s->out = shunt_retry(s->pool, large_task, &in, .first_ns = -1);
+    fault_stay(s->out);
+}
+
 /* ---- the stories ---- */
 
 static void submitting_works_or_says_that_memory_is_out(void **state)
@@ -309,6 +339,15 @@ static void a_map_works_or_fails(void **state)
         { "map of large values", NULL, map_large, check_map_large, 3, NULL });
 }
 
+/* An attempt that finds no memory has failed, as one that ran and failed. */
+static void a_retry_works_or_fails_as_its_last_attempt(void **state)
+{
+    FAULT_EACH({ "retry", NULL, retry_at_once, check_out, 0, NULL });
+    FAULT_EACH(
+        { "retry, pauses", NULL, retry_after_pauses, check_out, 0, NULL });
+    FAULT_EACH({ "retry, large", NULL, retry_large, check_out, 0, NULL });
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +356,7 @@ int main(void)
         cmocka_unit_test(a_combinator_works_or_fails_and_consumes_its_inputs),
         cmocka_unit_test(a_combinator_of_785_works_or_fails),
         cmocka_unit_test(a_map_works_or_fails),
+        cmocka_unit_test(a_retry_works_or_fails_as_its_last_attempt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

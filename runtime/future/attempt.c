@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/attempt.c - one attempt of a retry: from its submit to the moment when
+ * its code does not run any more.
+ *
+ * Idea. An attempt runs as a task of its own does, but its input is in the ticket
+ * of its retry (task/ticket.h), of which it is a user from before it can run until
+ * its function has returned, or will never be called. The record of the retry is
+ * BUSY until there is no user: so it can be looked at by every attempt, and the
+ * memory of the task that asked for the retry outlives all of them, also when the
+ * retry has settled (keep.c).
+ *
+ * Edges.
+ *   leave    task/ticket.c
+ *   claim    worker/run.c
+ *   settled  future/settle.c
+ *
+ * Crash. Users are counted anew by recovery: see task/ticket.h. Between the last
+ * one's leaving and the end of BUSY it finds a ticket without users, and takes
+ * BUSY off; the input may not have been dropped then.
+ */
+#include "future/combine.h"
+#include "future/retry.h"
+#include "future/submit.h"
+
+int sh_retry_attempt(struct sh_pool *pool, struct sh_record *r,
+                     struct sh_ref *ref_out)
+{
+    struct sh_ticket *t = sh_ticket_of(r);
+    int64_t deadline_ns = sh_is_bound(r) ? sh_bound_of(r)->deadline_ns
+                                         : INT64_MAX;
+    int64_t its = t->options.attempt_ns == 0
+                      ? INT64_MAX
+                      : sh_pool_after(pool, t->options.attempt_ns);
+    int rc;
+
+    sh_add_rlx(&t->made, 1);  /* relaxed: only we write it */
+    sh_add_rlx(&t->users, 1); /* relaxed: the retry is one */
+    rc = sh_submit_attempt(pool, r, its < deadline_ns ? its : deadline_ns,
+                           ref_out);
+    if (rc != 0)
+        sh_sub_acqrel(&t->users, 1); /* acq_rel: leave. Not the last one. */
+    return rc;
+}
+
+void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r)
+{
+    struct sh_ticket *t = sh_ticket_of(r);
+    const shunt_task *task = r->task;
+    struct sh_record *retry = sh_record_at(pool, t->retry);
+    uint32_t before = sh_sub_acqrel(&t->users, 1); /* acq_rel: leave */
+
+    SH_ASSERT(before > 0);
+    if (before > 1)
+        return;
+    if (task->traits_.drop != NULL)
+        sh_call_hook(task->traits_.drop, t->in);
+    sh_settle_idle(work, pool, retry, SH_BUSY);
+    sh_keep_returned(work, pool);
+}
+
+bool sh_retry_withdraw(struct sh_pool *pool, struct sh_record *r)
+{
+    /* The retry is BUSY while we are a user, so this is no other. */
+    struct sh_record *retry = sh_record_at(pool, sh_ticket_of(r)->retry);
+    uint64_t w = sh_load_acq(&retry->state); /* acquire: claim, settled */
+    struct sh_work work = { 0 };
+
+    if ((w & SH_CANCEL) == 0 && sh_phase_of(w) < SH_SETTLING)
+        return false;
+    w = sh_load_acq(&r->state); /* acquire: settled */
+    /* It has left the queue, and was counted as taken up then. */
+    while (sh_phase_of(w) == SH_RUNNING &&
+           !sh_cas_acqrel(&r->state, &w,
+                          sh_word_settled(w & ~SH_OUTSIDE, SH_SETTLING,
+                                          sh_owner_of(w),
+                                          sh_outcome_from(
+                                              SHUNT_ECANCELED)))) /*
+                                                       * acq_rel: settled */
+        continue;
+    if (sh_phase_of(w) == SH_RUNNING) {
+        sh_work_settle(&work, pool, r);
+    } else {
+        /* Settled over its code, which shall not run. */
+        sh_retry_leave(&work, pool, r);
+        sh_settle_returned(&work, pool, r);
+    }
+    sh_work_do(&work);
+    return true;
+}

@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/retry.c - a task that is tried again until it succeeds.
+ *
+ *     shunt_retry: attempt 1, and wait for it
+ *
+ *     WAIT --succeeded--------------------> SETTLING, forwards the attempt
+ *      |  ^--failed, time is up--> READY
+ *      |                             | a worker claims it
+ *      |                           RUNNING: a turn
+ *      |     again? -> pause: a timer, back to WAIT
+ *      |     pause over -> next attempt, back to WAIT
+ *      |     enough -> SETTLING with the last failure
+ *      +--cancelled, past its deadline, shut down--> SETTLING: the attempt is
+ *                                                    asked to cancel
+ *
+ * Idea. A retry is one record for as long as it takes. It waits for one arrival
+ * at a time, of its attempt or of a timer. What follows is a turn, which a
+ * worker runs as it runs a task, but on the loop's own stack and outside of any
+ * task; then the record waits anew, as one does whose task returned a future.
+ * So no stack is parked meanwhile, nothing grows with the number of attempts,
+ * and what was asked to cancel while it waits settles at once.
+ *
+ * An attempt is a record of its own, lent to the retry (attempt.c), and the
+ * input is in a ticket that they share.
+ *
+ * A record that waits so often may meet a delivery that is late: whoever brought
+ * the arrival of an earlier wait, which another then acted on, may find the
+ * record in the same state once more, and move it. A turn therefore begins with
+ * a look at the arrivals, and waits on if there are none.
+ *
+ * Edges.
+ *   accept   future/deliver.c: here the state is written, then the arrivals are
+ *            read
+ *   arrive   future/edge.c
+ *   settled  future/settle.c
+ *   closing  future/submit.c: a pause, then read the gate
+ *   claim    worker/run.c
+ *
+ * Crash. A turn that was cut short is done again, by whoever finds the record
+ * RUNNING with a dead owner and makes it READY: its arrival is still there. An
+ * attempt that it had submitted, and does not name yet, runs for nobody; its
+ * handle is lent to no record, and recovery gives it back.
+ *
+ * Full jitter: M. Brooker, Exponential Backoff and Jitter, AWS Architecture
+ * Blog, 2015; docs/decisions/0025-retries.md.
+ */
+#include "future/retry.h"
+
+#include <string.h>
+
+#include "future/combine.h"
+#include "future/submit.h"
+#include "future/value.h"
+#include "task/error.h"
+
+/* The defaults of shunt/compose.h. */
+#define ATTEMPTS 3u
+#define FIRST_NS SHUNT_MS(10)
+#define CAP_NS SHUNT_S(10)
+
+/* Arrivals: an attempt's, and a timer's. */
+#define ATTEMPT_BIT 0u
+#define ARRIVED ((uint64_t)1 << ATTEMPT_BIT | (uint64_t)1 << SH_BIT_TIME)
+
+static struct sh_ticket *ticket_of(struct sh_record *r)
+{
+    /* relaxed: set before it was accepted */
+    SH_ASSERT(sh_load_rlx(&r->kind) == SH_KIND_RETRY);
+    return sh_ticket_of(r);
+}
+
+/* -- failures -- */
+
+/* Why an attempt failed, in a block: how many were made until then, but not
+ * its causes, whose future is about to go. */
+static struct sh_block *failure_of(struct sh_pool *pool, struct sh_record *r,
+                                   const struct sh_ref *attempt)
+{
+    const shunt_error *e = sh_error_of(attempt);
+    struct sh_failure f = { .code = e->code,
+                            .task_code = e->task_code,
+                            /* relaxed: ours */
+                            .attempts = sh_load_rlx(&ticket_of(r)->made) };
+
+    /* One that was refused has no error of its own. */
+    if (attempt->record != NULL) {
+        f.task = e->task;
+        f.where = e->where;
+        f.whole = e->message;
+    }
+    return sh_error_new(pool, r, &f);
+}
+
+static const shunt_error *error_in(struct sh_block *b)
+{
+    return sh_block_bytes(b);
+}
+
+/* Add to the list of failures, where the oldest makes room. */
+static void remember(struct sh_ticket *t, struct sh_block *b)
+{
+    if (b == NULL)
+        return;
+    if (t->failures == SH_FAILURES) {
+        sh_block_free(t->failure[0]);
+        t->failures--;
+        memmove(t->failure, t->failure + 1, t->failures * sizeof *t->failure);
+    }
+    t->failure[t->failures++] = b;
+}
+
+/* The error that a retry fails with, with what it remembers as causes. NULL if
+ * there is no memory. */
+static struct sh_block *end_with(struct sh_pool *pool, struct sh_record *r,
+                                 struct sh_failure f)
+{
+    struct sh_ticket *t = ticket_of(r);
+    const shunt_error *causes[SH_FAILURES];
+
+    for (uint32_t i = 0; i < t->failures; i++)
+        causes[i] = error_in(t->failure[i]);
+    f.attempts = sh_load_rlx(&t->made); /* relaxed: ours */
+    f.causes = causes;
+    f.cause_count = t->failures;
+    return sh_error_new(pool, r, &f);
+}
+
+void sh_retry_conclude(struct sh_pool *pool, struct sh_record *r,
+                       unsigned outcome)
+{
+    struct sh_ticket *t = ticket_of(r);
+    struct sh_failure f = { .code = sh_outcome_code(outcome) };
+
+    SH_ASSERT(outcome != 0);
+    if (outcome == SH_OUTCOME_FORWARD)
+        return;
+    if (f.code == SHUNT_ETIMEDOUT)
+        f.text = "the deadline passed before an attempt succeeded";
+    if (t->end == NULL)
+        t->end = end_with(pool, r, f);
+    if (t->end == NULL)
+        return;
+    for (uint32_t i = 0; i < t->failures; i++)
+        sh_attach(r, t->failure[i], t->failure[i]);
+    t->failures = 0;
+    /* Last, so that it is found first. */
+    sh_attach(r, t->end, t->end);
+    t->end = NULL;
+}
+
+/* -- a turn -- */
+
+/* The retry was settled over our turn: undo what that has begun. Nobody else
+ * but who clears BUSY looks at the record, which may go after the last line. */
+static void give_up(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r)
+{
+    sh_input_abandon(work, pool, r);
+    sh_retry_leave(work, pool, r);
+}
+
+/* Settle with outcome. */
+static void end(struct sh_work *work, struct sh_pool *pool,
+                struct sh_record *r, unsigned outcome)
+{
+    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+
+    do {
+        if (sh_phase_of(w) != SH_RUNNING) {
+            give_up(work, pool, r);
+            return;
+        }
+    } while (!sh_cas_acqrel(&r->state, &w,
+                            sh_word_settled(w, SH_SETTLING, sh_owner_of(w),
+                                            outcome))); /* acq_rel: settled */
+    sh_work_settle(work, pool, r);
+}
+
+/* After a record has begun to wait: who asked it to cancel during the turn has
+ * only left a mark. */
+static void heed_cancel(struct sh_work *work, struct sh_pool *pool,
+                        struct sh_record *r, uint32_t generation)
+{
+    /* relaxed: one word's order: we changed it after the mark, or who sets it
+     * from now on finds that the record waits */
+    uint64_t w = sh_load_rlx(&r->state);
+
+    if (sh_generation_of(w) == generation && (w & SH_CANCEL) != 0)
+        (void)sh_cancel_ask(work, pool, r, generation);
+}
+
+/* RUNNING -> WAIT, for what it hangs on already. */
+static void wait_on(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r)
+{
+    uint64_t target =
+        sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), SH_BIT_TIME,
+                  /* relaxed: ours */
+                  (uint32_t)(sh_load_rlx(&r->deps) >> 32));
+    uint64_t w = sh_load_acq(&r->state); /* acquire: accept */
+    uint64_t next;
+
+    do {
+        if (sh_phase_of(w) != SH_RUNNING) {
+            give_up(work, pool, r);
+            return;
+        }
+        next = sh_word_to(w, SH_WAIT, sh_owner_of(w));
+    } while (!sh_cas_sc(&r->state, &w, next)); /* seq_cst: accept, closing */
+    /* It may have come too early for whoever brought it. If it is another's by
+     * now, so is the record. */
+    if ((sh_load_sc(&r->deps) & ARRIVED) != 0) /* seq_cst: accept */
+        sh_deliver_to(work, pool, target, SHUNT_PENDING);
+    /* Nobody is left to go on with it. seq_cst: closing */
+    if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED) &&
+        sh_settle_begin(r, next, sh_outcome_from(SHUNT_ECLOSED)))
+        sh_work_settle(work, pool, r);
+    heed_cancel(work, pool, r, sh_generation_of(next));
+}
+
+static void try_again(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r)
+{
+    uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
+    struct sh_ref ref;
+
+    if ((w & SH_CANCEL) != 0) {
+        end(work, pool, r, sh_outcome_from(SHUNT_ECANCELED));
+        return;
+    }
+    (void)sh_retry_attempt(pool, r, &ref);
+    (void)sh_arrivals_renew(&r->deps);
+    if (sh_follow(work, pool, r, &ref))
+        heed_cancel(work, pool, r, sh_generation_of(w));
+    else
+        give_up(work, pool, r);
+}
+
+/* Uniform over all of 0 to most, and another for each retry in the world as far
+ * as clocks and addresses differ. Not for secrets. */
+static int64_t draw(const struct sh_ticket *t, int64_t most)
+{
+    /* splitmix64 (Steele, Lea & Flood 2014). */
+    uint64_t z = (uint64_t)sh_clock_ns() * UINT64_C(0x9e3779b97f4a7c15) +
+                 (uint64_t)(uintptr_t)t;
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    z ^= z >> 31;
+    return (int64_t)(z % ((uint64_t)most + 1));
+}
+
+/* The longest pause after that many attempts. */
+static int64_t most_after(const shunt_retry_options *o, uint32_t made)
+{
+    unsigned doublings = made - 1 < 62 ? made - 1 : 62;
+
+    if (o->first_ns < 0)
+        return 0;
+    return o->first_ns > o->cap_ns >> doublings ? o->cap_ns
+                                                : o->first_ns << doublings;
+}
+
+/* Wait before the next attempt. */
+static void pause_for(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r, int64_t ns)
+{
+    uint32_t timer = sh_timer_of_wait(pool, sh_index_of(pool, r));
+    uint32_t generation = sh_arrivals_renew(&r->deps);
+    int64_t when_ns = sh_pool_after(pool, ns);
+
+    ticket_of(r)->pauses =
+        sh_timer_set(pool, timer, generation,
+                     when_ns < INT64_MAX ? when_ns : INT64_MAX - 1);
+    if (ticket_of(r)->pauses)
+        wait_on(work, pool, r);
+    else
+        end(work, pool, r, sh_outcome_from(SHUNT_ENOMEM));
+}
+
+/* What is asked of the user's function. */
+struct question {
+    bool (*again)(const shunt_error *error);
+    const shunt_error *error;
+    bool answer;
+};
+
+static void ask(void *question)
+{
+    struct question *q = question;
+
+    q->answer = q->again(q->error);
+}
+
+/* Another attempt would come to the same, or shall not be made. */
+static bool is_final(int code)
+{
+    switch (code) {
+    case SHUNT_ECANCELED:
+    case SHUNT_EINVAL:
+    case SHUNT_ENOTSUP:
+    case SHUNT_ECLOSED:
+    case SHUNT_EFORKED:
+    case SHUNT_EDEADLK:
+    case SHUNT_EBROKEN:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool may_go_on(const struct sh_ticket *t, const shunt_error *error)
+{
+    struct question q = { .again = t->options.again, .error = error };
+
+    /* relaxed: only we write it */
+    if (sh_load_rlx(&t->made) >= t->options.attempts)
+        return false;
+    if (q.again == NULL)
+        return !is_final(error->code);
+    sh_call_hook(ask, &q);
+    return q.answer;
+}
+
+/* Fail as the last attempt did. If there were others, that takes an error of
+ * our own, which has them as causes. */
+static void fail(struct sh_work *work, struct sh_pool *pool,
+                 struct sh_record *r, struct sh_block *last)
+{
+    struct sh_ticket *t = ticket_of(r);
+    unsigned outcome = SH_OUTCOME_FORWARD;
+
+    if (last != NULL && t->failures > 0) {
+        const shunt_error *e = error_in(last);
+
+        remember(t, last);
+        t->end = end_with(pool, r,
+                          (struct sh_failure){ .code = e->code,
+                                               .task_code = e->task_code,
+                                               .task = e->task,
+                                               .where = e->where,
+                                               .whole = e->message });
+        if (t->end != NULL)
+            outcome = sh_outcome_from(e->code);
+    } else if (last != NULL) {
+        sh_block_free(last);
+    }
+    end(work, pool, r, outcome);
+}
+
+/* The attempt has ended. */
+static void look_at_attempt(struct sh_work *work, struct sh_pool *pool,
+                            struct sh_record *r)
+{
+    struct sh_ticket *t = ticket_of(r);
+    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
+    struct sh_block *failure;
+    struct sh_ref ref;
+    int64_t ns;
+
+    if (sh_handle_find(input, SH_LOOK, &ref) != 0 || sh_ref_status(&ref) == 0) {
+        end(work, pool, r, SH_OUTCOME_FORWARD);
+        return;
+    }
+    failure = failure_of(pool, r, &ref);
+    if (!may_go_on(t, failure != NULL ? error_in(failure)
+                                      : sh_error_of(&ref))) {
+        fail(work, pool, r, failure);
+        return;
+    }
+    remember(t, failure);
+    sh_store_rlx(&r->input, 0); /* relaxed: ours */
+    sh_work_give(work, input);
+    /* relaxed: only we write it */
+    ns = draw(t, most_after(&t->options, sh_load_rlx(&t->made)));
+    if (ns > 0)
+        pause_for(work, pool, r, ns);
+    else
+        try_again(work, pool, r);
+}
+
+void sh_retry_turn(struct sh_pool *pool, struct sh_record *r, uint64_t word)
+{
+    struct sh_ticket *t = ticket_of(r);
+    struct sh_work work = { 0 };
+
+    if ((word & SH_CANCEL) != 0) {
+        end(&work, pool, r, sh_outcome_from(SHUNT_ECANCELED));
+    } else if ((sh_load_acq(&r->deps) & ARRIVED) == 0) { /* acquire: arrive */
+        wait_on(&work, pool, r);
+    } else if (t->pauses) {
+        t->pauses = false;
+        try_again(&work, pool, r);
+    } else {
+        look_at_attempt(&work, pool, r);
+    }
+    sh_work_do(&work);
+}
+
+/* -- the beginning -- */
+
+/* What the options say, as far as the caller's struct has it, with defaults
+ * filled in. False if they make no sense. */
+static bool options_of(const shunt_retry_options *given, size_t size,
+                       shunt_retry_options *out)
+{
+    *out = (shunt_retry_options){ .attempts = 0 };
+    if (given != NULL)
+        memcpy(out, given, size < sizeof *out ? size : sizeof *out);
+    if (out->cap_ns < 0 || out->attempt_ns < 0)
+        return false;
+    if (out->attempts == 0)
+        out->attempts = ATTEMPTS;
+    if (out->first_ns == 0)
+        out->first_ns = FIRST_NS;
+    if (out->cap_ns == 0)
+        out->cap_ns = CAP_NS;
+    return true;
+}
+
+/* A record in INIT with its ticket, and its timer set if it has a deadline; NULL
+ * if there is no memory. */
+static struct sh_record *retry_new(struct sh_pool *pool,
+                                   const shunt_task *task, const void *in,
+                                   const char *where, int64_t deadline_ns)
+{
+    struct sh_seat *seat = sh_seat_of(pool);
+    struct sh_ticket *t = seat == NULL ? NULL : sh_ticket_new(pool, task, in);
+    struct sh_record *r =
+        t == NULL ? NULL
+                  : sh_record_new(pool, seat, SH_KIND_RETRY, task, where);
+    uint64_t w;
+
+    if (r == NULL) {
+        if (t != NULL)
+            sh_ticket_free(t);
+        return NULL;
+    }
+    t->retry = sh_index_of(pool, r);
+    w = sh_load_rlx(&r->state) | SH_BUSY; /* relaxed: ours in INIT */
+    sh_store_rlx(&r->state, w);           /* relaxed: ours in INIT */
+    if (deadline_ns != INT64_MAX)
+        sh_record_bind(r)->deadline_ns = deadline_ns;
+    sh_ticket_hold(t, r);
+    if (deadline_ns == INT64_MAX || sh_bound_set(pool, r, w))
+        return r;
+    sh_record_free_data(pool, r);
+    sh_record_retire(pool, seat, r, w);
+    return NULL;
+}
+
+/* It is not accepted after all. */
+static void retry_free(struct sh_pool *pool, struct sh_record *r)
+{
+    uint64_t w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
+
+    sh_record_free_data(pool, r);
+    sh_record_retire(pool, sh_seat_of(pool), r, w);
+}
+
+/* Submit the first attempt and wait for it; 0, or why there will be none. One
+ * that finds no room counts as failed, if others may follow. */
+static int start(struct sh_pool *pool, struct sh_record *r,
+                 uint64_t *handle_out)
+{
+    uint64_t w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
+    bool bound = sh_is_bound(r);
+    struct sh_work work = { 0 };
+    struct sh_ref ref;
+    int rc = sh_retry_attempt(pool, r, &ref);
+
+    if (rc != 0 && (ticket_of(r)->options.attempts == 1 || is_final(rc)))
+        return rc;
+    *handle_out = sh_handle_make(pool->id, sh_index_of(pool, r),
+                                 sh_generation_of(w));
+    if (sh_here.run != NULL)
+        sh_run_note(sh_here.run, *handle_out);
+    (void)sh_follow(&work, pool, r, &ref);
+    if (bound)
+        sh_bound_accepted(&work, pool, r, w);
+    sh_work_do(&work);
+    return 0;
+}
+
+shunt_future *shunt_retry_sized(shunt_pool *name, const shunt_task *task,
+                                const void *in, const char *where,
+                                size_t options_size,
+                                const shunt_retry_options *options)
+{
+    shunt_retry_options o;
+    struct sh_pool *pool;
+    struct sh_record *r;
+    int64_t deadline_ns = INT64_MAX;
+    uint64_t handle;
+    int rc = sh_pool_find(name, &pool);
+
+    if (rc != 0)
+        return sh_handle_failed(0, rc);
+    rc = sh_submit_check(pool, task, in);
+    if (rc == 0 && !options_of(options, options_size, &o))
+        rc = SHUNT_EINVAL;
+    if (rc == 0)
+        rc = sh_deadline_inherit(pool, &deadline_ns);
+    if (rc != 0)
+        return sh_handle_failed(pool->id, rc);
+    r = retry_new(pool, task, in, where, deadline_ns);
+    if (r == NULL)
+        return sh_handle_failed(pool->id, SHUNT_ENOMEM);
+    ticket_of(r)->options = o;
+    rc = start(pool, r, &handle);
+    if (rc == 0)
+        return sh_handle_future(handle);
+    retry_free(pool, r);
+    return sh_handle_failed(pool->id, rc);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* future/retry.h - what others do with a retry, retry.c, and its attempts,
+ * attempt.c. */
+#ifndef SH_FUTURE_RETRY_H
+#define SH_FUTURE_RETRY_H
+
+#include "future/settle.h"
+#include "task/data.h"
+
+/* Submit the next attempt of a retry: 0, or SHUNT_E*. Its handle, which is lent,
+ * is written to *ref_out in either case. */
+int sh_retry_attempt(struct sh_pool *pool, struct sh_record *r,
+                     struct sh_ref *ref_out);
+
+/* A worker has claimed the record of a retry, seen with word: see how what it
+ * waited for has ended, and go on. */
+void sh_retry_turn(struct sh_pool *pool, struct sh_record *r, uint64_t word);
+
+/* A worker has claimed an attempt. True if its retry was asked to cancel, or
+ * has settled: then the attempt has settled, too, and shall not start. */
+bool sh_retry_withdraw(struct sh_pool *pool, struct sh_record *r);
+
+/* A retry is in SETTLING with outcome: give it its error, let no timer wake
+ * it. */
+void sh_retry_conclude(struct sh_pool *pool, struct sh_record *r,
+                       unsigned outcome);
+
+/* The code of an attempt does not run any more, or a retry starts no more of
+ * them. Whoever is last drops the input. */
+void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r);
+
+/* Nobody runs with the input of a record any more. */
+static inline void sh_input_drop(struct sh_work *work, struct sh_pool *pool,
+                                 struct sh_record *r, unsigned kind)
+{
+    if (kind == SH_KIND_TRY || kind == SH_KIND_RETRY)
+        sh_retry_leave(work, pool, r);
+    else
+        sh_record_drop_in(r, kind);
+}
+
+#endif /* SH_FUTURE_RETRY_H */

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task/ticket.h - what the attempts of a retry share: one copy of the input,
+ * and what is known of those that failed.
+ *
+ *     record of the retry ----+
+ *     record of attempt 4 ----+--> ticket | in        users    holders
+ *     record of attempt 2 ----+                       may run  name it
+ *
+ * Idea. Attempts come one after another, but one that was given up at its
+ * deadline runs on beside those that follow, and reads the same input. So the
+ * input is dropped by whoever is the last that may still run with it (users),
+ * and freed by the last record that names it (holders), since a task's memory,
+ * its input included, outlives what it submitted and what reads its value.
+ *
+ * Edges.
+ *   leave    ticket.c
+ *
+ * Crash. Both counts repeat what the records of kind TRY and RETRY say, as
+ * hold of a record does: recovery counts those that name the ticket, and those
+ * of them that have not settled.
+ */
+#ifndef SH_TASK_TICKET_H
+#define SH_TASK_TICKET_H
+
+#include "task/data.h"
+
+/* How many failures a retry remembers. */
+#define SH_FAILURES 8u
+
+struct sh_ticket {
+    _Atomic uint32_t users; /* the retry, until it settles, and each attempt
+                             * whose code may run */
+    _Atomic uint32_t holders; /* records */
+    _Atomic uint32_t made;    /* attempts */
+    uint32_t retry;           /* the index of its record */
+    void *in;
+
+    /* What follows is of whoever owns the record of the retry. */
+    shunt_retry_options options; /* defaults filled in */
+    bool pauses;                 /* it waits for a moment, not an attempt */
+    uint32_t failures;           /* in the list: of attempts, oldest first */
+    struct sh_block *failure[SH_FAILURES]; /* errors */
+    struct sh_block *end; /* the error that it is about to settle with */
+};
+
+/* A ticket with a copy of in, of one user and no holder; NULL if there is no
+ * memory. */
+struct sh_ticket *sh_ticket_new(struct sh_pool *pool, const shunt_task *task,
+                                const void *in);
+
+/* From now on a record, whose data has room for it, holds the ticket. */
+void sh_ticket_hold(struct sh_ticket *t, struct sh_record *r);
+
+/* A record no longer does; the last one frees it. */
+void sh_ticket_let_go(struct sh_ticket *t);
+
+/* Nobody has held it yet: free it. */
+void sh_ticket_free(struct sh_ticket *t);
+
+/* The ticket of an attempt, or of a retry. */
+static inline struct sh_ticket *sh_ticket_of(struct sh_record *r)
+{
+    return *(struct sh_ticket **)sh_record_in(r);
+}
+
+#endif /* SH_TASK_TICKET_H */
