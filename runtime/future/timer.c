@@ -72,7 +72,14 @@ void sh_time_recruit(struct sh_pool *pool)
 
 void sh_time_stuck(struct sh_pool *pool, struct sh_post *post, uint64_t hint)
 {
-    sh_store_sc(&post->stuck, hint); /* seq_cst: rest */
+    uint64_t other = sh_load_sc(&post->stuck); /* seq_cst: rest */
+
+    /* Who comes late must not say it of code that has returned: the worker may
+     * be at other code by now, and somebody have said it of that. */
+    do {
+        if (sh_load_sc(&post->running) != hint) /* seq_cst: stuck */
+            return;
+    } while (!sh_cas_sc(&post->stuck, &other, hint)); /* seq_cst: rest */
     sh_time_recruit(pool);
 }
 
@@ -229,8 +236,7 @@ static void over(struct sh_work *work, struct sh_pool *pool,
     struct sh_post *post = &pool->posts[worker];
     uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(w));
 
-    if (sh_settle_over(work, pool, r, w, SHUNT_ETIMEDOUT) &&
-        sh_load_sc(&post->running) == hint) /* seq_cst: stuck */
+    if (sh_settle_over(work, pool, r, w, SHUNT_ETIMEDOUT))
         sh_time_stuck(pool, post, hint);
 }
 

@@ -15,7 +15,9 @@
 #include "base/atomic.h"
 
 #define SH_TICK_SHIFT 18u /* a tick is 2^18 ns, 0.26 ms */
+#ifndef SH_WHEEL_LEVELS
 #define SH_WHEEL_LEVELS 11u /* for any moment, even in ticks of 1 ns */
+#endif
 #define SH_WHEEL_SLOTS 64u
 #define SH_TIMER_NONE 0u  /* of an index */
 #define SH_NOWHERE 0u     /* of a slot: in no wheel */

@@ -12,7 +12,9 @@
  *   alarm    future/timer.c
  *   keeper   future/timer.c; and start: write STARTS, then read stop || stop:
  *            write stop, then read the keeper's state; all seq_cst
- *   served   pass: write served -> advance: read it   what was due happened
+ *   served   pass: write served -> advance: read it   what was due
+ *            happened; and stop: write NONE, then move served -> advance: read
+ *            served, then the keeper's state: nobody waits for who has gone
  */
 #include <pthread.h>
 #include <sched.h>
@@ -44,6 +46,16 @@ static void sleep_until(struct sh_pool *pool, uint32_t rung, int64_t next_ns)
     sh_store_sc(&time->wake_ns, INT64_MIN); /* seq_cst: alarm */
 }
 
+/* What others need of us to know who we are; from RUNS on they may join us. */
+static void introduce(struct sh_team *team)
+{
+    char name[16];
+
+    team->timekeeper = pthread_self();
+    snprintf(name, sizeof name, "%.10s-time", team->name);
+    pthread_setname_np(team->timekeeper, name);
+}
+
 static void *timekeeper_main(void *arg)
 {
     struct sh_pool *pool = arg;
@@ -54,7 +66,7 @@ static void *timekeeper_main(void *arg)
     /* Who moves the clock by hand means what he says. */
     sh_wheel_init(&wheel, pool->timers, time->manual ? 0 : SH_TICK_SHIFT,
                   sh_pool_now(pool));
-    pool->team->timekeeper = pthread_self();
+    introduce(pool->team);
     /* release: keeper */
     sh_store_rel(&time->keeper, able ? SH_KEEPER_RUNS : SH_KEEPER_FAILS);
     while (able && sh_load_sc(&time->stop) == 0) { /* seq_cst: alarm */
@@ -74,7 +86,6 @@ static void *timekeeper_main(void *arg)
 /* A thread that no signal of the host interrupts. */
 static int create(struct sh_pool *pool, pthread_t *thread_out)
 {
-    char name[16];
     sigset_t all, before;
     int rc;
 
@@ -83,11 +94,7 @@ static int create(struct sh_pool *pool, pthread_t *thread_out)
     rc = sh_fault() ? SHUNT_ENOMEM
                     : pthread_create(thread_out, NULL, timekeeper_main, pool);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0)
-        return SHUNT_ENOMEM;
-    snprintf(name, sizeof name, "%.10s-time", pool->team->name);
-    pthread_setname_np(*thread_out, name);
-    return 0;
+    return rc == 0 ? 0 : SHUNT_ENOMEM;
 }
 
 /* Wait while somebody starts it: once in a pool's life, and for as long as a
@@ -108,6 +115,7 @@ int sh_timekeeper_start(struct sh_pool *pool)
     _Atomic uint32_t *keeper = &pool->time.keeper;
     uint32_t none = SH_KEEPER_NONE;
     pthread_t thread;
+    uint32_t now;
 
     if (!sh_cas_sc(keeper, &none, SH_KEEPER_STARTS)) /* seq_cst: keeper */
         return is_up(pool) ? 0 : SHUNT_ENOMEM;
@@ -117,10 +125,12 @@ int sh_timekeeper_start(struct sh_pool *pool)
         sh_store_rel(keeper, SH_KEEPER_NONE); /* release: keeper */
         return SHUNT_ENOMEM;
     }
-    while (sh_load_acq(keeper) == SH_KEEPER_STARTS) /* acquire: keeper */
+    /* Looked at once: a pool's end may join it as soon as it runs. */
+    while ((now = sh_load_acq(keeper)) == SH_KEEPER_STARTS) /* acquire: keeper
+                                                             */
         sched_yield();
-    if (sh_load_acq(keeper) == SH_KEEPER_RUNS) /* acquire: keeper */
-        return 0;
+    if (now != SH_KEEPER_FAILS)
+        return now == SH_KEEPER_RUNS ? 0 : SHUNT_ENOMEM;
     pthread_join(thread, NULL);
     sh_store_rel(keeper, SH_KEEPER_NONE); /* release: keeper */
     return SHUNT_ENOMEM;
@@ -134,6 +144,9 @@ void sh_timekeeper_stop(struct sh_pool *pool)
     sh_time_ring(pool);
     pthread_join(pool->team->timekeeper, NULL);
     sh_store_rel(&pool->time.keeper, SH_KEEPER_NONE); /* release: keeper */
+    /* Nobody serves any more. */
+    sh_add_sc(&pool->time.served, 1); /* seq_cst: served */
+    sh_futex_wake(&pool->time.served, INT32_MAX, pool->shared);
 }
 
 bool sh_is_of_team(struct sh_pool *pool)
@@ -171,10 +184,11 @@ int shunt_pool_advance(shunt_pool *name, int64_t ns)
                                                                  * alarm */
     moved = sh_add_sc(&pool->time.moved, 1) + 1; /* seq_cst: alarm */
     sh_time_ring(pool);
-    while (sh_load_acq(&pool->time.keeper) == SH_KEEPER_RUNS) { /* acquire:
-                                                                 * keeper */
+    for (;;) {
         served = sh_load_sc(&pool->time.served); /* seq_cst: served */
-        if ((int32_t)(served - moved) >= 0)
+        if ((int32_t)(served - moved) >= 0 ||
+            sh_load_acq(&pool->time.keeper) != SH_KEEPER_RUNS) /* acquire:
+                                                                * keeper */
             break;
         sh_futex_wait(&pool->time.served, served, INT64_MAX, pool->shared);
     }

@@ -6,12 +6,28 @@
  * future/settle.c). The real await.c, on a worker whose loop is here, in the
  * place of the switch to a fresh stack: it sleeps until the task is on its
  * list of those that may go on. With -DCANCEL somebody also asks the task to
- * cancel: whoever moves it from PARKED resumes it, once.
+ * cancel: whoever moves it from PARKED resumes it, once. With -DTIME the wait
+ * may run out as well; with -DALONE nothing else ends it.
  */
-#include "settle_client.h"
+#include "timeout.h"
 
 #include "../../runtime/future/cancel.c"
 #include "../../runtime/worker/await.c"
+
+#if defined(TIME)
+#define NS 5
+#define UNSETTLED SHUNT_PENDING
+#define THIRD let_happen
+#elif defined(ALONE)
+#define NS 5
+#define UNSETTLED SHUNT_PENDING
+#else
+#define NS INT64_MAX
+#define UNSETTLED SHUNT_ECANCELED
+#endif
+#ifdef CANCEL
+#define THIRD canceller
+#endif
 
 static struct sh_worker worker;
 static struct sh_run run;
@@ -28,12 +44,6 @@ void sh_stacks_give(struct sh_stacks *s, struct sh_fiber *f)
 {
     (void)s;
     assert(f == &fresh);
-}
-
-void sh_timer_remove(struct sh_worker *w, struct sh_run *r)
-{
-    (void)w;
-    (void)r;
 }
 
 void sh_worker_give_left(struct sh_worker *w)
@@ -90,6 +100,7 @@ void sh_fiber_start(struct sh_fiber *from, struct sh_fiber *to,
     give_up();
 }
 
+#ifndef ALONE
 static void *settler(void *unused)
 {
     (void)unused;
@@ -97,6 +108,7 @@ static void *settler(void *unused)
     sh_settle_running(&pool, &records[1], 0, 0);
     return NULL;
 }
+#endif
 
 #ifdef CANCEL
 static void *canceller(void *unused)
@@ -118,11 +130,11 @@ static void *task(void *unused)
     sh_here.seat = &worker.seat;
     sh_here.run = &run;
     find(handle_of(1), &ref);
-    rc = await_in_task(&run, &ref, INT64_MAX);
+    rc = await_in_task(&run, &ref, NS);
     if (rc == 0)
         use_value(); /* settled, arrive */
     else
-        assert(rc == SHUNT_ECANCELED);
+        assert(rc == UNSETTLED);
     assert(sh_phase_of(sh_load_rlx(&records[2].state)) == SH_RUNNING); /*
                                                           * relaxed: ours */
     return NULL;
@@ -145,9 +157,13 @@ int main(void)
     make_record(2, SH_RUNNING | (uint64_t)SH_OWNER_WORKER(0) << 12,
                 SH_KIND_TASK);
     threads[0] = thread_start(task, NULL);
+#ifdef ALONE
+    threads[1] = thread_start(let_happen, &run);
+#else
     threads[1] = thread_start(settler, NULL);
-#ifdef CANCEL
-    threads[2] = thread_start(canceller, NULL);
+#endif
+#ifdef THIRD
+    threads[2] = thread_start(THIRD, NULL);
     thread_join(threads[2]);
 #endif
     thread_join(threads[0]);

@@ -9,11 +9,16 @@
 #define SH_MODEL_SETTLE_CLIENT_H
 
 #include "record_client.h"
+#include "wheel_source.h"
 
 #include "../../runtime/future/bridge.c"
 #include "../../runtime/future/call.c"
 #include "../../runtime/future/notice.c"
 #include "../../runtime/future/deliver.c"
+#define hang hang_heed /* keep.c has a name of its own for this */
+#include "../../runtime/future/heed.c"
+#undef hang
+#include "../../runtime/future/keep.c"
 #include "../../runtime/future/settle.c"
 #include "../../runtime/queue/deque.c"
 #include "../../runtime/queue/ring.c"
@@ -28,6 +33,7 @@ static void make_pool_with_queues(void)
     sh_ring_init(&pool.side, side_cells, 2);
     sh_sleep_init(&pool.sleep, bells, 1, false);
     pool.workers = 1;
+    sh_store_rlx(&pool.active, 1); /* relaxed: before the threads */
 }
 
 /*

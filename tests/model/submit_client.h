@@ -12,19 +12,8 @@
 
 #include "settle_client.h"
 
-/* No clock: there are no deadlines. */
-#define SH_BASE_CLOCK_H
-static inline int64_t sh_clock_ns(void)
-{
-    return 0;
-}
-
-static inline int64_t sh_clock_after(int64_t ns)
-{
-    return ns;
-}
-
 #include "../../runtime/future/cancel.c"
+#include "../../runtime/future/timer.c"
 #define find_pool find_pool_of /* these files have names in common */
 #define check check_submit
 #include "../../runtime/future/submit.c"
@@ -34,9 +23,16 @@ static inline int64_t sh_clock_after(int64_t ns)
 #include "../../runtime/worker/find.c"
 #undef room
 #include "../../runtime/worker/shutdown.c"
+#ifdef LIE_DOWN
+#define sh_futex_wait(...) LIE_DOWN() /* what a client has of it instead */
+#endif
+#include "../../runtime/worker/standin.c"
+#undef sh_futex_wait
 
 static struct sh_cell_of_ring ring_cells[2];
 static struct sh_post posts[1];
+static struct sh_timer timers[8]; /* two a record */
+static struct sh_wheel wheel = { .timers = timers };
 static struct sh_team team;
 static struct sh_worker worker;
 static int call_nothing(const void *in, const void *ctx, void *out);
@@ -60,10 +56,28 @@ static void make_pool_with_worker(void)
     pool.queue_max = 2;
     sh_store_rlx(&pool.limit, 2); /* relaxed: before the threads */
     pool.posts = posts;
+    pool.timers = timers;
     pool.team = &team;
     team.workers = &worker;
     worker.pool = &pool;
     worker.post = &posts[0];
+}
+
+/* The clock is moved by hand, and the timekeeper is there. */
+static inline void make_time(int64_t now_ns)
+{
+    pool.time.manual = true;
+    sh_store_rlx(&pool.time.now_ns, now_ns); /* relaxed: before the threads */
+    /* relaxed: as above */
+    sh_store_rlx(&pool.time.keeper, SH_KEEPER_RUNS);
+    sh_store_rlx(&pool.time.wake_ns, INT64_MIN); /* relaxed: as above */
+}
+
+/* The timekeeper comes by, at that moment. */
+static inline void come_by(int64_t now_ns)
+{
+    sh_store_sc(&pool.time.now_ns, now_ns); /* seq_cst: alarm */
+    (void)sh_timers_pass(&pool, &wheel);
 }
 
 /* The calling thread is the worker. */
@@ -100,6 +114,7 @@ struct sh_record *sh_record_new(struct sh_pool *p, struct sh_seat *s,
     sh_store_rel(&r->kind, (uint8_t)kind); /* release: accepted */
     r->task = task;
     r->where = where;
+    r->out_at = 0;
     return r;
 }
 
