@@ -231,7 +231,7 @@ static void a_child_that_is_delivered_twice_leaves_once(void **state)
 {
     shunt_scope *scope = open_scope(true);
     struct sh_ref ref = ref_of(scope);
-    struct sh_work work = { NULL };
+    struct sh_work work = { 0 };
     uint64_t target, before;
     uint32_t cell;
 
