@@ -51,8 +51,9 @@ typedef struct shunt_error {
     int signal;          /* that ended its process, else 0 */
     int exit_status;     /* if it left its process, else 0 */
     void *address;       /* of a hardware fault, else NULL */
-    unsigned attempts;   /* how often the task was started; of a retry: how
-                          * many attempts were made */
+    unsigned attempts;   /* how often the task was started, or about to be when
+                          * its deadline or the end of its pool gave it up; of a
+                          * retry: how many attempts were made */
     size_t cause_count;  /* of a combinator: every failure that led to it, */
     const struct shunt_error *const *causes; /* lowest index first; of a retry:
                                               * those of attempts, oldest first

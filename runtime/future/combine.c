@@ -13,7 +13,9 @@
  * one arrival above. Some inputs decide at once (a failure for all, a success
  * for any): then the verdict is written, by a CAS from none, into a word of
  * the record, and whoever wrote it, or finds it, moves the record on. So there
- * is one verdict, and it survives whoever wrote it.
+ * is one verdict, and it survives whoever wrote it. Of some, successes and
+ * failures are counted, by whoever set the bit: a cell each says how many are
+ * still missing.
  *
  * Those who deliver read only words of the record and of cells, which are
  * type-stable, and what they read beforehand is confirmed by a CAS on a word
@@ -28,7 +30,8 @@
  *   settled  future/settle.c
  *
  * Crash. Bits and verdict say how far it got: recovery looks at every record
- * in WAIT that has a verdict, or is full without one, and acts on it.
+ * in WAIT that has a verdict, or is full without one, and acts on it. Of some,
+ * it counts the inputs that have settled.
  */
 #include "future/combine.h"
 
@@ -42,10 +45,24 @@ static uint64_t full_mask(uint32_t need)
     return ((uint64_t)1 << need) - 1;
 }
 
-static uint32_t cells_for(uint32_t n)
+/* The cells of some, behind those of its leaves. */
+enum {
+    GOOD,
+    BAD,
+    COUNTERS
+};
+
+static uint32_t leaves_for(uint32_t n)
+{
+    return (n + SH_FANOUT - 1) / SH_FANOUT;
+}
+
+static uint32_t cells_for(uint32_t n, unsigned kind)
 {
     uint32_t cells = 0;
 
+    if (kind == SH_KIND_SOME)
+        return leaves_for(n) + COUNTERS;
     while (n > SH_FANOUT) {
         n = (n + SH_FANOUT - 1) / SH_FANOUT;
         cells += n;
@@ -95,6 +112,28 @@ static void block_free(struct sh_pool *pool, struct sh_record *r)
     r->data.combining.more = NULL;
 }
 
+/* The i-th cell of c as a target of this use. */
+static uint64_t cell_target(struct sh_pool *pool, const struct sh_combine *c,
+                            uint32_t i, unsigned bit)
+{
+    struct sh_cell *cell = sh_cell_at(pool, c->cell[i]);
+
+    return sh_target(SH_TARGET_CELL, c->cell[i], bit,
+                     /* relaxed: ours until RELEASING */
+                     (uint32_t)(sh_load_rlx(&cell->word) >> 32));
+}
+
+static void build_cell(struct sh_cell *cell, uint64_t up, uint32_t root,
+                       uint32_t root_generation, uint32_t base, uint32_t need)
+{
+    sh_store_rel(&cell->up, up);                 /* release: cell */
+    sh_store_rel(&cell->link, root);             /* release: cell */
+    sh_store_rel(&cell->chain, root_generation); /* release: cell */
+    sh_store_rel(&cell->base, base);             /* release: cell */
+    sh_store_rel(&cell->need, (uint8_t)need);    /* release: cell */
+    sh_store_rel(&cell->kind, SH_CELL_NODE);     /* release: cell */
+}
+
 /* One level of the tree: cells first to first + count - 1 of c->cell, over
  * `below` arrivals; what they lead to is filled in by the level above. */
 static void build_level(struct sh_pool *pool, struct sh_record *r,
@@ -106,35 +145,47 @@ static void build_level(struct sh_pool *pool, struct sh_record *r,
     uint32_t root_generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
 
     for (uint32_t i = 0; i < count; i++) {
-        struct sh_cell *cell = sh_cell_at(pool, c->cell[first + i]);
         uint32_t left = below - i * SH_FANOUT;
         uint32_t above = first + count + i / SH_FANOUT;
-        uint64_t up;
+        uint64_t up =
+            count <= SH_FANOUT
+                ? sh_target(SH_TARGET_RECORD, root, i, root_generation)
+                : cell_target(pool, c, above, i % SH_FANOUT);
 
-        if (count <= SH_FANOUT) {
-            up = sh_target(SH_TARGET_RECORD, root, i, root_generation);
-        } else {
-            struct sh_cell *parent = sh_cell_at(pool, c->cell[above]);
+        build_cell(sh_cell_at(pool, c->cell[first + i]), up, root,
+                   root_generation, i * SH_FANOUT,
+                   left < SH_FANOUT ? left : SH_FANOUT);
+    }
+}
 
-            up = sh_target(SH_TARGET_CELL, c->cell[above], i % SH_FANOUT,
-                           /* relaxed: ours until it is accepted */
-                           (uint32_t)(sh_load_rlx(&parent->word) >> 32));
-        }
-        sh_store_rel(&cell->up, up);                 /* release: cell */
-        sh_store_rel(&cell->link, root);             /* release: cell */
-        sh_store_rel(&cell->chain, root_generation); /* release: cell */
-        sh_store_rel(&cell->base, i * SH_FANOUT);    /* release: cell */
-        sh_store_rel(
-            &cell->need,
-            (uint8_t)(left < SH_FANOUT ? left : SH_FANOUT)); /*
-                                                              * release: cell */
-        sh_store_rel(&cell->kind, SH_CELL_NODE);             /* release: cell */
+/* The leaves of some, which lead to the counter of successes, and that to the
+ * one of failures. */
+static void build_counters(struct sh_pool *pool, struct sh_record *r,
+                           struct sh_combine *c, uint32_t quorum)
+{
+    uint32_t leaves = c->cells - COUNTERS;
+    uint64_t good = cell_target(pool, c, leaves + GOOD, 0);
+    uint64_t bad = cell_target(pool, c, leaves + BAD, 0);
+    uint32_t root = sh_index_of(pool, r);
+    /* relaxed: ours in INIT */
+    uint32_t root_generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
+
+    for (uint32_t i = 0; i < leaves; i++)
+        build_cell(sh_cell_at(pool, c->cell[i]), good, root, root_generation,
+                   i * SH_FANOUT, SH_FANOUT);
+    for (uint32_t i = GOOD; i < COUNTERS; i++) {
+        struct sh_cell *cell = sh_cell_at(pool, c->cell[leaves + i]);
+        uint32_t left = i == GOOD ? quorum : c->n - quorum + 1;
+
+        build_cell(cell, bad, root, root_generation, 0, 0);
+        /* relaxed: nobody counts before a leaf is reached */
+        sh_store_rlx(&cell->word, sh_load_rlx(&cell->word) | left);
     }
 }
 
 static bool build_tree(struct sh_pool *pool, struct sh_seat *seat,
                        struct sh_record *r, struct sh_combine *c,
-                       uint32_t cells)
+                       uint32_t cells, uint32_t quorum)
 {
     uint32_t below = c->n;
     uint32_t first = 0;
@@ -147,8 +198,13 @@ static bool build_tree(struct sh_pool *pool, struct sh_seat *seat,
         (void)sh_arrivals_renew(&sh_cell_at(pool, index)->word);
         c->cell[c->cells++] = index;
     }
+    /* relaxed: ours in INIT */
+    if (sh_load_rlx(&r->kind) == SH_KIND_SOME) {
+        build_counters(pool, r, c, quorum);
+        return true;
+    }
     while (below > SH_FANOUT) {
-        uint32_t count = (below + SH_FANOUT - 1) / SH_FANOUT;
+        uint32_t count = leaves_for(below);
 
         build_level(pool, r, c, first, count, below);
         first += count;
@@ -161,7 +217,7 @@ static bool build_tree(struct sh_pool *pool, struct sh_seat *seat,
 struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
                                  unsigned kind, uint32_t n, uint32_t quorum)
 {
-    uint32_t cells = cells_for(n);
+    uint32_t cells = cells_for(n, kind);
     struct sh_record *r = sh_record_new(pool, seat, kind, NULL, NULL);
     struct sh_combine *c;
     uint32_t generation;
@@ -174,17 +230,13 @@ struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
     sh_store_rlx(&r->input, sh_verdict_make(generation, SH_VERDICT_NONE, 0));
     c = block_new(pool, n, cells);
     r->data.combining.more = c;
-    if (c == NULL || !build_tree(pool, seat, r, c, cells)) {
+    if (c == NULL || !build_tree(pool, seat, r, c, cells, quorum)) {
         block_free(pool, r);
         sh_record_retire(pool, seat, r,
                          sh_load_rlx(&r->state)); /* relaxed: ours in INIT */
         return NULL;
     }
     sh_store_rlx(&r->data.combining.quorum, quorum); /* relaxed: ours in INIT */
-    sh_store_rel(&r->data.combining.tally,
-                 (uint64_t)(generation & 0xffff) << 48 |
-                     (uint64_t)quorum << 24 | (n - quorum + 1)); /* release:
-                                                                  * cell */
     return r;
 }
 
@@ -192,17 +244,12 @@ struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
 static uint64_t target_of(struct sh_pool *pool, struct sh_record *r, uint32_t i)
 {
     struct sh_combine *c = r->data.combining.more;
-    uint32_t leaf;
 
     if (c->cells == 0)
         return sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), i,
                          /* relaxed: ours in INIT */
                          (uint32_t)(sh_load_rlx(&r->deps) >> 32));
-    leaf = c->cell[i / SH_FANOUT];
-    return sh_target(
-        SH_TARGET_CELL, leaf, i % SH_FANOUT,
-        /* relaxed: ours until RELEASING */
-        (uint32_t)(sh_load_rlx(&sh_cell_at(pool, leaf)->word) >> 32));
+    return cell_target(pool, c, i / SH_FANOUT, i % SH_FANOUT);
 }
 
 void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
@@ -323,21 +370,26 @@ static void climb(struct sh_work *work, struct sh_pool *pool,
 }
 
 /* One success or failure less to go; true if it was the last. */
-static bool count_down(struct sh_record *r, uint32_t generation, bool good)
+static bool count_down(struct sh_pool *pool, uint64_t counter, bool good)
 {
-    _Atomic uint64_t *tally = &r->data.combining.tally;
-    uint64_t old = sh_load_acq(tally); /* acquire: cell */
-    unsigned shift = good ? 24 : 0;
-    uint64_t left;
+    struct sh_cell *c = sh_cell_at(pool, sh_target_index(counter));
+    uint32_t generation = sh_target_generation(counter);
+    uint64_t next, old;
 
-    do {
-        left = old >> shift & 0xffffff;
-        if (old >> 48 != (generation & 0xffff) || left == 0)
+    if (!good) {
+        next = sh_load_acq(&c->up); /* acquire: cell */
+        /* acquire: cell. If it is of this use still, so is what was read. */
+        if ((uint32_t)(sh_load_acq(&c->word) >> 32) != generation)
             return false;
-    } while (!sh_cas_sc(tally, &old,
-                        old - ((uint64_t)1 << shift))); /*
-                                                         * seq_cst: accept */
-    return left == 1;
+        c = sh_cell_at(pool, sh_target_index(next));
+        generation = sh_target_generation(next);
+    }
+    old = sh_load_rlx(&c->word); /* relaxed: the CAS validates it */
+    do {
+        if ((uint32_t)(old >> 32) != generation || (uint32_t)old == 0)
+            return false;
+    } while (!sh_cas_acqrel(&c->word, &old, old - 1)); /* acq_rel: arrive */
+    return (uint32_t)old == 1;
 }
 
 void sh_combine_arrive(struct sh_work *work, struct sh_pool *pool,
@@ -361,7 +413,7 @@ void sh_combine_arrive(struct sh_work *work, struct sh_pool *pool,
     if (how == SH_ARRIVED_STALE || decides)
         return;
     if (kind == SH_KIND_SOME) {
-        if (how == SH_ARRIVED_NEW && count_down(r, t->root_generation, good))
+        if (how == SH_ARRIVED_NEW && count_down(pool, t->up, good))
             decide(work, pool, r, t, good ? SH_VERDICT_WIN : SH_VERDICT_SHORT,
                    0);
     } else if ((word & full_mask(t->need)) == full_mask(t->need))

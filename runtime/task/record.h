@@ -83,7 +83,6 @@ struct sh_combining {
         shunt_winner winner;
     } value;
     struct sh_combine *more;
-    _Atomic uint64_t tally; /* of some: generation 16 | good 24 | bad 24 */
     _Atomic uint32_t count, quorum;
 };
 
@@ -178,7 +177,7 @@ struct sh_edge {
 };
 
 enum sh_cell_kind {
-    SH_CELL_NODE = 1, /* of a combinator's tree: 28 arrivals go up as one */
+    SH_CELL_NODE = 1, /* of a combinator: 28 arrivals, or how many to go */
     SH_CELL_WAITER,   /* a thread outside sleeps on it */
     SH_CELL_BRIDGE,   /* passes an arrival on to a record of another pool */
     SH_CELL_CALL,     /* calls a function of the host */
@@ -190,7 +189,7 @@ enum sh_cell_kind {
 
 /* Something that arrivals are counted in, but not a record. */
 struct sh_cell {
-    _Atomic uint64_t word; /* generation 32 | arrived 32 */
+    _Atomic uint64_t word; /* generation 32 | arrived, or to go, 32 */
     /* A target: of the combinator's tree, or bridged. CALL: the address of a
      * struct sh_call. */
     _Atomic uint64_t up;
