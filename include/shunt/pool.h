@@ -117,7 +117,7 @@ SHUNT_API int shunt_init(void);
  *          threads), SHUNT_ENOTSUP (mode), SHUNT_EAGAIN (4,095 pools exist);
  *          *pool_out is then unwritten.
  *
- * A pool reserves about 2.5 GiB of addresses, which take no memory until they
+ * A pool reserves about 2 GiB of addresses, which take no memory until they
  * are used; a quarter of the limit where RLIMIT_AS sets one.
  */
 SHUNT_API int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,
@@ -166,11 +166,11 @@ SHUNT_API int shunt_pool_shutdown(shunt_pool *pool, enum shunt_how how,
  * its handles are SHUNT_EINVAL from then on. Takes pool, unless it fails.
  * If code runs on that was given up, by a SHUNT_KILL or at its deadline, it
  * returns without that, and the last of those threads frees the memory.
- * Threads that sleep in a call on the pool are woken and waited for; but no other call may begin or be under way, nor
- * another shunt_pool_free. What futures of other pools got from futures of
- * this one (values, errors, memory behind a taken value) goes with it: what
- * only passes them on is SHUNT_ECLOSED then. Shut down both before you free
- * either.
+ * Threads that sleep in a call on the pool are woken and waited for; but no
+ * other call may begin or be under way, nor another shunt_pool_free. What
+ * futures of other pools got from futures of this one (values, errors, memory
+ * behind a taken value) goes with it: what only passes them on is SHUNT_ECLOSED
+ * then. Shut down both before you free either.
  *
  * Blocks:  sleeps the thread until everything has finished.
  * Threads: any outside the pool; a task of another pool sleeps its worker.

@@ -203,7 +203,8 @@ static void run_rows_of_size(shunt_pool *pool, size_t n,
 void for_every_row(combine_inputs *combine, check_inputs *check)
 {
     shunt_pool *pool = harness_pool(1);
-    size_t n_max = harness_slowness() > 10 ? 785 : 4096;
+    unsigned slowness = harness_slowness();
+    size_t n_max = slowness > 10 ? 29 : slowness > 1 ? 785 : 4096;
 
     harness_limit(120);
     harness_footprint((size_t)32 << 20);
