@@ -43,14 +43,9 @@ void sh_bound_drop(struct sh_pool *p, struct sh_record *r, uint64_t word)
     (void)word;
 }
 
-/* Nothing heeds a child here. */
-void sh_heed_tell(struct sh_work *work, struct sh_pool *p, struct sh_record *r,
-                  uint64_t word)
+shunt_future *sh_submit_refuse(struct sh_pool *p, int rc)
 {
-    (void)work;
-    (void)p;
-    (void)r;
-    (void)word;
+    return sh_handle_failed(p->id, rc);
 }
 
 /* Make record i, in INIT, what the scope's child is. */
