@@ -12,7 +12,9 @@
 #include "timeout.h"
 
 #include "../../runtime/future/cancel.c"
+#define heeded heeded_here /* deliver.c has a name of its own for this */
 #include "../../runtime/worker/await.c"
+#undef heeded
 
 #if defined(TIME)
 #define NS 5
@@ -130,7 +132,7 @@ static void *task(void *unused)
     sh_here.seat = &worker.seat;
     sh_here.run = &run;
     find(handle_of(1), &ref);
-    rc = await_in_task(&run, &ref, NS);
+    rc = await_in_task(&run, &ref, NS, false);
     if (rc == 0)
         use_value(); /* settled, arrive */
     else

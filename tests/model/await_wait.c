@@ -11,7 +11,9 @@
 #define FUTEX_IS_LOW_HALF
 #include "timeout.h"
 
+#define heeded heeded_here /* deliver.c has a name of its own for this */
 #include "../../runtime/worker/await.c"
+#undef heeded
 
 static struct sh_cell cells[2];
 
