@@ -126,6 +126,13 @@ void sh_error_attach(struct sh_pool *p, struct sh_record *r,
     assert(r->where != NULL); /* accepted */
 }
 
+/* From worker/timekeeper.c. */
+bool sh_is_of_team(struct sh_pool *p)
+{
+    (void)p;
+    return false;
+}
+
 #ifndef RESUME /* which has the real one, of worker/loop.c */
 void sh_worker_look_at_clock(struct sh_worker *w)
 {
