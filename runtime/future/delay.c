@@ -9,6 +9,8 @@
  *   accepted future/submit.c
  *   closing  future/submit.c
  *   due      future/timer.c
+ *
+ * Crash. As of any record that waits, and of its timer: future/timer.c.
  */
 #include "future/timer.h"
 #include "task/data.h"

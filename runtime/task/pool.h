@@ -38,7 +38,7 @@ struct sh_seat {
     struct sh_cache records, aliases, edges, cells;
     struct sh_stamp stamp;       /* of the records that it makes */
     struct sh_seat *next;        /* of the same thread */
-    struct sh_seat *left, *right; /* of the same pool; under registry.c's lock */
+    struct sh_seat *left, *right; /* of the same pool; see registry.c's lock */
 };
 
 /* What a worker has done; see sh_count. */
