@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * future/scope.h - tasks that are waited for, or cancelled, together. See
- * scope.c and child.c; what became of them: report.c; waiting for them:
+ * scope.c and child.c; what became of them: results.c; waiting for them:
  * worker/close.c.
  *
  * What users hold of a scope is its name: the handle of its record with the
