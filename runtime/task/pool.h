@@ -180,6 +180,18 @@ static inline uint32_t sh_pool_serial(const struct sh_pool *pool)
     return (uint32_t)((uintptr_t)pool->name >> 12);
 }
 
+/* Whether a pool takes on what a thread with that seat, or with none, brings:
+ * as long as it drains, of its workers alone. */
+static inline bool sh_pool_takes(struct sh_pool *pool,
+                                 const struct sh_seat *seat)
+{
+    /* relaxed: looked at again when it is in */
+    uint32_t gate = sh_load_rlx(&pool->gate);
+
+    return SH_LIKELY(gate == SH_OPEN) ||
+           (gate == SH_DRAINING && seat != NULL && seat->post != NULL);
+}
+
 /* Why a pool that is not ours cannot be used. */
 static inline int sh_pool_refusal(const struct sh_pool *pool)
 {
