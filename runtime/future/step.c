@@ -52,8 +52,10 @@ bool sh_follow(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
         how = sh_hang(pool, ref, target, &hung);
     if (how != SH_ATTACHED)
         hung.target = 0;
-    if (sh_load_rlx(&r->kind) == SH_KIND_FORWARD) /* relaxed: ours */
-        *sh_hung_of(r) = hung;
+    if (sh_load_rlx(&r->kind) == SH_KIND_FORWARD) { /* relaxed: ours */
+        sh_hung_of(r)->target = hung.target;
+        sh_hung_of(r)->hook = hung.hook;
+    }
     moved = how == SH_ATTACH_NOMEM
                 ? move(r, SH_SETTLING, sh_outcome_from(SHUNT_ENOMEM))
                 : move(r, SH_WAIT, 0);

@@ -22,6 +22,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 
 #include "base/fault.h"
 #include "future/timer.h"
@@ -48,7 +49,8 @@ static void sleep_until(struct sh_pool *pool, uint32_t rung, int64_t next_ns)
     sh_store_sc(&time->wake_ns, INT64_MIN); /* seq_cst: alarm */
 }
 
-/* What others need of us to know who we are; from RUNS on they may join us. */
+/* What others need of us to know who we are; from RUNS on they may join us. And
+ * the kernel shall wake us when it is time, not up to 50 us later. */
 static void introduce(struct sh_team *team)
 {
     char name[16];
@@ -56,6 +58,7 @@ static void introduce(struct sh_team *team)
     team->timekeeper = pthread_self();
     snprintf(name, sizeof name, "%.10s-time", team->name);
     pthread_setname_np(team->timekeeper, name);
+    prctl(PR_SET_TIMERSLACK, 1UL);
 }
 
 static void *timekeeper_main(void *arg)

@@ -43,7 +43,7 @@ static void *attempt(void *record)
     return NULL;
 }
 
-static void *retry(void *unused)
+static void *retrier(void *unused)
 {
     (void)unused;
     leave(1);
@@ -73,7 +73,7 @@ int main(void)
     value = 42;
     threads[0] = thread_start(attempt, (void *)(uintptr_t)2);
     threads[1] = thread_start(attempt, (void *)(uintptr_t)3);
-    threads[2] = thread_start(retry, NULL);
+    threads[2] = thread_start(retrier, NULL);
     for (int i = 0; i < 3; i++)
         thread_join(threads[i]);
     assert(value_gone == 1);

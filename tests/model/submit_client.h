@@ -126,6 +126,13 @@ void sh_error_attach(struct sh_pool *p, struct sh_record *r,
     assert(r->where != NULL); /* accepted */
 }
 
+#ifndef RESUME /* which has the real one, of worker/loop.c */
+void sh_worker_look_at_clock(struct sh_worker *w)
+{
+    (void)w;
+}
+#endif
+
 /* Claim what a hint names, as worker/run.c does, and end it. */
 static inline bool run_task(uint64_t hint)
 {

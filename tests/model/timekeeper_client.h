@@ -10,6 +10,7 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 
 #define NOTE_REACHED(generation) note_reached()
 static void note_reached(void);
@@ -18,6 +19,8 @@ static void note_reached(void);
 
 #define sched_yield() give_up() /* the rest is seen where it need not */
 #define snprintf(to, size, ...) ((void)(to))
+#define prctl(option, value) ((void)(value))
+#define pthread_equal(a, b) ((a) == (b))
 #define pthread_setname_np(thread, name) \
     assert(!sh_load_rlx(&gone[thread])) /* relaxed: as it may be */
 
