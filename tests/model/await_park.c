@@ -130,7 +130,7 @@ static void *task(void *unused)
     sh_here.seat = &worker.seat;
     sh_here.run = &run;
     find(handle_of(1), &ref);
-    rc = await_in_task(&run, &ref, NS);
+    rc = await_in_task(&run, &ref, NS, false);
     if (rc == 0)
         use_value(); /* settled, arrive */
     else
