@@ -23,7 +23,7 @@ struct service {
     long primes; /* in all answers */
 };
 
-/* Begin, for so many requests. 0 or SHUNT_E*; then there is nothing to close. */
+/* Begin, for so many requests. 0; or SHUNT_E*, and nothing is to be closed. */
 int service_open(struct service *s, long expected);
 
 /* To be watched for reading; negative if there is none. */

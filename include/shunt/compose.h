@@ -2,12 +2,18 @@
 /*
  * shunt/compose.h - futures made of futures.
  *
- * Every function here consumes the handles that it is given, also when it
- * fails (but not those of an array that is NULL, or longer than any can be), and returns a
- * new one: never NULL, a failed future if there is no memory (SHUNT_ENOMEM,
- * also for more than 8,388,607 inputs or elements), an argument is bad
- * (SHUNT_EINVAL), or something would have to run in a pool that has ended
- * (SHUNT_ECLOSED). None blocks; all may be called from any thread and any task.
+ * Every function here consumes the handles that it is given, also when it fails
+ * (but not those of an array that is NULL, or longer than any can be), and
+ * returns a new one, never NULL. Errors, as a future that has failed:
+ *
+ *   SHUNT_ENOMEM     no memory; also for more than 8,388,607 inputs or elements
+ *   SHUNT_EINVAL     a bad argument
+ *   SHUNT_ECLOSED    something would have to run in a pool that has ended
+ *   SHUNT_ENOTSUP    a fn that the pool does not run, see shunt_traits
+ *   SHUNT_ETIMEDOUT  the calling task was given up
+ *   SHUNT_EFORKED    in a forked child
+ *
+ * None blocks; all may be called from any thread and any task.
  *
  * A continuation runs in the pool of its input, a combinator belongs to the
  * pool of its first input. Continuations are tasks: they never run under a
@@ -19,6 +25,8 @@
  * handle and no other dependant is left: retain an input to keep it running.
  *
  * The combinators are those of ECMAScript's promises and of folly::collect.
+ * Time is kept by a hierarchical timing wheel (Varghese & Lauck 1987); pauses
+ * are drawn with full jitter (Brooker, AWS Architecture Blog, 2015).
  */
 #ifndef SHUNT_COMPOSE_H
 #define SHUNT_COMPOSE_H
@@ -139,7 +147,9 @@ SHUNT_API shunt_future *shunt_when_some(shunt_future *const *fs, size_t n,
  * shunt_map(pool, fn, ins, n): fn on each of the n values at ins, which are
  * copied, as one future of shunt_results in that order; it fails with the
  * first failure. shunt_map_settled: never fails. The elements are dealt out
- * in chunks whose size follows the measured cost of fn. n == 0 succeeds.
+ * in chunks whose size follows the measured cost of fn, and do not count for
+ * .queue_max. n == 0 succeeds. Errors also: SHUNT_EBROKEN, the pool's .init
+ * failed.
  */
 SHUNT_API shunt_future *shunt_map_task(shunt_pool *pool,
                                        const shunt_task *task, const void *ins,
@@ -163,7 +173,7 @@ SHUNT_API shunt_future *shunt_map_task(shunt_pool *pool,
  * and a fraction of a millisecond late at most on a machine that is not busy.
  * A pool that drains waits for it; but for one without end, which it cancels.
  * Releasing its last handle cancels it, if nothing depends on it: nothing would
- * come of it.
+ * come of it. SHUNT_ENOMEM also if there is no thread to keep the time.
  */
 SHUNT_API shunt_future *shunt_delay_here(shunt_pool *pool, int64_t ns,
                                          const char *where);
@@ -173,7 +183,8 @@ SHUNT_API shunt_future *shunt_delay_here(shunt_pool *pool, int64_t ns,
  * shunt_timeout(f, ns): what f becomes, if it settles within ns; else a failure
  * with SHUNT_ETIMEDOUT whose error names the task of f, and f is asked to
  * cancel if nobody else wants it. The time runs from the call; 0 or less asks
- * whether f has settled, SHUNT_FOREVER waits as long as it takes.
+ * whether f has settled, SHUNT_FOREVER waits as long as it takes. SHUNT_ENOMEM
+ * also if there is no thread to keep the time.
  */
 SHUNT_API shunt_future *shunt_timeout_here(shunt_future *f, int64_t ns,
                                            const char *where);
@@ -209,8 +220,8 @@ typedef struct shunt_retry_options {
  * shunt_submit, and all attempts read that copy; .drop is called with it once,
  * when no attempt's code runs any more and none will.
  *
- *     f = shunt_retry(pool, fetch, &url, .attempts = 5, .first_ns = SHUNT_MS(50),
- *                     .attempt_ns = SHUNT_S(2));
+ *     f = shunt_retry(pool, fetch, &url, .attempts = 5,
+ *                     .first_ns = SHUNT_MS(50), .attempt_ns = SHUNT_S(2));
  *
  * If all fail, so does the future, as the last attempt did. Its error says in
  * .attempts how many were made, and in .causes why each of them failed, oldest
@@ -219,8 +230,8 @@ typedef struct shunt_retry_options {
  *
  * When it is cancelled, or loses a race, it fails at once; the attempt that is
  * under way is asked to cancel, and no other starts. The deadline of the task
- * that calls it bounds it as a whole: SHUNT_ETIMEDOUT then, also during a pause.
- * A pool that drains waits for it.
+ * that calls it bounds it as a whole: SHUNT_ETIMEDOUT then, also during a
+ * pause. A pool that drains waits for it.
  *
  * An attempt that is refused (SHUNT_EAGAIN, SHUNT_ENOMEM) counts as one that
  * failed. Only the first counts for .queue_max, and only outside the pool.

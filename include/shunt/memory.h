@@ -36,9 +36,10 @@ SHUNT_API void *shunt_pool_alloc(shunt_pool *pool, size_t n)
 SHUNT_API int shunt_free(void *p);
 
 /* Make a block of shunt_pool_alloc, one that came with a taken value, or one
- * that the running task allocated, belong to f: it is freed once f is released and its task no longer runs.
- * For memory behind an input. Errors: SHUNT_EINVAL; p is still the caller's
- * then. SHUNT_EINVAL too if f has already failed to be submitted. */
+ * that the running task allocated, belong to f: it is freed once f is released
+ * and its task no longer runs. For memory behind an input. Errors:
+ * SHUNT_EINVAL; p is still the caller's then. SHUNT_EINVAL too if f has already
+ * failed to be submitted. */
 SHUNT_API int shunt_adopt(shunt_future *f, void *p);
 
 SHUNT_END_

@@ -85,8 +85,8 @@ SHUNT_API int64_t shunt_pool_pending(shunt_pool *pool);
  * Write what pool is at, as text, to a descriptor: its workers and queues, who
  * waits for each other in a circle, and every future: its number, what it is,
  * its state, how old it is, where it was made, what it waits for, when its
- * deadline is, and how many wait for it. Scopes are among them. NULL: all pools of the process, also inside a task. How to read
- * it: docs/diagnose.md.
+ * deadline is, and how many wait for it. Scopes are among them. NULL: all pools
+ * of the process, also inside a task. How to read it: docs/diagnose.md.
  *
  * The program goes on meanwhile, so what is written of two futures need not be
  * of one moment; but a circle that is named did exist. The first thousand

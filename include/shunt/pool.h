@@ -59,8 +59,8 @@ typedef struct shunt_options {
      * system keeps 15 characters. */
     const char *name SHUNT_DEFAULT_(nullptr);
     /* How many threads may run in the stead of workers whose task runs on
-     * past its deadline; 0: as many as workers, but 16 at most; negative:
-     * none. */
+     * past its deadline, SHUNT_WORKERS_MAX at most; 0: as many as workers, but
+     * 16 at most; negative: none. They run .init, too. */
     int spares SHUNT_DEFAULT_(0);
     /* The pool's clock stands still but for shunt_pool_advance: for tests. */
     bool manual_clock SHUNT_DEFAULT_(false);
@@ -142,8 +142,8 @@ enum shunt_how {
  * Stop accepting tasks (SHUNT_ECLOSED from now on; while a SHUNT_DRAIN goes
  * on, the pool's own tasks may still submit) and bring what was accepted to an
  * end, by timeout_ns from now (SHUNT_FOREVER: take the time that it takes; 0 or
- * less: do not wait). Futures keep their values until shunt_pool_free. May be called
- * again, also with a harder how.
+ * less: do not wait). Futures keep their values until shunt_pool_free. May be
+ * called again, also with a harder how.
  *
  * left, which may be NULL, gets the number of futures that have not settled;
  * if all have, the number of tasks that were given up, by a SHUNT_KILL or at

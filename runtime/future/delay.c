@@ -9,18 +9,11 @@
  *   accepted future/submit.c
  *   closing  future/submit.c
  *   due      future/timer.c
+ *
+ * Crash. As of any record that waits, and of its timer: future/timer.c.
  */
 #include "future/timer.h"
 #include "task/data.h"
-
-/* Whether a pool takes a delay of this thread. */
-static bool is_open(struct sh_pool *pool, const struct sh_seat *seat)
-{
-    /* relaxed: looked at again when the delay is in */
-    uint32_t gate = sh_load_rlx(&pool->gate);
-
-    return gate == SH_OPEN || (gate == SH_DRAINING && seat->post != NULL);
-}
 
 /* A record in INIT that has its timer, if it needs one; NULL: no memory. */
 static struct sh_record *delay_new(struct sh_pool *pool, struct sh_seat *seat,
@@ -71,7 +64,7 @@ shunt_future *shunt_delay_here(shunt_pool *name, int64_t ns, const char *where)
     seat = sh_seat_of(pool);
     if (seat == NULL)
         return sh_handle_failed(pool->id, SHUNT_ENOMEM);
-    if (!is_open(pool, seat))
+    if (!sh_pool_takes(pool, seat))
         return sh_handle_failed(pool->id, SHUNT_ECLOSED);
     r = delay_new(pool, seat, ns, where);
     if (r == NULL)

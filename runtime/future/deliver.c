@@ -5,6 +5,7 @@
  *
  *     target --+--> cell, waiter: bit, futex
  *              +--> cell, bridge: on to another pool
+ *              +--> cell, call: a function of the host (call.c)
  *              +--> cell, node, or combinator: counted (combine.c)
  *              +--> cell, child: its scope counts it (scope.c)
  *              +--> step: WAIT -> READY and queued, or -> SETTLING

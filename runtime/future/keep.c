@@ -168,7 +168,7 @@ static void push_late(struct sh_pool *pool, struct sh_record *r)
 
 /* Look through the list; once more if code has returned meanwhile, since what
  * was in our hands is not seen by others. */
-static void retry(struct sh_work *work, struct sh_pool *pool)
+static void look_through(struct sh_work *work, struct sh_pool *pool)
 {
     uint32_t seen;
 
@@ -199,7 +199,7 @@ void sh_keep_returned(struct sh_work *work, struct sh_pool *pool)
 {
     sh_add_sc(&pool->returned, 1);          /* seq_cst: late */
     if (sh_load_sc(&pool->late) != SH_NONE) /* seq_cst: late */
-        retry(work, pool);
+        look_through(work, pool);
 }
 
 bool sh_keep_postpone(struct sh_work *work, struct sh_pool *pool,
@@ -215,6 +215,6 @@ bool sh_keep_postpone(struct sh_work *work, struct sh_pool *pool,
                                                                     * settled */
     push_late(pool, r);
     if (seen != sh_load_sc(&pool->returned)) /* seq_cst: late */
-        retry(work, pool);
+        look_through(work, pool);
     return true;
 }

@@ -85,8 +85,8 @@ static bool grow(shunt_lookahead *l)
     return true;
 }
 
-/* Make and submit elements, until so many are in flight as may be. Without
- * memory for more of them there are less. */
+/* Make and submit elements, until as many are in flight as may be. Without
+ * memory for more of them there are fewer. */
 static void look_ahead(shunt_lookahead *l)
 {
     while (!l->over && l->count < l->ahead && grow(l)) {

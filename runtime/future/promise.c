@@ -80,9 +80,7 @@ int shunt_promise_new_typed(shunt_pool *name, size_t size, size_t align,
         align > 4096)
         return SHUNT_EINVAL;
     seat = sh_seat_of(pool);
-    /* relaxed: a shutdown looks for promises after it closed the gate */
-    rc = (int)sh_load_rlx(&pool->gate);
-    if (rc != SH_OPEN && !(rc == SH_DRAINING && seat && seat->post != NULL))
+    if (!sh_pool_takes(pool, seat))
         return SHUNT_ECLOSED;
     if (seat == NULL)
         return SHUNT_ENOMEM;

@@ -181,7 +181,6 @@ int shunt_scope_open_sized(shunt_scope **scope_out, shunt_pool *name,
     struct sh_record *r;
     struct sh_ref ref;
     uint64_t handle;
-    uint32_t gate;
     int rc = sh_pool_find(name, &pool);
 
     if (rc != 0)
@@ -192,10 +191,7 @@ int shunt_scope_open_sized(shunt_scope **scope_out, shunt_pool *name,
     if (rc != 0)
         return rc;
     seat = sh_seat_of(pool);
-    /* relaxed: what is submitted looks again */
-    gate = sh_load_rlx(&pool->gate);
-    if (gate != SH_OPEN &&
-        !(gate == SH_DRAINING && seat != NULL && seat->post != NULL))
+    if (!sh_pool_takes(pool, seat))
         return SHUNT_ECLOSED;
     r = seat == NULL ? NULL
                      : sh_record_new(pool, seat, SH_KIND_SCOPE, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * future/scope.h - tasks that are waited for, or cancelled, together. See
- * scope.c and child.c; what became of them: report.c; waiting for them:
+ * scope.c and child.c; what became of them: results.c; waiting for them:
  * worker/close.c.
  *
  * What users hold of a scope is its name: the handle of its record with the
@@ -22,8 +22,7 @@
 #define SH_SCOPE_COUNT ((uint64_t)0xffffff)
 #define SH_SCOPE_CLOSING ((uint64_t)1 << 24)   /* it ends when nobody is in */
 #define SH_SCOPE_CLOSER ((uint64_t)1 << 25)    /* somebody sees to that */
-#define SH_SCOPE_CANCELLED ((uint64_t)1 << 26) /* no child comes in any more \
-                                                */
+#define SH_SCOPE_CANCELLED ((uint64_t)1 << 26) /* no child comes in now */
 #define SH_SCOPE_KEEPS_GOING ((uint64_t)1 << 27)
 #define SH_SCOPE_FORGETS ((uint64_t)1 << 28)
 /* It was cancelled, and a task that is no child any more, or never was, did not

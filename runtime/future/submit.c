@@ -39,17 +39,6 @@ static int find_pool(shunt_pool *name, struct sh_pool **pool_out)
     return sh_pool_find(name, pool_out);
 }
 
-/* Why the pool takes no tasks, or 0. */
-static int closed(struct sh_pool *pool, bool inside)
-{
-    /* relaxed: looked at again when the task is in */
-    uint32_t gate = sh_load_rlx(&pool->gate);
-
-    if (SH_LIKELY(gate == SH_OPEN) || (inside && gate == SH_DRAINING))
-        return 0;
-    return SHUNT_ECLOSED;
-}
-
 /* How many more tasks from outside may be put in, from now on. */
 static uint64_t new_limit(struct sh_pool *pool)
 {
@@ -208,13 +197,12 @@ static inline int submit_order(struct sh_pool *pool, const struct order *o,
     struct sh_seat *seat = sh_seat_of(pool);
     struct sh_record *r;
     uint64_t w;
-    int rc;
+    int rc = 0;
 
     if (SH_UNLIKELY(seat == NULL))
         return SHUNT_ENOMEM;
-    rc = closed(pool, seat->post != NULL);
-    if (SH_UNLIKELY(rc != 0))
-        return rc;
+    if (SH_UNLIKELY(!sh_pool_takes(pool, seat)))
+        return SHUNT_ECLOSED;
     /* The pool is idle: we may have been away for long, and a look at the clock
      * takes nothing beside the wake-up that will follow. */
     if (SH_UNLIKELY(sh_sleep_will_wake(&pool->sleep)))

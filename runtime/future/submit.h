@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* future/submit.h - what every record of a task of its own is made of. */
+/*
+ * future/submit.h - the parts of a submit that others share: maps set up many
+ * records of tasks, retries and scopes submit one in their own way.
+ */
 #ifndef SH_FUTURE_SUBMIT_H
 #define SH_FUTURE_SUBMIT_H
 

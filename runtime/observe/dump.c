@@ -202,6 +202,14 @@ static void put_deadline(struct dump *d, const struct sh_view *v)
     sh_text_span(&d->text, ms > 0 ? (uint64_t)ms : 0);
 }
 
+/* Whether its code was given up and runs on. BUSY says something else of a
+ * promise, and of a retry that has not settled. */
+static bool is_given_up(const struct sh_view *v)
+{
+    return (v->word & SH_BUSY) != 0 && v->kind != SH_KIND_PROMISE &&
+           (v->kind != SH_KIND_RETRY || sh_is_settled(v->word));
+}
+
 /* How old it is, and where it was made, as far as that is known. */
 static void put_origin(struct dump *d, const struct sh_view *v)
 {
@@ -223,9 +231,10 @@ static void put_future(struct dump *d, const struct sh_site *site,
     put_state(d, site, v);
     if ((v->word & SH_CANCEL) != 0 && !sh_is_settled(v->word))
         sh_text_put(&d->text, ", asked to cancel");
-    if ((v->word & SH_BUSY) != 0 && v->kind != SH_KIND_PROMISE)
+    if (is_given_up(v))
         sh_text_put(&d->text, ", given up, its code runs on");
-    if ((v->word & SH_ORPHAN) != 0)
+    /* A scope has a name, and never a handle. */
+    if ((v->word & SH_ORPHAN) != 0 && v->kind != SH_KIND_SCOPE)
         sh_text_put(&d->text, ", nobody holds it");
     if (!sh_is_settled(v->word))
         put_deadline(d, v);

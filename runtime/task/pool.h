@@ -38,7 +38,7 @@ struct sh_seat {
     struct sh_cache records, aliases, edges, cells;
     struct sh_stamp stamp;       /* of the records that it makes */
     struct sh_seat *next;        /* of the same thread */
-    struct sh_seat *left, *right; /* of the same pool; under registry.c's lock */
+    struct sh_seat *left, *right; /* of the same pool; see registry.c's lock */
 };
 
 /* What a worker has done; see sh_count. */
@@ -178,6 +178,18 @@ void sh_pool_stay(unsigned id);
 static inline uint32_t sh_pool_serial(const struct sh_pool *pool)
 {
     return (uint32_t)((uintptr_t)pool->name >> 12);
+}
+
+/* Whether a pool takes on what a thread with that seat, or with none, brings:
+ * as long as it drains, of its workers alone. */
+static inline bool sh_pool_takes(struct sh_pool *pool,
+                                 const struct sh_seat *seat)
+{
+    /* relaxed: looked at again when it is in */
+    uint32_t gate = sh_load_rlx(&pool->gate);
+
+    return SH_LIKELY(gate == SH_OPEN) ||
+           (gate == SH_DRAINING && seat != NULL && seat->post != NULL);
 }
 
 /* Why a pool that is not ours cannot be used. */

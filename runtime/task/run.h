@@ -44,8 +44,9 @@ struct sh_run {
     shunt_error *last;    /* shunt_last_error, */
     int last_code;        /* and its code, if there was no memory for it */
     struct sh_fiber *fiber; /* while parked */
-    int64_t deadline_ns;  /* of the pool's clock, INT64_MAX: none; it is */
-    uint32_t scope;       /* that of what the task submits. Its scope, or 0 */
+    int64_t deadline_ns;  /* its own, and of what it submits; of the pool's
+                           * clock. INT64_MAX: none, or it has committed */
+    uint32_t scope;       /* that the task was submitted in, or 0 */
     uint32_t made;        /* while parked: the stamp of the record, whose link
                            * may be put into a list */
     bool unnoted; /* memory ran out: the ledger does not know all */

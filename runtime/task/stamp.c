@@ -10,7 +10,8 @@ uint32_t sh_stamp_now(void)
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    return (uint32_t)((uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000);
+    return (uint32_t)((uint64_t)t.tv_sec * 1000 +
+                      (uint64_t)t.tv_nsec / 1000000);
 }
 
 void sh_stamp_renew(struct sh_stamp *s)

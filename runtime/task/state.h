@@ -27,32 +27,38 @@
  *                         RELEASING -> FREE, generation + 1
  *
  * What waits for nothing goes from INIT to READY; what finds no room in the
- * queue, from READY to RELEASING.
+ * queue, from READY to RELEASING. A delay whose time is up as it is made goes
+ * from INIT to DONE, and one that is cancelled while nobody depends on it from
+ * WAIT to DONE.
  *
  * Every transition is a CAS of the whole word (a store where the owner alone
  * may move it), so a name with an old generation changes nothing. Who may:
  *
  *   INIT       its maker: stores WAIT, READY or PROMISE; SETTLING if an input
- *              is no handle or memory ran out; FREE if it was never named
+ *              is no handle, memory ran out, or the deadline of a scope's child
+ *              is past; FREE if it was never named
  *   PROMISE    whoever consumes the writing end, cancels (if nobody
  *              listens) or shuts down: to SETTLING
  *   WAIT       whoever delivers the last arrival: to READY or SETTLING;
- *              whoever cancels (a finally: only a pool's end): to SETTLING
- *   READY      a worker: to RUNNING, which is the claim; whoever cancels, as
- *              above; a worker whose pool is cancelled or broken: to
- *              SETTLING; submit, if the queue is full: to RELEASING
+ *              whoever cancels (a finally: only a pool's end), and its
+ *              deadline: to SETTLING. Of a scope: the last to leave it, too
+ *   READY      a worker: to RUNNING, which is the claim; whoever cancels, and
+ *              its deadline, as above; a worker whose pool is cancelled or
+ *              broken: to SETTLING; submit, if the queue is full: to RELEASING
  *   RUNNING    its worker: to COMPLETE or DONE; to PARKED; flattened: to WAIT,
  *              or SETTLING without memory; a dealer: to READY again; a retry:
- *              to WAIT or SETTLING.
+ *              to WAIT or SETTLING; an attempt that is not wanted any more, and
+ *              the child of a scope that has failed: to SETTLING.
  *              Its deadline, or a SHUNT_KILL at its own: to SETTLING, BUSY
- *   PARKED     whoever delivers the arrival or cancels: to RUNNING; its deadline
- *              or a SHUNT_KILL: to SETTLING, BUSY. Then it is handed to the
- *              worker named by owner
+ *   PARKED     whoever delivers the arrival or cancels: to RUNNING; its
+ *              deadline or a SHUNT_KILL: to SETTLING, BUSY. Then it is handed
+ *              to the worker named by owner
  *   SETTLING   the one who moved it there: writes the outcome
  *   COMPLETE   the same: delivers to the dependants. May be done again.
  *   DONE       whoever gives the last handle back: to RELEASING, or, if
- *              nothing belongs to it, to FREE (worker/await.c, take_plain)
- *   RELEASING  the same: frees what belongs to it
+ *              nothing belongs to it, to FREE (future/value.h, sh_plain_free)
+ *   RELEASING  the same: frees what belongs to it. A keeper that waits for code
+ *              which runs on goes back to DONE (future/keep.c)
  *
  * Flags, each with who sets it and who heeds it:
  *   WATCHED    a dependant, before it adds an edge; the settler, which must
@@ -67,10 +73,11 @@
  *   CANCEL     whoever cancels; the running task sees it
  *   BUSY       a deadline or shutdown that settled the future over its code:
  *              the record must not be freed until that has returned. Of a
- *              retry: from the start, until no attempt's code can run any more
+ *              retry: from the start, until no attempt's code can run any more.
+ *              Of a promise: while its listener is called
  *   KEPT       as BUSY. Of a task: set as it ends if tasks that it submitted
  *              are at work, cleared by their keeper. Of a promise: until its
- *              writing end is consumed
+ *              writing end is consumed. Of a scope: until it is closed
  *   HELD       an ending task, while it hangs its keeper on the record
  *   OUTSIDE    submit from outside: counts for queue_max while READY
  *   DOOMED     of a promise, or a delay without end: a drain that found nothing

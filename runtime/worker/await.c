@@ -44,7 +44,7 @@
 
 /* What ends the wait of a task, in the state of its record: that it was asked
  * to cancel, but not if it is stubborn, or that it was given up. */
-static uint64_t heeded(bool stubborn)
+static uint64_t heeded_flags(bool stubborn)
 {
     return stubborn ? SH_BUSY : SH_CANCEL | SH_BUSY;
 }
@@ -66,7 +66,8 @@ static bool park(struct sh_run *run, bool stubborn, int *rc_out)
     run->fiber = w->fiber;
     run->made = sh_load_rlx(&r->link); /* relaxed: ours while it runs */
     do {
-        if ((word & heeded(stubborn)) != 0 || sh_phase_of(word) != SH_RUNNING) {
+        if ((word & heeded_flags(stubborn)) != 0 ||
+            sh_phase_of(word) != SH_RUNNING) {
             *rc_out = SHUNT_ECANCELED;
             sh_stacks_give(&w->stacks, fresh);
             return false;
@@ -141,7 +142,8 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns,
 
     if (ref->pool == run->pool && ref->record == r)
         return SHUNT_EDEADLK;
-    if ((sh_load_acq(&r->state) & heeded(stubborn)) != 0) /* acquire: claim */
+    /* acquire: claim */
+    if ((sh_load_acq(&r->state) & heeded_flags(stubborn)) != 0)
         return SHUNT_ECANCELED;
     if (ns <= 0)
         return SHUNT_PENDING;

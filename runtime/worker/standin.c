@@ -18,6 +18,9 @@
  *            Likewise with stop
  *   stuck    future/timer.c
  *   active   replace: write active -> whoever looks at all posts: read it
+ *
+ * Crash. Threads of the host stand in, whose death ends the pool. A worker
+ * process that is stuck is killed instead (docs/decisions/0016).
  */
 #include <pthread.h>
 

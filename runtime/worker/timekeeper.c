@@ -15,6 +15,8 @@
  *   served   pass: write served -> advance: read it   what was due
  *            happened; and stop: write NONE, then move served -> advance: read
  *            served, then the keeper's state: nobody waits for who has gone
+ *
+ * Crash. It is a thread of the host, whose death ends the pool.
  */
 #include <pthread.h>
 #include <sched.h>

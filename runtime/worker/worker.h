@@ -148,8 +148,10 @@ bool sh_post_is_off(struct sh_post *post);
 /* Whether it is a stand-in that is not needed now. */
 bool sh_post_rests(struct sh_post *post);
 
-/* A stand-in: rest, if one is too many. And one that its .init has failed. */
+/* A stand-in: rest, if one is too many. */
 void sh_standin_rest(struct sh_worker *w);
+
+/* A stand-in whose .init has failed: have another do its part. */
 void sh_standin_unfit(struct sh_worker *w);
 
 /* All that rest are to end. */

@@ -296,6 +296,57 @@ static void what_was_asked_to_cancel_or_given_up_says_so(void)
     harness_free(pool);
 }
 
+static int fail_it(const long *in, long *out)
+{
+    *out = *in;
+    return 1;
+}
+SHUNT_TASK(fail_it, long, long)
+
+static void what_waits_for_its_time_says_when_that_is(void)
+{
+    shunt_pool *pool = stage_manual_pool(1, -1);
+    shunt_future *fs[4];
+
+    fs[0] = shunt_delay(pool, SHUNT_S(5));
+    fs[1] = shunt_delay(pool, SHUNT_FOREVER);
+    fs[2] = shunt_timeout(shunt_retain(fs[1]), SHUNT_S(9));
+    fs[3] = shunt_retry(pool, fail_it, &(long){ 1 }, .first_ns = SHUNT_S(60));
+    /* The retry pauses: the clock stands still. */
+    stage_asleep(pool, 1);
+    const char *text = dump_of(pool);
+    assert_line(text, "  #1 delay: waits; due in T; age T, made at HERE");
+    assert_line(text, "  #2 delay: waits; age T, made at HERE; 1 future waits "
+                      "for it");
+    assert_line(text, "  #3 via: waits for #2 delay; deadline in T; age T, "
+                      "made at HERE");
+    assert_line(text, "  #4 retry fail_it: waits; age T, retried at HERE");
+    for (int i = 3; i >= 0; i--) {
+        assert_long(shunt_cancel(fs[i]), 1);
+        assert_joins(fs[i], SHUNT_ECANCELED);
+    }
+    harness_free(pool);
+}
+
+static void a_scope_says_what_is_in_it(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct stage_promise made = stage_promise(pool);
+    shunt_scope *scope = NULL;
+
+    assert_ok(shunt_scope_open(&scope, pool, NULL));
+    assert_line(dump_of(pool), "  #2 scope: open; age T");
+    shunt_future *child = shunt_scope_submit(scope, await_it, &made.future);
+    stage_asleep(pool, 1);
+    assert_line(dump_of(pool), "  #2 scope: open, 1 child pending, such as #3 "
+                               "await_it (child 0); age T");
+    stage_give(made.promise, 1);
+    assert_takes(child, 0);
+    assert_ok(shunt_scope_close(scope, NULL));
+    assert_takes(made.future, 1);
+    harness_free(pool);
+}
+
 /* ---- outside ---- */
 
 static void threads_outside_are_counted(void)
@@ -394,6 +445,8 @@ static const struct CMUnitTest claims[] = {
     CLAIM(what_keeps_memory_and_deals_is_named_too),
     CLAIM(what_has_settled_and_is_held_comes_last),
     CLAIM(what_was_asked_to_cancel_or_given_up_says_so),
+    CLAIM(what_waits_for_its_time_says_when_that_is),
+    CLAIM(a_scope_says_what_is_in_it),
     CLAIM(threads_outside_are_counted),
     CLAIM(a_pool_that_is_shut_down_says_how_far_it_is),
     CLAIM(ages_are_about_right),

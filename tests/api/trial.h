@@ -4,8 +4,9 @@
  * by hand, for the tests of retries.
  *
  * Whoever moves the clock must know that the pause has begun which is to end
- * then. With .again = trial_again, in a pool of one worker, trial_turn waits for
- * that. What has not happened by then does not happen before the clock moves.
+ * then. With .again = trial_again, in a pool of one worker, trial_turn waits
+ * for that. What has not happened by then does not happen before the clock
+ * moves.
  */
 #ifndef SHUNT_TESTS_TRIAL_H
 #define SHUNT_TESTS_TRIAL_H
@@ -45,8 +46,8 @@ void trial_advance(shunt_pool *pool, int64_t ns);
 bool trial_again(const shunt_error *error);
 /* Wait until it has seen so many, and what follows has been done. */
 void trial_turn(shunt_pool *pool, unsigned failures);
-/* Wait until the only worker has done what it was to do for so many retries when
- * the clock was moved, and what that has led to. */
+/* Wait until the only worker has done what it was to do for so many retries
+ * when the clock was moved, and what that has led to. */
 void trial_rest(shunt_pool *pool, int retries);
 
 #endif /* SHUNT_TESTS_TRIAL_H */

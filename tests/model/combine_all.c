@@ -2,10 +2,10 @@
 /*
  * combine_all.c - a combinator is built while its two inputs settle.
  *
- * Edges: accept, arrive (future/combine.c, settle.c). The real hanging, arrivals
- * and verdict; the block and what happens after the verdict are here. The last
- * of builder and settlers acts, once, and has seen what it needs: both inputs,
- * or with -DKIND=SH_KIND_RACE the one that won.
+ * Edges: accept, arrive (future/combine.c, settle.c). The real hanging,
+ * arrivals and verdict; the block and what happens after the verdict are here.
+ * The last of builder and settlers acts, once, and has seen what it needs: both
+ * inputs, or with -DKIND=SH_KIND_RACE the one that won.
  */
 #include "settle_client.h"
 

@@ -2,9 +2,9 @@
 /*
  * late_return.c - code that was given up returns while a keeper lets go.
  *
- * Edge: late (future/keep.c). The keeper waits for what has settled and runs on,
- * since it uses memory of the task that submitted it. Whoever comes last, of
- * the keeper and the code, frees that memory, once. With -DTWO two pieces of
+ * Edge: late (future/keep.c). The keeper waits for what has settled and runs
+ * on, since it uses memory of the task that submitted it. Whoever comes last,
+ * of the keeper and the code, frees that memory, once. With -DTWO two pieces of
  * code return at the same time.
  */
 #include "settle_client.h"

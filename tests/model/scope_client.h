@@ -36,18 +36,6 @@ void sh_error_attach(struct sh_pool *p, struct sh_record *r,
     (void)f;
 }
 
-void sh_bound_drop(struct sh_pool *p, struct sh_record *r, uint64_t word)
-{
-    (void)p;
-    (void)r;
-    (void)word;
-}
-
-shunt_future *sh_submit_refuse(struct sh_pool *p, int rc)
-{
-    return sh_handle_failed(p->id, rc);
-}
-
 /* Make record i, in INIT, what the scope's child is. */
 static uint64_t adopt(uint32_t i, struct sh_child *child)
 {
@@ -71,6 +59,11 @@ int sh_submit_child(struct sh_pool *p, const shunt_task *task, const void *in,
     sh_store_sc(&records[2].state, sh_word_to(w, SH_READY, 0)); /* seq_cst:
                                                                  * sibling */
     return 0;
+}
+
+shunt_future *sh_submit_refuse(struct sh_pool *p, int rc)
+{
+    return sh_handle_failed(p->id, rc);
 }
 
 /* An open scope with one child, which runs. flags: of its hold. */

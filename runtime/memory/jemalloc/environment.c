@@ -25,7 +25,8 @@ void *sh_je_dlsym(void *handle, const char *name);
  * dss: the break belongs to the program. narenas: making another arena for a
  * thread crashes when there is no address space left. */
 extern const char *sh_je_malloc_conf;
-const char *sh_je_malloc_conf = "dss:disabled,background_thread:false,narenas:1";
+const char *sh_je_malloc_conf =
+    "dss:disabled,background_thread:false,narenas:1";
 
 static void say_nothing(void *user, const char *text)
 {

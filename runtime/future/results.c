@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * future/report.c - what became of the children of a scope that has ended.
+ * future/results.c - what became of the children of a scope that has ended.
  *
  * Idea. The children are in a list of cells, the last in front or, where cells
  * were used again, in no order; each cell has its child's number. What is
