@@ -230,7 +230,7 @@ static void try_again(struct sh_work *work, struct sh_pool *pool,
         return;
     }
     (void)sh_retry_attempt(pool, r, &ref);
-    (void)sh_arrivals_renew(&r->deps);
+    (void)sh_deps_renew(r);
     if (sh_follow(work, pool, r, &ref))
         heed_cancel(work, pool, r, sh_generation_of(w));
     else
@@ -267,7 +267,7 @@ static void pause_for(struct sh_work *work, struct sh_pool *pool,
                       struct sh_record *r, int64_t ns)
 {
     uint32_t timer = sh_timer_of_wait(pool, sh_index_of(pool, r));
-    uint32_t generation = sh_arrivals_renew(&r->deps);
+    uint32_t generation = sh_deps_renew(r);
     int64_t when_ns = sh_pool_after(pool, ns);
 
     ticket_of(r)->pauses = sh_timer_set(

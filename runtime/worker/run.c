@@ -279,7 +279,7 @@ static void follow_inner(struct sh_run *run, unsigned kind)
         ref.record = NULL; /* its pool was freed meanwhile */
         ref.reserved = sh_outcome_from(SHUNT_ECLOSED);
     }
-    (void)sh_arrivals_renew(&r->deps);
+    (void)sh_deps_renew(r);
     sh_store_rel(&r->kind, (uint8_t)(kind | SH_KIND_FLAT)); /* release:
                                                              * accepted */
     if (!sh_follow(&work, run->pool, r, &ref))
