@@ -48,8 +48,7 @@ static void *timekeeper(void *unused)
 
 int main(void)
 {
-    const uint64_t running =
-        SH_RUNNING | (uint64_t)SH_OWNER_WORKER(0) << 12;
+    const uint64_t running = SH_RUNNING | (uint64_t)SH_OWNER_WORKER(0) << 12;
     struct sh_record *r = &records[1];
     pthread_t one, two;
     uint64_t w;
