@@ -18,6 +18,7 @@
  *            Likewise with stop
  *   stuck    future/timer.c
  *   active   replace: write active -> whoever looks at all posts: read it
+ *   quiet    future/settle.c: here active is lowered
  */
 #include <pthread.h>
 
@@ -89,7 +90,9 @@ static bool add_one(struct sh_pool *pool)
         team->started++;
         return true;
     }
-    sh_store_rel(&pool->active, active); /* release: active */
+    sh_store_sc(&pool->active, active); /* seq_cst: active, quiet */
+    /* A shutdown that has just looked counts on it. */
+    sh_quiet_notify(pool);
     return false;
 }
 
