@@ -199,7 +199,7 @@ static bool matters(struct sh_pool *pool, uint32_t record, bool waits,
                     uint64_t timer)
 {
     struct sh_record *r = sh_record_at(pool, record);
-    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+    uint64_t w = sh_load_sc(&r->state); /* seq_cst: quiet */
     uint32_t generation = waits ? (uint32_t)(sh_load_acq(&r->deps) >> 32)
                                 : sh_generation_of(w); /* acquire: settled */
 
