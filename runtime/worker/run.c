@@ -284,6 +284,8 @@ static void follow_inner(struct sh_run *run, unsigned kind)
                                                              * accepted */
     if (!sh_follow(&work, run->pool, r, &ref))
         sh_settle_returned(&work, run->pool, r);
+    else if (kind != SH_KIND_FINALLY)
+        sh_cancel_marked(&work, run->pool, r, run->generation);
     if (entered)
         sh_pool_exit(id);
     sh_work_do(&work);
