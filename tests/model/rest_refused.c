@@ -19,12 +19,6 @@ int sh_worker_start(struct sh_pool *p, unsigned index)
     return SHUNT_ENOMEM;
 }
 
-bool sh_is_of_team(struct sh_pool *p)
-{
-    (void)p;
-    return false;
-}
-
 static void *timekeeper(void *unused)
 {
     (void)unused;

@@ -57,12 +57,6 @@ static void *last(void *unused)
 
 #endif
 
-bool sh_is_of_team(struct sh_pool *p)
-{
-    (void)p;
-    return false;
-}
-
 static void *stopper(void *unused)
 {
     (void)unused;
