@@ -177,7 +177,8 @@ SHUNT_API const shunt_error *shunt_last_error(void);
 /*
  * Ask that f be given up, whoever else holds it. What is queued never starts;
  * a running task sees shunt_cancelled(), and its waits return
- * SHUNT_ECANCELED; a promise is told, or, if nobody listens, fails. A step
+ * SHUNT_ECANCELED; if it then returns a future that is pending, it fails as a
+ * step that waits does. A promise is told, or, if nobody listens, fails. A step
  * that waits, a combinator and a retry fail at once and let go of their inputs
  * (its attempt), which are asked in turn if nobody else wants them; a
  * shunt_finally stays, and its input is asked instead.

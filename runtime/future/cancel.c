@@ -12,6 +12,7 @@
  *   settled  future/settle.c
  *   park     worker/await.c
  *   watch    future/settle.c
+ *   quiet    future/settle.c
  */
 #include "future/settle.h"
 
@@ -24,8 +25,8 @@ static bool end_delay(struct sh_pool *pool, struct sh_record *r, uint64_t w)
     if (sh_load_acq(&r->kind) != SH_KIND_DELAY || /* acquire: accepted */
         sh_phase_of(w) != SH_WAIT || (w & odd) != 0)
         return false;
-    /* acq_rel: settled, watch */
-    if (!sh_cas_acqrel(
+    /* seq_cst: settled, watch, quiet */
+    if (!sh_cas_sc(
             &r->state, &w,
             sh_word_settled(w, SH_DONE, 0, sh_outcome_from(SHUNT_ECANCELED))))
         return false;

@@ -65,6 +65,21 @@ uint32_t sh_arrivals_renew(_Atomic uint64_t *word)
     return generation;
 }
 
+uint32_t sh_deps_renew(struct sh_record *r)
+{
+    uint64_t seen = (uint64_t)1 << SH_BIT_SEEN;
+    uint64_t old = sh_load_rlx(&r->deps); /* relaxed: the CAS validates it */
+    uint64_t next;
+
+    /* Only what has a deadline fails while its code runs, and is looked at. */
+    if (SH_LIKELY(!sh_is_bound(r)))
+        return sh_arrivals_renew(&r->deps);
+    do {
+        next = ((old >> 32) + 1) << 32 | (old & seen);
+    } while (!sh_cas_rel(&r->deps, &old, next)); /* release: arrive */
+    return (uint32_t)(next >> 32);
+}
+
 /* Take an edge out of the dead list; it may have been reused meanwhile. */
 static uint32_t pop_dead(struct sh_pool *pool, struct sh_record *r)
 {

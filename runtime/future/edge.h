@@ -83,6 +83,10 @@ enum sh_arrived sh_arrive(_Atomic uint64_t *word, uint32_t generation,
 /* Begin another use of an arrivals word; its new generation. Owner only. */
 uint32_t sh_arrivals_renew(_Atomic uint64_t *word);
 
+/* The same of a record whose code runs. It may have been given up, and its
+ * failure looked at: that stays noted. */
+uint32_t sh_deps_renew(struct sh_record *r);
+
 /* Where an edge hangs: 0 the record's first, else an index of edges. */
 typedef uint32_t sh_hook;
 

@@ -14,8 +14,9 @@
  * input of a task that took on another outcome, is the keeper's to give back.
  *
  * What is settled over its code, at a deadline or by SHUNT_KILL, uses that
- * memory until the code returns. A keeper that waited for it is postponed: it
- * is DONE, and on a list of the pool; whoever returns from such code looks.
+ * memory until the code returns; so may who listens for a promise's cancel. A
+ * keeper that waited for it is postponed: it is DONE, and on a list of the pool;
+ * whoever returns from such code looks.
  *
  * Edges.
  *   late     postpone: push, then read returned || returned: BUSY cleared, move

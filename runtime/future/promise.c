@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "future/settle.h"
+#include "future/combine.h"
 #include "task/data.h"
 #include "task/error.h"
 
@@ -275,6 +275,8 @@ enum sh_told sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
         sh_heap_put(&pool->heap, l, sizeof *l);
     }
     sh_settle_idle(work, pool, r, SH_BUSY);
+    /* A keeper may have waited for the listener. */
+    sh_keep_returned(work, pool);
     return l != NULL ? SH_TOLD : SH_TOLD_NOBODY;
 }
 

@@ -177,19 +177,6 @@ static void end(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
     sh_work_settle(work, pool, r);
 }
 
-/* After a record has begun to wait: who asked it to cancel during the turn has
- * only left a mark. */
-static void heed_cancel(struct sh_work *work, struct sh_pool *pool,
-                        struct sh_record *r, uint32_t generation)
-{
-    /* relaxed: one word's order: we changed it after the mark, or who sets it
-     * from now on finds that the record waits */
-    uint64_t w = sh_load_rlx(&r->state);
-
-    if (sh_generation_of(w) == generation && (w & SH_CANCEL) != 0)
-        (void)sh_cancel_ask(work, pool, r, generation);
-}
-
 /* RUNNING -> WAIT, for what it hangs on already. */
 static void wait_on(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r)
@@ -216,7 +203,7 @@ static void wait_on(struct sh_work *work, struct sh_pool *pool,
     if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED) &&
         sh_settle_begin(r, next, sh_outcome_from(SHUNT_ECLOSED)))
         sh_work_settle(work, pool, r);
-    heed_cancel(work, pool, r, sh_generation_of(next));
+    sh_cancel_marked(work, pool, r, sh_generation_of(next));
 }
 
 static void try_again(struct sh_work *work, struct sh_pool *pool,
@@ -230,9 +217,9 @@ static void try_again(struct sh_work *work, struct sh_pool *pool,
         return;
     }
     (void)sh_retry_attempt(pool, r, &ref);
-    (void)sh_arrivals_renew(&r->deps);
+    (void)sh_deps_renew(r);
     if (sh_follow(work, pool, r, &ref))
-        heed_cancel(work, pool, r, sh_generation_of(w));
+        sh_cancel_marked(work, pool, r, sh_generation_of(w));
     else
         give_up(work, pool, r);
 }
@@ -267,7 +254,7 @@ static void pause_for(struct sh_work *work, struct sh_pool *pool,
                       struct sh_record *r, int64_t ns)
 {
     uint32_t timer = sh_timer_of_wait(pool, sh_index_of(pool, r));
-    uint32_t generation = sh_arrivals_renew(&r->deps);
+    uint32_t generation = sh_deps_renew(r);
     int64_t when_ns = sh_pool_after(pool, ns);
 
     ticket_of(r)->pauses = sh_timer_set(

@@ -65,6 +65,19 @@ void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner);
 int sh_cancel_ask(struct sh_work *work, struct sh_pool *pool,
                   struct sh_record *r, uint32_t generation);
 
+/* After a record that ran has begun to wait: who asked it to cancel while it
+ * ran has only left a mark. */
+static inline void sh_cancel_marked(struct sh_work *work, struct sh_pool *pool,
+                                    struct sh_record *r, uint32_t generation)
+{
+    /* relaxed: one word's order: we changed it after the mark, or who sets it
+     * from now on finds that the record waits */
+    uint64_t w = sh_load_rlx(&r->state);
+
+    if (sh_generation_of(w) == generation && (w & SH_CANCEL) != 0)
+        (void)sh_cancel_ask(work, pool, r, generation);
+}
+
 /* Cancel what this handle stands for, if it is a delay that nobody depends on;
  * false if it is not as simple as that. */
 bool sh_cancel_plain(uint64_t handle);

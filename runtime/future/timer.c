@@ -199,7 +199,7 @@ static bool matters(struct sh_pool *pool, uint32_t record, bool waits,
                     uint64_t timer)
 {
     struct sh_record *r = sh_record_at(pool, record);
-    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+    uint64_t w = sh_load_sc(&r->state); /* seq_cst: quiet */
     uint32_t generation = waits ? (uint32_t)(sh_load_acq(&r->deps) >> 32)
                                 : sh_generation_of(w); /* acquire: settled */
 
@@ -228,16 +228,18 @@ bool sh_timers_any(struct sh_pool *pool)
 
 /* The code of a record runs past its deadline, or is parked: settle it over
  * that. If it is not at its code now, its worker will see what has become of it
- * before it goes there. */
-static void over(struct sh_work *work, struct sh_pool *pool,
+ * before it goes there. False if it has ended, or waits again. */
+static bool over(struct sh_work *work, struct sh_pool *pool,
                  struct sh_record *r, uint64_t w)
 {
     unsigned worker = sh_owner_of(w) - SH_OWNER_WORKER(0);
     struct sh_post *post = &pool->posts[worker];
     uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(w));
 
-    if (sh_settle_over(work, pool, r, w, SHUNT_ETIMEDOUT))
-        sh_time_stuck(pool, post, hint);
+    if (!sh_settle_over(work, pool, r, w, SHUNT_ETIMEDOUT))
+        return false;
+    sh_time_stuck(pool, post, hint);
+    return true;
 }
 
 /* A record has reached its deadline. */
@@ -254,16 +256,16 @@ static void end_at_deadline(struct sh_work *work, struct sh_pool *pool,
         if (sh_generation_of(w) != generation || phase > SH_PARKED ||
             phase < SH_PROMISE || (w & SH_COMMITTED) != 0)
             return;
-        if (phase >= SH_RUNNING) {
-            over(work, pool, r, w);
+        if (phase >= SH_RUNNING && over(work, pool, r, w))
             return;
-        }
         if (sh_load_rlx(&r->kind) == SH_KIND_DELAY) /* relaxed: as the state */
             outcome = 0;
         if (sh_settle_begin(r, w, outcome)) {
             sh_work_settle(work, pool, r);
             return;
         }
+        /* It has moved on: its function has returned a future, or it was
+         * claimed. */
         w = sh_load_acq(&r->state); /* acquire: settled */
     }
 }

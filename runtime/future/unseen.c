@@ -8,9 +8,10 @@
  * Idea. A failure belongs to the record where it began, and is reported when
  * that is freed, which is when nobody can come to it any more by any way.
  * Whether somebody has looked is a bit of the record's arrivals word. That word
- * has no other use when the record has settled; it is there as long as the
- * pool, so that a handle which is given back meanwhile does no harm; and its
- * generation keeps a late look from a later use. So only failures pay.
+ * has no other use when the record has settled, but for code that was given up,
+ * which leaves the bit as it is; it is there as long as the pool, so that a
+ * handle which is given back meanwhile does no harm; and its generation keeps a
+ * late look from a later use. So only failures pay.
  *
  * A task that fails as another future did has looked at that one, and hands
  * its failure on as its own: the bit is cleared again. What was looked at
@@ -32,20 +33,18 @@ static void mark(const struct sh_ref *ref, bool seen)
 {
     _Atomic uint64_t *deps = &ref->record->deps;
     uint64_t old = sh_load_acq(deps); /* acquire: accepted */
-    uint32_t generation = (uint32_t)(old >> 32);
     uint64_t next;
 
-    /* Read after deps: if the record is of that use still, so was deps.
-     * acquire: settled */
-    if (sh_generation_of(sh_load_acq(&ref->record->state)) !=
-        sh_generation_of(ref->word))
-        return;
     do {
-        if ((uint32_t)(old >> 32) != generation)
+        /* Read after deps: if the record is of that use still, so was deps.
+         * acquire: settled */
+        if (sh_generation_of(sh_load_acq(&ref->record->state)) !=
+            sh_generation_of(ref->word))
             return;
         next = seen ? old | seen_bit : old & ~seen_bit;
+        /* Code that was given up may begin another wait meanwhile. */
     } while (next != old &&
-             !sh_cas_rlx(deps, &old, next)); /* relaxed: a mark, no data */
+             !sh_cas_acq(deps, &old, next)); /* acquire: accepted */
 }
 
 static bool has_failed(const struct sh_ref *ref)

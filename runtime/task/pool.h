@@ -8,6 +8,7 @@
  *
  * Edges.
  *   active   worker/standin.c
+ *   quiet    future/settle.c
  */
 #ifndef SH_TASK_POOL_H
 #define SH_TASK_POOL_H
@@ -245,7 +246,7 @@ static inline struct sh_edge *sh_edge_at(struct sh_pool *pool,
 /* How many posts to look at. */
 static inline unsigned sh_pool_active(struct sh_pool *pool)
 {
-    return sh_load_acq(&pool->active); /* acquire: active */
+    return sh_load_sc(&pool->active); /* seq_cst: active, quiet */
 }
 
 static inline uint32_t sh_index_of(struct sh_pool *pool,

@@ -147,7 +147,7 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns,
         return SHUNT_ECANCELED;
     if (ns <= 0)
         return SHUNT_PENDING;
-    generation = sh_arrivals_renew(&r->deps);
+    generation = sh_deps_renew(r);
     switch (sh_hang(run->pool, ref,
                     sh_target(SH_TARGET_RECORD, run->index, 0, generation),
                     &hung)) {
@@ -179,7 +179,7 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns,
     else if (rc != 0)
         sh_unhang(run->pool, ref, &hung);
     /* What arrives from now on is for nobody. */
-    (void)sh_arrivals_renew(&r->deps);
+    (void)sh_deps_renew(r);
     return rc;
 }
 

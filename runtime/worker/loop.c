@@ -200,20 +200,24 @@ static bool init(struct sh_worker *w)
     return true;
 }
 
+void sh_team_leave(struct sh_pool *pool)
+{
+    /* Who is not the last may find it unmapped from then on.
+     * acq_rel: ended */
+    if (sh_sub_acqrel(&pool->team->alive, 1) != 1)
+        return;
+    sh_registry_remove(pool);
+    sh_pool_destroy(pool);
+}
+
 /* A worker's thread ends. */
 static void *end(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;
-    struct sh_team *team = pool->team;
 
     sh_stacks_fini(&w->stacks);
     sh_here.seat = NULL;
-    /* The last thread of a pool that was given up frees it. acq_rel: ended */
-    if (sh_sub_acqrel(&team->alive, 1) == 1 &&
-        sh_load_acq(&team->deserted) != 0) { /* acquire: ended */
-        sh_registry_remove(pool);
-        sh_pool_destroy(pool);
-    }
+    sh_team_leave(pool);
     return NULL;
 }
 

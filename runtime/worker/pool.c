@@ -129,6 +129,7 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
     pool->team = (struct sh_team *)(void *)(at + posts + bells);
     pool->team->workers = (struct sh_worker *)(void *)(pool->team + 1);
     pool->team->count = (unsigned)n;
+    sh_store_rlx(&pool->team->alive, 1); /* relaxed: still ours */
     /* All of them, since whoever looks at all posts may see one as it starts.
      */
     for (unsigned i = 0; i < n; i++) {
@@ -360,11 +361,6 @@ int shunt_pool_free(shunt_pool *name)
     sh_seats_clear(pool);
     for (unsigned i = 0; i < pool->team->started; i++)
         pthread_detach(pool->team->workers[i].thread);
-    sh_add_acqrel(&pool->team->alive, 1);            /* acq_rel: ended */
-    sh_store_rel(&pool->team->deserted, 1);          /* release: ended */
-    if (sh_sub_acqrel(&pool->team->alive, 1) == 1) { /* acq_rel: ended */
-        sh_registry_remove(pool);
-        sh_pool_destroy(pool);
-    }
+    sh_team_leave(pool);
     return 0;
 }

@@ -279,11 +279,13 @@ static void follow_inner(struct sh_run *run, unsigned kind)
         ref.record = NULL; /* its pool was freed meanwhile */
         ref.reserved = sh_outcome_from(SHUNT_ECLOSED);
     }
-    (void)sh_arrivals_renew(&r->deps);
+    (void)sh_deps_renew(r);
     sh_store_rel(&r->kind, (uint8_t)(kind | SH_KIND_FLAT)); /* release:
                                                              * accepted */
     if (!sh_follow(&work, run->pool, r, &ref))
         sh_settle_returned(&work, run->pool, r);
+    else if (kind != SH_KIND_FINALLY)
+        sh_cancel_marked(&work, run->pool, r, run->generation);
     if (entered)
         sh_pool_exit(id);
     sh_work_do(&work);

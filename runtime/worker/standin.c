@@ -18,6 +18,7 @@
  *            Likewise with stop
  *   stuck    future/timer.c
  *   active   replace: write active -> whoever looks at all posts: read it
+ *   quiet    future/settle.c: here active is lowered
  *
  * Crash. Threads of the host stand in, whose death ends the pool. A worker
  * process that is stuck is killed instead (docs/decisions/0016).
@@ -92,7 +93,9 @@ static bool add_one(struct sh_pool *pool)
         team->started++;
         return true;
     }
-    sh_store_rel(&pool->active, active); /* release: active */
+    sh_store_sc(&pool->active, active); /* seq_cst: active, quiet */
+    /* A shutdown that has just looked counts on it. */
+    sh_quiet_notify(pool);
     return false;
 }
 

@@ -56,9 +56,10 @@ struct sh_team {
     bool joined;
     sigset_t signals; /* that are blocked in a worker */
     pthread_t timekeeper;
-    _Atomic uint32_t stop;     /* the workers are to end */
-    _Atomic uint32_t alive;    /* threads that have not ended */
-    _Atomic uint32_t deserted; /* the last thread frees the pool */
+    _Atomic uint32_t stop; /* the workers are to end */
+    /* Threads that have not ended, and one that stands for whoever frees the
+     * pool, until he leaves it to them. */
+    _Atomic uint32_t alive;
 };
 
 /* The calling thread's worker, NULL outside. */
@@ -165,6 +166,10 @@ static inline bool sh_is_standin(const struct sh_worker *w)
 /* Drain a pool, however long it takes; how many tasks that were given up run
  * on. */
 size_t sh_pool_drain(struct sh_pool *pool);
+
+/* One of those that a team's alive counts leaves: the last one frees the pool,
+ * and nobody else touches it from then on. */
+void sh_team_leave(struct sh_pool *pool);
 
 /* Free a pool whose threads have all ended. */
 void sh_pool_destroy(struct sh_pool *pool);

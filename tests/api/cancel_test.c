@@ -130,6 +130,38 @@ static void a_running_task_decides_how_a_cancel_ends(void)
     harness_free(pool);
 }
 
+struct later {
+    struct latch *started, *go;
+    shunt_future *inner;
+};
+
+static int leave_it_to_another(const struct later *in, shunt_future **out)
+{
+    latch_raise(in->started);
+    if (!latch_reaches(in->go, 1))
+        return STAGE_LATE;
+    *out = in->inner;
+    return 0;
+}
+SHUNT_TASK(leave_it_to_another, struct later, shunt_future *)
+
+/* As it would be if it had been asked a moment later. */
+static void what_a_cancelled_task_leaves_to_another_is_cancelled(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct stage_promise made = stage_promise(pool);
+    struct later in = { stage_latch(), stage_latch(), made.future };
+    shunt_future *f = shunt_submit(pool, leave_it_to_another, &in);
+
+    assert_true(latch_reaches(in.started, 1));
+    assert_long(shunt_cancel(f), 1);
+    latch_raise(in.go);
+    assert_joins(f, SHUNT_ECANCELED);
+    assert_status(shunt_promise_give(made.promise, &(long){ 1 }),
+                  SHUNT_ECANCELED);
+    harness_free(pool);
+}
+
 static void returning_cancelled_unasked_is_a_failure(void)
 {
     shunt_pool *pool = harness_pool(1);
@@ -405,6 +437,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(only_the_cancelled_ones_of_many_queued_tasks_do_not_run),
     CLAIM(a_running_task_sees_that_it_was_asked),
     CLAIM(a_running_task_decides_how_a_cancel_ends),
+    CLAIM(what_a_cancelled_task_leaves_to_another_is_cancelled),
     CLAIM(returning_cancelled_unasked_is_a_failure),
     CLAIM(outside_a_task_nothing_is_cancelled),
     CLAIM(a_parked_task_is_woken_when_it_is_cancelled),

@@ -7,6 +7,7 @@
  * gone, and another task has used memory of that size meanwhile.
  * AddressSanitizer sees what luck would hide.
  */
+#include <pthread.h>
 #include <string.h>
 
 #include "stage.h"
@@ -343,6 +344,78 @@ static void memory_stays_for_code_that_outlives_its_pool(void)
     }
 }
 
+/* ---- promises ---- */
+
+enum {
+    MUCH = 600000 /* more than half of what there is */
+};
+
+struct promised {
+    shunt_future *future;
+    struct latch *made, *told, *go;
+};
+
+/* What is to be done on a cancel, and takes its time. */
+static void take_leave(void *promised)
+{
+    struct promised *p = promised;
+
+    latch_raise(p->told);
+    (void)latch_reaches(p->go, 1);
+}
+
+/* Ends, and drops its promise, while that is done. */
+static int leave_a_promise(struct promised *const *in, shunt_none *out)
+{
+    struct promised *p = *in;
+    shunt_promise *promise;
+
+    (void)out;
+    if (shunt_alloc(MUCH) == NULL ||
+        shunt_promise_new(NULL, long, &promise, &p->future) != 0 ||
+        shunt_promise_on_cancel(promise, take_leave, p) != 0)
+        return 1;
+    latch_raise(p->made);
+    return latch_reaches(p->told, 1) ? 0 : STAGE_LATE;
+}
+SHUNT_TASK(leave_a_promise, struct promised *, shunt_none)
+
+static void *cancel_in_thread(void *promised)
+{
+    assert_long(shunt_cancel(((struct promised *)promised)->future), 1);
+    return NULL;
+}
+
+static int use_much(const shunt_none *in, shunt_none *out)
+{
+    (void)in;
+    (void)out;
+    return shunt_alloc(MUCH) == NULL;
+}
+SHUNT_TASK(use_much, shunt_none, shunt_none)
+
+/* Method: there is memory for one of them at a time. */
+static void memory_goes_when_a_promise_has_no_listener_at_work(void)
+{
+    struct promised *p = stage_bytes(sizeof *p);
+    shunt_pool *pool;
+    pthread_t thread;
+    shunt_future *f;
+
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = 1, .arena_bytes = 1 << 20 }));
+    *p = (struct promised){ NULL, stage_latch(), stage_latch(), stage_latch() };
+    f = shunt_submit(pool, leave_a_promise, &p);
+    assert_true(latch_reaches(p->made, 1));
+    assert_ok(pthread_create(&thread, NULL, cancel_in_thread, p));
+    assert_joins(f, 0);
+    assert_joins(shunt_submit(pool, use_much, NULL), SHUNT_EFAILED);
+    latch_raise(p->go);
+    assert_ok(pthread_join(thread, NULL));
+    assert_joins(shunt_submit(pool, use_much, NULL), 0);
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(memory_that_children_read_stays_when_the_value_is_taken),
     CLAIM(a_shutdown_leaves_the_memory_that_running_children_read),
@@ -350,6 +423,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(memory_stays_for_code_that_runs_past_its_deadline),
     CLAIM(memory_stays_for_a_step_that_runs_past_its_deadline),
     CLAIM(memory_stays_for_code_that_outlives_its_pool),
+    CLAIM(memory_goes_when_a_promise_has_no_listener_at_work),
 };
 
 HARNESS_MAIN(claims)

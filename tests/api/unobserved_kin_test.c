@@ -284,6 +284,50 @@ static void nothing_is_reported_behind_a_pool_that_left_code_running(void)
     latch_raise(go);
 }
 
+/* ---- what was given up at its deadline ---- */
+
+struct late {
+    shunt_future *gate;
+    struct latch *started, *ended;
+};
+
+static int wait_at_gate(const struct late *in, shunt_future **out)
+{
+    latch_raise(in->started);
+    if (shunt_await(in->gate) != SHUNT_ECANCELED)
+        return STAGE_LATE;
+    latch_raise(in->ended);
+    *out = shunt_retain(in->gate);
+    return 0;
+}
+SHUNT_TASK(wait_at_gate, struct late, shunt_future *)
+
+/* Method: its code cannot go on before somebody has looked, since its worker is
+ * held. It then waits no more, and returns a future for which it does not wait
+ * either. */
+static void a_look_counts_though_the_code_goes_on_after_it(void)
+{
+    struct told *told = told_pool(1);
+    struct stage_promise gate = stage_promise(told->pool);
+    struct late in = { gate.future, stage_latch(), stage_latch() };
+    shunt_future *f = shunt_submit_with(told->pool, wait_at_gate, &in,
+                                        .deadline_ns = SHUNT_MS(50));
+    struct stage_hold hold;
+
+    assert_true(latch_reaches(in.started, 1));
+    stage_asleep(told->pool, 1);
+    hold = stage_hold(told->pool);
+    assert_status(shunt_await(f), SHUNT_ETIMEDOUT);
+    stage_let(hold);
+    assert_true(latch_reaches(in.ended, 1));
+    stage_give(gate.promise, 1);
+    assert_ok(shunt_release(f));
+    assert_ok(shunt_release(gate.future));
+    assert_told(told, 0);
+}
+
+/* ---- other pools ---- */
+
 /* Method: the causes of a failure lie in a pool that is freed first. */
 static void causes_in_another_pool_are_left_out(void)
 {
@@ -328,6 +372,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(what_was_asked_to_cancel_may_fail_in_silence),
     CLAIM(what_a_shutdown_ended_is_not_reported),
     CLAIM(nothing_is_reported_behind_a_pool_that_left_code_running),
+    CLAIM(a_look_counts_though_the_code_goes_on_after_it),
     CLAIM(causes_in_another_pool_are_left_out),
     CLAIM(a_failure_of_another_pool_is_reported_there),
 };
