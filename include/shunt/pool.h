@@ -152,11 +152,12 @@ enum shunt_how {
  * Tasks that wait for each other in a circle never end by themselves: a
  * SHUNT_DRAIN waits for them as long as it may, a SHUNT_CANCEL ends them.
  *
- * Blocks:  sleeps the thread until the end or the deadline.
+ * Blocks:  sleeps the thread until the end or the deadline; once all has
+ *          settled, until the hooks that are under way have returned.
  * Threads: any outside the pool; a task of another pool sleeps its worker.
  * Errors:  SHUNT_ETIMEDOUT if something is left, SHUNT_EDEADLK inside a task
- *          of this pool, or a hook that its threads call, SHUNT_EINVAL,
- *          SHUNT_EFORKED.
+ *          of this pool, or one of its hooks (.drop, .again, .unobserved,
+ *          .init, shunt_promise_on_cancel), SHUNT_EINVAL, SHUNT_EFORKED.
  */
 SHUNT_API int shunt_pool_shutdown(shunt_pool *pool, enum shunt_how how,
                                   int64_t timeout_ns, size_t *left);
@@ -174,9 +175,9 @@ SHUNT_API int shunt_pool_shutdown(shunt_pool *pool, enum shunt_how how,
  *
  * Blocks:  sleeps the thread until everything has finished.
  * Threads: any outside the pool; a task of another pool sleeps its worker.
- * Errors:  SHUNT_EDEADLK inside a task of this pool, or a hook that its threads
- *          call; SHUNT_EINVAL (NULL, or freed before); SHUNT_EFORKED. The pool
- *          is then unchanged.
+ * Errors:  SHUNT_EDEADLK inside a task of this pool, or one of its hooks;
+ *          SHUNT_EINVAL (NULL, or freed before); SHUNT_EFORKED. The pool is
+ *          then unchanged.
  */
 SHUNT_API int shunt_pool_free(shunt_pool *pool);
 
@@ -189,8 +190,7 @@ SHUNT_API int shunt_pool_free(shunt_pool *pool);
  * Blocks:  until what was due has happened.
  * Threads: any outside of tasks.
  * Errors:  SHUNT_EINVAL (pool; it has a clock of its own; ns is negative),
- *          SHUNT_EDEADLK inside a task, or a hook that the pool's threads call,
- *          SHUNT_EFORKED.
+ *          SHUNT_EDEADLK inside a task, or a hook of the pool, SHUNT_EFORKED.
  */
 SHUNT_API int shunt_pool_advance(shunt_pool *pool, int64_t ns);
 

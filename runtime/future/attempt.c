@@ -55,7 +55,7 @@ void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
     if (before > 1)
         return;
     if (task->traits_.drop != NULL)
-        sh_call_hook(task->traits_.drop, t->in);
+        sh_call_hook(pool->id, task->traits_.drop, t->in);
     sh_settle_idle(work, pool, retry, SH_BUSY);
     sh_keep_returned(work, pool);
 }

@@ -271,7 +271,7 @@ enum sh_told sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
     /* From now on the listener is ours. seq_cst: hook */
     l = (void *)(uintptr_t)sh_xchg_sc(&r->input, TOLD);
     if (l != NULL) {
-        sh_call_hook(l->fn, l->user);
+        sh_call_hook(pool->id, l->fn, l->user);
         sh_heap_put(&pool->heap, l, sizeof *l);
     }
     sh_settle_idle(work, pool, r, SH_BUSY);

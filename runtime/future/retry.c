@@ -296,7 +296,8 @@ static bool is_final(int code)
     }
 }
 
-static bool may_go_on(const struct sh_ticket *t, const shunt_error *error)
+static bool may_go_on(const struct sh_pool *pool, const struct sh_ticket *t,
+                      const shunt_error *error)
 {
     struct question q = { .again = t->options.again, .error = error };
 
@@ -305,7 +306,7 @@ static bool may_go_on(const struct sh_ticket *t, const shunt_error *error)
         return false;
     if (q.again == NULL)
         return !is_final(error->code);
-    sh_call_hook(ask, &q);
+    sh_call_hook(pool->id, ask, &q);
     return q.answer;
 }
 
@@ -352,7 +353,7 @@ static void look_at_attempt(struct sh_work *work, struct sh_pool *pool,
         return;
     }
     failure = failure_of(pool, r, &ref);
-    if (!may_go_on(t,
+    if (!may_go_on(pool, t,
                    failure != NULL ? error_in(failure) : sh_error_of(&ref))) {
         fail(work, pool, r, failure);
         return;

@@ -37,7 +37,7 @@ static inline void sh_input_drop(struct sh_work *work, struct sh_pool *pool,
     if (kind == SH_KIND_TRY || kind == SH_KIND_RETRY)
         sh_retry_leave(work, pool, r);
     else
-        sh_record_drop_in(r, kind);
+        sh_record_drop_in(pool, r, kind);
 }
 
 #endif /* SH_FUTURE_RETRY_H */

@@ -93,11 +93,13 @@ static void give(const struct sh_ref *ref)
 
 /* The context of a step that will not be attached, though its input was
  * consumed: it was accepted all the same. */
-static void drop_ctx(const shunt_task *task, const void *ctx)
+static void drop_ctx(const struct sh_pool *pool, const shunt_task *task,
+                     const void *ctx)
 {
     if (task != NULL && ctx != NULL && task->traits_.drop != NULL &&
         (task->shape_ & SHUNT_SHAPE_STEP_) != 0)
-        sh_call_hook(task->traits_.drop, (void *)(uintptr_t)ctx);
+        sh_call_hook(pool == NULL ? 0 : pool->id, task->traits_.drop,
+                     (void *)(uintptr_t)ctx);
 }
 
 /* A record in INIT that will follow another; NULL: no memory. */
@@ -144,7 +146,7 @@ static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
     uint64_t handle, w;
 
     if (r == NULL) {
-        drop_ctx(task, ctx);
+        drop_ctx(pool, task, ctx);
         give(ref);
         return sh_handle_failed(pool->id, SHUNT_ENOMEM);
     }
@@ -155,7 +157,7 @@ static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
     handle =
         sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
     if (ref->record != NULL && !sh_handle_lend(ref, SH_WATCHED)) {
-        drop_ctx(task, ctx);
+        drop_ctx(pool, task, ctx);
         follower_free(pool, r);
         return sh_handle_failed(pool->id, SHUNT_EINVAL);
     }
@@ -242,13 +244,13 @@ static shunt_future *step(unsigned kind, shunt_future *f,
     int status;
 
     if (rc != 0) {
-        drop_ctx(task, ctx);
+        drop_ctx(NULL, task, ctx);
         return sh_handle_failed(0, rc);
     }
     if (ref.record == NULL)
         passed = pass_reserved(kind, &ref);
     if (passed != NULL) {
-        drop_ctx(task, ctx);
+        drop_ctx(ref.pool, task, ctx);
         return passed;
     }
     rc = check(ref.pool, task, ctx);
@@ -258,7 +260,7 @@ static shunt_future *step(unsigned kind, shunt_future *f,
     if (rc == 0 && kind != SH_KIND_FINALLY)
         rc = sh_deadline_inherit(ref.pool, &deadline_ns);
     if (rc != 0) {
-        drop_ctx(task, ctx);
+        drop_ctx(ref.pool, task, ctx);
         give(&ref);
         return sh_handle_failed(ref.pool->id, rc);
     }
@@ -266,7 +268,7 @@ static shunt_future *step(unsigned kind, shunt_future *f,
     /* Whether a step of what is pending must run is seen when that settles.
      * relaxed: the gate is looked at when the step is ready, too */
     if (status != SHUNT_PENDING && sh_load_rlx(&ref.pool->gate) == SH_STOPPED) {
-        drop_ctx(task, ctx);
+        drop_ctx(ref.pool, task, ctx);
         return step_in_stopped(kind, &ref, status);
     }
     return attach(ref.pool, &ref, kind, task, ctx, where, deadline_ns);

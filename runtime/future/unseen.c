@@ -123,5 +123,5 @@ void sh_report_unseen(struct sh_pool *pool, struct sh_record *r, uint64_t word)
         near.causes = NULL;
         error = &near;
     }
-    sh_call_hook(call, &(struct report){ pool, error });
+    sh_call_hook(pool->id, call, &(struct report){ pool, error });
 }

@@ -196,12 +196,12 @@ struct sh_value sh_record_value(struct sh_record *r)
                               r->task->out_align_, r->task->out_type_, false };
 }
 
-void sh_record_drop_in(struct sh_record *r, unsigned kind)
+void sh_record_drop_in(struct sh_pool *pool, struct sh_record *r, unsigned kind)
 {
     const shunt_task *t = r->task;
 
     if (t == NULL || t->traits_.drop == NULL || kind > SH_KIND_FORWARD)
         return;
     if (kind == SH_KIND_TASK || (t->shape_ & SHUNT_SHAPE_STEP_) != 0)
-        sh_call_hook(t->traits_.drop, sh_record_in(r));
+        sh_call_hook(pool->id, t->traits_.drop, sh_record_in(r));
 }

@@ -99,7 +99,8 @@ static inline bool sh_promised_is_inside(const struct sh_promised *p)
 struct sh_value sh_record_value(struct sh_record *r);
 
 /* Call the drop hook of a record whose task no longer runs, if it has one. */
-void sh_record_drop_in(struct sh_record *r, unsigned kind);
+void sh_record_drop_in(struct sh_pool *pool, struct sh_record *r,
+                       unsigned kind);
 
 /* The status with which a task must not be accepted, or 0. */
 static inline int sh_task_check(const struct sh_pool *pool,

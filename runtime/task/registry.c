@@ -74,6 +74,7 @@ static void after_fork_child(void)
         sh_store_rlx(&visits[i], 0); /* relaxed: we are alone */
     sh_here.seat = NULL;
     sh_here.run = NULL;
+    sh_here.hook = NULL;
     sh_here.guest = 0;
 }
 

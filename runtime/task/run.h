@@ -52,9 +52,17 @@ struct sh_run {
     bool unnoted; /* memory ran out: the ledger does not know all */
 };
 
+/* A function of the user that this thread runs for a pool, or for none: 0. The
+ * pool does not come to its end before it returns. */
+struct sh_hook {
+    struct sh_hook *outer;
+    unsigned pool;
+};
+
 struct sh_here {
     struct sh_seat *seat;  /* the last one used */
     struct sh_run *run;    /* NULL outside a task */
+    struct sh_hook *hook;  /* the innermost, or NULL */
     struct sh_seat *seats; /* all of this thread but a worker's own */
     shunt_error *last;     /* shunt_last_error outside a task */
     int last_code;         /* and its code, if there was no memory for it */
@@ -95,12 +103,15 @@ static inline struct sh_seat *sh_seat_of(struct sh_pool *pool)
 
 /* Call a function of the user which is no part of the task that happens to
  * lead to it: what it gets is not that task's, and it is not asked to park. */
-static inline void sh_call_hook(void (*fn)(void *), void *arg)
+static inline void sh_call_hook(unsigned pool, void (*fn)(void *), void *arg)
 {
     struct sh_run *run = sh_here.run;
+    struct sh_hook hook = { sh_here.hook, pool };
 
     sh_here.run = NULL;
+    sh_here.hook = &hook;
     fn(arg);
+    sh_here.hook = hook.outer;
     sh_here.run = run;
 }
 

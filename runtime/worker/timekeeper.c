@@ -158,6 +158,9 @@ bool sh_is_of_team(struct sh_pool *pool)
 {
     const struct sh_worker *w = sh_worker_here();
 
+    for (const struct sh_hook *h = sh_here.hook; h != NULL; h = h->outer)
+        if (h->pool == pool->id)
+            return true;
     if (w != NULL)
         return w->pool == pool;
     return sh_load_acq(&pool->time.keeper) == SH_KEEPER_RUNS && /* acquire:

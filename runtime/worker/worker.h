@@ -70,8 +70,8 @@ static inline struct sh_worker *sh_worker_here(void)
     return seat != NULL && seat->post != NULL ? (struct sh_worker *)seat : NULL;
 }
 
-/* Whether the calling thread is one that a pool needs to come to its end: a
- * worker of it, or its timekeeper, which runs hooks. */
+/* Whether a pool needs the calling thread to come to its end: a worker of it,
+ * its timekeeper, which runs hooks, or whoever else runs one of its hooks. */
 bool sh_is_of_team(struct sh_pool *pool);
 
 /* The loop: runs on a fresh stack, never returns. arg is the worker. */
