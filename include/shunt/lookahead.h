@@ -105,8 +105,10 @@ SHUNT_API size_t shunt_lookahead_size(const shunt_lookahead *l);
  * Errors:  the status of the element. SHUNT_EINVAL if nothing is left, l is
  *          NULL, or the size of *out is not that of the value; SHUNT_EDEADLK
  *          within next. As with shunt_await SHUNT_ECANCELED and SHUNT_ENOMEM
- *          if the wait failed. In none of these was anything taken: see
- *          shunt_lookahead_size.
+ *          if the wait failed. In none of these was anything taken. A loop that
+ *          goes on after failures must not after those: it would not end in a
+ *          task that was asked to cancel (shunt_cancelled), if the element has
+ *          to run on its worker.
  */
 SHUNT_API int shunt_lookahead_take_sized(shunt_lookahead *l, void *out,
                                          size_t size, int64_t ns);

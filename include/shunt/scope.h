@@ -144,8 +144,10 @@ SHUNT_API int shunt_scope_cancel(shunt_scope *scope);
 
 /*
  * Give back what shunt_scope_close put into *all: the handles that have not
- * been given back or taken, and the array. *all is then empty. What a task got
- * goes with the task in any case.
+ * been given back or taken, and the array. *all is then empty; a copy of it must
+ * not be given back again, nor may it be looked into. What a task got goes with
+ * the task in any case, and all of it with the pool: call this before
+ * shunt_pool_free.
  *
  * Blocks:  never.
  * Threads: what a task got, only that task; else any, and any task.

@@ -82,8 +82,9 @@ void sh_record_free_data(struct sh_pool *p, struct sh_record *r)
         free_value();
 }
 
-void sh_record_drop_in(struct sh_record *r, unsigned kind)
+void sh_record_drop_in(struct sh_pool *p, struct sh_record *r, unsigned kind)
 {
+    (void)p;
     (void)r;
     (void)kind;
 }
