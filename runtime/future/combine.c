@@ -318,16 +318,15 @@ void sh_combine_accept(struct sh_work *work, struct sh_pool *pool,
 }
 
 void sh_combine_refuse(struct sh_work *work, struct sh_pool *pool,
-                       struct sh_record *r)
+                       struct sh_record *r, int code)
 {
     struct sh_combine *c = r->data.combining.more;
     uint64_t w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
 
     c->held = c->n;
-    sh_store_sc(&r->state,
-                sh_word_settled(w, SH_SETTLING, SH_OWNER_HOST,
-                                sh_outcome_from(SHUNT_EINVAL))); /* seq_cst:
-                                                                  * accept */
+    sh_store_sc(&r->state, sh_word_settled(w, SH_SETTLING, SH_OWNER_HOST,
+                                           sh_outcome_from(code))); /* seq_cst:
+                                                                     * accept */
     sh_work_settle(work, pool, r);
 }
 

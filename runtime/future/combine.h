@@ -86,9 +86,9 @@ void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
 void sh_combine_accept(struct sh_work *work, struct sh_pool *pool,
                        struct sh_record *r);
 
-/* One of the inputs was no handle: it fails with SHUNT_EINVAL instead. */
+/* One of the inputs was no handle: it fails with that code instead. */
 void sh_combine_refuse(struct sh_work *work, struct sh_pool *pool,
-                       struct sh_record *r);
+                       struct sh_record *r, int code);
 
 /* A combinator in SETTLING: hold on to what its outcome needs, let go of the
  * rest. Returns the outcome, which may have become a forwarded one. */

@@ -41,12 +41,12 @@ static void give_all(struct sh_work *work, shunt_future *const *fs, size_t n)
             sh_work_free(work, ref.pool, ref.record);
 }
 
-/* Hang r on its inputs. False if one of them was no handle. */
-static bool hang_all(struct sh_work *work, struct sh_pool *pool,
-                     struct sh_record *r, shunt_future *const *fs, uint32_t n)
+/* Hang r on its inputs: 0, or why one of them was no handle. */
+static int hang_all(struct sh_work *work, struct sh_pool *pool,
+                    struct sh_record *r, shunt_future *const *fs, uint32_t n)
 {
     struct sh_combine *c = r->data.combining.more;
-    bool good = true;
+    int why = 0;
 
     for (uint32_t i = 0; i < n; i++) {
         struct sh_ref ref;
@@ -60,7 +60,8 @@ static bool hang_all(struct sh_work *work, struct sh_pool *pool,
         }
         if (rc != 0) {
             /* Counts as a failed input; accept makes it one of the whole. */
-            good = false;
+            if (why != SHUNT_EFORKED)
+                why = rc == SHUNT_EFORKED ? rc : SHUNT_EINVAL;
             ref.record = NULL;
             ref.reserved = sh_outcome_from(SHUNT_EINVAL);
             ref.handle = sh_handle_of(sh_handle_failed(0, SHUNT_EINVAL));
@@ -68,7 +69,7 @@ static bool hang_all(struct sh_work *work, struct sh_pool *pool,
         c->names[i] = sh_handle_future(ref.handle);
         sh_combine_hang(work, pool, r, i, &ref);
     }
-    return good;
+    return why;
 }
 
 /* No array is that long, whatever it holds. */
@@ -106,8 +107,9 @@ static shunt_future *combine(unsigned kind, shunt_future *const *fs, size_t n,
     handle = sh_handle_make(pool->id, sh_index_of(pool, r),
                             /* relaxed: ours in INIT */
                             sh_generation_of(sh_load_rlx(&r->state)));
-    if (!hang_all(&work, pool, r, fs, (uint32_t)n))
-        sh_combine_refuse(&work, pool, r);
+    rc = hang_all(&work, pool, r, fs, (uint32_t)n);
+    if (rc != 0)
+        sh_combine_refuse(&work, pool, r, rc);
     else
         sh_combine_accept(&work, pool, r);
     if (sh_here.run != NULL)

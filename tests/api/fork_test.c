@@ -250,6 +250,29 @@ static int use_combinators(const struct inherited *had)
     return 0;
 }
 
+static int mix_futures(const struct inherited *had)
+{
+    shunt_pool *pool = NULL;
+
+    CHECK(shunt_pool_new(&pool, &(shunt_options){ .workers = 1 }) == 0);
+    for (int i = 0; i < 2; i++) {
+        shunt_future *own = shunt_submit(pool, stage_same, &(long){ 1 });
+        shunt_future *fs[3] = { own, had->settled, NULL };
+        if (i == 1) {
+            fs[1] = NULL;
+            fs[2] = had->settled;
+        }
+        CHECK(shunt_join(shunt_when_all(fs, 3)) == SHUNT_EFORKED);
+    }
+    CHECK(shunt_pool_free(pool) == 0);
+    return 0;
+}
+
+static void one_future_of_the_parent_is_enough(void)
+{
+    fork_and_run(mix_futures);
+}
+
 static void combinators_of_the_parents_futures_are_refused(void)
 {
     fork_and_run(use_combinators);
@@ -534,6 +557,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(promises_of_the_parent_are_refused),
     CLAIM(scopes_of_the_parent_are_refused),
     CLAIM(combinators_of_the_parents_futures_are_refused),
+    CLAIM(one_future_of_the_parent_is_enough),
     CLAIM(blocks_of_the_parents_pool_are_refused),
     CLAIM(queues_of_the_parent_are_refused),
     CLAIM(no_lookahead_is_opened_in_the_parents_pool),
