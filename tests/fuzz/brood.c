@@ -530,6 +530,9 @@ void brood_raise(const struct job *job, const uint32_t *shared)
     case BROOD_CANCEL:
         raise_cancelled(job, shared);
         break;
+    case BROOD_SCOPE:
+        scopes_use(job);
+        break;
     default:
         for (unsigned k = 0; k < n->children; k++) {
             f = child_new(job, k, shared, late || n->brood == BROOD_TIMEOUT);

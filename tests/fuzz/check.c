@@ -384,6 +384,12 @@ static unsigned count_fillers(const struct node *n)
 
 void check_counts(struct graph *g)
 {
+    unsigned recruits = atomic_load(&g->recruits);
+    unsigned discharged = atomic_load(&g->discharged);
+
+    if (recruits != discharged)
+        fuzz_fail(g, "%u members of scopes, and %u were dropped", recruits,
+                  discharged);
     for (unsigned n = 0; n < g->plan->nodes; n++) {
         const struct node *node = &g->plan->node[n];
         struct fate *fate = &g->fate[n];

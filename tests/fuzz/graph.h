@@ -34,6 +34,7 @@ enum {
     OBSERVERS_MAX = 2,
     POOLS_MAX = 2,
     CHILDREN_MAX = 12,
+    OUTINGS_MAX = 4,
     FAILURES = 100 /* failure codes begin here */
 };
 
@@ -133,6 +134,7 @@ enum brood {
     BROOD_BOUND,   /* gives them deadlines of their own */
     BROOD_CANCEL,  /* cancels some */
     BROOD_HEIRS,   /* has them leave memory to code that runs on */
+    BROOD_SCOPE,   /* submits them in scopes: scopes.c */
     BROODS
 };
 
@@ -223,7 +225,10 @@ enum ending {
 enum act {
     ACT_BUILD,
     ACT_USE,
-    ACT_GIVE
+    ACT_GIVE,
+    ACT_OPEN, /* a scope of threads; node is its number */
+    ACT_ASK,  /* cancel it */
+    ACT_CLOSE
 };
 struct action {
     enum act act;
@@ -234,9 +239,16 @@ struct script {
     unsigned count;
 };
 
+/* A scope that a builder opens and an observer closes. */
+struct outing {
+    unsigned pool;
+    bool asked; /* another builder cancels it */
+    bool races; /* it may be closed while members are submitted */
+};
+
 struct plan {
     uint64_t seed;
-    unsigned nodes, pools, builders, observers;
+    unsigned nodes, pools, builders, observers, outings;
     unsigned workers[POOLS_MAX];
     int spares[POOLS_MAX];
     bool by_hand[POOLS_MAX]; /* its clock is moved by an actor, */
@@ -246,6 +258,7 @@ struct plan {
     enum shunt_how storm_how;
     unsigned storm_at;
     struct node node[NODES_MAX];
+    struct outing outing[OUTINGS_MAX];
     struct script builder[BUILDERS_MAX], observer[OBSERVERS_MAX];
 };
 
@@ -286,6 +299,7 @@ struct fate {
 /* How much of what is rare there was, over all seeds. */
 struct census {
     atomic_ulong timed_out, given_up, stand_ins, committed, told, moves;
+    atomic_ulong scopes;
 };
 extern struct census census;
 
@@ -296,6 +310,8 @@ struct graph {
     /* Of a clock that is moved by hand: where it stands at least, at most. */
     _Atomic int64_t served_ns[POOLS_MAX], moved_ns[POOLS_MAX];
     atomic_bool ended; /* a shutdown has begun: it may decide outcomes */
+    _Atomic(struct troop *) outings[OUTINGS_MAX];
+    atomic_uint recruits, discharged; /* members of scopes, and their drops */
     struct fate fate[NODES_MAX];
 };
 
@@ -436,6 +452,12 @@ void brood_drop(void *job);
 shunt_future *brood_one(const struct job *job, unsigned number);
 /* The status of a wait inside a task for what should succeed. */
 void brood_expect(const struct job *job, int rc, const char *what);
+
+/* scopes.c: scopes in a function of a node; and those of threads. */
+void scopes_use(const struct job *job);
+void scopes_open(struct graph *g, unsigned outing);
+void scopes_ask(struct graph *g, unsigned outing);
+void scopes_close(struct graph *g, unsigned outing);
 
 /* heed.c: a function and what cancels it, at its begin, on its
  * way, and at its end. */

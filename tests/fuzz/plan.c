@@ -141,7 +141,7 @@ static void add_awaits(struct plan *p, struct rng *rng, unsigned i)
 static void add_behaviour(struct plan *p, struct rng *rng, unsigned i)
 {
     static const unsigned broods[BROODS] = { 50, 8, 8, 8, 6, 6, 4, 4, 6,
-                                             4,  3, 5, 5, 3, 5, 4, 4 };
+                                             4,  3, 5, 5, 3, 5, 4, 4, 9 };
     static const unsigned heeds[HEEDS] = { 60, 5, 5, 8, 7, 8, 9 };
     static const unsigned commits[COMMITS] = { 76, 8, 8, 8 };
     struct node *n = &p->node[i];
@@ -373,6 +373,24 @@ static void add_actions(struct plan *p, unsigned i)
     }
 }
 
+/* A scope that threads open, close and perhaps cancel. */
+static void add_outing(struct plan *p, unsigned i)
+{
+    struct rng rng = { plan_random(p->seed, i, 6) };
+    struct outing *outing = &p->outing[i];
+    unsigned key = below(&rng, p->nodes);
+
+    outing->pool = below(&rng, p->pools);
+    outing->asked = chance(&rng, 25);
+    outing->races = chance(&rng, 40);
+    add_action(&p->builder[below(&rng, p->builders)], ACT_OPEN, i, 0, key);
+    if (outing->asked)
+        add_action(&p->builder[below(&rng, p->builders)], ACT_ASK, i, 0,
+                   key + below(&rng, 4));
+    add_action(&p->observer[below(&rng, p->observers)], ACT_CLOSE, i, 0,
+               below(&rng, 4 * p->nodes));
+}
+
 void plan_make(struct plan *p, uint64_t seed, unsigned nodes)
 {
     static const unsigned endings[] = { 60, 12, 8, 8, 12 };
@@ -416,6 +434,9 @@ void plan_make(struct plan *p, uint64_t seed, unsigned nodes)
     }
     for (unsigned i = 0; i < p->nodes; i++)
         add_actions(p, i);
+    p->outings = chance(&rng, 60) ? 0 : 1 + below(&rng, OUTINGS_MAX);
+    for (unsigned i = 0; i < p->outings; i++)
+        add_outing(p, i);
     for (unsigned b = 0; b < p->builders; b++)
         qsort(p->builder[b].actions, p->builder[b].count, sizeof(struct action),
               by_key);

@@ -178,6 +178,10 @@ static void *builder(void *arg)
             build(g, a->node);
         else if (a->act == ACT_USE)
             use_of_builder(g, a);
+        else if (a->act == ACT_OPEN)
+            scopes_open(g, a->node);
+        else if (a->act == ACT_ASK)
+            scopes_ask(g, a->node);
         else
             give(g, a->node);
     }
@@ -235,8 +239,14 @@ static void *observer(void *arg)
 {
     struct actor *actor = arg;
 
-    for (unsigned i = 0; i < actor->script->count; i++)
-        use_of_observer(actor->graph, &actor->script->actions[i]);
+    for (unsigned i = 0; i < actor->script->count; i++) {
+        const struct action *a = &actor->script->actions[i];
+
+        if (a->act == ACT_CLOSE)
+            scopes_close(actor->graph, a->node);
+        else
+            use_of_observer(actor->graph, a);
+    }
     return NULL;
 }
 
@@ -365,6 +375,8 @@ static bool differ(atomic_uint *a, atomic_uint *b)
  * it may still read is the graph. */
 static void wait_for_code(struct graph *g)
 {
+    while (differ(&g->recruits, &g->discharged))
+        nap(100);
     for (unsigned n = 0; n < g->plan->nodes; n++) {
         const struct node *node = &g->plan->node[n];
         struct fate *fate = &g->fate[n];

@@ -39,7 +39,8 @@ static const char *const recipes[RECIPES] = {
 static const char *const broods[BROODS] = {
     "-",       "keep",      "release", "join",   "take", "all",
     "race",    "await_for", "mixed",   "steps",  "map",  "delay",
-    "timeout", "abroad",    "bound",   "cancel", "heirs"
+    "timeout", "abroad",    "bound",   "cancel", "heirs",
+    "scope"
 };
 static const char *const heeds[HEEDS] = { "-",    "drop", "hold",   "await",
                                           "race", "then", "finally" };
@@ -108,6 +109,10 @@ void plan_print(const struct plan *p)
                 p->workers[i], p->spares[i],
                 p->by_hand[i] ? ", its clock is moved by hand" : "",
                 p->leaps[i] ? " and leaps" : "");
+    for (unsigned i = 0; i < p->outings; i++)
+        fprintf(stderr, "scope %u: pool %u%s%s\n", NODES_MAX + i,
+                p->outing[i].pool, p->outing[i].asked ? ", cancelled" : "",
+                p->outing[i].races ? ", closed early" : "");
     for (unsigned i = 0; i < p->nodes; i++)
         print_node(p, i);
 }
