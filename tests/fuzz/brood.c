@@ -533,6 +533,9 @@ void brood_raise(const struct job *job, const uint32_t *shared)
     case BROOD_SCOPE:
         scopes_use(job);
         break;
+    case BROOD_RETRY:
+        retries_use(job, shared);
+        break;
     default:
         for (unsigned k = 0; k < n->children; k++) {
             f = child_new(job, k, shared, late || n->brood == BROOD_TIMEOUT);

@@ -44,6 +44,7 @@ enum op {
     OP_PROMISE,
     OP_MAP,
     OP_MAP_SETTLED,
+    OP_RETRY,
     OP_DELAY,
     OP_THEN,
     OP_THEN_FLAT,
@@ -135,6 +136,7 @@ enum brood {
     BROOD_CANCEL,  /* cancels some */
     BROOD_HEIRS,   /* has them leave memory to code that runs on */
     BROOD_SCOPE,   /* submits them in scopes: scopes.c */
+    BROOD_RETRY,   /* has them tried again */
     BROODS
 };
 
@@ -157,6 +159,15 @@ enum commit {
     COMMIT_MIDWAY,
     COMMIT_LAST,
     COMMITS
+};
+
+/* Whether a retry goes on after a failure. */
+enum again {
+    AGAIN_DEFAULT,
+    AGAIN_ALWAYS,
+    AGAIN_ONCE, /* after the first one only */
+    AGAIN_NEVER,
+    AGAINS
 };
 
 enum giver {
@@ -190,7 +201,7 @@ struct node {
     bool fillers_fail; /* also of a map: an element */
     enum span delays;  /* every other filler is a delay of that length */
     unsigned quorum;
-    /* Of a delay, a timeout, or what has a deadline. */
+    /* Of a delay, a timeout, what has a deadline, or whose attempts have. */
     enum span span;
     int64_t span_ns;
     /* Of the function. */
@@ -206,6 +217,13 @@ struct node {
     int64_t await_ns;
     bool gives_any;
     unsigned gives; /* a promise */
+    /* Of a retry, whose span is that of each attempt: the number of attempts,
+     * 0 being the default; of those that run, the first that succeeds and one
+     * that fails for good, 0 if none does. */
+    unsigned attempts, succeeds_at, final_at;
+    enum again again;
+    int64_t first_ns, cap_ns;
+    bool returns; /* each attempt returns a future */
     /* Of a promise. */
     enum giver giver;
     bool hooked;
@@ -294,12 +312,14 @@ struct fate {
     atomic_uint ended;     /* how its function ended: as seen */
     atomic_uint seen;      /* the first outcome that somebody saw, + 1 */
     atomic_uint attempts;  /* that the error says, + 1 */
+    atomic_uint under_way; /* attempts of a retry */
+    atomic_uint tries;     /* of retries that its function makes */
 };
 
 /* How much of what is rare there was, over all seeds. */
 struct census {
     atomic_ulong timed_out, given_up, stand_ins, committed, told, moves;
-    atomic_ulong scopes;
+    atomic_ulong scopes, retries;
 };
 extern struct census census;
 
@@ -432,6 +452,8 @@ void moment_left(const struct job *job, int64_t *most);
 
 /* behave.c: what the function of a node does, but for its value. */
 int behave(const struct job *job);
+/* Run for a while; not 0: it was asked not to. */
+int behave_work(const struct job *job);
 void behave_begin(const struct job *job);
 /* It is about to return rc, with the value of origin if that is 0. */
 void behave_end(const struct job *job, int rc);
@@ -458,6 +480,19 @@ void scopes_use(const struct job *job);
 void scopes_open(struct graph *g, unsigned outing);
 void scopes_ask(struct graph *g, unsigned outing);
 void scopes_close(struct graph *g, unsigned outing);
+
+/* retries.c: a node that is tried again, and what its function tries. */
+shunt_future *retries_submit(struct graph *g, unsigned n);
+void retries_use(const struct job *job, const uint32_t *shared);
+const char *retries_name(const struct node *node);
+/* How many attempts there are at most, and are if none is late or asked. */
+unsigned retries_limit(const struct node *node);
+unsigned retries_made(const struct node *node);
+/* What attempt number `run` of those that run comes to: 0, or a code. */
+int retries_outcome(const struct node *node, unsigned run);
+/* The error of node n, and what became of it. */
+void retries_check_error(struct graph *g, unsigned n, const shunt_error *e);
+void retries_check(struct graph *g, unsigned n);
 
 /* heed.c: a function and what cancels it, at its begin, on its
  * way, and at its end. */

@@ -6,11 +6,11 @@
  *                [--patience S] [--print] [--dump]
  *
  * Each seed is one graph (see graph.h): tasks with and without children,
- * steps, combinators of up to 812 inputs, promises, maps; delays, timeouts,
- * deadlines that come at any time and code that runs on past them; scopes in
- * scopes, of tasks and of threads; handles retained, awaited, released and
- * cancelled by several threads and tasks, which may commit; in one or two
- * pools, whose clocks may be moved by hand, and which
+ * steps, combinators of up to 812 inputs, promises, maps, retries; delays,
+ * timeouts, deadlines that come at any time and code that runs on past them;
+ * scopes in scopes, of tasks and of threads; handles retained, awaited,
+ * released and cancelled by several threads and tasks, which may commit; in one
+ * or two pools, whose clocks may be moved by hand, and which
  * end in one of five ways. Checked: every outcome that anybody sees is one that
  * the reference allows, and the same for all; values are whole; no moment is
  * too early; each function ran at most once, and exactly once where nothing may
@@ -253,13 +253,13 @@ int main(int argc, char **argv)
             check_leaks(seed + n - (LEAKS_EVERY - 1), seed + n);
     }
     check_leaks(seed + n - n % LEAKS_EVERY, seed + n);
-    printf(
-        "graph_fuzz: %lu timed out, %lu given up as they ran, %lu stood in, "
-        "%lu committed, %lu told, %lu scopes closed, clocks moved %lu times\n",
-        atomic_load(&census.timed_out), atomic_load(&census.given_up),
-        atomic_load(&census.stand_ins), atomic_load(&census.committed),
-        atomic_load(&census.told), atomic_load(&census.scopes),
-        atomic_load(&census.moves));
+    printf("graph_fuzz: %lu timed out, %lu given up as they ran, %lu stood in, "
+           "%lu committed, %lu told, %lu scopes closed, %lu retries, clocks "
+           "moved %lu times\n",
+           atomic_load(&census.timed_out), atomic_load(&census.given_up),
+           atomic_load(&census.stand_ins), atomic_load(&census.committed),
+           atomic_load(&census.told), atomic_load(&census.scopes),
+           atomic_load(&census.retries), atomic_load(&census.moves));
     printf("graph_fuzz: %" PRIu64 " seeds, all as the reference allows\n", n);
     return 0;
 }

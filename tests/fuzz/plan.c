@@ -215,9 +215,11 @@ static void add_span(struct plan *p, struct rng *rng, unsigned i)
     static const unsigned delays[] = { 0, 10, 80, 0, 10 };
     static const unsigned timeouts[] = { 0, 8, 55, 30, 7 };
     static const unsigned deadlines[] = { 60, 3, 22, 13, 2 };
+    static const unsigned attempts[] = { 60, 0, 25, 12, 3 };
     struct node *n = &p->node[i];
     const unsigned *weights = n->op == OP_DELAY     ? delays
                               : n->op == OP_TIMEOUT ? timeouts
+                              : n->op == OP_RETRY   ? attempts
                                                     : deadlines;
 
     n->span = (enum span)pick(rng, weights, 5);
@@ -228,6 +230,25 @@ static void add_span(struct plan *p, struct rng *rng, unsigned i)
     /* A deadline of 0 is none. */
     if (n->span == SPAN_PAST && op_traits[n->op].submitted)
         n->span_ns--;
+}
+
+/* How often a retry tries, when it succeeds, and how long it pauses. */
+static void add_attempts(struct plan *p, struct rng *rng, unsigned i)
+{
+    static const unsigned agains[AGAINS] = { 55, 20, 15, 10 };
+    struct node *n = &p->node[i];
+
+    n->attempts = chance(rng, 70) ? below(rng, 5) : below(rng, 13);
+    n->succeeds_at = chance(rng, 60) ? 1 + below(rng, n->attempts + 2) : 0;
+    n->final_at = chance(rng, 15) ? 1 + below(rng, n->attempts + 1) : 0;
+    n->again = (enum again)pick(rng, agains, AGAINS);
+    n->returns = n->shape == SHAPE_SMALL && chance(rng, 25);
+    n->first_ns = chance(rng, 35) ? -1 : brief(rng);
+    n->cap_ns = chance(rng, 50) ? brief(rng) : 0;
+    if (p->leaps[n->pool] && chance(rng, 50))
+        n->first_ns = SHUNT_S(600);
+    else if (n->attempts < 4 && chance(rng, 10))
+        n->first_ns = n->cap_ns = 0; /* milliseconds */
 }
 
 static void add_combinator(struct plan *p, struct rng *rng, unsigned i)
@@ -299,8 +320,11 @@ static void make_node(struct plan *p, unsigned i)
     }
     n->giver = (enum giver)pick(&rng, givers, 4);
     n->hooked = chance(&rng, 30);
-    if (n->op == OP_DELAY || n->op == OP_TIMEOUT || op_traits[n->op].submitted)
+    if (n->op == OP_DELAY || n->op == OP_TIMEOUT || n->op == OP_RETRY ||
+        op_traits[n->op].submitted)
         add_span(p, &rng, i);
+    if (n->op == OP_RETRY)
+        add_attempts(p, &rng, i);
     add_behaviour(p, &rng, i);
 }
 

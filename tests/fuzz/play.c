@@ -87,6 +87,8 @@ static shunt_future *make(struct graph *g, unsigned i)
         return tasks_promise(g, i);
     if (is_map(n->op))
         return tasks_map(g, i);
+    if (n->op == OP_RETRY)
+        return retries_submit(g, i);
     if (n->op == OP_DELAY)
         return shunt_delay(g->pools[n->pool], n->span_ns);
     if (is_step(n->op))
@@ -381,8 +383,8 @@ static void wait_for_code(struct graph *g)
         const struct node *node = &g->plan->node[n];
         struct fate *fate = &g->fate[n];
 
-        while (op_traits[node->op].runs && !is_refused(node) &&
-               atomic_load(&fate->drops) == 0)
+        while ((op_traits[node->op].runs || node->op == OP_RETRY) &&
+               !is_refused(node) && atomic_load(&fate->drops) == 0)
             nap(100);
         while (differ(&fate->wards, &fate->ward_drops) ||
                differ(&fate->tellers, &fate->teller_drops) ||

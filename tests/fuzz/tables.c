@@ -14,6 +14,7 @@ const struct op_traits op_traits[OPS] = {
     [OP_PROMISE] = { "promise", 10 },
     [OP_MAP] = { "map", 3 },
     [OP_MAP_SETTLED] = { "map_settled", 2 },
+    [OP_RETRY] = { "retry", 7 },
     [OP_DELAY] = { "delay", 6 },
     [OP_THEN] = { "then", 14, .step = true, .runs = true },
     [OP_THEN_FLAT] = { "then_flat", 4, .step = true, .runs = true },
@@ -37,15 +38,26 @@ static const char *const recipes[RECIPES] = {
     "fails", "any",    "via", "retained", "delayed", "in time"
 };
 static const char *const broods[BROODS] = {
-    "-",       "keep",      "release", "join",   "take", "all",
-    "race",    "await_for", "mixed",   "steps",  "map",  "delay",
-    "timeout", "abroad",    "bound",   "cancel", "heirs",
-    "scope"
+    "-",         "keep",   "release", "join",  "take",  "all",     "race",
+    "await_for", "mixed",  "steps",   "map",   "delay", "timeout", "abroad",
+    "bound",     "cancel", "heirs",   "scope", "retry"
 };
 static const char *const heeds[HEEDS] = { "-",    "drop", "hold",   "await",
                                           "race", "then", "finally" };
 static const char *const commits[COMMITS] = { "never", "first", "midway",
                                               "last" };
+
+static const char *const agains[AGAINS] = { "default", "always", "once",
+                                            "never" };
+
+static void print_retry(const struct node *n)
+{
+    fprintf(stderr,
+            " %u attempts%s, number %u succeeds, %u is final, again %s, pauses "
+            "%" PRId64 " to %" PRId64 " ns,",
+            n->attempts, n->returns ? " that return" : "", n->succeeds_at,
+            n->final_at, agains[n->again], n->first_ns, n->cap_ns);
+}
 
 /* What its function does. */
 static void print_behaviour(const struct node *n)
@@ -85,7 +97,9 @@ static void print_node(const struct plan *p, unsigned i)
                 n->fillers_fail ? " failing" : "");
     if (n->delays != SPAN_NONE)
         fprintf(stderr, " and delays, %s", spans[n->delays]);
-    if (op_traits[n->op].runs)
+    if (n->op == OP_RETRY)
+        print_retry(n);
+    if (op_traits[n->op].runs || n->op == OP_RETRY)
         print_behaviour(n);
     if (n->op == OP_PROMISE)
         fprintf(stderr, " giver %d%s%s", (int)n->giver,
