@@ -452,6 +452,10 @@ static bool open_it(struct troop *t)
     bool late = t->span == SPAN_PAST, right;
     int rc;
 
+    /* On a clock that leaps, our deadline may come for them and not for us. */
+    if (t->abroad && t->graph->plan->leaps[t->pool] &&
+        t->left_ns != SHUNT_FOREVER)
+        t->shaky = true;
     t->opened_ns = moment_low(t->graph, t->pool);
     rc = shunt_scope_open(&t->scope, t->graph->pools[t->pool], &options);
     if (rc == 0)
