@@ -533,6 +533,9 @@ void brood_raise(const struct job *job, const uint32_t *shared)
     case BROOD_SCOPE:
         scopes_use(job);
         break;
+    case BROOD_QUEUE:
+        queues_use(job);
+        break;
     case BROOD_RETRY:
         retries_use(job, shared);
         break;

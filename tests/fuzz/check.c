@@ -393,6 +393,7 @@ void check_counts(struct graph *g)
     if (recruits != discharged)
         fuzz_fail(g, "%u members of scopes, and %u were dropped", recruits,
                   discharged);
+    queues_check(g);
     for (unsigned n = 0; n < g->plan->nodes; n++) {
         const struct node *node = &g->plan->node[n];
         struct fate *fate = &g->fate[n];

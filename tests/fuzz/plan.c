@@ -102,7 +102,7 @@ static unsigned pick_input(struct plan *p, struct rng *rng, unsigned i)
         unsigned near = i < 8 ? i : 8;
         unsigned j = chance(rng, 70) ? i - 1 - below(rng, near) : below(rng, i);
 
-        if (p->node[j].use_count < USES_MAX - 6)
+        if (p->node[j].use_count < USES_MAX - 8)
             return j;
     }
     return UINT32_MAX;
@@ -328,6 +328,17 @@ static void make_node(struct plan *p, unsigned i)
     add_behaviour(p, &rng, i);
 }
 
+/* Node i goes through queue number q, if that has room. */
+static void add_entry(struct plan *p, unsigned i, unsigned q)
+{
+    struct queue_plan *queue = &p->queue[q];
+
+    if (queue->count == ENTRIES_MAX)
+        return;
+    queue->entries[queue->count].node = i;
+    queue->entries[queue->count++].use = add_use(&p->node[i], USE_QUEUE, q);
+}
+
 /* Uses beside being an input. */
 static void add_uses(struct plan *p, unsigned i)
 {
@@ -350,6 +361,10 @@ static void add_uses(struct plan *p, unsigned i)
     }
     if (chance(&rng, p->by_hand[n->pool] ? 60 : 25) && p->ending != END_FREE)
         add_use(n, USE_WITNESS, 0);
+    if (p->queues > 0 && chance(&rng, 25))
+        add_entry(p, i, below(&rng, p->queues));
+    if (p->queues > 0 && chance(&rng, 8))
+        add_entry(p, i, below(&rng, p->queues));
     if (n->use_count == 0)
         add_use(n, USE_RELEASE, below(&rng, p->builders));
     n->primary = below(&rng, n->use_count);
@@ -415,6 +430,54 @@ static void add_outing(struct plan *p, unsigned i)
                below(&rng, 4 * p->nodes));
 }
 
+static void add_queue(struct plan *p, struct rng *rng, unsigned q)
+{
+    static const unsigned ends[QUEUE_ENDS] = { 55, 15, 18, 12 };
+
+    p->queue[q] =
+        (struct queue_plan){ .end = (enum queue_end)pick(rng, ends, QUEUE_ENDS),
+                             .observer = below(rng, p->observers),
+                             .shared = p->observers > 1 && chance(rng, 40),
+                             .watched = chance(rng, 40),
+                             .batch = chance(rng, 30),
+                             .removes = chance(rng, 30) };
+}
+
+/* Adding each entry, or all, perhaps removing it, and taking. */
+static void add_queue_actions(struct plan *p, unsigned q)
+{
+    struct rng rng = { plan_random(p->seed, q, 8) };
+    struct queue_plan *queue = &p->queue[q];
+    unsigned builder = below(&rng, p->builders), key = 0;
+    bool takes = queue->end == QUEUE_EMPTIED || queue->end == QUEUE_FREED;
+
+    for (unsigned k = 0; k < queue->count; k++) {
+        if (!queue->batch)
+            builder = below(&rng, p->builders);
+        /* Of a batch, with the last. */
+        key = queue->entries[queue->batch ? queue->count - 1 : k].node +
+              (queue->batch ? 0 : below(&rng, 6));
+        if (k == 0 || !queue->batch)
+            add_action(&p->builder[builder], ACT_ADD, q, k, key);
+        if (queue->removes && chance(&rng, 40))
+            add_action(&p->builder[builder], ACT_REMOVE, q, k,
+                       key + below(&rng, 6));
+    }
+    for (unsigned o = 0; o < p->observers && takes; o++) {
+        if (!queue->shared && queue->observer != o)
+            continue;
+        for (unsigned k = below(&rng, 8); k > 0; k--)
+            add_action(&p->observer[o], ACT_TAKE, q, below(&rng, 1000),
+                       below(&rng, 4 * p->nodes));
+        if (queue->end == QUEUE_FREED && queue->observer != o)
+            add_action(&p->observer[o], ACT_AWAIT, q, 0, 4 * p->nodes);
+    }
+    if (takes)
+        add_action(&p->observer[queue->observer], ACT_LEAVE, q, 0,
+                   queue->end == QUEUE_EMPTIED ? 4 * p->nodes
+                                               : below(&rng, 4 * p->nodes));
+}
+
 void plan_make(struct plan *p, uint64_t seed, unsigned nodes)
 {
     static const unsigned endings[] = { 60, 12, 8, 8, 12 };
@@ -444,6 +507,9 @@ void plan_make(struct plan *p, uint64_t seed, unsigned nodes)
         p->ending = END_DRAIN;
     p->storm_how = (enum shunt_how)below(&rng, 3);
     p->storm_at = below(&rng, 2000);
+    p->queues = chance(&rng, 45) ? 0 : 1 + below(&rng, QUEUES_MAX);
+    for (unsigned q = 0; q < p->queues; q++)
+        add_queue(p, &rng, q);
     for (unsigned i = 0; i < p->nodes; i++)
         make_node(p, i);
     for (unsigned i = 0; i < p->nodes; i++) {
@@ -461,6 +527,8 @@ void plan_make(struct plan *p, uint64_t seed, unsigned nodes)
     p->outings = chance(&rng, 60) ? 0 : 1 + below(&rng, OUTINGS_MAX);
     for (unsigned i = 0; i < p->outings; i++)
         add_outing(p, i);
+    for (unsigned q = 0; q < p->queues; q++)
+        add_queue_actions(p, q);
     for (unsigned b = 0; b < p->builders; b++)
         qsort(p->builder[b].actions, p->builder[b].count, sizeof(struct action),
               by_key);

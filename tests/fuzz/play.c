@@ -25,7 +25,7 @@ static struct fate *published(struct graph *g, unsigned n)
     return &g->fate[n];
 }
 
-static shunt_future *take_handle(struct graph *g, unsigned n, unsigned use)
+shunt_future *play_take_handle(struct graph *g, unsigned n, unsigned use)
 {
     return atomic_exchange(&published(g, n)->handles[use], NULL);
 }
@@ -46,7 +46,8 @@ static shunt_future *combine(struct graph *g, unsigned i)
     if (fs == NULL)
         fuzz_fail(g, "no memory for the fuzzer itself");
     for (unsigned k = 0; k < n->input_count; k++)
-        fs[input_place(n, k)] = take_handle(g, n->inputs[k], n->input_uses[k]);
+        fs[input_place(n, k)] =
+            play_take_handle(g, n->inputs[k], n->input_uses[k]);
     for (unsigned k = 0; k < n->total; k++)
         if (fs[k] == NULL)
             fs[k] = tasks_filler(g, i, k);
@@ -92,8 +93,8 @@ static shunt_future *make(struct graph *g, unsigned i)
     if (n->op == OP_DELAY)
         return shunt_delay(g->pools[n->pool], n->span_ns);
     if (is_step(n->op))
-        return tasks_attach(g, i,
-                            take_handle(g, n->inputs[0], n->input_uses[0]));
+        return tasks_attach(
+            g, i, play_take_handle(g, n->inputs[0], n->input_uses[0]));
     return combines(n->op) ? combine(g, i) : tasks_submit(g, i);
 }
 
@@ -119,7 +120,7 @@ static void build(struct graph *g, unsigned i)
     atomic_store(&fate->published, true);
 }
 
-static void give_back(struct graph *g, unsigned n, shunt_future *h)
+void play_give_back(struct graph *g, unsigned n, shunt_future *h)
 {
     int rc = shunt_release(h);
 
@@ -152,14 +153,14 @@ static void cancel(struct graph *g, unsigned i, shunt_future *h)
 static void use_of_builder(struct graph *g, const struct action *a)
 {
     const struct node *n = &g->plan->node[a->node];
-    shunt_future *h = take_handle(g, a->node, a->use);
+    shunt_future *h = play_take_handle(g, a->node, a->use);
 
     check_outcome(g, a->node, h);
     if (n->uses[a->use].kind == USE_CANCEL)
         cancel(g, a->node, h);
     if (g->plan->by_hand[n->pool] && a->node % 4 == 0)
         moment_move_by(g, n->pool, SHUNT_US(10));
-    give_back(g, a->node, h);
+    play_give_back(g, a->node, h);
 }
 
 static void give(struct graph *g, unsigned n)
@@ -184,15 +185,15 @@ static void *builder(void *arg)
             scopes_open(g, a->node);
         else if (a->act == ACT_ASK)
             scopes_ask(g, a->node);
-        else
+        else if (a->act == ACT_GIVE)
             give(g, a->node);
+        else
+            queues_act(g, a);
     }
     return NULL;
 }
 
-/* Take or join at once, and check what comes with it. */
-static void take_at_once(struct graph *g, unsigned n, shunt_future *h,
-                         bool joins)
+void play_take_at_once(struct graph *g, unsigned n, shunt_future *h, bool joins)
 {
     enum shape shape = g->plan->node[n].shape;
     struct big value;
@@ -218,13 +219,13 @@ static void take_at_once(struct graph *g, unsigned n, shunt_future *h,
 static void use_of_observer(struct graph *g, const struct action *a)
 {
     const struct node *n = &g->plan->node[a->node];
-    shunt_future *h = take_handle(g, a->node, a->use);
+    shunt_future *h = play_take_handle(g, a->node, a->use);
     uint64_t random = plan_random(g->plan->seed, a->node, 50 + a->use);
     bool limited = n->uses[a->use].kind == USE_AWAIT_FOR;
     int rc;
 
     if (!limited && random % 4 < 2) {
-        take_at_once(g, a->node, h, random % 2 == 0);
+        play_take_at_once(g, a->node, h, random % 2 == 0);
         return;
     }
     rc = limited ? shunt_await_for(h, SHUNT_US(random % 800)) : shunt_await(h);
@@ -234,7 +235,7 @@ static void use_of_observer(struct graph *g, const struct action *a)
         fuzz_fail(g, "await of %u: %s, then %s", a->node, shunt_code_name(rc),
                   shunt_code_name(shunt_status(h)));
     check_outcome(g, a->node, h);
-    give_back(g, a->node, h);
+    play_give_back(g, a->node, h);
 }
 
 static void *observer(void *arg)
@@ -246,8 +247,10 @@ static void *observer(void *arg)
 
         if (a->act == ACT_CLOSE)
             scopes_close(actor->graph, a->node);
-        else
+        else if (a->act == ACT_USE)
             use_of_observer(actor->graph, a);
+        else
+            queues_act(actor->graph, a);
     }
     return NULL;
 }
@@ -333,7 +336,7 @@ static void release_rest(struct graph *g)
             if (shunt_status(h) == SHUNT_PENDING)
                 fuzz_fail(g, "node %u is pending after the shutdown", n);
             check_outcome(g, n, h);
-            give_back(g, n, h);
+            play_give_back(g, n, h);
         }
     }
 }
@@ -414,6 +417,7 @@ void play(struct graph *g)
     pthread_t movers[POOLS_MAX];
 
     make_pools(g);
+    queues_make(g);
     for (unsigned i = 0; i < p->pools; i++) {
         hands[i] = (struct hand){ g, i, false };
         if (p->by_hand[i] &&
@@ -430,11 +434,15 @@ void play(struct graph *g)
             pthread_join(movers[i], NULL);
         }
     if (p->ending != END_FREE) {
+        queues_end(g);
         release_rest(g);
         audit_pools(g);
     }
     free_pools(g);
-    if (p->ending == END_FREE)
+    atomic_store(&g->gone, true);
+    if (p->ending == END_FREE) {
+        queues_end(g);
         wait_for_code(g);
+    }
     check_counts(g);
 }

@@ -40,7 +40,7 @@ static const char *const recipes[RECIPES] = {
 static const char *const broods[BROODS] = {
     "-",         "keep",   "release", "join",  "take",  "all",     "race",
     "await_for", "mixed",  "steps",   "map",   "delay", "timeout", "abroad",
-    "bound",     "cancel", "heirs",   "scope", "retry"
+    "bound",     "cancel", "heirs",   "scope", "retry", "queue"
 };
 static const char *const heeds[HEEDS] = { "-",    "drop", "hold",   "await",
                                           "race", "then", "finally" };
@@ -83,7 +83,7 @@ static void print_behaviour(const struct node *n)
 
 static void print_node(const struct plan *p, unsigned i)
 {
-    static const char uses[] = "ILWAFRC";
+    static const char uses[] = "ILWAFRCQ";
     const struct node *n = &p->node[i];
 
     fprintf(stderr, "%3u %-11s %-7s pool %u by %u", i, op_traits[n->op].name,
@@ -111,6 +111,20 @@ static void print_node(const struct plan *p, unsigned i)
     fprintf(stderr, "\n");
 }
 
+static void print_queue(unsigned i, const struct queue_plan *q)
+{
+    static const char *const ends[QUEUE_ENDS] = { "emptied", "freed",
+                                                  "emptied late", "left" };
+
+    fprintf(stderr, "queue %u: of observer %u, %s%s%s%s%s:", i, q->observer,
+            ends[q->end], q->shared ? ", shared" : "",
+            q->watched ? ", watched" : "", q->batch ? ", one batch" : "",
+            q->removes ? ", some removed" : "");
+    for (unsigned k = 0; k < q->count; k++)
+        fprintf(stderr, " %u", q->entries[k].node);
+    fprintf(stderr, "\n");
+}
+
 void plan_print(const struct plan *p)
 {
     fprintf(stderr,
@@ -127,6 +141,8 @@ void plan_print(const struct plan *p)
         fprintf(stderr, "scope %u: pool %u%s%s\n", NODES_MAX + i,
                 p->outing[i].pool, p->outing[i].asked ? ", cancelled" : "",
                 p->outing[i].races ? ", closed early" : "");
+    for (unsigned i = 0; i < p->queues; i++)
+        print_queue(i, &p->queue[i]);
     for (unsigned i = 0; i < p->nodes; i++)
         print_node(p, i);
 }
