@@ -55,7 +55,8 @@ struct fate {
     atomic_uint ended;     /* how its function ended: as seen */
     atomic_uint seen;      /* the first outcome that somebody saw, + 1 */
     atomic_uint attempts;  /* that the error says, + 1 */
-    atomic_uint under_way; /* attempts of a retry */
+    atomic_uint under_way; /* attempts of a retry, */
+    atomic_uint runs_most; /* and more than may run once it is cancelled */
     atomic_uint tries;     /* of retries that its function makes */
 };
 
@@ -72,7 +73,8 @@ struct queue_fate {
     int fd;
     atomic_bool freed; /* it may be */
     atomic_uint added; /* calls of add that are over */
-    atomic_uint gifts; /* of functions, that are in it */
+    atomic_uint gifts; /* of functions, that are in it; and some that were */
+    _Atomic(shunt_future *) held[HELD_MAX];
     struct {
         _Atomic(shunt_future *) name; /* that it was added under */
         atomic_uint state;            /* queues.c */
@@ -176,6 +178,8 @@ unsigned retries_limit(const struct node *node);
 unsigned retries_made(const struct node *node);
 /* What attempt number `run` of those that run comes to: 0, or a code. */
 int retries_outcome(const struct node *node, unsigned run);
+/* A cancel of node n has returned that it may help. */
+void retries_cancelled(struct graph *g, unsigned n);
 /* The error of node n, and what became of it. */
 void retries_check_error(struct graph *g, unsigned n, const shunt_error *e);
 void retries_check(struct graph *g, unsigned n);

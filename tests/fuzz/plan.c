@@ -246,7 +246,7 @@ static void add_attempts(struct plan *p, struct rng *rng, unsigned i)
     n->first_ns = chance(rng, 35) ? -1 : brief(rng);
     n->cap_ns = chance(rng, 50) ? brief(rng) : 0;
     if (p->leaps[n->pool] && chance(rng, 50))
-        n->first_ns = SHUNT_S(600);
+        n->first_ns = n->cap_ns = SHUNT_S(600);
     else if (n->attempts < 4 && chance(rng, 10))
         n->first_ns = n->cap_ns = 0; /* milliseconds */
 }
@@ -339,6 +339,15 @@ static void add_entry(struct plan *p, unsigned i, unsigned q)
     queue->entries[queue->count++].use = add_use(&p->node[i], USE_QUEUE, q);
 }
 
+/* A retry that is cancelled may wait for that, in an attempt or a pause. */
+static void add_rest(struct rng *rng, struct node *n)
+{
+    if (chance(rng, 40))
+        n->sleeps_at = 1 + below(rng, 3);
+    else if (chance(rng, 40))
+        n->first_ns = n->cap_ns = SHUNT_S(36000);
+}
+
 /* Uses beside being an input. */
 static void add_uses(struct plan *p, unsigned i)
 {
@@ -358,6 +367,8 @@ static void add_uses(struct plan *p, unsigned i)
             n->lingers_us = below(&rng, 600);
         if (chance(&rng, 40))
             n->heed = chance(&rng, 50) ? HEED_THEN : HEED_FINALLY;
+        if (n->op == OP_RETRY)
+            add_rest(&rng, n);
     }
     if (chance(&rng, p->by_hand[n->pool] ? 60 : 25) && p->ending != END_FREE)
         add_use(n, USE_WITNESS, 0);

@@ -23,6 +23,7 @@ enum {
     OUTINGS_MAX = 4,
     QUEUES_MAX = 3,
     ENTRIES_MAX = 24,
+    HELD_MAX = 4,
     FAILURES = 100 /* failure codes begin here */
 };
 
@@ -213,7 +214,8 @@ struct node {
     unsigned attempts, succeeds_at, final_at;
     enum again again;
     int64_t first_ns, cap_ns;
-    bool returns; /* each attempt returns a future */
+    bool returns;       /* each attempt returns a future */
+    unsigned sleeps_at; /* one that waits to be asked; 0 if none does */
     /* Of a promise. */
     enum giver giver;
     bool hooked;

@@ -147,6 +147,8 @@ static void cancel(struct graph *g, unsigned i, shunt_future *h)
         (n->op == OP_DELAY || n->op == OP_TIMEOUT || n->op == OP_VIA ||
          combines(n->op)))
         fuzz_fail(g, "node %u is pending after its cancel", i);
+    if (rc == 1 && n->op == OP_RETRY)
+        retries_cancelled(g, i);
     check_outcome(g, i, h);
 }
 

@@ -35,18 +35,30 @@ static void move(struct graph *g, unsigned q, unsigned k, unsigned to)
                   q, from, to);
 }
 
+/* Gifts are held to the end, or until the next one comes to their place: the
+ * task that gave one away does not give it back when it ends. */
+static void hold(struct graph *g, unsigned q, unsigned place, shunt_future *f)
+{
+    f = atomic_exchange(&g->queues[q].held[place], f);
+    if (f == NULL)
+        return;
+    if (atomic_load(&g->gone)
+            ? shunt_status(f) != SHUNT_EINVAL
+            : shunt_status(f) == SHUNT_PENDING || shunt_release(f) != 0)
+        fuzz_fail(g, "a gift from queue %u is %s", q,
+                  shunt_code_name(shunt_status(f)));
+}
+
 /* What a function has submitted and given away. */
 static void deliver_gift(struct graph *g, unsigned q, shunt_future *f)
 {
-    int status = shunt_status(f);
+    unsigned gifts = atomic_fetch_sub(&g->queues[q].gifts, 1);
 
-    if (atomic_fetch_sub(&g->queues[q].gifts, 1) == 0)
+    if (gifts == 0)
         fuzz_fail(g, "queue %u delivers a gift twice", q);
-    if (atomic_load(&g->gone)
-            ? status != SHUNT_EINVAL
-            : status == SHUNT_PENDING || shunt_release(f) != 0)
-        fuzz_fail(g, "queue %u delivers a gift that is %s", q,
-                  shunt_code_name(status));
+    if (!atomic_load(&g->gone) && shunt_status(f) == SHUNT_PENDING)
+        fuzz_fail(g, "queue %u delivers a gift that is pending", q);
+    hold(g, q, gifts % HELD_MAX, f);
 }
 
 /* An event: its future is ours under the name that it had, and has settled. */
@@ -359,6 +371,8 @@ void queues_end(struct graph *g)
         enum queue_end end = g->plan->queue[q].end;
         struct queue_fate *fate = &g->queues[q];
 
+        for (unsigned k = 0; k < HELD_MAX; k++)
+            hold(g, q, k, NULL);
         if (end == QUEUE_FREED)
             continue;
         /* All have settled, or gone with their pools; but some code of those
@@ -371,6 +385,8 @@ void queues_end(struct graph *g)
             if (take(g, q, EVENTS_MAX, -1) == 0)
                 fuzz_fail(g, "%u entries do not come out of queue %u",
                           left(g, q), q);
+        for (unsigned k = 0; k < HELD_MAX; k++)
+            hold(g, q, k, NULL);
         if (!atomic_load(&g->gone))
             check_size(g, q);
         free_queue(g, q);

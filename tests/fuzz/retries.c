@@ -98,8 +98,22 @@ static int end(const struct job *job, int rc)
     return rc;
 }
 
+/* Until the retry is cancelled, or the attempt was given up. */
+static int sleep_on(const struct job *job)
+{
+    const struct plan *p = job->graph->plan;
+    int rc = shunt_join(shunt_cancel_future());
+
+    if (shunt_cancelled())
+        return SHUNT_ECANCELED;
+    if (check_strictly(job->graph) && p->pools == 1)
+        fuzz_fail(job->graph, "an attempt of node %u woke up: %s", job->node,
+                  shunt_code_name(rc));
+    return 0;
+}
+
 /* What it does; not 0: it was asked not to. */
-static int act(const struct job *job)
+static int act(const struct job *job, unsigned run)
 {
     uint32_t *shared = NULL;
 
@@ -110,6 +124,8 @@ static int act(const struct job *job)
         *shared = BROOD_MAGIC;
     }
     brood_raise(job, shared);
+    if (run == job->graph->plan->node[job->node].sleeps_at)
+        return sleep_on(job);
     return behave_work(job);
 }
 
@@ -124,7 +140,7 @@ static int attempt(const struct attempt *in, enum shape shape, void *out)
     const struct job *job = &in->job;
     unsigned run = begin(in);
     int code = retries_outcome(&job->graph->plan->node[job->node], run);
-    int rc = act(job);
+    int rc = act(job, run);
 
     if (rc == 0 && code == 0)
         value_make(job->graph, job->node, shape, out);
@@ -175,7 +191,7 @@ static int attempt_flat(const struct attempt *in, shunt_future **out)
     struct job job = in->job;
     unsigned run = begin(in);
     int code = retries_outcome(&job.graph->plan->node[job.node], run);
-    int rc = act(&job);
+    int rc = act(&job, run);
 
     job.number = run;
     if (rc == 0 && code == SHUNT_EINVAL) {
@@ -303,6 +319,13 @@ void retries_check_error(struct graph *g, unsigned i, const shunt_error *e)
                   i);
 }
 
+void retries_cancelled(struct graph *g, unsigned i)
+{
+    /* One may have been submitted just then, or a late one about to start. */
+    atomic_store(&g->fate[i].runs_most,
+                 atomic_load(&g->fate[i].runs) + 1 + (is_exact(g, i) ? 1 : 2));
+}
+
 void retries_check(struct graph *g, unsigned i)
 {
     const struct node *n = &g->plan->node[i];
@@ -316,6 +339,9 @@ void retries_check(struct graph *g, unsigned i)
     if (drops > 1 || (drops == 0 && (runs > 0 || check_strictly(g))))
         fuzz_fail(g, "node %u ran %u times and was dropped %u times", i, runs,
                   drops);
+    if (atomic_load(&fate->runs_most) != 0 &&
+        runs >= atomic_load(&fate->runs_most))
+        fuzz_fail(g, "node %u was cancelled and ran %u times", i, runs);
     if (well && runs < n->succeeds_at)
         fuzz_fail(g, "node %u succeeded after %u attempts", i, runs);
     if (is_exact(g, i) && (well || badly || !g->reference.asked[i]) &&

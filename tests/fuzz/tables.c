@@ -53,10 +53,12 @@ static const char *const agains[AGAINS] = { "default", "always", "once",
 static void print_retry(const struct node *n)
 {
     fprintf(stderr,
-            " %u attempts%s, number %u succeeds, %u is final, again %s, pauses "
+            " %u attempts%s, number %u succeeds, %u is final, %u sleeps, again "
+            "%s, pauses "
             "%" PRId64 " to %" PRId64 " ns,",
             n->attempts, n->returns ? " that return" : "", n->succeeds_at,
-            n->final_at, agains[n->again], n->first_ns, n->cap_ns);
+            n->final_at, n->sleeps_at, agains[n->again], n->first_ns,
+            n->cap_ns);
 }
 
 /* What its function does. */
