@@ -75,6 +75,8 @@ struct queue_fate {
     atomic_uint added; /* calls of add that are over */
     atomic_uint gifts; /* of functions, that are in it; and some that were */
     _Atomic(shunt_future *) held[HELD_MAX];
+    atomic_uint fillers;           /* of a batch, that are in it, */
+    atomic_flag came[FILLERS_MAX]; /* and which have come out */
     struct {
         _Atomic(shunt_future *) name; /* that it was added under */
         atomic_uint state;            /* queues.c */

@@ -24,7 +24,8 @@ enum {
     QUEUES_MAX = 3,
     ENTRIES_MAX = 24,
     HELD_MAX = 4,
-    FAILURES = 100 /* failure codes begin here */
+    FILLERS_MAX = 150, /* of a batch: so many go in some at a time */
+    FAILURES = 100     /* failure codes begin here */
 };
 
 enum op {

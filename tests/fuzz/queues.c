@@ -14,6 +14,8 @@
 
 #include "graph.h"
 
+#include "base/clock.h"
+
 enum {
     NONE, /* or the add failed */
     ADDED,
@@ -61,6 +63,29 @@ static void deliver_gift(struct graph *g, unsigned q, shunt_future *f)
     hold(g, q, gifts % HELD_MAX, f);
 }
 
+/* A task that makes a batch big. */
+static int little(const shunt_none *in, shunt_none *out)
+{
+    (void)in;
+    (void)out;
+    return 0;
+}
+SHUNT_TASK(little, shunt_none, shunt_none)
+
+static void deliver_filler(struct graph *g, unsigned q, size_t k,
+                           shunt_future *f)
+{
+    atomic_flag *came = &g->queues[q].came[k - g->plan->queue[q].count];
+
+    if (atomic_flag_test_and_set(came))
+        fuzz_fail(g, "queue %u delivers filler %zu twice", q, k);
+    atomic_fetch_sub(&g->queues[q].fillers, 1);
+    if (!atomic_load(&g->gone) &&
+        (shunt_status(f) == SHUNT_PENDING || shunt_release(f) != 0))
+        fuzz_fail(g, "queue %u delivers filler %zu, and it is %s", q, k,
+                  shunt_code_name(shunt_status(f)));
+}
+
 /* An event: its future is ours under the name that it had, and has settled. */
 static void deliver(struct graph *g, unsigned q, const shunt_event *event)
 {
@@ -73,8 +98,12 @@ static void deliver(struct graph *g, unsigned q, const shunt_event *event)
         deliver_gift(g, q, f);
         return;
     }
-    if (k >= queue->count)
+    if (k >= queue->count + FILLERS_MAX)
         fuzz_fail(g, "queue %u delivers tag %zu", q, k);
+    if (k >= queue->count) {
+        deliver_filler(g, q, k, f);
+        return;
+    }
     move(g, q, (unsigned)k, OUT);
     atomic_fetch_add(&census.events, 1);
     n = queue->entries[k].node;
@@ -110,6 +139,13 @@ static unsigned left(struct graph *g, unsigned q)
     return count_in(g, q, ADDED);
 }
 
+/* And what is in it that is no node. */
+static unsigned others(struct graph *g, unsigned q)
+{
+    return atomic_load(&g->queues[q].gifts) +
+           atomic_load(&g->queues[q].fillers);
+}
+
 /* Whether nobody but the caller takes anything out. */
 static bool is_ours(const struct queue_plan *queue)
 {
@@ -122,7 +158,7 @@ static void check_size(struct graph *g, unsigned q)
     const struct queue_plan *queue = &g->plan->queue[q];
     int64_t size = shunt_queue_size(g->queues[q].queue);
 
-    if (size != left(g, q) + atomic_load(&g->queues[q].gifts))
+    if (size != left(g, q) + others(g, q))
         fuzz_fail(g, "queue %u has %lld of %u futures, and %u are left", q,
                   (long long)size, queue->count, left(g, q));
 }
@@ -154,7 +190,8 @@ static void add_batch(struct graph *g, unsigned q)
 {
     const struct queue_plan *queue = &g->plan->queue[q];
     struct queue_fate *fate = &g->queues[q];
-    shunt_future *fs[ENTRIES_MAX];
+    unsigned fillers = queue->watched ? 0 : FILLERS_MAX;
+    shunt_future *fs[ENTRIES_MAX + FILLERS_MAX];
     int rc;
 
     for (unsigned k = 0; k < queue->count; k++) {
@@ -163,13 +200,17 @@ static void add_batch(struct graph *g, unsigned q)
         atomic_store(&fate->entries[k].name, fs[k]);
         atomic_store(&fate->entries[k].state, ADDED);
     }
-    rc = shunt_queue_add_all(fate->queue, fs, queue->count);
+    for (unsigned k = 0; k < fillers; k++)
+        fs[queue->count + k] = shunt_submit(g->pools[0], little, NULL);
+    atomic_store(&fate->fillers, fillers);
+    rc = shunt_queue_add_all(fate->queue, fs, queue->count + fillers);
     if (rc != 0 && !(rc == SHUNT_EINVAL && atomic_load(&fate->freed)))
         fuzz_fail(g, "adding all to queue %u: %s", q, shunt_code_name(rc));
-    for (unsigned k = 0; k < queue->count && rc != 0; k++) {
+    for (unsigned k = 0; k < queue->count + fillers && rc != 0; k++) {
         /* Some may have gone with the queue. */
         (void)shunt_release(fs[k]);
-        atomic_store(&fate->entries[k].state, NONE);
+        if (k < queue->count)
+            atomic_store(&fate->entries[k].state, NONE);
     }
     atomic_fetch_add(&fate->added, queue->count);
 }
@@ -295,11 +336,13 @@ static void empty(struct graph *g, unsigned q)
     while (sure
                ? count_in(g, q, OUT) < queue->count
                : atomic_load(&fate->added) < queue->count || more_comes(g, q)) {
-        int n = take(g, q, 1 + queue->count % EVENTS_MAX,
-                     sure ? SHUNT_FOREVER : SHUNT_MS(1));
+        int64_t ns = sure ? SHUNT_FOREVER : SHUNT_MS(1);
 
-        if (n == 0 && sure)
-            fuzz_fail(g, "a wait without end in queue %u has ended", q);
+        /* As an event loop does. */
+        if (sure && queue->watched && is_readable(g, q, -1))
+            ns = -1;
+        if (take(g, q, 1 + queue->count % EVENTS_MAX, ns) == 0 && sure)
+            fuzz_fail(g, "queue %u was to have something, and has not", q);
     }
     if (queue->watched && queue->batch && left(g, q) == 0 &&
         is_readable(g, q, 0))
@@ -378,10 +421,9 @@ void queues_end(struct graph *g)
         /* All have settled, or gone with their pools; but some code of those
          * may run on. */
         if (!atomic_load(&g->gone) && fate->fd >= 0 &&
-            is_readable(g, q, 0) !=
-                (left(g, q) + atomic_load(&fate->gifts) > 0))
+            is_readable(g, q, 0) != (left(g, q) + others(g, q) > 0))
             fuzz_fail(g, "queue %u says the wrong thing", q);
-        while (end != QUEUE_LEFT && left(g, q) > 0)
+        while (end != QUEUE_LEFT && left(g, q) + others(g, q) > 0)
             if (take(g, q, EVENTS_MAX, -1) == 0)
                 fuzz_fail(g, "%u entries do not come out of queue %u",
                           left(g, q), q);
@@ -461,6 +503,15 @@ static void take_until(const struct job *job, shunt_queue *queue, int64_t rest,
     }
 }
 
+/* Run for a moment, so that a gift may be taken before its giver ends. */
+static void linger(struct graph *g, unsigned q)
+{
+    int64_t until = sh_clock_ns() + SHUNT_US(200);
+
+    while (atomic_load(&g->queues[q].gifts) > 0 && sh_clock_ns() < until)
+        behave_spin(50);
+}
+
 /* Put f into a queue of threads, instead of our own. False: it is ours still.
  */
 static bool give_away(const struct job *job, shunt_future *f)
@@ -473,8 +524,10 @@ static bool give_away(const struct job *job, shunt_future *f)
         return false;
     atomic_fetch_add(&g->queues[q].gifts, 1);
     rc = shunt_queue_add(g->queues[q].queue, f, (void *)(uintptr_t)GIFT);
-    if (rc == 0)
+    if (rc == 0) {
+        linger(g, q);
         return true;
+    }
     atomic_fetch_sub(&g->queues[q].gifts, 1);
     if (!atomic_load(&g->queues[q].freed) && !is_lost(job))
         fuzz_fail(g, "adding to queue %u in node %u: %s", q, job->node,
