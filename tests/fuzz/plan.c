@@ -140,8 +140,8 @@ static void add_awaits(struct plan *p, struct rng *rng, unsigned i)
 /* What the function of a node does. */
 static void add_behaviour(struct plan *p, struct rng *rng, unsigned i)
 {
-    static const unsigned broods[BROODS] = { 50, 8, 8, 8, 6, 6, 4, 4, 6,
-                                             4,  3, 5, 5, 3, 5, 4, 4, 9 };
+    static const unsigned broods[BROODS] = { 50, 8, 8, 8, 6, 6, 4, 4, 6, 4,
+                                             3,  5, 5, 3, 5, 4, 4, 9, 5, 6 };
     static const unsigned heeds[HEEDS] = { 60, 5, 5, 8, 7, 8, 9 };
     static const unsigned commits[COMMITS] = { 76, 8, 8, 8 };
     struct node *n = &p->node[i];
