@@ -37,6 +37,7 @@
  *
  * Edges.
  *   opened   new: write the name -> find: read it           the lock; free:
+ *            write BUSY -> add all: find another name        its batch; free:
  *            write FREE -> new: claim it
  *   arrived  settler: push an entry -> collect: take all    the entry's links
  *   armed    settler: push on arrived, then read armed || unlock: write armed,
@@ -457,13 +458,15 @@ int shunt_queue_free(shunt_queue *name)
 
     if (rc != 0)
         return rc;
-    /* Nobody finds it from now on. relaxed: moves under the lock */
-    sh_store_rlx(&q->name, SH_NAME_BUSY);
+    /* Batches are on the stacks of those who add: one who finds no queue any
+     * more returns at once, without the lock. */
+    for (; q->batches != NULL; q->batches = q->batches->next)
+        sh_ready_append(&q->ready, &q->batches->ready);
+    /* Nobody finds it from now on. */
+    sh_store_rel(&q->name, SH_NAME_BUSY); /* release: opened */
     if (q->fd >= 0)
         sh_descriptor_free(q->fd);
     q->fd = -1;
-    for (; q->batches != NULL; q->batches = q->batches->next)
-        sh_ready_append(&q->ready, &q->batches->ready);
     sh_queue_dismiss(q);
     while (q->entries.count > 0)
         release_some(q);

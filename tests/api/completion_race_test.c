@@ -368,6 +368,37 @@ static void a_queue_freed_beside_adding_loses_no_future(void)
     harness_free(pool);
 }
 
+static __attribute__((noinline)) void use_stack(void)
+{
+    volatile unsigned char bytes[2048];
+
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = 0xa5;
+}
+
+/* Goal: nothing of an add that finds no queue any more is left in it. Method:
+ * closing its descriptor gives the free some time, and whoever adds uses its
+ * stack again at once. */
+static void an_add_that_fails_beside_a_free_leaves_nothing_there(void)
+{
+    struct partner partner;
+
+    partner_open(&partner, free_it);
+    for (long i = rounds(10000); i > 0; i--) {
+        shunt_queue *queue = new_queue();
+
+        assert_true(shunt_queue_fd(queue) >= 0);
+        atomic_store(&partner.what, (void *)queue);
+        /* Who frees it must have the lock once in a while. */
+        for (long n = 1; shunt_queue_add_all(queue, NULL, 0) == 0; n++)
+            if (n % 1024 == 0)
+                sched_yield();
+        use_stack();
+        partner_await(&partner);
+    }
+    partner_close(&partner);
+}
+
 static void cancel_it(void *what)
 {
     (void)shunt_cancel(what);
@@ -469,6 +500,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(nobody_waits_beside_what_has_just_become_ready),
     CLAIM(nobody_waits_in_a_queue_that_has_just_been_freed),
     CLAIM(a_queue_freed_beside_adding_loses_no_future),
+    CLAIM(an_add_that_fails_beside_a_free_leaves_nothing_there),
     CLAIM(an_event_is_not_lost_with_a_waiter_that_is_cancelled),
     CLAIM(a_pool_may_be_freed_under_a_queue),
 };

@@ -89,8 +89,7 @@ void behave_drop(void *in)
         fuzz_fail(job->graph, "node %u is dropped twice", job->node);
 }
 
-/* Run for a while; not 0: it was asked not to. */
-static int work(const struct job *job)
+int behave_work(const struct job *job)
 {
     const struct node *n = &job->graph->plan->node[job->node];
     int64_t until = sh_clock_ns() + SHUNT_US(n->lingers_us);
@@ -136,7 +135,7 @@ int behave(const struct job *job)
     if (rc == 0)
         heed_midway(job);
     if (rc == 0)
-        rc = work(job);
+        rc = behave_work(job);
     if (rc == 0)
         rc = heed_commit(job, COMMIT_LAST);
     heed_end(job);

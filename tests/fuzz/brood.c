@@ -491,7 +491,8 @@ static void raise_cancelled(const struct job *job, const uint32_t *shared)
 
         if (k % 3 == 1)
             (void)!shunt_await_for(f, SHUNT_US(k));
-        if (k % 3 < 2 && shunt_cancel(f) < 0)
+        /* Given up, it may run on after its pool was freed. */
+        if (k % 3 < 2 && shunt_cancel(f) < 0 && !shunt_cancelled())
             fuzz_fail(job->graph, "a child of %u cannot be cancelled",
                       job->node);
         rc = k % 4 == 3 ? shunt_release(f) : shunt_join(f);
@@ -529,6 +530,15 @@ void brood_raise(const struct job *job, const uint32_t *shared)
         break;
     case BROOD_CANCEL:
         raise_cancelled(job, shared);
+        break;
+    case BROOD_SCOPE:
+        scopes_use(job);
+        break;
+    case BROOD_QUEUE:
+        queues_use(job);
+        break;
+    case BROOD_RETRY:
+        retries_use(job, shared);
         break;
     default:
         for (unsigned k = 0; k < n->children; k++) {

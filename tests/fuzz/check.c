@@ -255,7 +255,8 @@ static bool is_own_timeout(const struct graph *g, unsigned n,
     for (unsigned k = 0; k < node->await_count && node->propagates; k++)
         others |= g->reference.may[node->awaits[k]].codes;
     return e->code == SHUNT_ETIMEDOUT && may_be_late(g->plan, node) &&
-           node->op != OP_FLAT && (others & late) == 0 && check_strictly(g);
+           node->op != OP_FLAT && node->op != OP_RETRY &&
+           (others & late) == 0 && check_strictly(g);
 }
 
 /* It says whose task was too slow, and is not too early. */
@@ -302,6 +303,8 @@ void check_outcome(struct graph *g, unsigned n, shunt_future *h)
     } else {
         check_error(g, n, e);
         check_causes(g, n, e);
+        if (node->op == OP_RETRY)
+            retries_check_error(g, n, e);
         if (is_own_timeout(g, n, e))
             check_timeout(g, n, h, e);
         seen = check_failure(status, e->task_code);
@@ -384,6 +387,13 @@ static unsigned count_fillers(const struct node *n)
 
 void check_counts(struct graph *g)
 {
+    unsigned recruits = atomic_load(&g->recruits);
+    unsigned discharged = atomic_load(&g->discharged);
+
+    if (recruits != discharged)
+        fuzz_fail(g, "%u members of scopes, and %u were dropped", recruits,
+                  discharged);
+    queues_check(g);
     for (unsigned n = 0; n < g->plan->nodes; n++) {
         const struct node *node = &g->plan->node[n];
         struct fate *fate = &g->fate[n];
@@ -394,6 +404,8 @@ void check_counts(struct graph *g)
         check_runs(g, n);
         check_end(g, n);
         heed_check(g, n);
+        if (node->op == OP_RETRY)
+            retries_check(g, n);
         if (runs > fillers || drops > fillers || runs > drops)
             fuzz_fail(g, "%u fillers of %u: %u ran, %u dropped", fillers, n,
                       runs, drops);

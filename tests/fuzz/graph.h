@@ -20,234 +20,8 @@
 #define SHUNT_TESTS_FUZZ_GRAPH_H
 
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
 
-#include <shunt/shunt.h>
-
-enum {
-    NODES_MAX = 64, /* a set of nodes is a word */
-    INPUTS_MAX = 6,
-    USES_MAX = 14,
-    ACTIONS_MAX = 1024,
-    BUILDERS_MAX = 3,
-    OBSERVERS_MAX = 2,
-    POOLS_MAX = 2,
-    CHILDREN_MAX = 12,
-    FAILURES = 100 /* failure codes begin here */
-};
-
-enum op {
-    OP_TASK,
-    OP_FLAT,
-    OP_PROMISE,
-    OP_MAP,
-    OP_MAP_SETTLED,
-    OP_DELAY,
-    OP_THEN,
-    OP_THEN_FLAT,
-    OP_RECOVER,
-    OP_FINALLY,
-    OP_VIA,
-    OP_TIMEOUT,
-    OP_ALL,
-    OP_SETTLED,
-    OP_ANY,
-    OP_RACE,
-    OP_SOME,
-    OPS
-};
-
-/* What is known of an operation: tables.c. */
-struct op_traits {
-    const char *name;
-    unsigned weight; /* how often it is drawn */
-    bool step;       /* has one input, and goes on from its outcome */
-    bool combines;   /* has inputs and fillers */
-    bool runs;       /* a function of its own */
-    bool submitted;  /* may have a deadline */
-};
-extern const struct op_traits op_traits[OPS];
-
-/* What the value of a node is. Only that of the first two says who made it. */
-enum shape {
-    SHAPE_SMALL,
-    SHAPE_BIG,
-    SHAPE_RESULTS,
-    SHAPE_WINNER,
-    SHAPE_NONE
-};
-
-/* How long a delay is, or how far away a deadline. */
-enum span {
-    SPAN_NONE,   /* there is none */
-    SPAN_PAST,   /* 0, or less */
-    SPAN_SHORT,  /* it comes, sooner or later than anything else */
-    SPAN_LONG,   /* it does not come, unless the clock leaps */
-    SPAN_ENDLESS /* it never comes */
-};
-
-/* The ways in which a function makes the future that it returns: recipe.c. */
-enum recipe {
-    RECIPE_LEAF,
-    RECIPE_MENDED,
-    RECIPE_ALL,
-    RECIPE_PROMISE,
-    RECIPE_RACE,
-    RECIPE_NESTED,
-    RECIPE_FAILS,
-    RECIPE_ANY,
-    RECIPE_VIA,
-    RECIPE_RETAINED,
-    RECIPE_DELAYED,
-    RECIPE_IN_TIME,
-    RECIPES
-};
-
-/* A value says which node's function made it. */
-struct small {
-    uint32_t origin, check;
-};
-struct big {
-    struct small small;
-    unsigned char rest[190]; /* too many for a record */
-    _Alignas(32) unsigned char end;
-};
-
-/* How a function that runs in a pool treats the tasks that it submits. */
-enum brood {
-    BROOD_NONE,
-    BROOD_KEEP,    /* holds their handles when it ends */
-    BROOD_RELEASE, /* gives them back at once */
-    BROOD_JOIN,
-    BROOD_TAKE, /* with their memory */
-    BROOD_ALL,  /* joins a when_all of them */
-    BROOD_RACE, /* joins a race of them */
-    BROOD_AWAIT_FOR,
-    BROOD_MIXED,   /* waits for some, and keeps the others */
-    BROOD_STEPS,   /* joins a step on each */
-    BROOD_MAP,     /* joins a map of them */
-    BROOD_DELAY,   /* joins delays, keeps some, races some with a task */
-    BROOD_TIMEOUT, /* joins a timeout over each */
-    BROOD_ABROAD,  /* submits them to the other pool */
-    BROOD_BOUND,   /* gives them deadlines of their own */
-    BROOD_CANCEL,  /* cancels some */
-    BROOD_HEIRS,   /* has them leave memory to code that runs on */
-    BROODS
-};
-
-/* What a function does with its shunt_cancel_future. */
-enum heed {
-    HEED_NONE,
-    HEED_DROP,    /* gives it back at once */
-    HEED_HOLD,    /* has it when it ends */
-    HEED_AWAIT,   /* waits for it */
-    HEED_RACE,    /* races it with a task */
-    HEED_THEN,    /* has a task run if it is asked */
-    HEED_FINALLY, /* has its outcome noted */
-    HEEDS
-};
-
-/* When a function calls shunt_commit. */
-enum commit {
-    COMMIT_NEVER,
-    COMMIT_FIRST,
-    COMMIT_MIDWAY,
-    COMMIT_LAST,
-    COMMITS
-};
-
-enum giver {
-    GIVER_THREAD,
-    GIVER_TASK,
-    GIVER_DROP,
-    GIVER_NEVER
-};
-
-enum use_kind {
-    USE_INPUT,     /* of node `by`, which consumes the handle */
-    USE_LOOK,      /* tasks wait for it; held to the end */
-    USE_WITNESS,   /* held beyond the shutdown */
-    USE_AWAIT,     /* an observer waits, and gives it back */
-    USE_AWAIT_FOR, /* an observer waits for a moment only */
-    USE_RELEASE,   /* a builder gives it back at some time */
-    USE_CANCEL     /* a builder asks to cancel, and gives it back */
-};
-
-struct use {
-    enum use_kind kind;
-    unsigned by;
-};
-
-struct node {
-    enum op op;
-    enum shape shape;
-    unsigned pool, builder;
-    unsigned inputs[INPUTS_MAX], input_uses[INPUTS_MAX], input_count;
-    unsigned total;    /* inputs of a combinator, fillers included */
-    bool fillers_fail; /* also of a map: an element */
-    enum span delays;  /* every other filler is a delay of that length */
-    unsigned quorum;
-    /* Of a delay, a timeout, or what has a deadline. */
-    enum span span;
-    int64_t span_ns;
-    /* Of the function. */
-    bool fails, heeds, allocates, propagates;
-    unsigned spins;
-    unsigned lingers_us; /* it runs on for a while, if it does not heed */
-    enum recipe recipe;
-    enum heed heed;
-    enum commit commits;
-    enum brood brood;
-    unsigned children;
-    unsigned awaits[2], await_uses[2], await_count;
-    int64_t await_ns;
-    bool gives_any;
-    unsigned gives; /* a promise */
-    /* Of a promise. */
-    enum giver giver;
-    bool hooked;
-    struct use uses[USES_MAX];
-    unsigned use_count, primary;
-};
-
-/* How the pools end. */
-enum ending {
-    END_DRAIN,
-    END_CANCEL,
-    END_KILL,
-    END_FREE,
-    END_STORM
-};
-
-enum act {
-    ACT_BUILD,
-    ACT_USE,
-    ACT_GIVE
-};
-struct action {
-    enum act act;
-    unsigned node, use, key;
-};
-struct script {
-    struct action actions[ACTIONS_MAX];
-    unsigned count;
-};
-
-struct plan {
-    uint64_t seed;
-    unsigned nodes, pools, builders, observers;
-    unsigned workers[POOLS_MAX];
-    int spares[POOLS_MAX];
-    bool by_hand[POOLS_MAX]; /* its clock is moved by an actor, */
-    bool leaps[POOLS_MAX];   /* sometimes by hours */
-    size_t arena_bytes;
-    enum ending ending;
-    enum shunt_how storm_how;
-    unsigned storm_at;
-    struct node node[NODES_MAX];
-    struct script builder[BUILDERS_MAX], observer[OBSERVERS_MAX];
-};
+#include "plan.h"
 
 /* A set of outcomes: successes by the node that made the value (itself, of a
  * combinator), failures by the node whose function or giver failed, others by
@@ -281,13 +55,33 @@ struct fate {
     atomic_uint ended;     /* how its function ended: as seen */
     atomic_uint seen;      /* the first outcome that somebody saw, + 1 */
     atomic_uint attempts;  /* that the error says, + 1 */
+    atomic_uint under_way; /* attempts of a retry, */
+    atomic_uint runs_most; /* and more than may run once it is cancelled */
+    atomic_uint tries;     /* of retries that its function makes */
 };
 
 /* How much of what is rare there was, over all seeds. */
 struct census {
     atomic_ulong timed_out, given_up, stand_ins, committed, told, moves;
+    atomic_ulong scopes, retries, events;
 };
 extern struct census census;
+
+/* What became of a queue, and of its entries. */
+struct queue_fate {
+    shunt_queue *queue;
+    int fd;
+    atomic_bool freed; /* it may be */
+    atomic_uint added; /* calls of add that are over */
+    atomic_uint gifts; /* of functions, that are in it; and some that were */
+    _Atomic(shunt_future *) held[HELD_MAX];
+    atomic_uint fillers;           /* of a batch, that are in it, */
+    atomic_flag came[FILLERS_MAX]; /* and which have come out */
+    struct {
+        _Atomic(shunt_future *) name; /* that it was added under */
+        atomic_uint state;            /* queues.c */
+    } entries[ENTRIES_MAX];
+};
 
 struct graph {
     const struct plan *plan;
@@ -296,80 +90,12 @@ struct graph {
     /* Of a clock that is moved by hand: where it stands at least, at most. */
     _Atomic int64_t served_ns[POOLS_MAX], moved_ns[POOLS_MAX];
     atomic_bool ended; /* a shutdown has begun: it may decide outcomes */
+    atomic_bool gone;  /* the pools were freed */
+    _Atomic(struct troop *) outings[OUTINGS_MAX];
+    struct queue_fate queues[QUEUES_MAX];
+    atomic_uint recruits, discharged; /* members of scopes, and their drops */
     struct fate fate[NODES_MAX];
 };
-
-static inline uint64_t bit(unsigned n)
-{
-    return (uint64_t)1 << n;
-}
-
-/* What the function or giver of node n returns to fail. */
-static inline int failure_of(unsigned n)
-{
-    return (int)n + FAILURES;
-}
-
-static inline uint32_t code_bit(int code)
-{
-    return (uint32_t)1 << (SHUNT_EFAILED - code);
-}
-
-static inline bool combines(enum op op)
-{
-    return op_traits[op].combines;
-}
-
-static inline bool is_step(enum op op)
-{
-    return op_traits[op].step;
-}
-
-static inline bool is_map(enum op op)
-{
-    return op == OP_MAP || op == OP_MAP_SETTLED;
-}
-
-/* Whether the moment that node n has set itself may come. */
-static inline bool may_come(const struct plan *p, const struct node *n)
-{
-    return n->span == SPAN_PAST || n->span == SPAN_SHORT ||
-           (n->span == SPAN_LONG && p->leaps[n->pool]);
-}
-
-/* Whether node n may be ended by a deadline or timeout of its own. */
-static inline bool may_be_late(const struct plan *p, const struct node *n)
-{
-    return n->op != OP_DELAY && may_come(p, n);
-}
-
-/* Whether it never begins. */
-static inline bool is_refused(const struct node *n)
-{
-    return op_traits[n->op].submitted && n->span == SPAN_PAST;
-}
-
-/* Whether filler number k of a combinator is a delay. */
-static inline bool is_delay(const struct node *n, unsigned k)
-{
-    return n->delays != SPAN_NONE && k % 2 == 1;
-}
-
-/* Where input number k of a combinator stands; the others are fillers. */
-static inline unsigned input_place(const struct node *n, unsigned k)
-{
-    return k * (n->total / n->input_count);
-}
-
-/* plan.c */
-void plan_make(struct plan *plan, uint64_t seed, unsigned nodes);
-/* A span that may come, in place of one that does not. */
-void plan_shorten(struct plan *plan, unsigned n);
-/* A random number that is the same for the same arguments. */
-uint64_t plan_random(uint64_t seed, uint64_t a, uint64_t b);
-
-/* tables.c */
-void plan_print(const struct plan *plan);
 
 /* reference.c: also turns waits that might not end into bounded ones. */
 void reference_make(struct reference *reference, struct plan *plan);
@@ -416,6 +142,8 @@ void moment_left(const struct job *job, int64_t *most);
 
 /* behave.c: what the function of a node does, but for its value. */
 int behave(const struct job *job);
+/* Run for a while; not 0: it was asked not to. */
+int behave_work(const struct job *job);
 void behave_begin(const struct job *job);
 /* It is about to return rc, with the value of origin if that is 0. */
 void behave_end(const struct job *job, int rc);
@@ -436,6 +164,36 @@ void brood_drop(void *job);
 shunt_future *brood_one(const struct job *job, unsigned number);
 /* The status of a wait inside a task for what should succeed. */
 void brood_expect(const struct job *job, int rc, const char *what);
+
+/* scopes.c: scopes in a function of a node; and those of threads. */
+void scopes_use(const struct job *job);
+void scopes_open(struct graph *g, unsigned outing);
+void scopes_ask(struct graph *g, unsigned outing);
+void scopes_close(struct graph *g, unsigned outing);
+
+/* retries.c: a node that is tried again, and what its function tries. */
+shunt_future *retries_submit(struct graph *g, unsigned n);
+void retries_use(const struct job *job, const uint32_t *shared);
+const char *retries_name(const struct node *node);
+/* How many attempts there are at most, and are if none is late or asked. */
+unsigned retries_limit(const struct node *node);
+unsigned retries_made(const struct node *node);
+/* What attempt number `run` of those that run comes to: 0, or a code. */
+int retries_outcome(const struct node *node, unsigned run);
+/* A cancel of node n has returned that it may help. */
+void retries_cancelled(struct graph *g, unsigned n);
+/* The error of node n, and what became of it. */
+void retries_check_error(struct graph *g, unsigned n, const shunt_error *e);
+void retries_check(struct graph *g, unsigned n);
+
+/* queues.c: those of threads, from their making to their end; and those of
+ * functions. An act is one of a builder or observer. */
+void queues_make(struct graph *g);
+void queues_act(struct graph *g, const struct action *a);
+/* Free those that are left; late: all pools have been shut down, or freed. */
+void queues_end(struct graph *g);
+void queues_use(const struct job *job);
+void queues_check(struct graph *g);
 
 /* heed.c: a function and what cancels it, at its begin, on its
  * way, and at its end. */
@@ -469,6 +227,12 @@ void value_make(const struct graph *g, unsigned n, enum shape shape, void *out);
 
 /* play.c: run a plan. */
 void play(struct graph *g);
+/* A handle of node n for one of its uses, once it was built. */
+shunt_future *play_take_handle(struct graph *g, unsigned n, unsigned use);
+/* Give it back; or take or join it, and check what comes with it. */
+void play_give_back(struct graph *g, unsigned n, shunt_future *h);
+void play_take_at_once(struct graph *g, unsigned n, shunt_future *h,
+                       bool joins);
 
 /* graph_fuzz.c: say what is wrong, and end the process. */
 _Noreturn void fuzz_fail(struct graph *g, const char *fmt, ...)

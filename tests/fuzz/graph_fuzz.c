@@ -6,14 +6,17 @@
  *                [--patience S] [--print] [--dump]
  *
  * Each seed is one graph (see graph.h): tasks with and without children,
- * steps, combinators of up to 812 inputs, promises, maps; delays, timeouts,
- * deadlines that come at any time and code that runs on past them; handles
- * retained, awaited, released and cancelled by several threads and tasks, which
- * may commit; in one or two pools, whose clocks may be moved by hand, and which
- * end in one of five ways. Checked: every outcome that anybody sees is one that
- * the reference allows, and the same for all; values are whole; no moment is
- * too early; each function ran at most once, and exactly once where nothing may
- * have ended it before; every drop hook was called once; nothing is in use at
+ * steps, combinators of up to 812 inputs, promises, maps, retries; delays,
+ * timeouts, deadlines that come at any time and code that runs on past them;
+ * scopes in scopes, of tasks and of threads; handles retained, awaited,
+ * released and cancelled by several threads and tasks, which may commit, or
+ * taken out of completion queues; in one or two pools, whose clocks may be
+ * moved by hand, and which end in one of five ways. Checked: every outcome that
+ * anybody sees is one that the reference allows, and the same for all; values
+ * are whole; no moment is too early; each function ran at most once, and
+ * exactly once, or as often as it is to be tried, where nothing may have ended
+ * it before; what closes a scope is told what its members did; what went into a
+ * queue comes out once; every drop hook was called once; nothing is in use at
  * the end; and with LeakSanitizer, nothing leaks. A seed that takes longer than
  * patience is a hang: what there is is printed, and nothing is tried again.
  *
@@ -253,10 +256,14 @@ int main(int argc, char **argv)
     }
     check_leaks(seed + n - n % LEAKS_EVERY, seed + n);
     printf("graph_fuzz: %lu timed out, %lu given up as they ran, %lu stood in, "
-           "%lu committed, %lu told, clocks moved %lu times\n",
+           "%lu committed, %lu told, %lu scopes closed, %lu retries, %lu "
+           "events, clocks "
+           "moved %lu times\n",
            atomic_load(&census.timed_out), atomic_load(&census.given_up),
            atomic_load(&census.stand_ins), atomic_load(&census.committed),
-           atomic_load(&census.told), atomic_load(&census.moves));
+           atomic_load(&census.told), atomic_load(&census.scopes),
+           atomic_load(&census.retries), atomic_load(&census.events),
+           atomic_load(&census.moves));
     printf("graph_fuzz: %" PRIu64 " seeds, all as the reference allows\n", n);
     return 0;
 }

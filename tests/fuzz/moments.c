@@ -87,6 +87,7 @@ static void check_due(struct graph *g, unsigned pool, int64_t now_ns)
 
         if (n->pool != pool || n->span == SPAN_NONE ||
             n->span == SPAN_ENDLESS || n->commits != COMMIT_NEVER ||
+            n->op == OP_RETRY || /* its attempts are due, one by one */
             !atomic_load(&fate->published) ||
             now_ns - fate->built_ns < n->span_ns)
             continue;

@@ -102,7 +102,7 @@ static unsigned pick_input(struct plan *p, struct rng *rng, unsigned i)
         unsigned near = i < 8 ? i : 8;
         unsigned j = chance(rng, 70) ? i - 1 - below(rng, near) : below(rng, i);
 
-        if (p->node[j].use_count < USES_MAX - 6)
+        if (p->node[j].use_count < USES_MAX - 8)
             return j;
     }
     return UINT32_MAX;
@@ -140,8 +140,8 @@ static void add_awaits(struct plan *p, struct rng *rng, unsigned i)
 /* What the function of a node does. */
 static void add_behaviour(struct plan *p, struct rng *rng, unsigned i)
 {
-    static const unsigned broods[BROODS] = { 50, 8, 8, 8, 6, 6, 4, 4, 6,
-                                             4,  3, 5, 5, 3, 5, 4, 4 };
+    static const unsigned broods[BROODS] = { 50, 8, 8, 8, 6, 6, 4, 4, 6, 4,
+                                             3,  5, 5, 3, 5, 4, 4, 9, 5, 6 };
     static const unsigned heeds[HEEDS] = { 60, 5, 5, 8, 7, 8, 9 };
     static const unsigned commits[COMMITS] = { 76, 8, 8, 8 };
     struct node *n = &p->node[i];
@@ -215,9 +215,11 @@ static void add_span(struct plan *p, struct rng *rng, unsigned i)
     static const unsigned delays[] = { 0, 10, 80, 0, 10 };
     static const unsigned timeouts[] = { 0, 8, 55, 30, 7 };
     static const unsigned deadlines[] = { 60, 3, 22, 13, 2 };
+    static const unsigned attempts[] = { 60, 0, 25, 12, 3 };
     struct node *n = &p->node[i];
     const unsigned *weights = n->op == OP_DELAY     ? delays
                               : n->op == OP_TIMEOUT ? timeouts
+                              : n->op == OP_RETRY   ? attempts
                                                     : deadlines;
 
     n->span = (enum span)pick(rng, weights, 5);
@@ -228,6 +230,25 @@ static void add_span(struct plan *p, struct rng *rng, unsigned i)
     /* A deadline of 0 is none. */
     if (n->span == SPAN_PAST && op_traits[n->op].submitted)
         n->span_ns--;
+}
+
+/* How often a retry tries, when it succeeds, and how long it pauses. */
+static void add_attempts(struct plan *p, struct rng *rng, unsigned i)
+{
+    static const unsigned agains[AGAINS] = { 55, 20, 15, 10 };
+    struct node *n = &p->node[i];
+
+    n->attempts = chance(rng, 70) ? below(rng, 5) : below(rng, 13);
+    n->succeeds_at = chance(rng, 60) ? 1 + below(rng, n->attempts + 2) : 0;
+    n->final_at = chance(rng, 15) ? 1 + below(rng, n->attempts + 1) : 0;
+    n->again = (enum again)pick(rng, agains, AGAINS);
+    n->returns = n->shape == SHAPE_SMALL && chance(rng, 25);
+    n->first_ns = chance(rng, 35) ? -1 : brief(rng);
+    n->cap_ns = chance(rng, 50) ? brief(rng) : 0;
+    if (p->leaps[n->pool] && chance(rng, 50))
+        n->first_ns = n->cap_ns = SHUNT_S(600);
+    else if (n->attempts < 4 && chance(rng, 10))
+        n->first_ns = n->cap_ns = 0; /* milliseconds */
 }
 
 static void add_combinator(struct plan *p, struct rng *rng, unsigned i)
@@ -299,9 +320,32 @@ static void make_node(struct plan *p, unsigned i)
     }
     n->giver = (enum giver)pick(&rng, givers, 4);
     n->hooked = chance(&rng, 30);
-    if (n->op == OP_DELAY || n->op == OP_TIMEOUT || op_traits[n->op].submitted)
+    if (n->op == OP_DELAY || n->op == OP_TIMEOUT || n->op == OP_RETRY ||
+        op_traits[n->op].submitted)
         add_span(p, &rng, i);
+    if (n->op == OP_RETRY)
+        add_attempts(p, &rng, i);
     add_behaviour(p, &rng, i);
+}
+
+/* Node i goes through queue number q, if that has room. */
+static void add_entry(struct plan *p, unsigned i, unsigned q)
+{
+    struct queue_plan *queue = &p->queue[q];
+
+    if (queue->count == ENTRIES_MAX)
+        return;
+    queue->entries[queue->count].node = i;
+    queue->entries[queue->count++].use = add_use(&p->node[i], USE_QUEUE, q);
+}
+
+/* A retry that is cancelled may wait for that, in an attempt or a pause. */
+static void add_rest(struct rng *rng, struct node *n)
+{
+    if (chance(rng, 40))
+        n->sleeps_at = 1 + below(rng, 3);
+    else if (chance(rng, 40))
+        n->first_ns = n->cap_ns = SHUNT_S(36000);
 }
 
 /* Uses beside being an input. */
@@ -323,9 +367,15 @@ static void add_uses(struct plan *p, unsigned i)
             n->lingers_us = below(&rng, 600);
         if (chance(&rng, 40))
             n->heed = chance(&rng, 50) ? HEED_THEN : HEED_FINALLY;
+        if (n->op == OP_RETRY)
+            add_rest(&rng, n);
     }
     if (chance(&rng, p->by_hand[n->pool] ? 60 : 25) && p->ending != END_FREE)
         add_use(n, USE_WITNESS, 0);
+    if (p->queues > 0 && chance(&rng, 25))
+        add_entry(p, i, below(&rng, p->queues));
+    if (p->queues > 0 && chance(&rng, 8))
+        add_entry(p, i, below(&rng, p->queues));
     if (n->use_count == 0)
         add_use(n, USE_RELEASE, below(&rng, p->builders));
     n->primary = below(&rng, n->use_count);
@@ -373,6 +423,72 @@ static void add_actions(struct plan *p, unsigned i)
     }
 }
 
+/* A scope that threads open, close and perhaps cancel. */
+static void add_outing(struct plan *p, unsigned i)
+{
+    struct rng rng = { plan_random(p->seed, i, 6) };
+    struct outing *outing = &p->outing[i];
+    unsigned key = below(&rng, p->nodes);
+
+    outing->pool = below(&rng, p->pools);
+    outing->asked = chance(&rng, 25);
+    outing->races = chance(&rng, 40);
+    add_action(&p->builder[below(&rng, p->builders)], ACT_OPEN, i, 0, key);
+    if (outing->asked)
+        add_action(&p->builder[below(&rng, p->builders)], ACT_ASK, i, 0,
+                   key + below(&rng, 4));
+    add_action(&p->observer[below(&rng, p->observers)], ACT_CLOSE, i, 0,
+               below(&rng, 4 * p->nodes));
+}
+
+static void add_queue(struct plan *p, struct rng *rng, unsigned q)
+{
+    static const unsigned ends[QUEUE_ENDS] = { 55, 15, 18, 12 };
+
+    p->queue[q] =
+        (struct queue_plan){ .end = (enum queue_end)pick(rng, ends, QUEUE_ENDS),
+                             .observer = below(rng, p->observers),
+                             .shared = p->observers > 1 && chance(rng, 40),
+                             .watched = chance(rng, 40),
+                             .batch = chance(rng, 30),
+                             .removes = chance(rng, 30) };
+}
+
+/* Adding each entry, or all, perhaps removing it, and taking. */
+static void add_queue_actions(struct plan *p, unsigned q)
+{
+    struct rng rng = { plan_random(p->seed, q, 8) };
+    struct queue_plan *queue = &p->queue[q];
+    unsigned builder = below(&rng, p->builders), key = 0;
+    bool takes = queue->end == QUEUE_EMPTIED || queue->end == QUEUE_FREED;
+
+    for (unsigned k = 0; k < queue->count; k++) {
+        if (!queue->batch)
+            builder = below(&rng, p->builders);
+        /* Of a batch, with the last. */
+        key = queue->entries[queue->batch ? queue->count - 1 : k].node +
+              (queue->batch ? 0 : below(&rng, 6));
+        if (k == 0 || !queue->batch)
+            add_action(&p->builder[builder], ACT_ADD, q, k, key);
+        if (queue->removes && chance(&rng, 40))
+            add_action(&p->builder[builder], ACT_REMOVE, q, k,
+                       key + below(&rng, 6));
+    }
+    for (unsigned o = 0; o < p->observers && takes; o++) {
+        if (!queue->shared && queue->observer != o)
+            continue;
+        for (unsigned k = below(&rng, 8); k > 0; k--)
+            add_action(&p->observer[o], ACT_TAKE, q, below(&rng, 1000),
+                       below(&rng, 4 * p->nodes));
+        if (queue->end == QUEUE_FREED && queue->observer != o)
+            add_action(&p->observer[o], ACT_AWAIT, q, 0, 4 * p->nodes);
+    }
+    if (takes)
+        add_action(&p->observer[queue->observer], ACT_LEAVE, q, 0,
+                   queue->end == QUEUE_EMPTIED ? 4 * p->nodes
+                                               : below(&rng, 4 * p->nodes));
+}
+
 void plan_make(struct plan *p, uint64_t seed, unsigned nodes)
 {
     static const unsigned endings[] = { 60, 12, 8, 8, 12 };
@@ -402,6 +518,9 @@ void plan_make(struct plan *p, uint64_t seed, unsigned nodes)
         p->ending = END_DRAIN;
     p->storm_how = (enum shunt_how)below(&rng, 3);
     p->storm_at = below(&rng, 2000);
+    p->queues = chance(&rng, 45) ? 0 : 1 + below(&rng, QUEUES_MAX);
+    for (unsigned q = 0; q < p->queues; q++)
+        add_queue(p, &rng, q);
     for (unsigned i = 0; i < p->nodes; i++)
         make_node(p, i);
     for (unsigned i = 0; i < p->nodes; i++) {
@@ -416,6 +535,11 @@ void plan_make(struct plan *p, uint64_t seed, unsigned nodes)
     }
     for (unsigned i = 0; i < p->nodes; i++)
         add_actions(p, i);
+    p->outings = chance(&rng, 60) ? 0 : 1 + below(&rng, OUTINGS_MAX);
+    for (unsigned i = 0; i < p->outings; i++)
+        add_outing(p, i);
+    for (unsigned q = 0; q < p->queues; q++)
+        add_queue_actions(p, q);
     for (unsigned b = 0; b < p->builders; b++)
         qsort(p->builder[b].actions, p->builder[b].count, sizeof(struct action),
               by_key);

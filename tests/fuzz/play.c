@@ -25,7 +25,7 @@ static struct fate *published(struct graph *g, unsigned n)
     return &g->fate[n];
 }
 
-static shunt_future *take_handle(struct graph *g, unsigned n, unsigned use)
+shunt_future *play_take_handle(struct graph *g, unsigned n, unsigned use)
 {
     return atomic_exchange(&published(g, n)->handles[use], NULL);
 }
@@ -46,7 +46,8 @@ static shunt_future *combine(struct graph *g, unsigned i)
     if (fs == NULL)
         fuzz_fail(g, "no memory for the fuzzer itself");
     for (unsigned k = 0; k < n->input_count; k++)
-        fs[input_place(n, k)] = take_handle(g, n->inputs[k], n->input_uses[k]);
+        fs[input_place(n, k)] =
+            play_take_handle(g, n->inputs[k], n->input_uses[k]);
     for (unsigned k = 0; k < n->total; k++)
         if (fs[k] == NULL)
             fs[k] = tasks_filler(g, i, k);
@@ -87,11 +88,13 @@ static shunt_future *make(struct graph *g, unsigned i)
         return tasks_promise(g, i);
     if (is_map(n->op))
         return tasks_map(g, i);
+    if (n->op == OP_RETRY)
+        return retries_submit(g, i);
     if (n->op == OP_DELAY)
         return shunt_delay(g->pools[n->pool], n->span_ns);
     if (is_step(n->op))
-        return tasks_attach(g, i,
-                            take_handle(g, n->inputs[0], n->input_uses[0]));
+        return tasks_attach(
+            g, i, play_take_handle(g, n->inputs[0], n->input_uses[0]));
     return combines(n->op) ? combine(g, i) : tasks_submit(g, i);
 }
 
@@ -117,7 +120,7 @@ static void build(struct graph *g, unsigned i)
     atomic_store(&fate->published, true);
 }
 
-static void give_back(struct graph *g, unsigned n, shunt_future *h)
+void play_give_back(struct graph *g, unsigned n, shunt_future *h)
 {
     int rc = shunt_release(h);
 
@@ -144,20 +147,22 @@ static void cancel(struct graph *g, unsigned i, shunt_future *h)
         (n->op == OP_DELAY || n->op == OP_TIMEOUT || n->op == OP_VIA ||
          combines(n->op)))
         fuzz_fail(g, "node %u is pending after its cancel", i);
+    if (rc == 1 && n->op == OP_RETRY)
+        retries_cancelled(g, i);
     check_outcome(g, i, h);
 }
 
 static void use_of_builder(struct graph *g, const struct action *a)
 {
     const struct node *n = &g->plan->node[a->node];
-    shunt_future *h = take_handle(g, a->node, a->use);
+    shunt_future *h = play_take_handle(g, a->node, a->use);
 
     check_outcome(g, a->node, h);
     if (n->uses[a->use].kind == USE_CANCEL)
         cancel(g, a->node, h);
     if (g->plan->by_hand[n->pool] && a->node % 4 == 0)
         moment_move_by(g, n->pool, SHUNT_US(10));
-    give_back(g, a->node, h);
+    play_give_back(g, a->node, h);
 }
 
 static void give(struct graph *g, unsigned n)
@@ -178,15 +183,19 @@ static void *builder(void *arg)
             build(g, a->node);
         else if (a->act == ACT_USE)
             use_of_builder(g, a);
-        else
+        else if (a->act == ACT_OPEN)
+            scopes_open(g, a->node);
+        else if (a->act == ACT_ASK)
+            scopes_ask(g, a->node);
+        else if (a->act == ACT_GIVE)
             give(g, a->node);
+        else
+            queues_act(g, a);
     }
     return NULL;
 }
 
-/* Take or join at once, and check what comes with it. */
-static void take_at_once(struct graph *g, unsigned n, shunt_future *h,
-                         bool joins)
+void play_take_at_once(struct graph *g, unsigned n, shunt_future *h, bool joins)
 {
     enum shape shape = g->plan->node[n].shape;
     struct big value;
@@ -212,13 +221,13 @@ static void take_at_once(struct graph *g, unsigned n, shunt_future *h,
 static void use_of_observer(struct graph *g, const struct action *a)
 {
     const struct node *n = &g->plan->node[a->node];
-    shunt_future *h = take_handle(g, a->node, a->use);
+    shunt_future *h = play_take_handle(g, a->node, a->use);
     uint64_t random = plan_random(g->plan->seed, a->node, 50 + a->use);
     bool limited = n->uses[a->use].kind == USE_AWAIT_FOR;
     int rc;
 
     if (!limited && random % 4 < 2) {
-        take_at_once(g, a->node, h, random % 2 == 0);
+        play_take_at_once(g, a->node, h, random % 2 == 0);
         return;
     }
     rc = limited ? shunt_await_for(h, SHUNT_US(random % 800)) : shunt_await(h);
@@ -228,15 +237,23 @@ static void use_of_observer(struct graph *g, const struct action *a)
         fuzz_fail(g, "await of %u: %s, then %s", a->node, shunt_code_name(rc),
                   shunt_code_name(shunt_status(h)));
     check_outcome(g, a->node, h);
-    give_back(g, a->node, h);
+    play_give_back(g, a->node, h);
 }
 
 static void *observer(void *arg)
 {
     struct actor *actor = arg;
 
-    for (unsigned i = 0; i < actor->script->count; i++)
-        use_of_observer(actor->graph, &actor->script->actions[i]);
+    for (unsigned i = 0; i < actor->script->count; i++) {
+        const struct action *a = &actor->script->actions[i];
+
+        if (a->act == ACT_CLOSE)
+            scopes_close(actor->graph, a->node);
+        else if (a->act == ACT_USE)
+            use_of_observer(actor->graph, a);
+        else
+            queues_act(actor->graph, a);
+    }
     return NULL;
 }
 
@@ -321,7 +338,7 @@ static void release_rest(struct graph *g)
             if (shunt_status(h) == SHUNT_PENDING)
                 fuzz_fail(g, "node %u is pending after the shutdown", n);
             check_outcome(g, n, h);
-            give_back(g, n, h);
+            play_give_back(g, n, h);
         }
     }
 }
@@ -365,12 +382,14 @@ static bool differ(atomic_uint *a, atomic_uint *b)
  * it may still read is the graph. */
 static void wait_for_code(struct graph *g)
 {
+    while (differ(&g->recruits, &g->discharged))
+        nap(100);
     for (unsigned n = 0; n < g->plan->nodes; n++) {
         const struct node *node = &g->plan->node[n];
         struct fate *fate = &g->fate[n];
 
-        while (op_traits[node->op].runs && !is_refused(node) &&
-               atomic_load(&fate->drops) == 0)
+        while ((op_traits[node->op].runs || node->op == OP_RETRY) &&
+               !is_refused(node) && atomic_load(&fate->drops) == 0)
             nap(100);
         while (differ(&fate->wards, &fate->ward_drops) ||
                differ(&fate->tellers, &fate->teller_drops) ||
@@ -400,6 +419,7 @@ void play(struct graph *g)
     pthread_t movers[POOLS_MAX];
 
     make_pools(g);
+    queues_make(g);
     for (unsigned i = 0; i < p->pools; i++) {
         hands[i] = (struct hand){ g, i, false };
         if (p->by_hand[i] &&
@@ -416,11 +436,15 @@ void play(struct graph *g)
             pthread_join(movers[i], NULL);
         }
     if (p->ending != END_FREE) {
+        queues_end(g);
         release_rest(g);
         audit_pools(g);
     }
     free_pools(g);
-    if (p->ending == END_FREE)
+    atomic_store(&g->gone, true);
+    if (p->ending == END_FREE) {
+        queues_end(g);
         wait_for_code(g);
+    }
     check_counts(g);
 }

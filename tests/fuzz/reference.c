@@ -107,6 +107,29 @@ static struct outcomes of_promise(const struct reference *r,
     return o;
 }
 
+/* Exactly one, if no attempt is late. */
+static struct outcomes of_retry(const struct plan *p, unsigned i)
+{
+    const struct node *n = &p->node[i];
+    unsigned last = retries_made(n);
+    unsigned first = may_be_late(p, n) ? 1 : last;
+    struct outcomes o = { 0 };
+
+    if (may_be_late(p, n))
+        last = retries_limit(n);
+    for (unsigned run = first; run <= last; run++) {
+        int code = retries_outcome(n, run);
+
+        if (code == 0)
+            o.ok = bit(i);
+        else if (code == SHUNT_EFAILED)
+            o.failed = bit(i);
+        else
+            o.codes |= code_bit(code);
+    }
+    return o;
+}
+
 static struct outcomes of_step(const struct reference *r, const struct plan *p,
                                unsigned i)
 {
@@ -224,6 +247,8 @@ static struct outcomes of_node(const struct reference *r, const struct plan *p,
         o.ok = bit(i);
     else if (n->op == OP_PROMISE)
         o = of_promise(r, p, i);
+    else if (n->op == OP_RETRY)
+        o = of_retry(p, i);
     else if (is_step(n->op))
         o = of_step(r, p, i);
     else if (combines(n->op))

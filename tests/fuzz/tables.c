@@ -11,10 +11,11 @@
 const struct op_traits op_traits[OPS] = {
     [OP_TASK] = { "task", 30, .runs = true, .submitted = true },
     [OP_FLAT] = { "flat", 6, .runs = true, .submitted = true },
-    [OP_PROMISE] = { .name = "promise", .weight = 10 },
-    [OP_MAP] = { .name = "map", .weight = 3 },
-    [OP_MAP_SETTLED] = { .name = "map_settled", .weight = 2 },
-    [OP_DELAY] = { .name = "delay", .weight = 6 },
+    [OP_PROMISE] = { "promise", 10, .step = false },
+    [OP_MAP] = { "map", 3, .step = false },
+    [OP_MAP_SETTLED] = { "map_settled", 2, .step = false },
+    [OP_RETRY] = { "retry", 7, .step = false },
+    [OP_DELAY] = { "delay", 6, .step = false },
     [OP_THEN] = { "then", 14, .step = true, .runs = true },
     [OP_THEN_FLAT] = { "then_flat", 4, .step = true, .runs = true },
     [OP_RECOVER] = { "recover", 6, .step = true, .runs = true },
@@ -37,14 +38,28 @@ static const char *const recipes[RECIPES] = {
     "fails", "any",    "via", "retained", "delayed", "in time"
 };
 static const char *const broods[BROODS] = {
-    "-",       "keep",      "release", "join",   "take", "all",
-    "race",    "await_for", "mixed",   "steps",  "map",  "delay",
-    "timeout", "abroad",    "bound",   "cancel", "heirs"
+    "-",         "keep",   "release", "join",  "take",  "all",     "race",
+    "await_for", "mixed",  "steps",   "map",   "delay", "timeout", "abroad",
+    "bound",     "cancel", "heirs",   "scope", "retry", "queue"
 };
 static const char *const heeds[HEEDS] = { "-",    "drop", "hold",   "await",
                                           "race", "then", "finally" };
 static const char *const commits[COMMITS] = { "never", "first", "midway",
                                               "last" };
+
+static const char *const agains[AGAINS] = { "default", "always", "once",
+                                            "never" };
+
+static void print_retry(const struct node *n)
+{
+    fprintf(stderr,
+            " %u attempts%s, number %u succeeds, %u is final, %u sleeps, again "
+            "%s, pauses "
+            "%" PRId64 " to %" PRId64 " ns,",
+            n->attempts, n->returns ? " that return" : "", n->succeeds_at,
+            n->final_at, n->sleeps_at, agains[n->again], n->first_ns,
+            n->cap_ns);
+}
 
 /* What its function does. */
 static void print_behaviour(const struct node *n)
@@ -70,7 +85,7 @@ static void print_behaviour(const struct node *n)
 
 static void print_node(const struct plan *p, unsigned i)
 {
-    static const char uses[] = "ILWAFRC";
+    static const char uses[] = "ILWAFRCQ";
     const struct node *n = &p->node[i];
 
     fprintf(stderr, "%3u %-11s %-7s pool %u by %u", i, op_traits[n->op].name,
@@ -84,7 +99,9 @@ static void print_node(const struct plan *p, unsigned i)
                 n->fillers_fail ? " failing" : "");
     if (n->delays != SPAN_NONE)
         fprintf(stderr, " and delays, %s", spans[n->delays]);
-    if (op_traits[n->op].runs)
+    if (n->op == OP_RETRY)
+        print_retry(n);
+    if (op_traits[n->op].runs || n->op == OP_RETRY)
         print_behaviour(n);
     if (n->op == OP_PROMISE)
         fprintf(stderr, " giver %d%s%s", (int)n->giver,
@@ -93,6 +110,20 @@ static void print_node(const struct plan *p, unsigned i)
     for (unsigned u = 0; u < n->use_count; u++)
         fprintf(stderr, "%s%c", u == n->primary ? "*" : "",
                 uses[n->uses[u].kind]);
+    fprintf(stderr, "\n");
+}
+
+static void print_queue(unsigned i, const struct queue_plan *q)
+{
+    static const char *const ends[QUEUE_ENDS] = { "emptied", "freed",
+                                                  "emptied late", "left" };
+
+    fprintf(stderr, "queue %u: of observer %u, %s%s%s%s%s:", i, q->observer,
+            ends[q->end], q->shared ? ", shared" : "",
+            q->watched ? ", watched" : "", q->batch ? ", one batch" : "",
+            q->removes ? ", some removed" : "");
+    for (unsigned k = 0; k < q->count; k++)
+        fprintf(stderr, " %u", q->entries[k].node);
     fprintf(stderr, "\n");
 }
 
@@ -108,6 +139,12 @@ void plan_print(const struct plan *p)
                 p->workers[i], p->spares[i],
                 p->by_hand[i] ? ", its clock is moved by hand" : "",
                 p->leaps[i] ? " and leaps" : "");
+    for (unsigned i = 0; i < p->outings; i++)
+        fprintf(stderr, "scope %u: pool %u%s%s\n", NODES_MAX + i,
+                p->outing[i].pool, p->outing[i].asked ? ", cancelled" : "",
+                p->outing[i].races ? ", closed early" : "");
+    for (unsigned i = 0; i < p->queues; i++)
+        print_queue(i, &p->queue[i]);
     for (unsigned i = 0; i < p->nodes; i++)
         print_node(p, i);
 }

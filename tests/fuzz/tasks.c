@@ -228,6 +228,8 @@ const char *tasks_name(const struct plan *p, unsigned i)
                                      : &shunt_task_recover_small;
     else if (n->op == OP_FINALLY)
         task = &shunt_task_finally_any;
+    else if (n->op == OP_RETRY)
+        return retries_name(n);
     return task == NULL ? "" : task->fn_;
 }
 
