@@ -14,7 +14,7 @@
 
 #include "base/atomic.h"
 
-#define SH_TICK_SHIFT 18u /* a tick is 2^18 ns, 0.26 ms */
+#define SH_TICK_SHIFT 16u /* a tick is 2^16 ns, 66 us */
 #ifndef SH_WHEEL_LEVELS
 #define SH_WHEEL_LEVELS 11u /* for any moment, even in ticks of 1 ns */
 #endif
