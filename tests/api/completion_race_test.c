@@ -3,68 +3,12 @@
  * completion_race_test.c - a future settles while it is added, taken, removed
  * or given up with its queue: each of them happens once, or not at all.
  *
- * Method. A partner thread waits on a word, so that both sides meet within
- * microseconds; the distance drifts over the rounds. On one CPU they meet less
- * often, and a claim that holds cannot fail.
+ * Method. A partner does the other thing: partner.h.
  */
-#include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 
 #include "completion.h"
-
-/* ---- a partner ---- */
-
-struct partner {
-    pthread_t thread;
-    void (*act)(void *what);
-    void *_Atomic what; /* set: act on it; NULL: done */
-    atomic_bool ends;
-    long round;
-};
-
-static void *be_partner(void *user)
-{
-    struct partner *p = user;
-
-    while (!atomic_load(&p->ends)) {
-        void *what = atomic_load(&p->what);
-
-        if (what == NULL) {
-            sched_yield();
-            continue;
-        }
-        for (volatile long i = 0; i < p->round % 97; i++)
-            continue;
-        p->act(what);
-        p->round++;
-        atomic_store(&p->what, NULL);
-    }
-    return NULL;
-}
-
-static void partner_open(struct partner *p, void (*act)(void *what))
-{
-    *p = (struct partner){ .act = act };
-    assert_int_equal(pthread_create(&p->thread, NULL, be_partner, p), 0);
-}
-
-static void partner_await(struct partner *p)
-{
-    while (atomic_load(&p->what) != NULL)
-        sched_yield();
-}
-
-static void partner_close(struct partner *p)
-{
-    atomic_store(&p->ends, true);
-    pthread_join(p->thread, NULL);
-}
-
-static long rounds(long n)
-{
-    return n / (long)harness_slowness();
-}
+#include "partner.h"
 
 static void give_one(void *what)
 {
@@ -80,10 +24,10 @@ static void a_future_that_settles_while_it_is_added_is_delivered_once(void)
     struct partner partner;
 
     partner_open(&partner, give_one);
-    for (long i = rounds(20000); i > 0; i--) {
+    for (long i = partner_rounds(20000); i > 0; i--) {
         struct stage_promise made = stage_promise(pool);
 
-        atomic_store(&partner.what, (void *)made.promise);
+        partner_begin(&partner, made.promise);
         add(queue, made.future, i);
         partner_await(&partner);
         assert_event(queue, made.future, i);
@@ -120,7 +64,7 @@ static void futures_that_settle_while_many_are_added_are_delivered_once(void)
     struct partner partner;
 
     partner_open(&partner, give_many);
-    for (long i = rounds(1000); i > 0; i--) {
+    for (long i = partner_rounds(1000); i > 0; i--) {
         shunt_future *fs[MANY];
         bool seen[MANY] = { false };
 
@@ -128,7 +72,7 @@ static void futures_that_settle_while_many_are_added_are_delivered_once(void)
             many.made[j] = stage_promise(pool);
             fs[j] = many.made[j].future;
         }
-        atomic_store(&partner.what, (void *)&many);
+        partner_begin(&partner, &many);
         assert_ok(shunt_queue_add_all(queue, fs, MANY));
         partner_await(&partner);
         assert_long(shunt_queue_take(queue, events, MANY), MANY);
@@ -153,11 +97,11 @@ static void removing_beside_settling_kills_the_tag_or_comes_too_late(void)
     struct partner partner;
 
     partner_open(&partner, give_one);
-    for (long i = rounds(20000); i > 0; i--) {
+    for (long i = partner_rounds(20000); i > 0; i--) {
         struct stage_promise made = stage_promise(pool);
 
         add(queue, made.future, i);
-        atomic_store(&partner.what, (void *)made.promise);
+        partner_begin(&partner, made.promise);
         if (i % 2 == 0)
             assert_true(shunt_queue_remove(queue, made.future));
         partner_await(&partner);
@@ -178,13 +122,13 @@ static void a_queue_freed_beside_settling_releases_all_the_same(void)
     struct partner partner;
 
     partner_open(&partner, give_one);
-    for (long i = rounds(10000); i > 0; i--) {
+    for (long i = partner_rounds(10000); i > 0; i--) {
         shunt_queue *queue = new_queue();
         struct stage_promise made = stage_promise(pool);
         shunt_future *kept = i % 2 == 0 ? shunt_retain(made.future) : NULL;
 
         add(queue, made.future, i);
-        atomic_store(&partner.what, (void *)made.promise);
+        partner_begin(&partner, made.promise);
         free_queue(queue);
         assert_stale(made.future);
         partner_await(&partner);
@@ -210,30 +154,6 @@ static void remove_one(void *what)
     r->removed = shunt_queue_remove(r->queue, r->future);
 }
 
-static void a_future_is_either_taken_or_removed(void)
-{
-    shunt_pool *pool = harness_pool(1);
-    struct removal r = { .queue = new_queue() };
-    struct partner partner;
-
-    partner_open(&partner, remove_one);
-    for (long i = rounds(20000); i > 0; i--) {
-        shunt_event event;
-        int taken;
-
-        r.future = stage_given(pool, i);
-        add(r.queue, r.future, i);
-        atomic_store(&partner.what, (void *)&r);
-        taken = shunt_queue_take(r.queue, &event, 1);
-        partner_await(&partner);
-        assert_long(taken + r.removed, 1);
-        assert_takes(r.future, i);
-    }
-    partner_close(&partner);
-    free_queue(r.queue);
-    harness_free(pool);
-}
-
 static void take_one(void *what)
 {
     struct removal *r = what;
@@ -242,20 +162,21 @@ static void take_one(void *what)
     r->removed = shunt_queue_take(r->queue, &event, 1) == 1;
 }
 
-static void two_takers_do_not_get_the_same_event(void)
+/* One of us gets it, and not both. */
+static void take_beside(void (*act)(void *what))
 {
     shunt_pool *pool = harness_pool(1);
     struct removal r = { .queue = new_queue() };
     struct partner partner;
 
-    partner_open(&partner, take_one);
-    for (long i = rounds(20000); i > 0; i--) {
+    partner_open(&partner, act);
+    for (long i = partner_rounds(20000); i > 0; i--) {
         shunt_event event;
         int taken;
 
         r.future = stage_given(pool, i);
         add(r.queue, r.future, i);
-        atomic_store(&partner.what, (void *)&r);
+        partner_begin(&partner, &r);
         taken = shunt_queue_take(r.queue, &event, 1);
         partner_await(&partner);
         assert_long(taken + r.removed, 1);
@@ -264,6 +185,16 @@ static void two_takers_do_not_get_the_same_event(void)
     partner_close(&partner);
     free_queue(r.queue);
     harness_free(pool);
+}
+
+static void a_future_is_either_taken_or_removed(void)
+{
+    take_beside(remove_one);
+}
+
+static void two_takers_do_not_get_the_same_event(void)
+{
+    take_beside(take_one);
 }
 
 /* Method: the wait begins as the future settles. A wake-up that is lost is a
@@ -275,13 +206,13 @@ static void nobody_waits_beside_what_has_just_become_ready(void)
     struct partner partner;
 
     partner_open(&partner, give_one);
-    for (long i = rounds(20000); i > 0; i--) {
+    for (long i = partner_rounds(20000); i > 0; i--) {
         struct stage_promise made = stage_promise(pool);
         shunt_event event;
 
         add(queue, made.future, i);
         harness_note("%ld rounds to go", i);
-        atomic_store(&partner.what, (void *)made.promise);
+        partner_begin(&partner, made.promise);
         assert_long(shunt_queue_wait(queue, &event, 1, SHUNT_FOREVER), 1);
         assert_takes(event.future, 1);
         partner_await(&partner);
@@ -312,13 +243,13 @@ static void nobody_waits_in_a_queue_that_has_just_been_freed(void)
     struct partner partner;
 
     partner_open(&partner, free_it);
-    for (long i = rounds(10000); i > 0; i--) {
+    for (long i = partner_rounds(10000); i > 0; i--) {
         shunt_queue *queue = new_queue();
         shunt_event event;
         int rc;
 
         harness_note("%ld rounds to go", i);
-        atomic_store(&partner.what, (void *)queue);
+        partner_begin(&partner, queue);
         if (i % 2 == 0) {
             rc = shunt_queue_wait(queue, &event, 1, SHUNT_FOREVER);
         } else {
@@ -345,7 +276,7 @@ static void a_queue_freed_beside_adding_loses_no_future(void)
     assert_ok(shunt_pool_new(
         &pool, &(shunt_options){ .workers = 1, .arena_bytes = 1 << 20 }));
     partner_open(&partner, free_it);
-    for (long i = rounds(2000); i > 0; i--) {
+    for (long i = partner_rounds(2000); i > 0; i--) {
         shunt_queue *queue = new_queue();
         shunt_future *fs[MANY];
         int rc;
@@ -353,7 +284,7 @@ static void a_queue_freed_beside_adding_loses_no_future(void)
         for (long j = 0; j < MANY; j++)
             fs[j] = j % 2 == 0 ? stage_given(pool, j)
                                : shunt_submit_wait(pool, stage_same, &j);
-        atomic_store(&partner.what, (void *)queue);
+        partner_begin(&partner, queue);
         rc = i % 2 == 0 ? shunt_queue_add_all(queue, fs, MANY)
                         : shunt_queue_add(queue, fs[0], NULL);
         assert_true(rc == 0 || rc == SHUNT_EINVAL);
@@ -384,11 +315,11 @@ static void an_add_that_fails_beside_a_free_leaves_nothing_there(void)
     struct partner partner;
 
     partner_open(&partner, free_it);
-    for (long i = rounds(10000); i > 0; i--) {
+    for (long i = partner_rounds(10000); i > 0; i--) {
         shunt_queue *queue = new_queue();
 
         assert_true(shunt_queue_fd(queue) >= 0);
-        atomic_store(&partner.what, (void *)queue);
+        partner_begin(&partner, queue);
         /* Who frees it must have the lock once in a while. */
         for (long n = 1; shunt_queue_add_all(queue, NULL, 0) == 0; n++)
             if (n % 1024 == 0)
@@ -413,7 +344,7 @@ static void an_event_is_not_lost_with_a_waiter_that_is_cancelled(void)
     struct partner partner;
 
     partner_open(&partner, cancel_it);
-    for (long i = rounds(5000); i > 0; i--) {
+    for (long i = partner_rounds(5000); i > 0; i--) {
         shunt_future *f = shunt_submit(pool, wait_for_one, &queue);
         struct stage_promise made = stage_promise(pool);
         shunt_event event;
@@ -423,7 +354,7 @@ static void an_event_is_not_lost_with_a_waiter_that_is_cancelled(void)
         harness_note("%ld rounds to go", i);
         if (i % 2 == 0) /* it has parked by then */
             assert_joins(shunt_submit(pool, stage_nothing, NULL), 0);
-        atomic_store(&partner.what, (void *)f);
+        partner_begin(&partner, f);
         give_one(made.promise);
         partner_await(&partner);
         (void)harness_await(f);
@@ -461,7 +392,7 @@ static void a_pool_may_be_freed_under_a_queue(void)
     struct partner partner;
 
     partner_open(&partner, free_pool);
-    for (long round = rounds(300); round > 0; round--) {
+    for (long round = partner_rounds(300); round > 0; round--) {
         shunt_pool *pool = harness_pool(1);
         shunt_queue *queue = new_queue();
         shunt_future *fs[N];
@@ -472,7 +403,7 @@ static void a_pool_may_be_freed_under_a_queue(void)
                                : shunt_submit(pool, stage_same, &i);
             add(queue, fs[i], i);
         }
-        atomic_store(&partner.what, (void *)pool);
+        partner_begin(&partner, pool);
         for (long i = 0; i < N && round % 3 == 0; i++)
             seen += shunt_queue_remove(queue, fs[i]);
         while (round % 3 == 1 && shunt_queue_size(queue) > 0) {

@@ -3,69 +3,14 @@
  * race_test.c - two things at the same moment, again and again, where one of
  * them must not get in the way of the other.
  *
- * Method. A partner thread waits on a word, so that both sides meet within
- * microseconds; the distance drifts over the rounds. On one CPU they meet less
- * often, and a claim that holds cannot fail.
+ * Method. A partner does the other thing: partner.h.
  */
 #include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
+#include "partner.h"
 #include "stage.h"
-
-/* ---- a partner ---- */
-
-struct partner {
-    pthread_t thread;
-    void (*act)(void *what);
-    void *_Atomic what; /* set: act on it; NULL: done */
-    atomic_bool ends;
-    long round;
-};
-
-static void *be_partner(void *user)
-{
-    struct partner *p = user;
-
-    while (!atomic_load(&p->ends)) {
-        void *what = atomic_load(&p->what);
-
-        if (what == NULL) {
-            sched_yield();
-            continue;
-        }
-        for (volatile long i = 0; i < p->round % 64; i++)
-            continue;
-        p->act(what);
-        p->round++;
-        atomic_store(&p->what, NULL);
-    }
-    return NULL;
-}
-
-static void partner_open(struct partner *p, void (*act)(void *what))
-{
-    *p = (struct partner){ .act = act };
-    assert_int_equal(pthread_create(&p->thread, NULL, be_partner, p), 0);
-}
-
-static void partner_await(struct partner *p)
-{
-    while (atomic_load(&p->what) != NULL)
-        sched_yield();
-}
-
-static void partner_close(struct partner *p)
-{
-    atomic_store(&p->ends, true);
-    pthread_join(p->thread, NULL);
-}
-
-static long rounds(long n)
-{
-    return n / (long)harness_slowness();
-}
 
 /* ---- two inputs at once ---- */
 
@@ -85,12 +30,12 @@ static void when_all_fails_though_the_others_succeed_at_once(void)
     struct partner partner;
 
     partner_open(&partner, give_one);
-    for (long i = rounds(20000); i > 0; i--) {
+    for (long i = partner_rounds(20000); i > 0; i--) {
         struct stage_promise a = stage_promise(pool), b = stage_promise(pool);
         shunt_future *all =
             shunt_when_all((shunt_future *[]){ a.future, b.future }, 2);
 
-        atomic_store(&partner.what, (void *)b.promise);
+        partner_begin(&partner, b.promise);
         assert_ok(shunt_promise_fail(a.promise, 7, NULL));
         partner_await(&partner);
         assert_settles(all, SHUNT_EFAILED);
@@ -106,12 +51,12 @@ static void when_any_succeeds_though_the_others_fail_at_once(void)
     struct partner partner;
 
     partner_open(&partner, fail_one);
-    for (long i = rounds(10000); i > 0; i--) {
+    for (long i = partner_rounds(10000); i > 0; i--) {
         struct stage_promise a = stage_promise(pool), b = stage_promise(pool);
         shunt_future *any =
             shunt_when_any((shunt_future *[]){ a.future, b.future }, 2);
 
-        atomic_store(&partner.what, (void *)b.promise);
+        partner_begin(&partner, b.promise);
         stage_give(a.promise, 1);
         partner_await(&partner);
         assert_settles(any, 0);
@@ -148,7 +93,7 @@ static void a_drain_waits_for_what_tasks_submit_while_it_looks(void)
         RECORDS = 20000
     };
     static shunt_future *fs[RECORDS];
-    long links = rounds(20000);
+    long links = partner_rounds(20000);
 
     for (int round = 0; round < 10; round++) {
         shunt_pool *pool = harness_pool(1);
@@ -184,14 +129,14 @@ static void a_drain_does_not_sleep_through_the_last_take(void)
     struct partner partner;
 
     partner_open(&partner, take_all);
-    for (long round = rounds(150); round > 0; round--) {
+    for (long round = partner_rounds(150); round > 0; round--) {
         shunt_pool *pool = harness_pool(1);
 
         for (long i = 0; i < TAKEN; i++)
             fs[i] = shunt_submit(pool, stage_same, &i);
         for (long i = 0; i < TAKEN; i++)
             assert_settles(fs[i], 0);
-        atomic_store(&partner.what, (void *)fs);
+        partner_begin(&partner, fs);
         assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
         partner_await(&partner);
         harness_free(pool);
@@ -210,11 +155,11 @@ static void a_pool_that_just_became_idle_can_be_freed(void)
     struct partner partner;
 
     partner_open(&partner, free_at_once);
-    for (long round = rounds(500); round > 0; round--) {
+    for (long round = partner_rounds(500); round > 0; round--) {
         shunt_pool *pool = harness_pool(2);
 
         assert_joins(shunt_submit(pool, stage_nothing, NULL), 0);
-        atomic_store(&partner.what, (void *)pool);
+        partner_begin(&partner, pool);
         partner_await(&partner);
     }
     partner_close(&partner);
@@ -314,13 +259,13 @@ static void a_drain_breaks_no_promise_that_a_delay_is_about_to_keep(void)
     struct partner partner;
 
     partner_open(&partner, move_clock);
-    for (long round = rounds(2000); round > 0; round--) {
+    for (long round = partner_rounds(2000); round > 0; round--) {
         shunt_pool *pool = stage_manual_pool(1, 0);
         struct stage_promise made = stage_promise(pool);
         shunt_future *kept = shunt_then_with(shunt_delay(pool, SHUNT_MS(1)),
                                              keep_now, &made.promise);
 
-        atomic_store(&partner.what, (void *)pool);
+        partner_begin(&partner, pool);
         assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, SHUNT_FOREVER, NULL));
         partner_await(&partner);
         assert_takes(made.future, 5);
@@ -335,7 +280,7 @@ static void a_drain_breaks_no_promise_that_a_delay_is_about_to_keep(void)
  */
 static void a_drain_does_not_wait_for_the_clock_of_a_thread_that_waits(void)
 {
-    for (long round = rounds(300); round > 0; round--) {
+    for (long round = partner_rounds(300); round > 0; round--) {
         shunt_pool *pool = stage_manual_pool(1, 0);
         struct stage_waiter waiter = { stage_promise(pool).future, SHUNT_S(1),
                                        stage_latch(), -1 };
@@ -378,7 +323,7 @@ static void a_task_that_waits_at_its_deadline_has_timed_out(void)
     assert_ok(shunt_pool_new(
         &pool, &(shunt_options){ .workers = 1, .manual_clock = true }));
     gate = stage_promise(pool);
-    for (long i = rounds(2000); i > 0; i--) {
+    for (long i = partner_rounds(2000); i > 0; i--) {
         struct waits in = { gate.future, stage_latch() };
         shunt_future *f = shunt_submit_with(pool, return_at_once, &in,
                                             .deadline_ns = SHUNT_S(1));
@@ -425,7 +370,7 @@ static shunt_future *against(shunt_pool *pool, shunt_future *shutdown, long i)
  * it item by item. */
 static void a_million_races_against_one_future_use_no_memory(void)
 {
-    long n = harness_million() ? 1000000 : rounds(30000), warm = 0;
+    long n = harness_million() ? 1000000 : partner_rounds(30000), warm = 0;
     shunt_pool *pool = NULL;
 
     harness_limit(300);
