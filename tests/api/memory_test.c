@@ -248,7 +248,7 @@ static void a_continuation_reads_memory_that_nobody_else_holds(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS / 10; i++)
+    for (int i = 0; i < ROUNDS / 5; i++)
         assert_takes(
             shunt_then(shunt_submit(pool, make_text, &large_order), measure),
             BLOCK);

@@ -11,7 +11,7 @@
 #include "stage.h"
 
 enum {
-    ROUNDS = 1000,
+    ROUNDS = 200,
     ARENA = 16 << 20,
     BLOCK = 1 << 20
 };
