@@ -10,6 +10,13 @@
 
 #include "base/fault.h"
 
+/* What is slow leaves some out, all of which address sanitizer sees. */
+#ifdef SH_HAVE_VALGRIND
+#define STRIDE 4
+#else
+#define STRIDE 1
+#endif
+
 enum {
     TELLINGS_MAX = 20000,
     PATIENCE_S = 120 /* of a future that hangs; valgrind is slow */
@@ -173,7 +180,7 @@ void fault_each(const struct story *story)
         int64_t nth = 1;
 
         while (tell(story, nth, onwards != 0) >= (uint64_t)nth)
-            if (++nth > TELLINGS_MAX)
+            if ((nth += STRIDE) > TELLINGS_MAX)
                 fail_msg("%s: always one more request", story->name);
         print_message("%s: %lld requests%s\n", story->name,
                       (long long)(nth - 1),
