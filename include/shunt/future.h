@@ -196,8 +196,9 @@ SHUNT_API bool shunt_cancelled(void);
  * Inside a task: a future that succeeds, as a shunt_none, when the task is
  * asked to cancel or given up, and fails with SHUNT_ECANCELED when it ends
  * without that. For what must be told: shunt_then(shunt_cancel_future(),
- * abort_it); or to be raced with something else. Each call gives another handle
- * to the same future. Errors, as a future that has failed: SHUNT_EINVAL outside
+ * abort_it); or to be raced with something else. A task that waits for its own
+ * after shunt_commit waits until its pool ends, since nobody can cancel it any
+ * more. Each call gives another handle to the same future. Errors, as a future that has failed: SHUNT_EINVAL outside
  * a task, SHUNT_ENOMEM.
  */
 SHUNT_API shunt_future *shunt_cancel_future(void);
