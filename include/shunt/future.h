@@ -197,9 +197,9 @@ SHUNT_API bool shunt_cancelled(void);
  * asked to cancel or given up, and fails with SHUNT_ECANCELED when it ends
  * without that. For what must be told: shunt_then(shunt_cancel_future(),
  * abort_it); or to be raced with something else. A task that waits for its own
- * after shunt_commit waits until its pool ends, since nobody can cancel it any
- * more. Each call gives another handle to the same future. Errors, as a future that has failed: SHUNT_EINVAL outside
- * a task, SHUNT_ENOMEM.
+ * after shunt_commit waits until a SHUNT_KILL gives it up: nobody can cancel it
+ * any more. Each call gives another handle to the same future. Errors, as a
+ * future that has failed: SHUNT_EINVAL outside a task, SHUNT_ENOMEM.
  */
 SHUNT_API shunt_future *shunt_cancel_future(void);
 
