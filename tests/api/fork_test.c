@@ -499,7 +499,7 @@ static void a_fork_in_the_middle_of_anything_leaves_a_working_child(void)
     struct busy busy[THREADS];
     pthread_t threads[THREADS];
     struct latch *stop = stage_latch(), *first = stage_latch();
-    int line = 0, forks = harness_slowness() > 10 ? 8 : 30;
+    int line = 0, forks = harness_slowness() > 10 ? 3 : 30;
 
     for (int i = 0; i < THREADS; i++) {
         busy[i] = (struct busy){ had.pool, stop, first, 0 };
@@ -545,8 +545,9 @@ SHUNT_TASK(fork_in_task, shunt_pool *, long)
 static void a_child_that_a_task_forks_is_outside_of_any_task(void)
 {
     shunt_pool *pool = harness_pool(2);
+    int forks = harness_slowness() > 10 ? 3 : 10;
 
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < forks; i++)
         assert_takes(shunt_submit(pool, fork_in_task, &pool), 0);
     harness_free(pool);
 }

@@ -269,7 +269,7 @@ static void forking_in_a_loop_while_submitting_ends(void)
 {
     shunt_pool *pool = harness_pool(1);
     struct submitter submitter = { pool, stage_latch(), stage_latch(), 0 };
-    int bad = 0, forks = harness_slowness() > 10 ? 10 : 50;
+    int bad = 0, forks = harness_slowness() > 10 ? 3 : 50;
     pthread_t thread;
 
     assert_int_equal(pthread_create(&thread, NULL, keep_submitting, &submitter),
@@ -312,8 +312,9 @@ SHUNT_TASK(fork_and_exit, shunt_none, long)
 static void a_child_forked_by_a_task_exits_with_0(void)
 {
     shunt_pool *pool = harness_pool(1);
+    int forks = harness_slowness() > 10 ? 3 : 10;
 
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < forks; i++)
         assert_takes(shunt_submit(pool, fork_and_exit, NULL), 0);
     harness_free(pool);
 }

@@ -486,12 +486,12 @@ static void *look_in_thread(void *user)
 static void nobody_sees_a_state_without_its_value(void)
 {
     enum {
-        ROUNDS = 500,
         LOOKERS = 2
     };
     shunt_pool *pool = harness_pool(1);
+    int rounds = harness_slowness() > 10 ? 50 : 500;
 
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < rounds; round++) {
         struct stage_promise made = stage_promise(pool);
         struct looker lookers[LOOKERS];
         pthread_t threads[LOOKERS];
