@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "base/fault.h"
 #include "future/timer.h"
@@ -229,9 +230,13 @@ static void *worker_main(void *arg)
     sh_here.seat = &w->seat;
     sh_store_rlx(&w->post->cpu,
                  (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
-    /* The timekeeper, who starts stand-ins, has all signals blocked. */
-    if (sh_is_standin(w))
+    /* The timekeeper, who starts stand-ins, has all signals blocked, and a
+     * timer slack of its own. */
+    if (sh_is_standin(w)) {
         pthread_sigmask(SIG_SETMASK, &w->pool->team->signals, NULL);
+        if (w->pool->team->slack_ns > 0)
+            prctl(PR_SET_TIMERSLACK, (unsigned long)w->pool->team->slack_ns);
+    }
     if (!init(w)) {
         sh_stacks_give(&w->stacks, w->fiber);
         return end(w);

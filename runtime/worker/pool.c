@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "base/clock.h"
@@ -140,6 +141,7 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
         w->post = &pool->posts[i];
     }
     pthread_sigmask(SIG_SETMASK, NULL, &pool->team->signals);
+    pool->team->slack_ns = prctl(PR_GET_TIMERSLACK);
     pool->team->init = o->init;
     pool->team->init_arg = o->init_arg;
     pool->team->stack_bytes = o->stack_bytes;

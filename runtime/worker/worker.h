@@ -55,6 +55,7 @@ struct sh_team {
     size_t stack_bytes;
     bool joined;
     sigset_t signals; /* that are blocked in a worker */
+    int slack_ns;     /* how late a worker's sleeps may end */
     pthread_t timekeeper;
     _Atomic uint32_t stop; /* the workers are to end */
     /* Threads that have not ended, and one that stands for whoever frees the

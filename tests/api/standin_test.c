@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 
 #include "census.h"
 #include "stage.h"
@@ -85,6 +86,27 @@ static void a_pool_goes_on_while_its_only_worker_is_stuck(void)
     assert_true(threads_become(3));
     latch_raise(go);
     assert_works(pool);
+    harness_free(pool);
+}
+
+static int tell_slack(const shunt_none *in, long *out)
+{
+    (void)in;
+    *out = prctl(PR_GET_TIMERSLACK);
+    return 0;
+}
+SHUNT_TASK(tell_slack, shunt_none, long)
+
+/* It is started by a thread that has another. */
+static void a_stand_in_has_the_timer_slack_of_a_worker(void)
+{
+    shunt_pool *pool = stage_manual_pool(1, 0);
+    struct latch *go = stage_latch();
+
+    stick(pool, go, 1);
+    assert_takes(shunt_submit(pool, tell_slack, NULL),
+                 prctl(PR_GET_TIMERSLACK));
+    latch_raise(go);
     harness_free(pool);
 }
 
@@ -536,6 +558,7 @@ static void a_drain_may_look_while_stand_ins_start(void)
 
 static const struct CMUnitTest claims[] = {
     CLAIM(a_pool_goes_on_while_its_only_worker_is_stuck),
+    CLAIM(a_stand_in_has_the_timer_slack_of_a_worker),
     CLAIM(no_more_stand_in_than_spares_says),
     CLAIM(nobody_stands_in_if_spares_is_negative),
     CLAIM(more_spares_than_there_can_be_are_refused),
