@@ -382,19 +382,18 @@ static void time_of_the_parent_does_not_pass_in_the_child(void)
 
 /* ---- pools of the child ---- */
 
-static int work_in_own_pool(const struct inherited *had)
+static int work_in_pools(const struct inherited *had, int pools, long rounds)
 {
     shunt_pool *pool = NULL;
     shunt_queue *queue = NULL;
     shunt_event event;
     long value = 0;
 
-    (void)had;
     CHECK(shunt_pool_current() == NULL);
     CHECK(shunt_queue_new(&queue) == 0);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < pools; i++) {
         CHECK(shunt_pool_new(&pool, &(shunt_options){ .workers = 2 }) == 0);
-        for (long j = 0; j < 200; j++) {
+        for (long j = 0; j < rounds; j++) {
             shunt_future *f = shunt_submit(pool, stage_same, &j);
             CHECK(shunt_take(shunt_then(f, stage_add_one), &value) == 0);
             CHECK(value == j + 1);
@@ -408,6 +407,18 @@ static int work_in_own_pool(const struct inherited *had)
     }
     CHECK(shunt_queue_free(queue) == 0);
     return 0;
+}
+
+static int work_in_own_pool(const struct inherited *had)
+{
+    return work_in_pools(had, 5, 200);
+}
+
+/* What is wrong in a child is so from the first: the moment of the fork makes
+ * the difference, not the work after it. */
+static int work_a_little(const struct inherited *had)
+{
+    return work_in_pools(had, 2, 10);
 }
 
 static void the_child_may_make_pools_and_queues_of_its_own(void)
@@ -499,7 +510,7 @@ static void a_fork_in_the_middle_of_anything_leaves_a_working_child(void)
     struct busy busy[THREADS];
     pthread_t threads[THREADS];
     struct latch *stop = stage_latch(), *first = stage_latch();
-    int line = 0, forks = harness_slowness() > 10 ? 3 : 30;
+    int line = 0, forks = harness_slowness() > 10 ? 5 : 60;
 
     for (int i = 0; i < THREADS; i++) {
         busy[i] = (struct busy){ had.pool, stop, first, 0 };
@@ -508,8 +519,10 @@ static void a_fork_in_the_middle_of_anything_leaves_a_working_child(void)
     }
     assert_true(latch_reaches(first, THREADS));
     forks_amid_others = true;
-    for (int i = 0; i < forks && line == 0; i++)
-        line = run_child(work_in_own_pool, &had);
+    for (int i = 0; i < forks && line == 0; i++) {
+        harness_note("fork %d of %d", i + 1, forks);
+        line = run_child(work_a_little, &had);
+    }
     forks_amid_others = false;
     latch_raise(stop);
     for (int i = 0; i < THREADS; i++) {
