@@ -57,7 +57,8 @@ struct sh_fiber {
     void *arg;
     uint64_t control; /* the floating-point control words of a fresh start */
 
-    uint32_t gives; /* stacks.c: how often it was given back */
+    uint32_t gives;         /* stacks.c: how often it was given back */
+    struct sh_fiber *older; /* stacks.c: the one mapped before, in an arena */
 
     /* The rest is for annotate.h, and unused where nothing checks. They are
      * always there, so that an object built with a checker and one built

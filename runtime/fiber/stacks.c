@@ -20,7 +20,7 @@
 
 #include "base/assert.h"
 #include "fiber/annotate.h"
-#include "memory/pages.h"
+#include "memory/arena.h"
 
 enum {
     PROBE_BYTES = 256,
@@ -46,15 +46,15 @@ __attribute__((unused)) static bool holds(const struct sh_fiber *f,
     return (uintptr_t)p >= low && (uintptr_t)p < low + f->stack_bytes;
 }
 
-static struct sh_fiber *map_fiber(const struct sh_stacks *s)
+static struct sh_fiber *map_fiber(struct sh_stacks *s)
 {
     size_t bytes = SH_STACKS_GUARD + s->stack_bytes;
-    char *pages = sh_pages_map(bytes, SH_PAGES_STACK);
+    char *pages = sh_arena_map(s->arena, bytes, SH_PAGES_STACK);
 
     if (pages == NULL)
         return NULL;
     if (!sh_pages_guard(pages, SH_STACKS_GUARD)) {
-        sh_pages_unmap(pages, bytes);
+        sh_arena_unmap(s->arena, pages, bytes);
         return NULL;
     }
 
@@ -63,8 +63,11 @@ static struct sh_fiber *map_fiber(const struct sh_stacks *s)
     *f = (struct sh_fiber){
         .stack_low = pages + SH_STACKS_GUARD,
         .stack_bytes = s->stack_bytes - FIBER_BYTES,
+        .older = s->all,
     };
     sh_annotate_mapped(f);
+    if (s->arena != NULL)
+        s->all = f;
     return f;
 }
 
@@ -72,7 +75,7 @@ static void unmap_fiber(const struct sh_stacks *s, struct sh_fiber *f)
 {
     SH_ASSERT(!holds(f, __builtin_frame_address(0)));
     sh_annotate_unmapping(f);
-    sh_pages_unmap(f->stack_low - SH_STACKS_GUARD,
+    sh_arena_unmap(s->arena, f->stack_low - SH_STACKS_GUARD,
                    SH_STACKS_GUARD + s->stack_bytes);
 }
 
@@ -102,10 +105,18 @@ static void trim(const struct sh_stacks *s, struct sh_fiber *f)
         return;
     f->gives++;
     if (f->gives % TRIM_EVERY == 0 || was_written(probe))
-        sh_pages_discard(f->stack_low, s->stack_bytes - s->keep_bytes);
+        sh_arena_discard(s->arena, f->stack_low,
+                         s->stack_bytes - s->keep_bytes);
 }
 
-void sh_stacks_init(struct sh_stacks *s, size_t stack_bytes)
+/* The same down to the page that the struct is on. */
+static void empty(const struct sh_stacks *s, struct sh_fiber *f)
+{
+    sh_arena_discard(s->arena, f->stack_low, s->stack_bytes - sh_pages_size());
+}
+
+void sh_stacks_init(struct sh_stacks *s, struct sh_arena *arena,
+                    size_t stack_bytes)
 {
     /* What is absurdly large is left to the kernel to refuse, at take; only
      * adding the guard must not overflow. */
@@ -117,6 +128,7 @@ void sh_stacks_init(struct sh_stacks *s, size_t stack_bytes)
     if (stack_bytes > bytes_max)
         stack_bytes = bytes_max;
     *s = (struct sh_stacks){
+        .arena = arena,
         .stack_bytes = sh_pages_round(stack_bytes),
         .keep_bytes = sh_pages_round(SH_STACKS_KEEP),
     };
@@ -151,15 +163,37 @@ void sh_stacks_give(struct sh_stacks *s, struct sh_fiber *f)
     s->live--;
     f->sp = NULL;
     sh_annotate_given(f);
-    if (s->free_count >= SH_STACKS_CACHED_MAX) {
+    if (s->free_count < SH_STACKS_CACHED_MAX) {
+        trim(s, f);
+    } else if (s->arena != NULL) {
+        empty(s, f);
+    } else {
         unmap_fiber(s, f);
         return;
     }
-    trim(s, f);
     sh_annotate_cached(f);
     f->next = s->free;
     s->free = f;
     s->free_count++;
+}
+
+bool sh_stacks_inherit(struct sh_stacks *s)
+{
+    bool guarded = true;
+
+    SH_ASSERT(s->arena != NULL);
+    s->free = NULL;
+    s->free_count = s->live = 0;
+    for (struct sh_fiber *f = s->all; f != NULL; f = f->older) {
+        empty(s, f);
+        guarded = guarded && sh_pages_guard(f->stack_low - SH_STACKS_GUARD,
+                                            SH_STACKS_GUARD);
+        f->sp = NULL;
+        f->next = s->free;
+        s->free = f;
+        s->free_count++;
+    }
+    return guarded;
 }
 
 void sh_stacks_fini(struct sh_stacks *s)

@@ -23,6 +23,13 @@
  * deeply, what is below goes back to the kernel; see stacks.c for how that is
  * found out, and what is missed for how long.
  *
+ * In an arena, which takes no addresses back, no stack is unmapped: what is
+ * beyond the maximum keeps the page of its struct. The pool of a worker process
+ * is inherited by the one that replaces it.
+ *
+ * Crash. Of a dead process's pool nothing counts but the list of all stacks,
+ * which one store extends; inherit makes the rest of it.
+ *
  * Threads: owner only, every function and every field. Blocks: never, but for
  * the system calls to map and unmap.
  */
@@ -39,17 +46,23 @@
 #define SH_STACKS_KEEP ((size_t)16 * 1024)
 #define SH_STACKS_CACHED_MAX 64u
 
+struct sh_arena;
+
 struct sh_stacks {
-    size_t stack_bytes;    /* of each, without the guard; whole pages */
-    size_t keep_bytes;     /* SH_STACKS_KEEP in whole pages */
-    struct sh_fiber *free; /* linked by next; each is FRESH */
+    struct sh_arena *arena; /* that they lie in; NULL: memory of this process */
+    size_t stack_bytes;     /* of each, without the guard; whole pages */
+    size_t keep_bytes;      /* SH_STACKS_KEEP in whole pages */
+    struct sh_fiber *free;  /* linked by next; each is FRESH */
     unsigned free_count;
-    unsigned live; /* taken and not given back */
-    uint64_t made; /* mapped since init: how well the cache does */
+    unsigned live;        /* taken and not given back */
+    uint64_t made;        /* mapped since init: how well the cache does */
+    struct sh_fiber *all; /* in an arena: the last one mapped; by older */
 };
 
-/* An empty pool of stacks of at least stack_bytes. Allocates nothing. */
-void sh_stacks_init(struct sh_stacks *s, size_t stack_bytes);
+/* An empty pool of stacks of at least stack_bytes, in an arena or in memory of
+ * this process (NULL). Allocates nothing. */
+void sh_stacks_init(struct sh_stacks *s, struct sh_arena *arena,
+                    size_t stack_bytes);
 
 /* A FRESH fiber, yours until it is given back. NULL when the kernel refuses
  * another mapping or the memory; the pool is then unchanged. */
@@ -60,6 +73,10 @@ struct sh_fiber *sh_stacks_take(struct sh_stacks *s);
  * be gone back to. Not the one that runs: it may be unmapped at once.
  */
 void sh_stacks_give(struct sh_stacks *s, struct sh_fiber *f);
+
+/* In a process that takes over the pool of one that has died: all its stacks
+ * are free again, and guarded here. False when the kernel refuses. */
+bool sh_stacks_inherit(struct sh_stacks *s);
 
 /* Unmap what is cached. All that was taken has been given back. */
 void sh_stacks_fini(struct sh_stacks *s);

@@ -28,23 +28,24 @@
 #include "memory/table.h"
 
 #include "base/fault.h"
+#include "memory/arena.h"
 #include "memory/heap.h"
-#include "memory/pages.h"
 
-#define FRESH 64u  /* items of a run */
+#define FRESH 64u /* items of a run */
 
 static _Atomic uint32_t *chain_of(struct sh_table *t, uint32_t index)
 {
     return (_Atomic uint32_t *)((char *)sh_table_at(t, index) + t->chain_at);
 }
 
-bool sh_table_init(struct sh_table *t, size_t stride, size_t link_at,
-                   size_t chain_at, uint32_t capacity)
+bool sh_table_init(struct sh_table *t, struct sh_arena *arena, size_t stride,
+                   size_t link_at, size_t chain_at, uint32_t capacity)
 {
     SH_ASSERT(link_at + sizeof(uint32_t) <= stride);
     SH_ASSERT(chain_at + sizeof(uint32_t) <= stride);
     SH_ASSERT(capacity <= SH_INDEX_MAX);
-    t->items = sh_pages_map(stride * capacity, SH_PAGES_RESERVE);
+    t->items = sh_arena_map(arena, stride * capacity, SH_PAGES_RESERVE);
+    t->arena = arena;
     t->stride = stride;
     t->link_at = link_at;
     t->chain_at = chain_at;
@@ -61,7 +62,7 @@ void sh_table_fini(struct sh_table *t)
         return;
     if (t->heap != NULL)
         sh_heap_refund(t->heap, t->stride * (sh_table_used(t) - 1));
-    sh_pages_unmap(t->items, t->stride * t->capacity);
+    sh_arena_unmap(t->arena, t->items, t->stride * t->capacity);
     t->items = NULL;
 }
 

@@ -20,14 +20,17 @@
 #define SH_NONE 0u
 #define SH_INDEX_MAX (1u << 23)
 
+struct sh_arena;
+
 struct sh_table {
     char *items;
+    struct sh_arena *arena; /* that they lie in; NULL: memory of this process */
     size_t stride;
     size_t link_at;  /* offset of an _Atomic uint32_t: the next free item */
     size_t chain_at; /* offset of another: the next chain of free items */
     uint32_t capacity;
     struct sh_heap *heap; /* that items are charged to; NULL: none */
-    _Alignas(SH_LINE) _Atomic uint32_t used; /* items ever handed out, + 1 */
+    _Alignas(SH_LINE) _Atomic uint32_t used;   /* items ever handed out, + 1 */
     _Alignas(SH_LINE) _Atomic uint64_t chains; /* tag 32 | index 32 */
 };
 
@@ -39,10 +42,10 @@ struct sh_cache {
     uint32_t fresh, fresh_end; /* a run of items that were never used */
 };
 
-/* Reserve address space for capacity items, zeroed. False if the kernel
- * refuses. */
-bool sh_table_init(struct sh_table *t, size_t stride, size_t link_at,
-                   size_t chain_at, uint32_t capacity);
+/* Reserve address space for capacity items, zeroed, in an arena or in memory of
+ * this process (NULL). False if there is none. */
+bool sh_table_init(struct sh_table *t, struct sh_arena *arena, size_t stride,
+                   size_t link_at, size_t chain_at, uint32_t capacity);
 void sh_table_fini(struct sh_table *t);
 
 /* Where an item's link is; relaxed, since a free item is its keeper's own. */

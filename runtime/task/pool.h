@@ -25,7 +25,12 @@
 
 #define SH_POOLS 4096u /* identifiers; 0 stands for no pool */
 
-enum sh_gate { SH_OPEN, SH_DRAINING, SH_CANCELLING, SH_STOPPED };
+enum sh_gate {
+    SH_OPEN,
+    SH_DRAINING,
+    SH_CANCELLING,
+    SH_STOPPED
+};
 
 /*
  * What a thread uses of a pool. Workers have theirs inside; other threads
@@ -35,10 +40,10 @@ struct sh_seat {
     _Atomic(struct sh_pool *) pool; /* NULL once the pool is freed */
     shunt_pool *name;               /* its name, which is never used again */
     unsigned process;               /* that it belongs to */
-    struct sh_post *post; /* of a worker; NULL: a thread outside */
+    struct sh_post *post;           /* of a worker; NULL: a thread outside */
     struct sh_cache records, aliases, edges, cells;
-    struct sh_stamp stamp;       /* of the records that it makes */
-    struct sh_seat *next;        /* of the same thread */
+    struct sh_stamp stamp;        /* of the records that it makes */
+    struct sh_seat *next;         /* of the same thread */
     struct sh_seat *left, *right; /* of the same pool; see registry.c's lock */
 };
 
@@ -79,15 +84,15 @@ struct sh_post {
 struct sh_time {
     /* When the timekeeper wakes at the latest; INT64_MIN: it is awake. */
     _Alignas(SH_LINE) _Atomic int64_t wake_ns;
-    bool manual;            /* the clock moves by hand alone: */
-    _Atomic int64_t now_ns; /* where it stands then, */
-    _Atomic uint32_t moved;  /* how often it was moved, */
-    _Atomic uint32_t served; /* and a futex: up to which time of those what was
-                              * due has happened */
-    _Atomic uint32_t rung;     /* the futex on which the timekeeper sleeps */
-    _Atomic uint32_t keeper;   /* enum sh_keeper */
-    _Atomic uint32_t stop;     /* it is to end */
-    _Atomic uint32_t happens;  /* it is at what came due */
+    bool manual;              /* the clock moves by hand alone: */
+    _Atomic int64_t now_ns;   /* where it stands then, */
+    _Atomic uint32_t moved;   /* how often it was moved, */
+    _Atomic uint32_t served;  /* and a futex: up to which time of those what was
+                               * due has happened */
+    _Atomic uint32_t rung;    /* the futex on which the timekeeper sleeps */
+    _Atomic uint32_t keeper;  /* enum sh_keeper */
+    _Atomic uint32_t stop;    /* it is to end */
+    _Atomic uint32_t happens; /* it is at what came due */
     _Atomic uint32_t shorthanded; /* have stuck workers replaced */
     /* Timers that threads outside have set, or put forward, and the timekeeper
      * has not seen: the last one. Workers have lists of their own. */
@@ -118,7 +123,8 @@ struct sh_pool {
     unsigned workers;
     /* Posts in use: the workers, and those who stood in for them. It grows. */
     _Atomic uint32_t active;
-    bool shared; /* other processes map it */
+    bool shared;            /* other processes map it, in */
+    struct sh_arena *arena; /* which it lies; NULL: it is of this process */
     bool allow_unsafe;
     bool checks_pointers;
     uint64_t queue_max;
@@ -129,8 +135,8 @@ struct sh_pool {
     struct sh_heap heap;
     struct sh_sleep sleep;
     struct sh_post *posts; /* one a worker */
-    struct sh_ring ring; /* tasks from outside: bounded by queue_max */
-    struct sh_ring side; /* what became ready outside the workers */
+    struct sh_ring ring;   /* tasks from outside: bounded by queue_max */
+    struct sh_ring side;   /* what became ready outside the workers */
     /* Of ring.tail: queue_max + tasks taken up + dropped - spilled. */
     _Atomic uint64_t limit;
     _Atomic uint64_t dropped; /* tasks from outside that never started */
@@ -139,8 +145,8 @@ struct sh_pool {
 
     _Alignas(SH_LINE) _Atomic uint32_t gate; /* enum sh_gate */
     _Atomic uint32_t broken;                 /* an initialiser failed */
-    _Atomic uint32_t gave_up; /* a shutdown settled what runs on */
-    _Atomic uint32_t late; /* keepers that wait for such code: a list */
+    _Atomic uint32_t gave_up;  /* a shutdown settled what runs on */
+    _Atomic uint32_t late;     /* keepers that wait for such code: a list */
     _Atomic uint32_t returned; /* moves when such code has returned */
     /* Moves when a READY record is in no queue: look into the table. */
     _Atomic uint64_t rescan;
@@ -156,8 +162,8 @@ struct sh_pool {
     _Atomic uint32_t untold; /* for want of room */
 
     struct sh_seat *seats; /* under registry.c's lock */
-    struct sh_team *team; /* worker/pool.c */
-    uint32_t generation;  /* where the generations of new records begin */
+    struct sh_team *team;  /* worker/pool.c */
+    uint32_t generation;   /* where the generations of new records begin */
 };
 
 /* Counts forks: a pool whose process differs belongs to a parent. */
@@ -231,14 +237,12 @@ static inline struct sh_record *sh_record_at(struct sh_pool *pool,
     return (struct sh_record *)pool->records.items + index;
 }
 
-static inline struct sh_cell *sh_cell_at(struct sh_pool *pool,
-                                         uint32_t index)
+static inline struct sh_cell *sh_cell_at(struct sh_pool *pool, uint32_t index)
 {
     return (struct sh_cell *)pool->cells.items + index;
 }
 
-static inline struct sh_edge *sh_edge_at(struct sh_pool *pool,
-                                         uint32_t index)
+static inline struct sh_edge *sh_edge_at(struct sh_pool *pool, uint32_t index)
 {
     return (struct sh_edge *)pool->edges.items + index;
 }
@@ -255,8 +259,7 @@ static inline uint32_t sh_index_of(struct sh_pool *pool,
     return (uint32_t)(r - (const struct sh_record *)pool->records.items);
 }
 
-static inline struct sh_alias *sh_alias_at(struct sh_pool *pool,
-                                           uint32_t index)
+static inline struct sh_alias *sh_alias_at(struct sh_pool *pool, uint32_t index)
 {
     return (struct sh_alias *)pool->aliases.items + index;
 }

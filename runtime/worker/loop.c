@@ -268,7 +268,7 @@ int sh_worker_start(struct sh_pool *pool, unsigned index)
     w->seat.process = sh_process;
     w->seat.post = w->post;
     w->random = 2463534242u + index * 7919u;
-    sh_stacks_init(&w->stacks, pool->team->stack_bytes);
+    sh_stacks_init(&w->stacks, pool->arena, pool->team->stack_bytes);
     w->fiber = sh_stacks_take(&w->stacks);
     if (w->fiber == NULL)
         return SHUNT_ENOMEM;

@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "future/timer.h"
-#include "memory/pages.h"
+#include "memory/arena.h"
 #include "sync/futex.h"
 #include "task/unobserved.h"
 #include "worker/worker.h"
@@ -51,32 +51,37 @@ static size_t table_bytes_max(void)
     return limit.rlim_cur / 16;
 }
 
-static bool reserve(struct sh_table *t, size_t stride, size_t link_at,
-                    size_t chain_at, uint32_t least)
+static bool reserve(struct sh_table *t, struct sh_arena *arena, size_t stride,
+                    size_t link_at, size_t chain_at)
 {
     size_t bytes_max = table_bytes_max();
 
-    for (uint32_t n = SH_INDEX_MAX; n >= least; n /= 2)
-        if ((stride * n <= bytes_max || n == least) &&
-            sh_table_init(t, stride, link_at, chain_at, n))
+    /* An arena is used for much else. */
+    if (arena != NULL && bytes_max > arena->bytes / 32)
+        bytes_max = arena->bytes / 32;
+    for (uint32_t n = SH_INDEX_MAX; n >= ITEMS_LEAST; n /= 2)
+        if ((stride * n <= bytes_max || n == ITEMS_LEAST) &&
+            sh_table_init(t, arena, stride, link_at, chain_at, n))
             return true;
     return false;
 }
 
 static bool make_tables(struct sh_pool *pool)
 {
-    return reserve(&pool->records, sizeof(struct sh_record),
+    struct sh_arena *a = pool->arena;
+
+    return reserve(&pool->records, a, sizeof(struct sh_record),
                    offsetof(struct sh_record, link),
-                   offsetof(struct sh_record, edges), ITEMS_LEAST) &&
-           reserve(&pool->aliases, sizeof(struct sh_alias),
+                   offsetof(struct sh_record, edges)) &&
+           reserve(&pool->aliases, a, sizeof(struct sh_alias),
                    offsetof(struct sh_alias, link),
-                   offsetof(struct sh_alias, chain), ITEMS_LEAST) &&
-           reserve(&pool->edges, sizeof(struct sh_edge),
+                   offsetof(struct sh_alias, chain)) &&
+           reserve(&pool->edges, a, sizeof(struct sh_edge),
                    offsetof(struct sh_edge, next),
-                   offsetof(struct sh_edge, dead_next), ITEMS_LEAST) &&
-           reserve(&pool->cells, sizeof(struct sh_cell),
+                   offsetof(struct sh_edge, dead_next)) &&
+           reserve(&pool->cells, a, sizeof(struct sh_cell),
                    offsetof(struct sh_cell, link),
-                   offsetof(struct sh_cell, chain), ITEMS_LEAST);
+                   offsetof(struct sh_cell, chain));
 }
 
 /* The timers of records and, where no futex knows the time, of cells. */
@@ -86,7 +91,8 @@ static bool make_timers(struct sh_pool *pool)
                (pool->time.manual ? pool->cells.capacity : 0);
 
     pool->timers_bytes = n * sizeof(struct sh_timer);
-    pool->timers = sh_pages_map(pool->timers_bytes, SH_PAGES_RESERVE);
+    pool->timers =
+        sh_arena_map(pool->arena, pool->timers_bytes, SH_PAGES_RESERVE);
     return pool->timers != NULL;
 }
 
@@ -102,8 +108,8 @@ static size_t ring_slots(size_t queue_max)
 
 static bool make_rings(struct sh_pool *pool, size_t slots)
 {
-    struct sh_cell_of_ring *cells =
-        sh_pages_map((slots + SIDE_SLOTS) * sizeof *cells, SH_PAGES_RESERVE);
+    struct sh_cell_of_ring *cells = sh_arena_map(
+        pool->arena, (slots + SIDE_SLOTS) * sizeof *cells, SH_PAGES_RESERVE);
 
     if (cells == NULL)
         return false;
@@ -119,7 +125,8 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
     size_t posts = n * sizeof(struct sh_post);
     size_t bells = n * sizeof(struct sh_bell);
     size_t workers = n * sizeof(struct sh_worker);
-    char *at = sh_pages_map(posts + bells + workers + sizeof(struct sh_team),
+    char *at = sh_arena_map(pool->arena,
+                            posts + bells + workers + sizeof(struct sh_team),
                             SH_PAGES_RESERVE);
 
     if (at == NULL)
@@ -155,7 +162,7 @@ static void free_team(struct sh_pool *pool)
 
     if (pool->posts != NULL) {
         n = pool->team->count;
-        sh_pages_unmap(pool->posts,
+        sh_arena_unmap(pool->arena, pool->posts,
                        n * (sizeof(struct sh_post) + sizeof(struct sh_bell) +
                             sizeof(struct sh_worker)) +
                            sizeof(struct sh_team));
@@ -202,14 +209,14 @@ void sh_pool_destroy(struct sh_pool *pool)
     }
     sh_seats_clear(pool);
     if (pool->ring.cells != NULL)
-        sh_pages_unmap(pool->ring.cells,
+        sh_arena_unmap(pool->arena, pool->ring.cells,
                        (slots + SIDE_SLOTS) * sizeof(struct sh_cell_of_ring));
     sh_table_fini(&pool->records);
     sh_table_fini(&pool->aliases);
     sh_table_fini(&pool->edges);
     sh_table_fini(&pool->cells);
     if (pool->timers != NULL)
-        sh_pages_unmap(pool->timers, pool->timers_bytes);
+        sh_arena_unmap(pool->arena, pool->timers, pool->timers_bytes);
     if (whole)
         sh_heap_fini(&pool->heap);
     free_team(pool);

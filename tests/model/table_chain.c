@@ -9,10 +9,11 @@
  */
 #include "client.h"
 
-#define SH_MEMORY_PAGES_H
+#define SH_MEMORY_ARENA_H
 #define SH_PAGES_RESERVE 0
-static void *sh_pages_map(size_t bytes, int how);
-static void sh_pages_unmap(void *pages, size_t bytes);
+struct sh_arena;
+static void *sh_arena_map(struct sh_arena *a, size_t bytes, int how);
+static void sh_arena_unmap(struct sh_arena *a, void *pages, size_t bytes);
 #include "../../runtime/memory/table.c"
 
 #define COUNT 4
@@ -26,15 +27,17 @@ struct item {
 static struct item items[COUNT];
 static struct sh_table table;
 
-static void *sh_pages_map(size_t bytes, int how)
+static void *sh_arena_map(struct sh_arena *a, size_t bytes, int how)
 {
+    (void)a;
     (void)how;
     assert(bytes == sizeof items);
     return items;
 }
 
-static void sh_pages_unmap(void *pages, size_t bytes)
+static void sh_arena_unmap(struct sh_arena *a, void *pages, size_t bytes)
 {
+    (void)a;
     (void)pages;
     (void)bytes;
 }
@@ -90,7 +93,7 @@ int main(void)
     struct sh_cache c = { 0 };
     pthread_t one, two;
 
-    assert(sh_table_init(&table, sizeof(struct item),
+    assert(sh_table_init(&table, NULL, sizeof(struct item),
                          offsetof(struct item, link),
                          offsetof(struct item, chain), COUNT));
     /* Items 1 and 2 become a chain each; item 3 stays with us. */

@@ -62,7 +62,7 @@ static int adopt(void **state)
     (void)state;
     memset(&ring, 0, sizeof(ring));
     memset(jobs, 0, sizeof(jobs));
-    sh_stacks_init(&ring.stacks, STACK_BYTES);
+    sh_stacks_init(&ring.stacks, NULL, STACK_BYTES);
     sh_fiber_adopt(&ring.base);
     return 0;
 }
@@ -499,7 +499,7 @@ static void *run_a_ring_of_its_own(void *arg)
     struct ring own = { 0 };
     struct job own_jobs[FIBERS] = { 0 };
 
-    sh_stacks_init(&own.stacks, STACK_BYTES);
+    sh_stacks_init(&own.stacks, NULL, STACK_BYTES);
     sh_fiber_adopt(&own.base);
     for (size_t j = 0; j < FIBERS; j++) {
         own_jobs[j] = (struct job){ .ring = &own, .run = descend_often };

@@ -62,7 +62,7 @@ static char *lows[MOST]; /* of those taken, kept when they are given back */
 static int init(void **state)
 {
     (void)state;
-    sh_stacks_init(&stacks, STACK_BYTES);
+    sh_stacks_init(&stacks, NULL, STACK_BYTES);
     sh_fiber_adopt(&base);
     return 0;
 }
@@ -161,7 +161,7 @@ static void sizes_are_whole_pages_and_not_below_the_least(void **state)
         size_t least = asked[i] < SH_STACKS_BYTES_MIN ? SH_STACKS_BYTES_MIN
                                                       : asked[i];
 
-        sh_stacks_init(&s, asked[i]);
+        sh_stacks_init(&s, NULL, asked[i]);
         assert_int_equal(s.stack_bytes, sh_pages_round(least));
         struct sh_fiber *f = sh_stacks_take(&s);
         assert_non_null(f);
@@ -181,7 +181,7 @@ static void a_size_that_no_machine_has_is_refused_at_take(void **state)
 
     for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
         struct sh_stacks s;
-        sh_stacks_init(&s, asked[i]);
+        sh_stacks_init(&s, NULL, asked[i]);
         assert_null(sh_stacks_take(&s));
         assert_int_equal(s.live, 0);
         sh_stacks_fini(&s);

@@ -35,7 +35,7 @@ static struct sh_table table;
 static int make(void **state)
 {
     (void)state;
-    return sh_table_init(&table, sizeof(struct item),
+    return sh_table_init(&table, NULL, sizeof(struct item),
                          offsetof(struct item, link),
                          offsetof(struct item, chain), CAPACITY)
                ? 0
