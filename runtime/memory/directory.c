@@ -157,14 +157,14 @@ struct sh_row *sh_row_at(struct sh_slices *s, const void *p)
     return is_touched(s, sh_chunk_of(s, r)) ? r : NULL;
 }
 
+/* A visit may give the slice back: what is read of it after that would take
+ * memory. */
 bool sh_chunk_walk(struct sh_slices *s, size_t chunk, sh_visit *visit,
                    void *arg)
 {
     struct sh_row *first = &s->rows[chunk * SH_CHUNK];
 
-    if (!is_touched(s, chunk))
-        return true;
-    for (unsigned i = 0; i < SH_CHUNK; i++) {
+    for (unsigned i = 0; i < SH_CHUNK && is_touched(s, chunk); i++) {
         /* seq_cst: row, orphan */
         uint64_t name = sh_load_sc(&first[i].name);
 
