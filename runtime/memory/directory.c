@@ -78,6 +78,8 @@ unsigned sh_slice_claim(struct sh_slices *s, unsigned n, unsigned owner)
     return SH_SLICES_MAX;
 }
 
+/* All names are NONE already, and stay so if the system refuses to take the
+ * pages of the rows. */
 void sh_slice_give(struct sh_slices *s, unsigned i)
 {
     const uint32_t unused = sh_slice_word(SH_SLICE_FREE, 0);
@@ -110,19 +112,10 @@ static bool is_touched(struct sh_slices *s, size_t chunk)
     return (word >> chunk % 64 & 1) != 0;
 }
 
-/* Names may be left from an earlier owner, if the system refused to take the
- * pages back. */
 static void touch(struct sh_slices *s, size_t chunk)
 {
-    struct sh_row *first = &s->rows[chunk * SH_CHUNK];
     uint64_t word = sh_load_rlx(&s->touched[chunk / 64]); /* relaxed: ours */
 
-    for (unsigned i = 0; i < SH_CHUNK; i++) {
-        /* relaxed: nobody looks before the bit is set */
-        if (sh_load_rlx(&first[i].name) != SH_NAME_NONE)
-            /* relaxed: nobody looks before the bit is set */
-            sh_store_rlx(&first[i].name, SH_NAME_NONE);
-    }
     word |= (uint64_t)1 << chunk % 64;
     sh_store_rel(&s->touched[chunk / 64], word); /* release: touched */
 }

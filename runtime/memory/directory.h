@@ -32,10 +32,10 @@
  * that another process has freed something there.
  *
  * Edges.
- *   row    make: name -> find, walk, free: read name     the span is there
+ *   row      make: name -> find, walk, free: read name       the span is there
  *   slice    give: FREE -> claim: CAS FREE                 its bits are clear
  *   orphan   slices.h; the names that a walk reads
- *   touched  make: set touched -> find, walk: read it      old names are gone
+ *   touched  make: set touched -> find, walk: read it      (a bound only)
  *
  * Crash. make: a block is there from the store of its name on; a death before
  * leaves a span without a name. claim: the head goes first, the tails then
@@ -178,8 +178,8 @@ struct sh_slices *sh_directory_new(struct sh_arena *a, size_t bytes);
  * Any process. */
 unsigned sh_slice_claim(struct sh_slices *s, unsigned n, unsigned owner);
 
-/* The caller has the slice, as its owner or sweeping: it and its tails become
- * free, and take no memory. There is no block in it, or none that counts. */
+/* The caller has the slice, as its owner or sweeping, and no row of it has a
+ * name: it and its tails become free, and take no memory. */
 void sh_slice_give(struct sh_slices *s, unsigned i);
 
 /* The block at p, of that size, is called name: p lies in a slice of ours. */

@@ -23,6 +23,7 @@
 
 #include "base/fault.h"
 #include "memory/arena.h"
+#include "memory/jemalloc/jemalloc_private.h"
 #include "memory/slices.h"
 
 #define MIB ((size_t)1 << 20)
@@ -51,6 +52,13 @@ static inline bool join(unsigned owner)
     joined = sh_slices_join(slices, owner);
     sh_fault_clear();
     return joined;
+}
+
+static inline int begin_plain(void **state)
+{
+    (void)state;
+    plainly = true;
+    return 0;
 }
 
 static inline void stage_begin(void)
@@ -139,6 +147,16 @@ static inline void end_process(pid_t pid)
     assert_int_equal(status, 0);
 }
 
+/* It stays to be waited for. */
+static inline bool has_ended(pid_t pid)
+{
+    siginfo_t info = { 0 };
+
+    assert_int_equal(
+        waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+    return info.si_pid == pid;
+}
+
 static inline void kill_process(pid_t pid)
 {
     int status;
@@ -188,5 +206,12 @@ static inline void empty_slots(_Atomic(char *) *from, unsigned n)
             assert_true(sh_slices_put(slices, old));
     }
 }
+
+/* jemalloc, where there is one, and the plain one. */
+#define run_with_each_allocator(tests)                                 \
+    ((sh_je_has_arenas                                                 \
+          ? cmocka_run_group_tests_name("jemalloc", tests, NULL, NULL) \
+          : 0) +                                                       \
+     cmocka_run_group_tests_name("plain", tests, begin_plain, NULL))
 
 #endif /* SH_UNIT_SLICES_STAGE_H */

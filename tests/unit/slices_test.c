@@ -203,6 +203,28 @@ static void what_is_used_up_comes_back(void **state)
     stage_end();
 }
 
+/* If it did, the end of it would go with another slice. */
+static void no_block_reaches_over_the_end_of_its_slice(void **state)
+{
+    static char *p[128];
+    size_t sizes[] = { MIB, 900000, MIB / 2 + 1 };
+
+    (void)state;
+    stage_begin();
+    for (unsigned k = 0; k < 3; k++) {
+        unsigned n = 0;
+
+        for (; n < 128 && (p[n] = sh_slices_get(slices, sizes[k])) != NULL; n++)
+            assert_int_equal(sh_slice_of(slices, p[n]),
+                             sh_slice_of(slices, p[n] + sizes[k] - 1));
+        assert_true(n >= SLICES);
+        for (unsigned i = 0; i < n; i++)
+            assert_true(sh_slices_put(slices, p[i]));
+        sh_slices_trim(slices);
+    }
+    stage_end();
+}
+
 static void what_is_free_takes_no_memory_after_a_trim(void **state)
 {
     static char *p[MANY];
@@ -369,14 +391,13 @@ int main(void)
         cmocka_unit_test(the_block_around_an_address_is_found),
         cmocka_unit_test(a_name_changes_only_from_what_it_is),
         cmocka_unit_test(what_is_used_up_comes_back),
+        cmocka_unit_test(no_block_reaches_over_the_end_of_its_slice),
         cmocka_unit_test(what_is_free_takes_no_memory_after_a_trim),
         cmocka_unit_test(many_threads_share_what_a_process_has),
         cmocka_unit_test(every_refusal_leaves_nothing),
         cmocka_unit_test(two_heaps_of_a_process_are_apart),
         cmocka_unit_test(a_shared_heap_keeps_its_limit_and_knows_its_blocks),
     };
-    int failed = cmocka_run_group_tests_name("jemalloc", tests, NULL, NULL);
 
-    plainly = true;
-    return failed + cmocka_run_group_tests_name("plain", tests, NULL, NULL);
+    return run_with_each_allocator(tests);
 }
