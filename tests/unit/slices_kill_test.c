@@ -8,7 +8,7 @@
  * heap takes as much memory as before.
  *
  * Method. Images: a traced process does one instruction at a time, and at each
- * stop (at each 13th, unless $SHUNT_TEST_STRIDE is 1) another has a look at a
+ * stop (at each 31st, unless $SHUNT_TEST_STRIDE is 1) another has a look at a
  * copy of the arena, retires the traced process there and checks everything; as
  * a death leaves all that was stored before it and nothing else, that is each
  * death there is. Storm: processes exchange
@@ -38,7 +38,7 @@
 enum {
     SLOTS = 24,
     WORKERS = 3,
-    KILLS = SLOW ? 60 : 400,
+    KILLS = SLOW ? 60 : 300,
     STEPS_MAX = 10000000
 };
 
@@ -375,6 +375,84 @@ static void retiring_may_end_at_any_instruction(void **state)
     end();
 }
 
+/* -- two at once -- */
+
+/* Free the block in a slot, stopped before and after. */
+static void free_slot(void *arg)
+{
+    char *p = atomic_load(&shared->slot[*(unsigned *)arg]);
+    bool freed_it;
+
+    need(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
+    raise(SIGSTOP);
+    freed_it = sh_slices_put(slices, p);
+    raise(SIGSTOP);
+    _exit(freed_it ? 1 : 0);
+}
+
+/* A process frees what is in a slot, up to its nth instruction; then the host
+ * frees that of another; then the process goes on. How many of them could;
+ * *ended_out says that it was through before. */
+static unsigned free_two(unsigned one, unsigned other, long n, bool *ended_out)
+{
+    pid_t pid = begin_process(5, free_slot, &one);
+    unsigned could = 0;
+    int status;
+
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+    *ended_out = false;
+    while (n-- > 0 && !*ended_out)
+        *ended_out = step(pid) == SIGSTOP;
+    could += sh_slices_put(slices, atomic_load(&shared->slot[other]));
+    do {
+        assert_int_equal(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+    } while (WIFSTOPPED(status));
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
+    could += (unsigned)WEXITSTATUS(status);
+    atomic_store(&shared->slot[one], NULL);
+    atomic_store(&shared->slot[other], NULL);
+    return could;
+}
+
+static void of_two_who_free_a_block_one_does(void **state)
+{
+    bool ended = false;
+    long n = 1;
+
+    (void)state;
+    begin();
+    for (; !ended; n += SLOW ? 41 : 1) {
+        place(0, make(100, 50));
+        assert_int_equal(free_two(0, 0, n, &ended), 1);
+        assert_int_equal(sh_slices_retire(slices, 5), 0);
+        assert_int_equal(sh_slices_bytes(slices), 0);
+    }
+    assert_true(n > 50);
+    end();
+}
+
+static void of_two_who_empty_an_orphan_one_sees_it(void **state)
+{
+    unsigned first = 0;
+    bool ended = false;
+    long n = 1;
+
+    (void)state;
+    begin();
+    for (; !ended; n += stride) {
+        run_process(3, make_some, &first);
+        sh_slices_retire(slices, 3);
+        assert_int_equal(slices_that_are(SH_SLICE_ORPHAN), 1);
+        assert_int_equal(free_two(0, 1, n, &ended), 2);
+        assert_int_equal(slices_that_are(SH_SLICE_FREE), SLICES);
+        sh_slices_retire(slices, 5);
+    }
+    assert_true(n > 500);
+    end();
+}
+
 /* -- storm -- */
 
 static uint64_t seed;
@@ -420,7 +498,8 @@ static void work(void *arg)
             kept[i] = make(size_at_random(&random), 8);
         for (unsigned i = 0; i < n; i++) {
             uint32_t size = size_at_random(&random);
-            char *p = i % 2 == 0 ? NULL : make(size, size - 8);
+            uint32_t filled = size > MIB ? 5000 : size - 8;
+            char *p = i % 2 == 0 ? NULL : make(size, filled);
 
             place((unsigned)(next_random(&random) % SLOTS), p);
             need(kept[i] == NULL || sh_slices_put(slices, kept[i]));
@@ -554,10 +633,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_worker_may_die_at_any_instruction),
         cmocka_unit_test(retiring_may_end_at_any_instruction),
+        cmocka_unit_test(of_two_who_free_a_block_one_does),
+        cmocka_unit_test(of_two_who_empty_an_orphan_one_sees_it),
         cmocka_unit_test(workers_may_be_killed_at_any_moment),
     };
     seed = text != NULL ? strtoull(text, NULL, 0) : 20261128;
-    stride = each != NULL ? strtol(each, NULL, 0) : SLOW ? 397 : 13;
+    stride = each != NULL ? strtol(each, NULL, 0) : SLOW ? 397 : 31;
     print_message("seed %llu, stride %ld\n", (unsigned long long)seed, stride);
     return run_with_each_allocator(tests);
 }

@@ -10,20 +10,16 @@
  */
 #include "slices_stage.h"
 
-#include <sched.h>
-
 enum {
     MANY = 2000,
-    ROUNDS = 5000,
-    RACES = 300
+    ROUNDS = 5000
 };
 
 struct talk {
     _Atomic(char *) slot[32];
     char *p[MANY];
     unsigned n;
-    int to[2], from[2];                  /* pipes: to a process, and back */
-    _Atomic unsigned round, done, first; /* of a race */
+    int to[2], from[2]; /* pipes: to a process, and back */
 };
 
 static struct talk *talk(void)
@@ -311,68 +307,6 @@ static void scratch_in_the_slices_of_others_goes_too(void **state)
     stage_end();
 }
 
-static void make_three(void *arg)
-{
-    struct talk *t = arg;
-
-    for (unsigned i = 0; i < 3; i++) {
-        t->p[i] = sh_slices_get(slices, 1000);
-        sh_slices_publish(slices, t->p[i], RECORD(i + 1));
-    }
-}
-
-/* One block that the other wants to free too, and one of its own. */
-static void race(struct talk *t, unsigned me)
-{
-    for (unsigned n = 1; n <= RACES; n++) {
-        while (atomic_load(&t->round) != n)
-            sched_yield();
-        if (sh_slices_put(slices, t->p[2]))
-            atomic_fetch_add(&t->first, 1);
-        need(sh_slices_put(slices, t->p[me]));
-        atomic_fetch_add(&t->done, 1);
-    }
-}
-
-static void race_first(void *arg)
-{
-    race(arg, 0);
-}
-
-static void race_second(void *arg)
-{
-    race(arg, 1);
-}
-
-static void of_two_one_frees_it_and_one_sees_the_end(void **state)
-{
-    struct talk *t;
-    pid_t pid[2];
-
-    (void)state;
-    stage_begin();
-    t = talk();
-    pid[0] = begin_process(2, race_first, t);
-    pid[1] = begin_process(3, race_second, t);
-    for (unsigned n = 1; n <= RACES; n++) {
-        run_process(4, make_three, t);
-        sh_slices_retire(slices, 4);
-        assert_int_equal(slices_that_are(SH_SLICE_ORPHAN), 1);
-        atomic_store(&t->round, n);
-        while (atomic_load(&t->done) != 2 * n) {
-            assert_true(n == RACES || !has_ended(pid[0]));
-            assert_true(n == RACES || !has_ended(pid[1]));
-            sched_yield();
-        }
-        assert_int_equal(atomic_load(&t->first), n);
-        assert_int_equal(slices_that_are(SH_SLICE_FREE), SLICES);
-    }
-    end_process(pid[0]);
-    end_process(pid[1]);
-    talk_end(t);
-    stage_end();
-}
-
 static bool keep_odd(void *arg, void *p, size_t size, uint64_t name)
 {
     (void)p;
@@ -410,7 +344,6 @@ int main(void)
         cmocka_unit_test(pages_without_a_block_go_at_once),
         cmocka_unit_test(a_replacement_begins_with_slices_of_its_own),
         cmocka_unit_test(scratch_in_the_slices_of_others_goes_too),
-        cmocka_unit_test(of_two_one_frees_it_and_one_sees_the_end),
         cmocka_unit_test(a_filter_frees_what_is_not_kept),
     };
 

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -134,6 +135,8 @@ static inline pid_t begin_process(unsigned owner, void (*body)(void *),
     assert_true(pid >= 0);
     if (pid != 0)
         return pid;
+    /* Not to go on if the test ends early. */
+    need(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
     need(join(owner));
     body(arg);
     _exit(0);
