@@ -208,13 +208,13 @@ static void the_dead_leave_what_they_published(void **state)
     assert_int_equal(sh_slices_bytes(slices), published);
     assert_false(owns_some(2));
     assert_true(slices_that_are(SH_SLICE_ORPHAN) > 0);
-    assert_true(blocks_in_use() < peak);
+    assert_true(UNDER_VALGRIND || blocks_in_use() < peak);
     for (unsigned i = 0; i < t->n; i++)
         assert_true(sh_slices_knows(slices, t->p[i]) == (i % 3 == 0));
     run_process(3, free_published, t);
     assert_int_equal(sh_slices_bytes(slices), 0);
     assert_int_equal(slices_that_are(SH_SLICE_FREE), SLICES);
-    assert_int_equal(blocks_in_use(), before);
+    assert_true(UNDER_VALGRIND || blocks_in_use() == before);
     talk_end(t);
     stage_end();
 }
@@ -235,8 +235,9 @@ static void pages_without_a_block_go_at_once(void **state)
     before = blocks_in_use();
     assert_true(sh_slices_put(slices, t->p[30]));
     assert_true(slices_that_are(SH_SLICE_ORPHAN) > 0);
-    assert_true(blocks_in_use() <=
-                before - (long)((40000 - 2 * page) / page * page / 512));
+    assert_true(UNDER_VALGRIND ||
+                blocks_in_use() <=
+                    before - (long)((40000 - 2 * page) / page * page / 512));
     for (unsigned i = 0; i < t->n; i += 3)
         assert_true(i == 30 || is_filled(t->p[i], size_of(i), i));
     talk_end(t);

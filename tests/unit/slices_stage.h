@@ -27,6 +27,14 @@
 #include "memory/jemalloc/jemalloc_private.h"
 #include "memory/slices.h"
 
+#ifdef SH_HAVE_VALGRIND
+#include <valgrind/valgrind.h>
+/* When a process ends, it reads all that is mapped, which then takes memory. */
+#define UNDER_VALGRIND (RUNNING_ON_VALGRIND != 0)
+#else
+#define UNDER_VALGRIND false
+#endif
+
 #define MIB ((size_t)1 << 20)
 
 enum {

@@ -154,7 +154,7 @@ static long use_when_empty(void)
 static void workers_may_be_killed_at_any_moment(void **state)
 {
     size_t died = 0, left = 0;
-    long before;
+    long before, after;
 
     (void)state;
     begin();
@@ -180,9 +180,10 @@ static void workers_may_be_killed_at_any_moment(void **state)
         sh_slices_retire(slices, SH_OWNER_WORKER + i);
     }
     assert_true(is_sound());
-    assert_true(blocks_in_use() > before);
+    assert_true(UNDER_VALGRIND || blocks_in_use() > before);
     empty_slots(shared->slot, SLOTS);
-    assert_int_equal(settled_use(), before);
+    after = settled_use();
+    assert_true(UNDER_VALGRIND || after == before);
     print_message("%d kills, %zu with scratch, %zu with what was in no slot\n",
                   KILLS, died, left);
     assert_true(died > KILLS / 10);
