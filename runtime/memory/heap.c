@@ -10,6 +10,7 @@
 bool sh_heap_init(struct sh_heap *h, size_t limit, bool tracks)
 {
     SH_ASSERT(h != NULL);
+    h->slices = NULL;
     h->limit = limit;
     sh_store_rlx(&h->bytes, 0); /* relaxed: nobody else has it yet */
     h->loose.first = NULL;
@@ -20,6 +21,10 @@ bool sh_heap_init(struct sh_heap *h, size_t limit, bool tracks)
 
 void sh_heap_fini(struct sh_heap *h)
 {
+    if (h->slices != NULL) {
+        pthread_mutex_destroy(&h->lock);
+        return;
+    }
     while (h->loose.first != NULL) {
         struct sh_block *b = h->loose.first;
 
@@ -38,7 +43,10 @@ void *sh_heap_get(struct sh_heap *h, size_t size)
     SH_ASSERT(size > 0);
     if (sh_fault() || size > PTRDIFF_MAX || !sh_heap_charge(h, size))
         return NULL;
-    p = sh_je_mallocx(size, 0);
+    if (SH_UNLIKELY(h->slices != NULL))
+        p = sh_slices_get(h->slices, size);
+    else
+        p = sh_je_mallocx(size, 0);
     if (p == NULL)
         sh_heap_refund(h, size);
     return p;
@@ -49,7 +57,10 @@ void sh_heap_put(struct sh_heap *h, void *p, size_t size)
     SH_ASSERT(size > 0);
     if (p == NULL)
         return;
-    sh_je_sdallocx(p, size, 0);
+    if (SH_LIKELY(h->slices == NULL))
+        sh_je_sdallocx(p, size, 0);
+    else if (!sh_slices_put(h->slices, p)) /* freed before: not once more */
+        return;
     sh_heap_refund(h, size);
 }
 
@@ -80,7 +91,7 @@ static bool track(struct sh_heap *h, struct sh_block *b)
 {
     bool added;
 
-    if (!h->tracks)
+    if (!h->tracks || h->slices != NULL)
         return true;
     pthread_mutex_lock(&h->lock);
     added = tsearch(b, &h->known, compare) != NULL;
@@ -97,10 +108,9 @@ struct sh_block *sh_block_new(struct sh_heap *h, size_t size,
         b = sh_heap_get(h, sizeof *b + size);
     if (b == NULL)
         return NULL;
-    *b = (struct sh_block){ .heap = h,
-                            .size = size,
-                            .kind = (uint16_t)kind,
-                            .mark = SH_BLOCK_MARK };
+    *b = (struct sh_block){
+        .heap = h, .size = size, .kind = (uint16_t)kind, .mark = SH_BLOCK_MARK
+    };
     if (!track(h, b)) {
         sh_heap_put(h, b, sizeof *b + size);
         return NULL;
@@ -114,7 +124,7 @@ void sh_block_free(struct sh_block *b)
 
     SH_ASSERT(b->mark == SH_BLOCK_MARK);
     SH_ASSERT(b->next == NULL && b->prev == NULL);
-    if (h->tracks) {
+    if (h->tracks && h->slices == NULL) {
         pthread_mutex_lock(&h->lock);
         tdelete(b, &h->known, compare);
         pthread_mutex_unlock(&h->lock);
@@ -156,6 +166,11 @@ void sh_blocks_remove(struct sh_blocks *list, struct sh_block *b)
 
 void sh_heap_loosen(struct sh_heap *h, struct sh_block *b)
 {
+    if (SH_UNLIKELY(h->slices != NULL)) {
+        b->owner = 0;
+        sh_slices_publish(h->slices, b, SH_NAME_LOOSE);
+        return;
+    }
     pthread_mutex_lock(&h->lock);
     b->owner = 0;
     sh_blocks_add(&h->loose, b);
@@ -166,6 +181,9 @@ bool sh_heap_fasten(struct sh_heap *h, struct sh_block *b)
 {
     bool loose;
 
+    if (SH_UNLIKELY(h->slices != NULL))
+        return sh_slices_rename(h->slices, b, SH_NAME_LOOSE,
+                                sh_slices_scratch(h->slices));
     pthread_mutex_lock(&h->lock);
     loose = b->owner == 0 && (b->prev != NULL || h->loose.first == b);
     if (loose)
@@ -174,10 +192,23 @@ bool sh_heap_fasten(struct sh_heap *h, struct sh_block *b)
     return loose;
 }
 
+/* Whether p, or what lies before its end, is in a block that at is in. It may
+ * be freed meanwhile, and then the answer is of before or after. */
+static bool is_of_block(struct sh_heap *h, const char *p, const char *at)
+{
+    struct sh_block *b = sh_slices_find(h->slices, at);
+
+    return b != NULL && p >= (const char *)(b + 1) &&
+           /* relaxed: see above */
+           sh_load_bare_rlx(&b->mark) == SH_BLOCK_MARK;
+}
+
 bool sh_heap_knows(struct sh_heap *h, const void *p)
 {
     bool found;
 
+    if (h->slices != NULL)
+        return is_of_block(h, p, p) || is_of_block(h, p, (const char *)p - 1);
     SH_ASSERT(h->tracks);
     pthread_mutex_lock(&h->lock);
     found = tfind(p, &h->known, compare_probe) != NULL;

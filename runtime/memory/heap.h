@@ -8,8 +8,14 @@
  * A block is in exactly one list at a time: of a running task, of a record,
  * or of the pool ("loose": the caller outside owns it).
  *
- * Crash. In a process pool a block's home is the directory of its slice; the
- * links here are then private to the process that made them.
+ * Shared heaps. In a process pool the memory comes from slices (slices.h), and
+ * their directory knows the blocks: which there are, and that one is loose. So
+ * there is no lock, and no list of loose blocks, that a process could die with.
+ *
+ * Crash. A new block is the scratch of its process; the directory says what is
+ * left of a dead one. The links here are then private to the process that made
+ * them. A death between the count and what it counts leaves the count wrong by
+ * that: recovery counts anew (sh_slices_bytes).
  */
 #ifndef SH_MEMORY_HEAP_H
 #define SH_MEMORY_HEAP_H
@@ -21,6 +27,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "memory/slices.h"
 
 enum sh_block_kind {
     SH_BLOCK_USER = 1, /* of a task: moves along when its value is taken */
@@ -50,15 +57,22 @@ struct sh_blocks {
 };
 
 struct sh_heap {
-    size_t limit;         /* in bytes; 0: none */
-    _Atomic size_t bytes; /* counted only if there is a limit */
-    pthread_mutex_t lock; /* of loose and of known */
+    struct sh_slices *slices; /* shared by processes; NULL: it is not */
+    size_t limit;             /* in bytes; 0: none */
+    _Atomic size_t bytes;     /* counted only if there is a limit */
+    pthread_mutex_t lock;     /* of loose and of known */
     struct sh_blocks loose;
     bool tracks; /* keep a tree of blocks, for sh_heap_knows */
     void *known; /* of tsearch(3) */
 };
 
 bool sh_heap_init(struct sh_heap *h, size_t limit, bool tracks);
+
+/* Memory comes from s from now on, which outlives the heap. */
+static inline void sh_heap_share(struct sh_heap *h, struct sh_slices *s)
+{
+    h->slices = s;
+}
 
 /* Count size bytes that come from elsewhere; false if that is too much. */
 static inline bool sh_heap_charge(struct sh_heap *h, size_t size)
@@ -80,7 +94,8 @@ static inline void sh_heap_refund(struct sh_heap *h, size_t size)
         sh_add_rlx(&h->bytes, (size_t)0 - size); /* relaxed: a count */
 }
 
-/* Frees the loose blocks. All others have been freed. */
+/* Frees the loose blocks. All others have been freed. Of a shared heap nothing
+ * is: the arena goes. */
 void sh_heap_fini(struct sh_heap *h);
 
 /* A block that is in no list yet; NULL if there is no memory. */
@@ -104,7 +119,8 @@ void sh_blocks_remove(struct sh_blocks *list, struct sh_block *b);
 void sh_heap_loosen(struct sh_heap *h, struct sh_block *b);
 bool sh_heap_fasten(struct sh_heap *h, struct sh_block *b);
 
-/* Whether p points into a live block; only if the heap tracks. */
+/* Whether p points into a live block, or to its end; only if the heap tracks,
+ * or is shared. */
 bool sh_heap_knows(struct sh_heap *h, const void *p);
 
 /* Plain memory that is not shared with users; NULL if there is none. */
