@@ -9,9 +9,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fault.h"
+
+#define BY_PIDFD 3 /* P_PIDFD, which not every C library has */
 
 /* Room for one descriptor beside a message. */
 union control {
@@ -153,9 +156,15 @@ static bool poll_one(int pidfd, int patience_ms)
     return n > 0;
 }
 
-void sh_pidfd_await(int pidfd)
+void sh_pidfd_bury(int pidfd)
 {
+    siginfo_t info;
+
     (void)poll_one(pidfd, -1);
+    /* Refused if it is another's child, or somebody has waited for children of
+     * all kinds. */
+    (void)waitid((idtype_t)BY_PIDFD, (id_t)pidfd, &info,
+                 WEXITED | WNOHANG | __WALL);
 }
 
 bool sh_pidfd_ended(int pidfd)

@@ -69,8 +69,9 @@ int sh_letter_take(int from, struct sh_letter *letter_out, int *fd_out);
 /* Close it if there is one. */
 void sh_letter_close(int fd);
 
-/* Sleep until the process of that pidfd has ended. */
-void sh_pidfd_await(int pidfd);
+/* Sleep until the process of that pidfd has ended. If it is a child of this
+ * one, or has become that since its parent died, nothing of it is left. */
+void sh_pidfd_bury(int pidfd);
 
 /* Whether it has. */
 bool sh_pidfd_ended(int pidfd);

@@ -53,7 +53,7 @@ static void forget(void)
 /* The seed has ended, or is about to. */
 static void bury(void)
 {
-    sh_sprout_bury(seed.pidfd);
+    sh_pidfd_bury(seed.pidfd);
     forget();
 }
 
@@ -70,8 +70,7 @@ static bool is_up(void)
 /* The child's first step: what it has of this file is the host's. */
 static _Noreturn void live(int socket, int host)
 {
-    renew_lock();
-    /* The descriptors go with all others. */
+    /* The lock is renewed by the next fork(), descriptors go with others. */
     seed = (struct seed){ .host = 0 };
     sh_seed_live(socket, host);
 }

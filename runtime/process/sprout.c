@@ -66,16 +66,6 @@ enum sh_company sh_sprout_company(void)
 
 /* -- a child of the host's own -- */
 
-void sh_sprout_bury(int pidfd)
-{
-    siginfo_t info;
-
-    sh_pidfd_await(pidfd);
-    /* Refused if it is another's child, or somebody has waited for children of
-     * all kinds. */
-    (void)waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | __WALL);
-}
-
 /* The processes' memory is copied, as by fork(). */
 static pid_t clone_unnoticed(void)
 {

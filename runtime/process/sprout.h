@@ -50,8 +50,4 @@ bool sh_sprout_alone(const struct sh_sprout *s, int *pidfd_out);
  * other end of s->socket. */
 bool sh_sprout_beside(const struct sh_sprout *s, int from, int *pidfd_out);
 
-/* Wait until either has ended. If it is this process's child, or has become
- * that, nothing of it is left. */
-void sh_sprout_bury(int pidfd);
-
 #endif /* SH_PROCESS_SPROUT_H */

@@ -180,7 +180,7 @@ void sh_zygote_stop(struct sh_zygote *z)
         /* If it cannot be told, it sees the end of the socket. */
         if (sh_letter_send(z->socket, &end, -1) != 0)
             (void)shutdown(z->socket, SHUT_RDWR);
-        sh_pidfd_await(z->pidfd);
+        sh_pidfd_bury(z->pidfd);
         pthread_mutex_destroy(&z->lock);
     }
     close(z->socket);

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -234,6 +235,58 @@ static void signals_to_the_host_s_group_do_not_reach_workers(void **state)
     assert_int_equal(kin_run_host(is_interrupted, NULL), 0);
 }
 
+/* Neither a terminal's end nor its signals concern them; and no handler of the
+ * host runs in those that only fork. */
+static void they_have_a_session_and_block_what_they_can(void **state)
+{
+    struct troupe t;
+    pid_t pid, seed;
+    int pidfd;
+
+    (void)state;
+    troupe_begin(&t, scene_stay);
+    assert_int_equal(sh_zygote_fork(&t.zygote, 0, &pid, &pidfd), 0);
+    scene_await(t.scene, 1);
+    seed = kin_parent_of(t.zygote.pid);
+    assert_int_equal(getsid(seed), seed);
+    assert_int_equal(getsid(t.zygote.pid), seed);
+    assert_int_equal(getsid(pid), seed);
+    assert_int_equal(getpgid(t.zygote.pid), t.zygote.pid);
+    assert_int_equal(getpgid(pid), pid);
+    for (unsigned i = 0; i < 2; i++) {
+        char text[4096];
+        const char *line;
+
+        (void)kin_read(i == 0 ? seed : t.zygote.pid, "status", text,
+                       sizeof text);
+        line = strstr(text, "SigBlk:");
+        assert_non_null(line);
+        assert_int_equal(strtoull(line + 7, NULL, 16) & 0x7fffffff,
+                         0x7fffffff & ~(1 << (SIGKILL - 1)) &
+                             ~(1 << (SIGSTOP - 1)));
+    }
+    close(pidfd);
+    troupe_end(&t);
+}
+
+static void what_the_host_has_of_them_is_closed_by_exec(void **state)
+{
+    struct troupe t;
+    bool open[256];
+
+    (void)state;
+    for (int fd = 0; fd < 256; fd++)
+        open[fd] = fcntl(fd, F_GETFD) >= 0;
+    troupe_begin(&t, scene_stay);
+    assert_int_equal(kin_descriptors(), t.descriptors + 5);
+    for (int fd = 0; fd < 256; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+
+        assert_true(open[fd] || flags < 0 || (flags & FD_CLOEXEC) != 0);
+    }
+    troupe_end(&t);
+}
+
 /* -- names -- */
 
 static char *kept_argument;
@@ -419,6 +472,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(it_has_stdio_also_if_the_host_has_none),
         cmocka_unit_test(handlers_and_masks_are_the_host_s_alone),
         cmocka_unit_test(signals_to_the_host_s_group_do_not_reach_workers),
+        cmocka_unit_test(they_have_a_session_and_block_what_they_can),
+        cmocka_unit_test(what_the_host_has_of_them_is_closed_by_exec),
         cmocka_unit_test(lists_of_processes_say_what_it_is),
         cmocka_unit_test(workers_go_first_when_memory_is_short),
         cmocka_unit_test(exit_writes_and_calls_nothing_of_the_host_s),

@@ -24,9 +24,10 @@
 #define KIN_TSAN false
 #endif
 
-/* How many descriptors this process has open, and how many children, zombies
- * and those that wait() leaves out included. */
+/* How many descriptors this or another process has open, and how many children
+ * this one has, zombies and those that wait() leaves out included. */
 unsigned kin_descriptors(void);
+unsigned kin_descriptors_of(pid_t pid);
 unsigned kin_children(void);
 
 /* Its only child. */

@@ -6,6 +6,7 @@
  * Method. As birth_test.c. Whether a process has ended is said by its pidfd.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -16,6 +17,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -28,6 +30,8 @@
 #include "process/seed.h"
 #include "shunt/errors.h"
 #include "troupe.h"
+
+#define MIB ((size_t)1 << 20)
 
 /* -- how workers end -- */
 
@@ -106,6 +110,19 @@ static int leaves_a_child(struct scene *s, unsigned worker)
     }
     s->pid = pid;
     scene_await(s, 1);
+    /* Those are slow to go. */
+    for (unsigned i = 0; i < 8; i++) {
+        pid = fork();
+        if (pid == 0) {
+            void *p = mmap(NULL, 32 * MIB, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+            scene_reach(s, p == MAP_FAILED ? 99 : i + 2);
+            kin_stay();
+        }
+        s->seen[i] = pid;
+        scene_await(s, i + 2);
+    }
     raise(SIGKILL);
     return 0;
 }
@@ -121,6 +138,8 @@ static void what_a_worker_leaves_behind_is_gone_when_it_is_reaped(void **state)
     assert_int_equal(death.signal, SIGKILL);
     assert_int_equal(kill(t.scene->pid, 0), -1);
     assert_int_equal(kill(t.scene->other, 0), -1);
+    for (unsigned i = 0; i < 8; i++)
+        assert_int_equal(kill((pid_t)t.scene->seen[i], 0), -1);
     troupe_end(&t);
 }
 
@@ -140,6 +159,14 @@ static int leaves_orphans(struct scene *s, unsigned worker)
     kin_stay();
 }
 
+static void await_no_zombies_of(pid_t pid)
+{
+    for (unsigned i = 0; kin_zombies_of(pid) > 0; i++) {
+        assert_true(i < 100000);
+        sched_yield();
+    }
+}
+
 static void orphans_do_not_stay_as_zombies(void **state)
 {
     struct troupe t;
@@ -148,8 +175,13 @@ static void orphans_do_not_stay_as_zombies(void **state)
     int pidfd, doomed_pidfd;
 
     (void)state;
-    troupe_begin(&t, scene_stay);
-    /* A dead worker that nobody asks for, and which comes first. */
+    troupe_begin(&t, leaves_orphans);
+    assert_int_equal(sh_zygote_fork(&t.zygote, 0, &pid, &pidfd), 0);
+    scene_await(t.scene, 1);
+    await_no_zombies_of(t.zygote.pid);
+    close(pidfd);
+    /* Again, after a worker has died, and before that is asked for. */
+    t.scene->act = scene_stay;
     assert_int_equal(sh_zygote_fork(&t.zygote, 0, &doomed, &doomed_pidfd), 0);
     sh_pidfd_kill(doomed_pidfd, SIGKILL);
     assert_true(kin_ends(doomed_pidfd));
@@ -158,11 +190,7 @@ static void orphans_do_not_stay_as_zombies(void **state)
     assert_int_equal(sh_zygote_fork(&t.zygote, 0, &pid, &pidfd), 0);
     scene_await(t.scene, 1);
     assert_int_equal(sh_zygote_reap(&t.zygote, doomed, &death), 0);
-    /* An orphan may end after that; then it is reaped at its end. */
-    for (unsigned i = 0; kin_zombies_of(t.zygote.pid) > 0; i++) {
-        assert_true(i < 100000);
-        sched_yield();
-    }
+    await_no_zombies_of(t.zygote.pid);
     close(pidfd);
     troupe_end(&t);
 }
@@ -225,6 +253,8 @@ static void two_hundred_workers_leave_nothing(void **state)
         assert_int_equal(death.exit_status, 40 + (int)i % 10);
     }
     assert_int_equal(kin_descriptors(), descriptors);
+    /* Three of stdio, its socket, its host, and the ends of its children. */
+    assert_int_equal(kin_descriptors_of(t.zygote.pid), 6);
     assert_int_equal(kin_zombies_of(t.zygote.pid), 0);
     troupe_end(&t);
 }
@@ -268,10 +298,17 @@ static void pools_have_zygotes_and_arenas_of_their_own(void **state)
 {
     struct troupe t, other;
     struct sh_death death;
+    pid_t seed;
 
     (void)state;
     troupe_begin(&t, returns_what_is_there);
     troupe_begin(&other, returns_what_is_there);
+    seed = kin_parent_of(t.zygote.pid);
+    /* It answers before it closes what it has sent. */
+    for (unsigned i = 0; kin_descriptors_of(seed) > 5; i++) {
+        assert_true(i < 100000);
+        sched_yield();
+    }
     t.scene->number = 1;
     other.scene->number = 2;
     assert_int_equal(troupe_play(&t, 0, &death), 0);
@@ -315,9 +352,14 @@ static int is_a_host(struct scene *s, unsigned worker)
 {
     (void)worker;
     CHECK(!sh_seed_is_up());
+    for (int fd = 3; fd < 64; fd++)
+        CHECK(dup(0) == fd);
     CHECK(troupe_seed() == 0 && sh_seed_is_up());
     s->number = (int)kin_children();
     sh_seed_stop();
+    /* None of these is taken for one of the host's. */
+    for (int fd = 3; fd < 64; fd++)
+        CHECK(fcntl(fd, F_GETFD) >= 0);
     return 0;
 }
 
@@ -417,22 +459,15 @@ static void without_the_seed_zygotes_go_on_but_there_are_no_more(void **state)
     troupe_end(&t);
 }
 
-static int shut_out(struct scene *s, unsigned worker)
-{
-    if (worker == 0)
-        return scene_stay(s, 0);
-    return 0;
-}
-
-/* A host with two workers, and a child of its own that has all its
- * descriptors; with: the socket for the pids. */
+/* A host with a worker, and a child of its own that has all its descriptors;
+ * with: the pipe for the pids. */
 static int waits_to_be_killed(void *with)
 {
     struct troupe t;
-    pid_t pids[5];
+    pid_t pids[4];
     int pidfd;
 
-    CHECK(troupe_open(&t, shut_out) == 0);
+    CHECK(troupe_open(&t, scene_stay) == 0);
     CHECK(sh_zygote_fork(&t.zygote, 0, &pids[0], &pidfd) == 0);
     scene_await(t.scene, 1);
     pids[1] = t.zygote.pid;
@@ -447,7 +482,7 @@ static int waits_to_be_killed(void *with)
 static void all_end_with_the_host(void **state)
 {
     int ends[2], pidfd[3];
-    pid_t host, pids[5];
+    pid_t host, pids[4];
 
     (void)state;
     assert_int_equal(pipe(ends), 0);
