@@ -27,7 +27,8 @@ static struct seed {
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool prepared;
 
-/* In a child there is nobody to unlock it. */
+/* In a child there is nobody to unlock it: one of the host, or a zygote, since
+ * the seed was made under it. */
 static void renew_lock(void)
 {
     (void)pthread_mutex_init(&lock, NULL);
@@ -65,14 +66,6 @@ static bool is_up(void)
         return true;
     bury();
     return false;
-}
-
-/* The child's first step: what it has of this file is the host's. */
-static _Noreturn void live(int socket, int host)
-{
-    /* The lock is renewed by the next fork(), descriptors go with others. */
-    seed = (struct seed){ .host = 0 };
-    sh_seed_live(socket, host);
 }
 
 /* Question and answer, of a seed that was up a moment ago. */
@@ -140,7 +133,7 @@ static int start(bool beside, const char **why_out)
     }
     *why_out = "no process could be forked";
     if (sh_letter_pair(ends)) {
-        const struct sh_sprout s = { ends[1], host, live };
+        const struct sh_sprout s = { ends[1], host, sh_seed_live };
 
         made = sprout(&s, ends[0], beside);
         close(ends[1]);

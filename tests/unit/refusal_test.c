@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,6 +63,24 @@ static void every_refusal_to_start_is_an_error(void **state)
     }
     assert_true(refused >= 8);
     assert_int_equal(troupe_play(&t, 0, &(struct sh_death){ 0 }), 0);
+    troupe_end(&t);
+}
+
+/* It lies where no page begins. */
+static void an_arena_that_cannot_be_mapped_is_an_error(void **state)
+{
+    struct sh_arena arenas[2];
+    struct troupe t, other;
+    struct sh_arena *odd = (uintptr_t)&arenas[0] % 4096 != 0 ? &arenas[0]
+                                                             : &arenas[1];
+
+    (void)state;
+    troupe_begin(&t, scene_return);
+    other = t;
+    memcpy(odd, t.arena, sizeof *odd);
+    other.arena = odd;
+    assert_int_equal(troupe_zygote(&other, &other.zygote), SHUNT_ENOMEM);
+    assert_non_null(other.zygote.why);
     troupe_end(&t);
 }
 
@@ -154,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_refusal_to_start_is_an_error),
+        cmocka_unit_test(an_arena_that_cannot_be_mapped_is_an_error),
         cmocka_unit_test(every_refusal_to_fork_is_an_error),
         cmocka_unit_test(every_refusal_to_reap_leaves_the_answer),
         cmocka_unit_test(what_cannot_be_undone_is_given_up),
