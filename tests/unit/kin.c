@@ -148,6 +148,8 @@ pid_t kin_start_host(kin_host *host, void *with)
         alarm(PATIENCE_S);
         _exit(host(with) != 0);
     }
+    if (pid < 0)
+        abort(); /* rather than that it is killed: that means everybody */
     return pid;
 }
 

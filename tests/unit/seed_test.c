@@ -277,7 +277,8 @@ static int loses_it(void *unused)
     CHECK(start() == 0);
     pid = kin_child();
     pidfd = kin_pidfd(pid);
-    CHECK(pidfd >= 0 && kill(pid, SIGKILL) == 0 && kin_ends(pidfd));
+    CHECK(pid > 0 && pidfd >= 0);
+    CHECK(kill(pid, SIGKILL) == 0 && kin_ends(pidfd));
     CHECK(has_nobody_to_wait_for());
     CHECK(!sh_seed_is_up());
     CHECK(kin_children() == 0);

@@ -136,10 +136,13 @@ static void what_a_worker_leaves_behind_is_gone_when_it_is_reaped(void **state)
     troupe_begin(&t, leaves_a_child);
     assert_int_equal(troupe_play(&t, 0, &death), 0);
     assert_int_equal(death.signal, SIGKILL);
+    assert_true(t.scene->pid > 0 && t.scene->other > 0);
     assert_int_equal(kill(t.scene->pid, 0), -1);
     assert_int_equal(kill(t.scene->other, 0), -1);
-    for (unsigned i = 0; i < 8; i++)
+    for (unsigned i = 0; i < 8; i++) {
+        assert_true(t.scene->seen[i] > 0);
         assert_int_equal(kill((pid_t)t.scene->seen[i], 0), -1);
+    }
     troupe_end(&t);
 }
 
@@ -274,17 +277,19 @@ static void threads_share_a_zygote(void **state)
 {
     struct troupe t;
     pthread_t threads[4];
+    unsigned failed = 0;
 
     (void)state;
     troupe_begin(&t, scene_return);
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, play_some, &t), 0);
     for (unsigned i = 0; i < 4; i++) {
-        void *failed;
+        void *result;
 
-        pthread_join(threads[i], &failed);
-        assert_null(failed);
+        pthread_join(threads[i], &result);
+        failed += result != NULL;
     }
+    assert_int_equal(failed, 0);
     troupe_end(&t);
 }
 
@@ -373,7 +378,7 @@ static void a_worker_may_have_a_seed_of_its_own(void **state)
     assert_int_equal(troupe_play(&t, 0, &death), 0);
     assert_int_equal(death.signal, 0);
     assert_int_equal(death.exit_status, 0);
-    assert_int_equal(t.scene->number, 1);
+    assert_true(KIN_TSAN || t.scene->number == 1);
     assert_true(sh_seed_is_up());
     troupe_end(&t);
 }
@@ -475,6 +480,7 @@ static int waits_to_be_killed(void *with)
     pids[3] = fork();
     if (pids[3] == 0)
         kin_stay();
+    CHECK(pids[3] > 0);
     CHECK(write(*(int *)with, pids, sizeof pids) == (ssize_t)sizeof pids);
     kin_stay();
 }
