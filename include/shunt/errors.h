@@ -58,6 +58,18 @@ typedef struct shunt_error {
     const struct shunt_error *const *causes; /* lowest index first; of a retry:
                                               * those of attempts, oldest first
                                               */
+    /* Of SHUNT_ECRASHED, when a process that ran tasks has died: */
+    const char *backtrace; /* where, one line a frame, the innermost first,
+                            * such as "#0 parse_title at titles.c:120"; no end
+                            * of line after the last; "" if it is not known */
+    bool collateral;       /* the task was parked in that process, and another
+                            * is to blame */
+    const char *culprit;   /* that other task's name; "" if there is none, or it
+                            * is not known */
+    int64_t user_ns;      /* processor time that the process had used, in its */
+    int64_t system_ns;    /* own code and in the kernel; 0 if not known */
+    size_t max_rss_bytes; /* the most memory that it had at a time; 0 if not
+                           * known */
 } shunt_error;
 
 /* What shunt_finally hands to its function. */
@@ -81,9 +93,10 @@ SHUNT_API const char *shunt_code_text(int code);
 /*
  * All that an error says as one paragraph, without an end of line: message,
  * task, where it was submitted, how often it was started if more than once,
- * signal, exit status and address if there are any, and its causes, numbered
- * (2.1 is the first cause of the second), so far as they are few and not deep.
- * Control characters become spaces.
+ * what is known of the process if that died, its backtrace, and its causes,
+ * numbered (2.1 is the first cause of the second), so far as they are few and
+ * not deep; of a cause's backtrace, the first frames. Control characters become
+ * spaces.
  *
  * As snprintf: at most size bytes of to are written, the last of them '\0';
  * to may be NULL, and size 0.

@@ -78,16 +78,14 @@ static struct sh_block *failure_of(struct sh_pool *pool, struct sh_record *r,
                                    const struct sh_ref *attempt)
 {
     const shunt_error *e = sh_error_of(attempt);
-    struct sh_failure f = { .code = e->code,
-                            .task_code = e->task_code,
-                            /* relaxed: ours */
-                            .attempts = sh_load_rlx(&ticket_of(r)->made) };
+    struct sh_failure f = sh_failure_of(e);
 
+    f.attempts = sh_load_rlx(&ticket_of(r)->made); /* relaxed: ours */
     /* One that was refused has no error of its own. */
-    if (attempt->record != NULL) {
-        f.task = e->task;
-        f.where = e->where;
-        f.whole = e->message;
+    if (attempt->record == NULL) {
+        f.task = NULL;
+        f.where = NULL;
+        f.whole = NULL;
     }
     return sh_error_new(pool, r, &f);
 }
@@ -324,12 +322,7 @@ static void fail(struct sh_work *work, struct sh_pool *pool,
         /* It becomes a cause. */
         sh_mark_seen(sh_load_rlx(&r->input), true); /* relaxed: ours */
         remember(t, last);
-        t->end = end_with(pool, r,
-                          (struct sh_failure){ .code = e->code,
-                                               .task_code = e->task_code,
-                                               .task = e->task,
-                                               .where = e->where,
-                                               .whole = e->message });
+        t->end = end_with(pool, r, sh_failure_of(e));
         if (t->end != NULL)
             outcome = sh_outcome_from(e->code);
     } else if (last != NULL) {

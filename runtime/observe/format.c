@@ -12,10 +12,13 @@
 #include <string.h>
 
 #include "observe/text.h"
+#include "process/signals.h"
 #include "shunt/errors.h"
 
 #define CAUSES_MAX 8u
 #define DEPTH_MAX 3u
+#define CAUSE_FRAMES_MAX 3u
+#define FRAME_BYTES_MAX 128u
 
 /* Where a cause stands: 2.1 is the first of the second's. */
 struct place {
@@ -47,14 +50,47 @@ static void put_details(struct sh_text *t, const shunt_error *e)
         sh_text_put(t, "%ssubmitted at %s", between(&count), where);
     if (e->attempts > 1)
         sh_text_put(t, "%s%u attempts", between(&count), e->attempts);
+    if (e->collateral)
+        sh_text_put(t, "%sbecause of %s", between(&count),
+                    known(e->culprit)[0] != '\0' ? e->culprit : "another task");
     if (e->signal != 0)
-        sh_text_put(t, "%ssignal %d", between(&count), e->signal);
+        sh_text_put(t, "%ssignal %d: %s", between(&count), e->signal,
+                    sh_signal_text(e->signal));
     if (e->exit_status != 0)
         sh_text_put(t, "%sexit status %d", between(&count), e->exit_status);
     if (e->address != NULL)
         sh_text_put(t, "%sat address %p", between(&count), e->address);
+    if (e->user_ns + e->system_ns > 0) {
+        sh_text_put(t, "%sprocessor time ", between(&count));
+        sh_text_span(t, (uint64_t)(e->user_ns + e->system_ns) / 1000000);
+    }
+    if (e->max_rss_bytes > 0)
+        sh_text_put(t, "%smemory %zu KiB", between(&count),
+                    e->max_rss_bytes / 1024);
     if (count > 0)
         sh_text_put(t, ")");
+}
+
+/* The frames of a backtrace, on one line; at most so many. */
+static void put_frames(struct sh_text *t, const char *at, unsigned max)
+{
+    char frame[FRAME_BYTES_MAX];
+    unsigned n = 0;
+
+    while (*at != '\0') {
+        const char *end = strchr(at, '\n');
+        size_t whole = end != NULL ? (size_t)(end - at) : strlen(at);
+        size_t bytes = whole < sizeof frame - 1 ? whole : sizeof frame - 1;
+
+        if (n == max) {
+            sh_text_put(t, ", ...");
+            return;
+        }
+        memcpy(frame, at, bytes);
+        frame[bytes] = '\0';
+        sh_text_put(t, "%s%s", n++ == 0 ? "; backtrace: " : ", ", frame);
+        at += whole + (end != NULL);
+    }
 }
 
 static void put_place(struct sh_text *t, const struct place *place)
@@ -75,6 +111,8 @@ static void put_error(struct sh_text *t, const shunt_error *e,
                 known(e->message)[0] != '\0' ? e->message
                                              : shunt_code_text(e->code));
     put_details(t, e);
+    put_frames(t, known(e->backtrace),
+               place->depth > 0 ? CAUSE_FRAMES_MAX : UINT_MAX);
     for (size_t i = 0; i < shown; i++) {
         struct place below = *place;
 

@@ -15,9 +15,11 @@
 
 /* clang-format off */
 #define CONSTANT(name, value, sentence)                          \
-    { .code = name, .task = "", .message = sentence, .where = "" },
+    { .code = name, .task = "", .message = sentence, .where = "", \
+      .backtrace = "", .culprit = "" },
 static const shunt_error constants[] = {
-    { .code = 0, .task = "", .message = "success", .where = "" },
+    { .code = 0, .task = "", .message = "success", .where = "",
+      .backtrace = "", .culprit = "" },
     SHUNT_ERRORS(CONSTANT)
 };
 /* clang-format on */
@@ -110,12 +112,57 @@ static int sentence(char *to, size_t size, const struct sh_failure *f,
     if (task[0] == '\0')
         return snprintf(to, size, "%s", text);
     if (f->code == SHUNT_EFAILED && f->text == NULL)
-        return snprintf(to, size, "%s failed with code %d", task,
-                        f->task_code);
+        return snprintf(to, size, "%s failed with code %d", task, f->task_code);
     if (f->code == SHUNT_EFAILED)
         return snprintf(to, size, "%s failed with code %d: %s", task,
                         f->task_code, text);
+    if (f->code == SHUNT_ECRASHED && f->text != NULL)
+        return snprintf(to, size, "%s %s", task, text);
     return snprintf(to, size, "%s: %s", task, text);
+}
+
+struct sh_failure sh_failure_of(const shunt_error *e)
+{
+    return (struct sh_failure){ .code = e->code,
+                                .task_code = e->task_code,
+                                .task = e->task,
+                                .whole = e->message,
+                                .where = e->where,
+                                .attempts = e->attempts,
+                                .signal = e->signal,
+                                .exit_status = e->exit_status,
+                                .address = e->address,
+                                .backtrace = e->backtrace,
+                                .collateral = e->collateral,
+                                .culprit = e->culprit,
+                                .user_ns = e->user_ns,
+                                .system_ns = e->system_ns,
+                                .max_rss_bytes = e->max_rss_bytes };
+}
+
+static char *put(char *at, const char **to, const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+
+    memcpy(at, text, bytes);
+    *to = at;
+    return at + bytes;
+}
+
+/* Everything but the strings and the causes. */
+static shunt_error error_of(const struct sh_failure *f)
+{
+    return (shunt_error){ .code = f->code,
+                          .task_code = f->task_code,
+                          .signal = f->signal,
+                          .exit_status = f->exit_status,
+                          .address = f->address,
+                          .attempts = f->attempts,
+                          .cause_count = f->cause_count,
+                          .collateral = f->collateral,
+                          .user_ns = f->user_ns,
+                          .system_ns = f->system_ns,
+                          .max_rss_bytes = f->max_rss_bytes };
 }
 
 struct sh_block *sh_error_new(struct sh_pool *pool, const struct sh_record *r,
@@ -123,35 +170,33 @@ struct sh_block *sh_error_new(struct sh_pool *pool, const struct sh_record *r,
 {
     const char *task = f->task != NULL ? f->task : sh_task_name(r);
     const char *where = f->where != NULL ? f->where : r->where;
+    const char *backtrace = f->backtrace != NULL ? f->backtrace : "";
+    const char *culprit = f->culprit != NULL ? f->culprit : "";
     int length = sentence(NULL, 0, f, task);
     size_t message_bytes = length > 0 ? (size_t)length + 1 : 1;
     size_t causes_bytes = f->cause_count * sizeof(void *);
-    size_t task_bytes = strlen(task) + 1;
-    struct sh_block *b =
-        sh_block_new(&pool->heap, sizeof(shunt_error) + causes_bytes +
-                                      message_bytes + task_bytes,
-                     SH_BLOCK_ERROR);
+    size_t bytes = sizeof(shunt_error) + causes_bytes + message_bytes +
+                   strlen(task) + strlen(backtrace) + strlen(culprit) + 3;
+    struct sh_block *b = sh_block_new(&pool->heap, bytes, SH_BLOCK_ERROR);
 
     if (b == NULL)
         return NULL;
     b->far_causes = are_far(pool, f);
     shunt_error *e = sh_block_bytes(b);
     char *causes = (char *)(e + 1);
-    char *message = causes + causes_bytes;
+    char *message = causes + causes_bytes, *at = message + message_bytes;
 
+    *e = error_of(f);
+    e->causes = (void *)causes;
     if (causes_bytes > 0)
         memcpy(causes, f->causes, causes_bytes);
     message[0] = '\0';
     (void)sentence(message, message_bytes, f, task);
-    memcpy(message + message_bytes, task, task_bytes);
-    *e = (shunt_error){ .code = f->code,
-                        .task_code = f->task_code,
-                        .task = message + message_bytes,
-                        .message = message,
-                        .where = where != NULL ? where : "",
-                        .attempts = f->attempts,
-                        .cause_count = f->cause_count,
-                        .causes = (void *)causes };
+    e->message = message;
+    e->where = where != NULL ? where : "";
+    at = put(at, &e->task, task);
+    at = put(at, &e->backtrace, backtrace);
+    (void)put(at, &e->culprit, culprit);
     return b;
 }
 
@@ -190,26 +235,22 @@ const shunt_error *sh_error_find(struct sh_record *r, unsigned outcome)
     return sh_block_bytes(b);
 }
 
+static size_t string_bytes(const shunt_error *e)
+{
+    return strlen(e->task) + strlen(e->message) + strlen(e->where) +
+           strlen(e->backtrace) + strlen(e->culprit) + 5;
+}
+
 /* How much a copy takes: itself, its strings, its list of causes. */
 static size_t copy_bytes(const shunt_error *e)
 {
-    size_t bytes = sizeof *e + e->cause_count * sizeof(void *) +
-                   strlen(e->task) + strlen(e->message) + strlen(e->where) + 3;
+    size_t bytes =
+        sizeof *e + e->cause_count * sizeof(void *) + string_bytes(e);
 
     bytes = (bytes + 15) & ~(size_t)15;
     for (size_t i = 0; i < e->cause_count; i++)
-        bytes += sizeof *e + 64 + strlen(e->causes[i]->task) +
-                 strlen(e->causes[i]->message) + strlen(e->causes[i]->where);
+        bytes += sizeof *e + string_bytes(e->causes[i]) + 15;
     return bytes;
-}
-
-static char *put(char *at, const char **to, const char *text)
-{
-    size_t bytes = strlen(text) + 1;
-
-    memcpy(at, text, bytes);
-    *to = at;
-    return at + bytes;
 }
 
 /* Strings of e go to at; returns what follows them, aligned. */
@@ -218,6 +259,8 @@ static char *copy_strings(shunt_error *e, char *at)
     at = put(at, &e->task, e->task);
     at = put(at, &e->message, e->message);
     at = put(at, &e->where, e->where);
+    at = put(at, &e->backtrace, e->backtrace);
+    at = put(at, &e->culprit, e->culprit);
     return (char *)(((uintptr_t)at + 15) & ~(uintptr_t)15);
 }
 

@@ -22,7 +22,19 @@ struct sh_failure {
     unsigned attempts; /* how often the task was started */
     const shunt_error *const *causes;
     size_t cause_count;
+    /* Of a process that died; see errors.h. */
+    int signal, exit_status;
+    void *address;
+    const char *backtrace; /* NULL: "" */
+    bool collateral;
+    const char *culprit; /* NULL: "" */
+    int64_t user_ns, system_ns;
+    size_t max_rss_bytes;
 };
+
+/* The failure that an error tells of, to be told by another task's error; its
+ * causes are left out. Its strings are the error's. */
+struct sh_failure sh_failure_of(const shunt_error *error);
 
 /* The error that has nothing to tell but its code. */
 const shunt_error *sh_error_constant(int code);

@@ -170,13 +170,7 @@ static unsigned failed_again(struct sh_run *run, const shunt_error *first,
     size_t n = first->cause_count;
     size_t bytes = (n + 1) * sizeof(shunt_error *);
     const shunt_error **causes = sh_heap_get(&run->pool->heap, bytes);
-    struct sh_failure f = { .code = first->code,
-                            .task_code = first->task_code,
-                            .task = first->task,
-                            .where = first->where,
-                            .whole = first->message,
-                            .attempts = first->attempts,
-                            .causes = causes };
+    struct sh_failure f = sh_failure_of(first);
 
     (void)failed(run, rc, true);
     if (causes == NULL)
@@ -184,6 +178,7 @@ static unsigned failed_again(struct sh_run *run, const shunt_error *first,
     if (n > 0)
         memcpy(causes, first->causes, n * sizeof *causes);
     causes[n] = sh_error_find(r, sh_outcome_from(SHUNT_EFAILED));
+    f.causes = causes;
     f.cause_count = n + 1;
     sh_error_attach(run->pool, r, &f);
     sh_heap_put(&run->pool->heap, causes, bytes);
@@ -369,8 +364,8 @@ static bool is_plain(const struct sh_run *run)
            (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) == 0;
 }
 
-static void execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
-                    unsigned kind)
+void sh_worker_execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
+                       unsigned kind)
 {
     struct sh_run run;
     struct call call = { 0 };
@@ -473,7 +468,7 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
         sh_retry_turn(pool, r, running);
     } else if (kind != SH_KIND_DEAL) {
         sh_count(&w->post->counts.run, 1);
-        execute(w, r, running, kind);
+        sh_worker_execute(w, r, running, kind);
     } else if (!sh_map_deal(pool, r, hint, w->post)) {
         sh_settle_running(pool, r, 0, 0);
     }

@@ -76,12 +76,77 @@ static void how_a_process_ended_is_said(void **state)
     e.signal = 11;
     e.address = (void *)0x10;
     assert_text(&e, "left failed with code 3 (submitted at a.c:8, 3 attempts, "
-                    "signal 11, at address 0x10)");
+                    "signal 11: SIGSEGV (segmentation fault), "
+                    "at address 0x10)");
     e.signal = 0;
     e.address = NULL;
     e.exit_status = 7;
     e.where = "";
     assert_text(&e, "left failed with code 3 (3 attempts, exit status 7)");
+}
+
+static void what_the_process_had_used_is_said(void **state)
+{
+    shunt_error e = plain;
+
+    (void)state;
+    e.where = "";
+    e.user_ns = 100000000;
+    e.system_ns = 20000000;
+    e.max_rss_bytes = 5 << 20;
+    assert_text(&e, "left failed with code 3 (processor time 120 ms, "
+                    "memory 5120 KiB)");
+}
+
+static void who_is_to_blame_is_said(void **state)
+{
+    shunt_error e = plain;
+
+    (void)state;
+    e.where = "";
+    e.culprit = "right";
+    assert_text(&e, "left failed with code 3");
+    e.collateral = true;
+    assert_text(&e, "left failed with code 3 (because of right)");
+    e.culprit = "";
+    assert_text(&e, "left failed with code 3 (because of another task)");
+}
+
+/* Goal: all frames of the error, and the first of each cause. */
+static void a_backtrace_follows_on_the_same_line(void **state)
+{
+    shunt_error cause = plain, e = plain;
+    const shunt_error *const causes[] = { &cause };
+    char name[300];
+
+    (void)state;
+    e.where = cause.where = "";
+    e.backtrace = "#0 a at a.c:1\n#1 b at a.c:2\n#2 c in a\n#3 d\n#4 e";
+    assert_text(&e, "left failed with code 3; backtrace: #0 a at a.c:1, "
+                    "#1 b at a.c:2, #2 c in a, #3 d, #4 e");
+    cause.backtrace = e.backtrace;
+    e.backtrace = "#0 e";
+    e.causes = causes;
+    e.cause_count = 1;
+    assert_text(&e, "left failed with code 3; backtrace: #0 e; causes: "
+                    "1. left failed with code 3; backtrace: #0 a at a.c:1, "
+                    "#1 b at a.c:2, #2 c in a, ...");
+    cause.backtrace = "#0 a\n#1 b\n#2 c";
+    assert_text(&e, "left failed with code 3; backtrace: #0 e; causes: "
+                    "1. left failed with code 3; backtrace: #0 a, #1 b, #2 c");
+    /* A name of any length takes its room alone. */
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    name[290] = '\n';
+    e.cause_count = 0;
+    e.backtrace = name;
+    name[127] = '\0';
+    assert_int_equal(shunt_error_format(&e, NULL, 0),
+                     strlen("left failed with code 3; backtrace: ") + 127);
+    name[127] = 'n';
+    assert_int_equal(shunt_error_format(&e, NULL, 0),
+                     strlen("left failed with code 3; backtrace: ") + 127 +
+                         strlen(", nnnnnnnn"));
 }
 
 static void causes_are_numbered(void **state)
@@ -209,6 +274,9 @@ int main(void)
         cmocka_unit_test(what_is_not_known_is_not_said),
         cmocka_unit_test(a_task_that_the_message_does_not_name_is_named),
         cmocka_unit_test(how_a_process_ended_is_said),
+        cmocka_unit_test(what_the_process_had_used_is_said),
+        cmocka_unit_test(who_is_to_blame_is_said),
+        cmocka_unit_test(a_backtrace_follows_on_the_same_line),
         cmocka_unit_test(causes_are_numbered),
         cmocka_unit_test(causes_of_causes_are_numbered_below_them),
         cmocka_unit_test(many_causes_are_counted_instead),
