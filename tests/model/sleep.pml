@@ -18,7 +18,11 @@
  *   could do it sleeps; the idle bits are exactly the sleepers; no searching
  *   bit is left.
  *
- * Mutants, each must fail:
+ * With -DCRASH the last worker dies before any of its steps, and the host takes
+ * its bits away, rings all bells, since one may be that of a worker which the
+ * dead one had marked and not rung, and notifies.
+ *
+ * Mutants, each must fail, those marked * with -DCRASH:
  *   MUTANT_NO_LOOK            sleeps without looking after announce
  *   MUTANT_LOOK_FIRST         looks before announce
  *   MUTANT_NOTIFY_FIRST       notifies before it pushes
@@ -32,6 +36,10 @@
  *   MUTANT_STEAL_SILENT       a busy worker steals a batch and tells nobody
  *   MUTANT_NO_WAKE            what is resumed is pushed, and nobody woken
  *   MUTANT_WAKE_FIRST         the worker is woken before the push
+ *   MUTANT_BITS_STAY        * the bits of the dead stay
+ *   MUTANT_NO_RING          * the wake-up that died is not rung again
+ *   MUTANT_NO_NOTIFY        * nobody is notified after a death
+ *   MUTANT_RESCAN_LAST      * what was recovered is made READY after that
  */
 #ifndef WORKERS
 #define WORKERS 3
@@ -57,6 +65,7 @@ bool rung[WORKERS];
 byte spawns = SPAWNS;
 
 bool asleep[WORKERS]; /* ghost: in the futex */
+bool dead;            /* ghost: the last worker */
 
 /* The CAS of a whole word, from what was read to what is next. */
 inline cas_word(next_idle, next_searching)
@@ -260,11 +269,36 @@ inline collect()
     }
 }
 
+#ifdef CRASH
+#define BEGIN_MORTAL \
+    {                \
+        skip;
+#define END_MORTAL                         \
+    }                                      \
+    unless                                 \
+    {                                      \
+        atomic {                           \
+            dead && me == WORKERS - 1 ->   \
+            i = 0;                         \
+            got = false;                   \
+            sees = false;                  \
+            batch = false;                 \
+            came = false;                  \
+            asleep[me] = false;            \
+            forget()                       \
+        }                                  \
+    }
+#else
+#define BEGIN_MORTAL
+#define END_MORTAL
+#endif
+
 proctype worker(byte me)
 {
     byte i, who, v_idle, v_searching;
     bool got, won, sees, batch, came;
 
+    BEGIN_MORTAL
 busy:
     collect();
     find();
@@ -351,6 +385,7 @@ run_task:
     fi;
 end_never:
     false
+    END_MORTAL
 }
 
 proctype submitter()
@@ -382,6 +417,41 @@ proctype resumer()
 #endif
 #endif
 }
+
+#ifdef CRASH
+/* The last worker dies, and is recovered. What it had found, or moved, is READY
+ * in the table: one task more. */
+active proctype warden()
+{
+    byte who, v_idle, v_searching;
+    bool won;
+
+    dead = true;
+#ifndef MUTANT_BITS_STAY
+    atomic {
+        idle = idle & ~BIT(WORKERS - 1);
+        searching = searching & ~BIT(WORKERS - 1)
+    };
+#endif
+#ifdef MUTANT_RESCAN_LAST
+    skip;
+#else
+    injector++;
+#endif
+#ifndef MUTANT_NO_RING
+    do
+    :: who < WORKERS - 1 -> rung[who] = true; who++
+    :: else -> who = 0; break
+    od;
+#endif
+#ifndef MUTANT_NO_NOTIFY
+    notify();
+#endif
+#ifdef MUTANT_RESCAN_LAST
+    injector++
+#endif
+}
+#endif
 
 init
 {
