@@ -19,6 +19,14 @@
  * pool of its first input. Continuations are tasks: they never run under a
  * lock, nor on a stack that grows with the length of a chain.
  *
+ * Worker processes see no pool but their own. So what comes into a process pool
+ * from another one, by shunt_via or as an input of a combinator, is a copy: of
+ * the bytes of a value, not of what they point to, or of a failure, without its
+ * causes. The copy is looked at, or not, for itself: it is the process pool's
+ * .unobserved that is told. shunt_results and shunt_winner do not come across:
+ * SHUNT_EINVAL. In a task of a process pool all handles of other pools are
+ * SHUNT_EINVAL.
+ *
  * A failure passes through then unchanged: its error names the task that
  * failed first. What a combinator no longer needs (the siblings of a failure,
  * the losers of a race) it lets go of at once, and asks to cancel if no other
@@ -257,7 +265,8 @@ SHUNT_API shunt_future *shunt_retry_sized(shunt_pool *pool,
                       sizeof(shunt_retry_options), __VA_ARGS__)
 
 /* The same outcome as f, as a future of pool, whose continuations run there.
- * Also gives a pool to an empty when_all. */
+ * Also gives a pool to an empty when_all. If pool is a process pool, and f is of
+ * another, it is a copy: see above. */
 SHUNT_API shunt_future *shunt_via(shunt_pool *pool, shunt_future *f);
 
 SHUNT_END_

@@ -20,6 +20,8 @@
  *
  * Unless its comment says otherwise, a function here never blocks, and may be
  * called from any thread and any task; in a forked child it is SHUNT_EFORKED.
+ * In a task of a process pool, handles and names of other pools are
+ * SHUNT_EINVAL.
  */
 #ifndef SHUNT_FUTURE_H
 #define SHUNT_FUTURE_H
@@ -34,13 +36,14 @@ typedef struct shunt_submit_options {
      * 0: no deadline, negative: it is past (SHUNT_ETIMEDOUT at once). A task
      * that has not started never does. One that runs is given up: its future
      * fails with SHUNT_ETIMEDOUT while its code runs on, as if it had been
-     * asked to cancel; its memory stays until it returns, and another thread
+     * asked to cancel (in a process pool its process is killed at once); its memory stays until it returns, and another thread
      * runs in its worker's stead meanwhile (.spares of the pool), though not
      * what waits on that worker and must go on there. One that waits itself
      * goes on with SHUNT_ECANCELED. What the task submits, and the steps
      * that it attaches, have its deadline, if they have no earlier one. */
     int64_t deadline_ns SHUNT_DEFAULT_(0);
-    /* Runs again after a crash, at most so often; needs .idempotent. */
+    /* Runs again after a crash, at most so often, or as often as the trait
+     * says if that is more; needs .idempotent. */
     unsigned retries SHUNT_DEFAULT_(0);
 } shunt_submit_options;
 
@@ -282,7 +285,8 @@ SHUNT_API int shunt_promise_drop(shunt_promise *p);
  * Have fn(user) called, at most once, when the future is asked to cancel. The
  * future then stays pending until p is given, failed or dropped. fn runs on
  * the asking thread, outside of any task, and must not wait. One call for each
- * promise.
+ * promise. Of a process pool it is called in whichever process asks: the host,
+ * or a worker, where user is to mean the same.
  *
  * Errors: SHUNT_EINVAL (p was consumed, fn is NULL, there is one already),
  *         SHUNT_ENOMEM; SHUNT_ECANCELED if the future has been cancelled

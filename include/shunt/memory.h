@@ -9,6 +9,9 @@
  * Outside: shunt_pool_alloc. The block is the caller's until shunt_free, or
  * until shunt_adopt makes it a future's. Freeing a pool frees what is left.
  *
+ * Blocks of a process pool are at the same address in the host and in every
+ * worker process of that pool, so pointers into them may travel.
+ *
  * Blocks are aligned to 16 bytes and not zeroed. A size of 0 gives a block
  * that can be freed. None of these functions blocks; all may be called from
  * any thread unless a comment says otherwise.

@@ -6,8 +6,15 @@
  * the others steal (Blumofe & Leiserson 1999; Chase & Lev 2005). One option
  * decides where tasks run; no other line of a program depends on it.
  *
+ * In a process pool the workers are processes, forked from a copy of the
+ * program. A crash costs the task that crashed and what was parked in its
+ * process; the pool goes on. What can be relied on, and what is still missing
+ * in this version: docs/isolation.md.
+ *
  * A child that the program forks may not use its parent's pools: every call
- * answers SHUNT_EFORKED there. It may make pools of its own.
+ * answers SHUNT_EFORKED there. It may make pools of its own, but not if it was
+ * forked by a task of a process pool (SHUNT_ENOTSUP). Such a child may read the
+ * memory of the pool, its task's values among it, but not write to it.
  */
 #ifndef SHUNT_POOL_H
 #define SHUNT_POOL_H
@@ -21,7 +28,7 @@ enum shunt_mode {
     SHUNT_MODE_DEFAULT = 0, /* $SHUNT_MODE (threads, processes, auto), or
                              * threads */
     SHUNT_THREADS = 1,
-    SHUNT_PROCESSES = 2, /* SHUNT_ENOTSUP in this version */
+    SHUNT_PROCESSES = 2, /* in progress: see docs/isolation.md */
     SHUNT_AUTO = 3       /* SHUNT_ENOTSUP in this version */
 };
 
@@ -48,19 +55,27 @@ typedef struct shunt_options {
      * is SHUNT_EINVAL. Only what is touched takes memory. */
     size_t stack_bytes SHUNT_DEFAULT_(0);
     /* Runs on every worker before its first task. If one returns non-zero,
-     * tasks that are pending and all later ones fail with SHUNT_EBROKEN. */
+     * tasks that are pending and all later ones fail with SHUNT_EBROKEN. In a
+     * process pool it runs in every worker process, those too that take the
+     * place of others; if five in a row die before it has returned, that is as
+     * if it had returned non-zero. */
     int (*init)(void *arg) SHUNT_DEFAULT_(nullptr);
     void *init_arg SHUNT_DEFAULT_(nullptr);
-    /* Let .untrusted and .thread_unsafe tasks run on threads of the host. */
+    /* Let .untrusted and .thread_unsafe tasks run on threads of the host. A
+     * process pool runs them in any case. */
     bool allow_unsafe SHUNT_DEFAULT_(false);
-    /* Process pools: fork the seed although threads run already. */
+    /* Process pools: fork the seed although threads run already. What those
+     * have locked, but for the C library's own locks, and what they have half
+     * written, stays so in every worker process. */
     bool fork_with_threads SHUNT_DEFAULT_(false);
     /* Names the worker threads NAME-0, NAME-1, ...; "shunt" if NULL. The
-     * system keeps 15 characters. */
+     * system keeps 15 characters. Worker processes are "shunt: worker 0
+     * (NAME)", ... in lists of processes. */
     const char *name SHUNT_DEFAULT_(nullptr);
     /* How many threads may run in the stead of workers whose task runs on
      * past its deadline, SHUNT_WORKERS_MAX at most; 0: as many as workers, but
-     * 16 at most; negative: none. They run .init, too. */
+     * 16 at most; negative: none. They run .init, too. Process pools have
+     * none: they kill what is given up. */
     int spares SHUNT_DEFAULT_(0);
     /* The pool's clock stands still but for shunt_pool_advance: for tests. */
     bool manual_clock SHUNT_DEFAULT_(false);
@@ -86,8 +101,8 @@ typedef struct shunt_options {
  *
  * The hook is called once for each failure, by whichever thread frees the
  * future: the one that gives the last handle back or frees the pool, or a
- * worker; outside of any task, and with no lock held. It may call shunt, but
- * must not wait. error is lent for the call; causes of other pools are left
+ * worker; outside of any task, and with no lock held. Of a process pool it is
+ * always a thread of the host. It may call shunt, but must not wait. error is lent for the call; causes of other pools are left
  * out. After a SHUNT_KILL that left code running, what is left when the pool is
  * freed is not reported.
  */
@@ -95,11 +110,17 @@ SHUNT_API void shunt_unobserved_ignore(const shunt_error *error, void *arg);
 
 /*
  * Prepare process pools early in main, while the program has one thread.
- * Optional: the first process pool does it otherwise. This version makes no
- * process pools, so there is nothing to prepare and 0 is returned.
+ * Optional: the first process pool does it otherwise. It reserves addresses and
+ * forks the seed, a process that has the program's memory as it is now, and
+ * from which the worker processes of all later pools are forked. The program
+ * may start threads afterwards. If there is a seed already, it does nothing.
  *
- * Blocks:  never.
+ * Blocks:  until the seed has answered.
  * Threads: any.
+ * Errors:  SHUNT_ENOTSUP: other threads run, or whether they do cannot be read
+ *          in /proc; the kernel has no pidfds (Linux 5.3); in a worker process,
+ *          or a child of one. SHUNT_ENOMEM: memory, addresses or processes.
+ *          Which of these it was is not told yet.
  */
 SHUNT_API int shunt_init(void);
 
@@ -110,15 +131,22 @@ SHUNT_API int shunt_init(void);
  *     shunt_pool *pool;
  *     int rc = shunt_pool_new(&pool, &(shunt_options){ .workers = 2 });
  *
- * Blocks:  until the workers' threads exist; not for .init.
- * Threads: any, a task of another pool too.
+ * Blocks:  until the workers' threads or processes exist; not for .init.
+ * Threads: any, a task of another pool of threads too.
  * Errors:  SHUNT_EINVAL (pool_out NULL, a value out of range, an environment
  *          variable that cannot be understood), SHUNT_ENOMEM (memory, or
- *          threads), SHUNT_ENOTSUP (mode), SHUNT_EAGAIN (4,095 pools exist);
- *          *pool_out is then unwritten.
+ *          threads), SHUNT_ENOTSUP (mode; in a worker process, whatever the
+ *          mode), SHUNT_EAGAIN (4,095 pools exist); *pool_out is then
+ *          unwritten.
+ *          Of a process pool, if there is no seed yet, also those of
+ *          shunt_init; with .fork_with_threads other threads do not matter.
+ *          SHUNT_EAGAIN too if the system refuses to fork, SHUNT_EBROKEN if the
+ *          seed dies meanwhile.
  *
  * A pool reserves about 2 GiB of addresses, which take no memory until they
- * are used; a quarter of the limit where RLIMIT_AS sets one.
+ * are used; a quarter of the limit where RLIMIT_AS sets one. A process pool
+ * reserves up to 64 GiB, out of up to 16 TiB that are reserved with the seed.
+ * It has two threads in the host, which start workers and keep its time.
  */
 SHUNT_API int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,
                                    const shunt_options *options);
@@ -134,7 +162,8 @@ enum shunt_how {
      * asked to cancel and waited for. */
     SHUNT_CANCEL = 1,
     /* As SHUNT_CANCEL, and what still runs at the deadline is given up: its
-     * futures fail with SHUNT_ECANCELED while the code runs on. */
+     * futures fail with SHUNT_ECANCELED while the code runs on. In a process
+     * pool its process is killed. */
     SHUNT_KILL = 2
 };
 
@@ -166,7 +195,8 @@ SHUNT_API int shunt_pool_shutdown(shunt_pool *pool, enum shunt_how how,
  * Drain the pool, join its threads and free its memory, values included:
  * its handles are SHUNT_EINVAL from then on. Takes pool, unless it fails.
  * If code runs on that was given up, by a SHUNT_KILL or at its deadline, it
- * returns without that, and the last of those threads frees the memory.
+ * returns without that, and the last of those threads frees the memory. Of a
+ * process pool no code runs on: its processes are killed and waited for.
  * Threads that sleep in a call on the pool are woken and waited for; but no
  * other call may begin or be under way, nor another shunt_pool_free. What
  * futures of other pools got from futures of this one (values, errors, memory

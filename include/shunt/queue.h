@@ -29,6 +29,11 @@
  * freed, or never was a queue, is SHUNT_EINVAL in every call, and the parent's
  * is SHUNT_EFORKED in a forked child. There are 1,023 queues at the most.
  *
+ * A worker process is a process of its own: in a task of a process pool a queue
+ * of the host is SHUNT_EINVAL. The task may make queues; they go with its
+ * process. Futures of a process pool come out of a queue of the host as those
+ * of any pool do.
+ *
  * Unless its comment says otherwise, a function here never blocks, and may be
  * called from any thread and any task at any time, also while another frees
  * the queue.

@@ -32,40 +32,54 @@ typedef struct shunt_promise shunt_promise;
 
 /*
  * What is known of a kind of task; given as designators at the end of
- * SHUNT_TASK, in this order (C++ insists on it).
+ * SHUNT_TASK, in this order (C++ insists on it). .trusted, .blocking,
+ * .host_only and .exclusive are kept for later: in this version they change
+ * nothing.
  */
 typedef struct shunt_traits {
     /* Shown in errors and reports; the function's name if NULL. */
     const char *name SHUNT_DEFAULT_(nullptr);
-    /* Running it twice does no harm, so it may be run again after a crash. */
+    /* Running it twice does no harm, so it may be run again when its process
+     * has died: .retries times if it was at work there; up to three times more
+     * often if it was parked, and another task is to blame. What the run that
+     * died had submitted is cancelled, and has ended before it begins anew. */
     bool idempotent SHUNT_DEFAULT_(false);
     /* May run in the host process at once when the pool decides the place. */
     bool trusted SHUNT_DEFAULT_(false);
     /* Never runs in the host: SHUNT_ENOTSUP on a thread pool, unless the pool
-     * has .allow_unsafe. */
+     * has .allow_unsafe. A process pool runs it as any other: it has the
+     * pool's memory to write to. */
     bool untrusted SHUNT_DEFAULT_(false);
     /* Mostly waits in the kernel. */
     bool blocking SHUNT_DEFAULT_(false);
-    /* Uses a library that bears one thread only: as .untrusted. */
+    /* Uses a library that bears one thread only: as .untrusted. A worker
+     * process has one thread, but other tasks may run in it while this one
+     * waits. */
     bool thread_unsafe SHUNT_DEFAULT_(false);
-    /* Needs the host's own memory: runs on a thread of the host always. */
+    /* Needs the host's own memory: is to run on a thread of the host always.
+     * Not honoured yet: in a process pool it runs in a worker process. */
     bool host_only SHUNT_DEFAULT_(false);
-    /* Wants no other task parked in its worker process. */
+    /* Wants no other task parked in its worker process. Not honoured yet. */
     bool exclusive SHUNT_DEFAULT_(false);
-    /* How often it is run again after a crash; needs .idempotent. */
+    /* How often it is run again after a crash; needs .idempotent. Of a
+     * shunt_retry the attempts alone count. */
     unsigned retries SHUNT_DEFAULT_(0);
     /* A step whose result points into the memory of its predecessor: the
      * predecessor is then kept as long as the step's own future. */
     bool inherits SHUNT_DEFAULT_(false);
-    /* In a process pool, the time between asking a running task to cancel
-     * and killing it; negative: never kill. */
+    /* In a process pool, the time between asking a running task to cancel, by
+     * shunt_cancel, and killing its process, and that which a task has whose
+     * deadline passed while it waited; 0: 1 s, negative: never kill. Others who
+     * ask (combinators, scopes, SHUNT_CANCEL) do not go on to that. What
+     * shunt_commit has committed is not killed. */
     int64_t grace_ns SHUNT_DEFAULT_(0);
     /* Called once for every accepted task, with its in (of a step: its
      * context), started or not, when the task no longer runs. A submit that
      * was refused has not taken in; a step takes its context in any case. As
      * a continuation, a task without a context has nothing to drop: its in is
      * the value of another future. It may run on any thread that settles the
-     * task, outside of any task, and must not wait. */
+     * task, outside of any task, and must not wait; of a process pool, in any
+     * of its processes or in the host. */
     void (*drop)(void *in) SHUNT_DEFAULT_(nullptr);
 } shunt_traits;
 

@@ -49,8 +49,11 @@ void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
     struct sh_ticket *t = sh_ticket_of(r);
     const shunt_task *task = r->task;
     struct sh_record *retry = sh_record_at(pool, t->retry);
-    uint32_t before = sh_sub_acqrel(&t->users, 1); /* acq_rel: leave */
+    uint32_t before;
 
+    if (!sh_ticket_leave(r))
+        return;
+    before = sh_sub_acqrel(&t->users, 1); /* acq_rel: leave */
     SH_ASSERT(before > 0);
     if (before > 1)
         return;
@@ -75,7 +78,7 @@ bool sh_retry_withdraw(struct sh_pool *pool, struct sh_record *r)
            !sh_cas_acqrel(
                &r->state, &w,
                sh_word_settled(
-                   w & ~SH_OUTSIDE, SH_SETTLING, sh_owner_of(w),
+                   w & ~SH_OUTSIDE, SH_SETTLING, sh_owner_here(),
                    sh_outcome_from(SHUNT_ECANCELED)))) /*
                                                         * acq_rel: settled */
         continue;

@@ -16,10 +16,11 @@
  *   cell     future/combine.c
  *   arrive   future/edge.c
  *
- * Crash. The address is one of the host, and good there only: a worker process
- * must not call it, but hand the arrival to the host. Until then the record
- * stays COMPLETE with an edge that is not CLOSED; so the host, told of it or
- * looking through the table after a death, finds what is left to be called.
+ * Crash. The address is good in one process only, which the cell names: others
+ * do not call it, but hand the record over (hand.c). Until then that stays
+ * COMPLETE with an edge that is not CLOSED; so whoever looks through the table
+ * after a death finds what is left to be called, and drops what the dead one
+ * was to be called for.
  */
 #include "future/call.h"
 
@@ -37,7 +38,9 @@ uint64_t sh_call_build(const struct sh_ref *ref, struct sh_call *call)
     cell = sh_cell_at(pool, index);
     generation = sh_arrivals_renew(&cell->word);
     sh_store_rel(&cell->up, (uint64_t)(uintptr_t)call); /* release: cell */
-    sh_store_rel(&cell->kind, SH_CELL_CALL);            /* release: cell */
+    /* release: cell */
+    sh_store_rel(&cell->pool, (uint16_t)sh_place_in(pool));
+    sh_store_rel(&cell->kind, SH_CELL_CALL); /* release: cell */
     return sh_target(SH_TARGET_CELL, index, 0, generation);
 }
 
@@ -62,6 +65,22 @@ bool sh_call_unhang(const struct sh_ref *ref, const struct sh_hung *hung)
     (void)sh_edge_detach(ref->pool, ref->record, hung->hook, hung->target);
     /* A settler may have read the edge before: the arrival decides. */
     return sh_cell_pass(ref->pool, hung->target);
+}
+
+void sh_call_forget(struct sh_pool *pool, unsigned place)
+{
+    uint32_t used = sh_table_used(&pool->cells);
+
+    for (uint32_t i = 1; i < used; i++) {
+        struct sh_cell *c = sh_cell_at(pool, i);
+
+        if (sh_load_acq(&c->kind) == SH_CELL_CALL && /* acquire: cell */
+            sh_load_acq(&c->pool) == place)          /* acquire: cell */
+            /* relaxed: its process is dead, nobody renews it */
+            (void)sh_cell_pass(
+                pool, sh_target(SH_TARGET_CELL, i, 0,
+                                (uint32_t)(sh_load_rlx(&c->word) >> 32)));
+    }
 }
 
 void sh_call_arrive(struct sh_pool *pool, struct sh_cell *c, uint64_t target)

@@ -19,6 +19,9 @@ struct sh_call {
 uint64_t sh_call_build(const struct sh_ref *ref, struct sh_call *call);
 
 /* Give a target back that was never hung. */
+/* A process of pool is dead: what was to be called there is not called. */
+void sh_call_forget(struct sh_pool *pool, unsigned place);
+
 void sh_call_scrap(struct sh_pool *pool, uint64_t target);
 
 /* Hang hung->target on ref's future, which the caller holds. If it is not

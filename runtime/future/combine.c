@@ -101,6 +101,8 @@ static void block_free(struct sh_pool *pool, struct sh_record *r)
 
     if (c == NULL)
         return;
+    /* First, so that who repeats this gives nothing back twice. */
+    r->data.combining.more = NULL;
     for (uint32_t i = 0; i < c->cells; i++) {
         struct sh_cell *cell = sh_cell_at(pool, c->cell[i]);
 
@@ -109,7 +111,6 @@ static void block_free(struct sh_pool *pool, struct sh_record *r)
             sh_table_give(&pool->cells, &seat->cells, c->cell[i]);
     }
     sh_heap_put(&pool->heap, c, c->bytes);
-    r->data.combining.more = NULL;
 }
 
 /* The i-th cell of c as a target of this use. */
@@ -305,7 +306,7 @@ void sh_combine_accept(struct sh_work *work, struct sh_pool *pool,
     /* relaxed: ours in INIT. Beside n children, a keeper has one handle. */
     c->held = sh_load_rlx(&r->kind) == SH_KIND_KEEP ? 1 : c->n;
     if (c->starved) {
-        w = sh_word_settled(w, SH_SETTLING, SH_OWNER_HOST,
+        w = sh_word_settled(w, SH_SETTLING, sh_owner_here(),
                             sh_outcome_from(SHUNT_ENOMEM));
         sh_store_sc(&r->state, w); /* seq_cst: accept */
         sh_work_settle(work, pool, r);
@@ -324,7 +325,7 @@ void sh_combine_refuse(struct sh_work *work, struct sh_pool *pool,
     uint64_t w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
 
     c->held = c->n;
-    sh_store_sc(&r->state, sh_word_settled(w, SH_SETTLING, SH_OWNER_HOST,
+    sh_store_sc(&r->state, sh_word_settled(w, SH_SETTLING, sh_owner_here(),
                                            sh_outcome_from(code))); /* seq_cst:
                                                                      * accept */
     sh_work_settle(work, pool, r);
@@ -476,7 +477,7 @@ static unsigned fail_with_causes(struct sh_pool *pool, struct sh_record *r)
 {
     struct sh_combine *c = r->data.combining.more;
     size_t bytes = (c->held > 0 ? c->held : 1) * sizeof(shunt_error *);
-    const shunt_error **causes = sh_heap_get(&pool->heap, bytes);
+    const shunt_error **causes = sh_heap_scratch(&pool->heap, bytes);
     struct sh_failure f = { .code = SHUNT_EFAILED, .causes = causes };
 
     if (c->held > 0) {

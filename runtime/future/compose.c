@@ -41,6 +41,20 @@ static void give_all(struct sh_work *work, shunt_future *const *fs, size_t n)
             sh_work_free(work, ref.pool, ref.record);
 }
 
+/* The workers of a process pool see no other: what comes from there is passed
+ * on by a future of the pool's own. */
+static shunt_future *bring_near(struct sh_pool *pool, shunt_future *f)
+{
+    struct sh_ref ref;
+
+    if (SH_LIKELY(!pool->shared) ||
+        sh_handle_pool(sh_handle_of(f)) == pool->id ||
+        sh_handle_find(sh_handle_of(f), SH_OWN, &ref) != 0 ||
+        ref.record == NULL)
+        return f;
+    return shunt_via(pool->name, f);
+}
+
 /* Hang r on its inputs: 0, or why one of them was no handle. */
 static int hang_all(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, shunt_future *const *fs, uint32_t n)
@@ -50,7 +64,8 @@ static int hang_all(struct sh_work *work, struct sh_pool *pool,
 
     for (uint32_t i = 0; i < n; i++) {
         struct sh_ref ref;
-        int rc = sh_handle_find(sh_handle_of(fs[i]), SH_OWN, &ref);
+        shunt_future *f = bring_near(pool, fs[i]);
+        int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
 
         if (rc == 0 && ref.record != NULL) {
             if (i + 8 < n)

@@ -21,6 +21,8 @@
  *   accept   builder: write WAIT, then read the arrivals || deliver: set the
  *            arrival, then read the state; all seq_cst: one sees the other
  *   park     await: write PARKED, then read the arrivals || deliver: as above
+ *   home     worker/home.c
+ *   rest     worker/standin.c
  *   resume   deliver: push on resumed -> worker: take all
  *   arrive   future/edge.c
  *   closing  make ready: queue, then read the gate || shutdown: write STOPPED,
@@ -56,6 +58,16 @@ void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
     sh_sleep_notify(&pool->sleep);
 }
 
+bool sh_post_rouse(struct sh_pool *pool, struct sh_post *post)
+{
+    uint32_t now = SH_RESTS;
+
+    if (!sh_cas_sc(&post->rests, &now, SH_WORKS)) /* seq_cst: rest, home */
+        return false;
+    sh_futex_wake(&post->rests, 1, pool->shared);
+    return true;
+}
+
 void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
 {
     unsigned w = owner - SH_OWNER_WORKER(0);
@@ -65,8 +77,11 @@ void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
     do {
         sh_store_rlx(&r->link, head); /* relaxed: published by the CAS */
     } while (!sh_cas_sc(list, &head, sh_index_of(pool, r))); /* seq_cst:
-                                                              * resume, sleep */
+                                                              * resume, sleep,
+                                                              * home */
     sh_sleep_wake(&pool->sleep, w);
+    if (SH_UNLIKELY(pool->shared) && w >= pool->workers)
+        (void)sh_post_rouse(pool, &pool->posts[w]);
 }
 
 bool sh_must_run(unsigned kind, int status)
@@ -103,7 +118,7 @@ static void proceed(struct sh_work *work, struct sh_pool *pool,
         unsigned owner = sh_owner_of(w);
         bool runs = sh_must_run(kind, status);
         uint64_t next = sh_word_settled(
-            w, SH_SETTLING, owner,
+            w, SH_SETTLING, sh_owner_here(),
             kind == SH_KIND_HEED ? heeded(status) : SH_OUTCOME_FORWARD);
 
         if ((uint32_t)(deps >> 32) != sh_target_generation(target))

@@ -224,26 +224,27 @@ bool sh_edge_any(struct sh_pool *pool, struct sh_record *r)
     return false;
 }
 
-static void close_edge(struct sh_pool *pool, _Atomic uint64_t *at,
+static bool close_edge(struct sh_pool *pool, _Atomic uint64_t *at,
                        sh_deliver *deliver, void *to)
 {
     uint64_t e = sh_load_acq(at); /* acquire: hang */
 
     while (e != SH_EDGE_CLOSED) {
-        if (is_waiting(e))
-            deliver(to, pool, e);
+        if (is_waiting(e) && !deliver(to, pool, e))
+            return false;
         /* acq_rel: closed, hang */
         if (sh_cas_acqrel(at, &e, SH_EDGE_CLOSED))
-            return;
+            break;
     }
+    return true;
 }
 
-void sh_edge_close(struct sh_pool *pool, struct sh_record *r,
+bool sh_edge_close(struct sh_pool *pool, struct sh_record *r,
                    sh_deliver *deliver, void *to)
 {
     uint32_t i = sh_load_acq(&r->edges); /* acquire: list */
+    bool all = close_edge(pool, &r->edge0, deliver, to);
 
-    close_edge(pool, &r->edge0, deliver, to);
     while ((i & SH_EDGES_CLOSED) == 0 &&
            !sh_cas_acqrel(&r->edges, &i, i | SH_EDGES_CLOSED)) /* acq_rel:
                                                                 * list */
@@ -251,9 +252,10 @@ void sh_edge_close(struct sh_pool *pool, struct sh_record *r,
     for (i &= ~SH_EDGES_CLOSED; i != SH_NONE;) {
         struct sh_edge *e = sh_edge_at(pool, i);
 
-        close_edge(pool, &e->target, deliver, to);
+        all &= close_edge(pool, &e->target, deliver, to);
         i = sh_load_rlx(&e->next); /* relaxed: never changes in the list */
     }
+    return all;
 }
 
 void sh_edge_free(struct sh_pool *pool, struct sh_record *r)
@@ -261,6 +263,9 @@ void sh_edge_free(struct sh_pool *pool, struct sh_record *r)
     struct sh_seat *seat = sh_seat_of(pool);
     uint32_t i = sh_load_acq(&r->edges); /* acquire: list */
 
+    /* First, so that who repeats this gives nothing back twice.
+     * relaxed: the record is ours */
+    sh_store_rlx(&r->edges, SH_EDGES_CLOSED);
     for (i &= ~SH_EDGES_CLOSED; i != SH_NONE && seat != NULL;) {
         /* relaxed: never changes in the list, and the record is ours */
         uint32_t next = sh_load_rlx(&sh_edge_at(pool, i)->next);

@@ -111,11 +111,12 @@ bool sh_edge_detach(struct sh_pool *pool, struct sh_record *r, sh_hook hook,
 bool sh_edge_any(struct sh_pool *pool, struct sh_record *r);
 
 /* Called for each target as its edge is closed; may be called twice for the
- * same target. */
-typedef void sh_deliver(void *to, struct sh_pool *pool, uint64_t target);
+ * same target. False if this process cannot deliver it: the edge is left. */
+typedef bool sh_deliver(void *to, struct sh_pool *pool, uint64_t target);
 
-/* Close all edges of a record that is COMPLETE, delivering as it goes. */
-void sh_edge_close(struct sh_pool *pool, struct sh_record *r,
+/* Close all edges of a record that is COMPLETE, delivering as it goes. False if
+ * some were left. */
+bool sh_edge_close(struct sh_pool *pool, struct sh_record *r,
                    sh_deliver *deliver, void *to);
 
 /* Give the edges of a record that is RELEASING back. */

@@ -15,8 +15,8 @@
  *
  * What is settled over its code, at a deadline or by SHUNT_KILL, uses that
  * memory until the code returns; so may who listens for a promise's cancel. A
- * keeper that waited for it is postponed: it is DONE, and on a list of the pool;
- * whoever returns from such code looks.
+ * keeper that waited for it is postponed: it is DONE, and on a list of the
+ * pool; whoever returns from such code looks.
  *
  * Edges.
  *   late     postpone: push, then read returned || returned: BUSY cleared, move
@@ -30,7 +30,7 @@
 #include "future/combine.h"
 
 /* The record of a future that the run's task got, if it has not settled, or its
- * code runs on. */
+ * code runs on. A delay has no code that might need anything. */
 static struct sh_record *pending(const struct sh_run *run, uint64_t name,
                                  uint64_t *word_out)
 {
@@ -42,6 +42,8 @@ static struct sh_record *pending(const struct sh_run *run, uint64_t name,
     r = sh_record_at(run->pool, index);
     *word_out = sh_load_acq(&r->state); /* acquire: settled */
     return sh_handle_same_use(name, *word_out) && sh_is_live(*word_out) &&
+                   /* relaxed: as the state */
+                   sh_load_rlx(&r->kind) != SH_KIND_DELAY &&
                    (!sh_is_settled(*word_out) || (*word_out & SH_BUSY) != 0)
                ? r
                : NULL;
@@ -188,7 +190,7 @@ static void look_through(struct sh_work *work, struct sh_pool *pool)
                 continue;
             }
             sh_store_rel(&r->state,
-                         sh_word_settled(w, SH_RELEASING, 0,
+                         sh_word_settled(w, SH_RELEASING, sh_owner_here(),
                                          sh_outcome_of(w))); /* release:
                                                               * settled */
             sh_work_free(work, pool, r);

@@ -62,7 +62,7 @@ static void sweep(const struct sh_run *run, struct sh_ledger *l, bool promise)
 static void grow(struct sh_run *run, struct sh_ledger *l)
 {
     uint32_t room = l->room * 2;
-    uint64_t *more = sh_heap_get(&run->pool->heap, room * sizeof *more);
+    uint64_t *more = sh_heap_scratch(&run->pool->heap, room * sizeof *more);
 
     if (more == NULL)
         return;

@@ -121,7 +121,7 @@ static uint64_t element(struct sh_pool *pool, struct sh_seat *seat,
     if (r == NULL)
         return 0;
     w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
-    if (!sh_task_set_up(pool, r, w, in, batch->deadline_ns)) {
+    if (!sh_task_set_up(pool, r, w, in, batch->deadline_ns, 0)) {
         sh_record_retire(pool, seat, r, w);
         return 0;
     }

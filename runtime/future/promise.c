@@ -134,10 +134,12 @@ static int begin(struct sh_ref *ref, int code)
         open = sh_phase_of(w) == SH_PROMISE;
         next = w & ~SH_KEPT;
         if (open)
-            next = sh_word_settled(next, SH_SETTLING, 0, sh_outcome_from(code));
+            next = sh_word_settled(next, SH_SETTLING, sh_owner_here(),
+                                   sh_outcome_from(code));
         else if (sh_phase_of(w) == SH_DONE && (w & SH_ORPHAN) != 0 &&
                  (next & SH_STAYS) == 0)
-            next = sh_word_settled(next, SH_RELEASING, 0, sh_outcome_of(w));
+            next = sh_word_settled(next, SH_RELEASING, sh_owner_here(),
+                                   sh_outcome_of(w));
         /* acq_rel: settled, idle */
     } while (!sh_cas_acqrel(&ref->record->state, &w, next));
     if (open)

@@ -110,7 +110,7 @@ static struct entries gather(const struct sh_ref *scope, enum sort sort,
     bool sorted = true;
 
     if (n > 0)
-        e.first = sh_heap_get(&pool->heap, n * sizeof *e.first);
+        e.first = sh_heap_scratch(&pool->heap, n * sizeof *e.first);
     if (e.first == NULL)
         return e;
     /* From behind, since the list mostly begins with the last. */
@@ -228,7 +228,7 @@ static void remember(const struct sh_ref *scope, enum sort sort, size_t n,
     struct sh_heap *heap = &scope->pool->heap;
     struct entries e = gather(scope, sort, n);
     const shunt_error **causes =
-        e.first == NULL ? NULL : sh_heap_get(heap, n * sizeof *causes);
+        e.first == NULL ? NULL : sh_heap_scratch(heap, n * sizeof *causes);
     shunt_error error;
     struct sh_ref ref;
 

@@ -170,7 +170,7 @@ static void end(struct sh_work *work, struct sh_pool *pool, struct sh_record *r,
             return;
         }
     } while (!sh_cas_acqrel(&r->state, &w,
-                            sh_word_settled(w, SH_SETTLING, sh_owner_of(w),
+                            sh_word_settled(w, SH_SETTLING, sh_owner_here(),
                                             outcome))); /* acq_rel: settled */
     sh_work_settle(work, pool, r);
 }

@@ -18,6 +18,8 @@
  *
  * Edges.
  *   attached task/error.c
+ *   cell     future/combine.c
+ *   ready    future/deliver.c
  *   list     future/edge.c
  *   settled  settle: write state -> any reader of an outcome     value, error
  *   watch    attach: set WATCHED -> settle: CAS of state
@@ -55,7 +57,7 @@ bool sh_settle_begin(struct sh_record *r, uint64_t word, unsigned outcome)
             sh_generation_of(word) != generation ||
             (phase != SH_PROMISE && phase != SH_WAIT && phase != SH_READY))
             return false;
-        next = sh_word_settled(word, SH_SETTLING, sh_owner_of(word), outcome);
+        next = sh_word_settled(word, SH_SETTLING, sh_owner_here(), outcome);
     } while (!sh_cas_acqrel(&r->state, &word, next)); /* acq_rel: settled */
     return true;
 }
@@ -155,17 +157,44 @@ struct delivery {
     struct sh_work *work;
     int status;
     bool asked;
+    unsigned place; /* who is to deliver what was left */
 };
 
+/* Which process of a pool can deliver to a target: the host, if that lies in
+ * another pool; a function's own. */
+static unsigned place_of(struct sh_pool *pool, uint64_t target)
+{
+    struct sh_cell *c;
+    unsigned kind;
+
+    if (sh_target_kind(target) != SH_TARGET_CELL)
+        return sh_place_in(pool);
+    c = sh_cell_at(pool, sh_target_index(target));
+    kind = sh_load_acq(&c->kind); /* acquire: cell */
+    if (kind == SH_CELL_BRIDGE)
+        return 0;
+    return kind == SH_CELL_CALL ? sh_load_acq(&c->pool) /* acquire: cell */
+                                : sh_place_in(pool);
+}
+
 /* What heeds a task is told how that ended, and not what it passes on. */
-static void deliver_edge(void *to, struct sh_pool *pool, uint64_t target)
+static bool deliver_edge(void *to, struct sh_pool *pool, uint64_t target)
 {
     struct delivery *d = to;
     int status = d->status;
 
+    if (SH_UNLIKELY(pool->shared)) {
+        unsigned place = place_of(pool, target);
+
+        if (place != sh_place_in(pool)) {
+            d->place = place;
+            return false;
+        }
+    }
     if (sh_is_heed(target))
         status = d->asked ? SHUNT_ECANCELED : 0;
     sh_deliver_to(d->work, pool, target, status);
+    return true;
 }
 
 /* What follows the commit: tell the dependants, then let go. asked: it was
@@ -174,18 +203,21 @@ static void finish(struct sh_work *work, struct sh_pool *pool,
                    struct sh_record *r, bool asked)
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
-    struct delivery d = { work, sh_status_of(r, w), asked };
+    struct delivery d = { work, sh_status_of(r, w), asked, 0 };
     bool over;
 
-    sh_edge_close(pool, r, deliver_edge, &d);
+    if (!sh_edge_close(pool, r, deliver_edge, &d)) {
+        sh_hand_over(pool, r, d.place);
+        return;
+    }
     w = sh_load_acq(&r->state); /* acquire: idle */
     do {
         uint64_t next;
 
         SH_ASSERT(sh_phase_of(w) == SH_COMPLETE);
         over = (w & SH_ORPHAN) != 0 && (w & SH_STAYS) == 0;
-        next = sh_word_settled(w, over ? SH_RELEASING : SH_DONE, 0,
-                               sh_outcome_of(w));
+        next = sh_word_settled(w, over ? SH_RELEASING : SH_DONE,
+                               over ? sh_owner_here() : 0, sh_outcome_of(w));
         if (sh_cas_sc(&r->state, &w, next)) /* seq_cst: settled, idle, quiet */
             break;
     } while (true);
@@ -200,7 +232,7 @@ static void commit(struct sh_record *r, unsigned outcome)
     uint64_t w = sh_load_rlx(&r->state); /* relaxed: the CAS validates it */
 
     while (!sh_cas_acqrel(&r->state, &w,
-                          sh_word_settled(w, SH_COMPLETE, sh_owner_of(w),
+                          sh_word_settled(w, SH_COMPLETE, sh_owner_here(),
                                           outcome))) /* acq_rel: settled */
         continue;
 }
@@ -279,6 +311,17 @@ static void attach_error(struct sh_pool *pool, struct sh_record *r,
         sh_error_attach(pool, r, &f);
 }
 
+/* Whether a record was asked to cancel, or given up, before it ended as word
+ * says. */
+static bool was_asked(uint64_t word)
+{
+    unsigned outcome = sh_outcome_of(word);
+
+    return (word & SH_CANCEL) != 0 ||
+           outcome == sh_outcome_from(SHUNT_ECANCELED) ||
+           outcome == sh_outcome_from(SHUNT_ETIMEDOUT);
+}
+
 /* Everything between the claim to settle and the commit. */
 static void conclude(struct sh_work *work, struct sh_pool *pool,
                      struct sh_record *r)
@@ -286,12 +329,22 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
     unsigned outcome = sh_outcome_of(w);
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
+    bool imports;
 
     if (SH_UNLIKELY(kind == SH_KIND_SCOPE && sh_phase_of(w) == SH_WAIT)) {
         sh_scope_walk(work, pool, r);
         return;
     }
+    if (SH_UNLIKELY(sh_phase_of(w) == SH_COMPLETE)) {
+        finish(work, pool, r, was_asked(w));
+        return;
+    }
     SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
+    imports = SH_UNLIKELY(pool->shared) && sh_is_import(pool, r);
+    if (imports && pool == sh_served) {
+        sh_hand_over(pool, r, 0);
+        return;
+    }
     if ((w & SH_OUTSIDE) != 0 && sh_kind_is_task(kind)) {
         sh_add_sc(&pool->dropped, 1); /* seq_cst: room */
         sh_room_ring(pool);
@@ -300,22 +353,24 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
         outcome = sh_combine_conclude(work, pool, r, outcome);
     if (kind == SH_KIND_RETRY)
         sh_retry_conclude(pool, r, outcome);
-    attach_error(pool, r, kind, outcome);
+    if (imports && outcome == SH_OUTCOME_FORWARD)
+        outcome = sh_import(work, pool, r);
+    else
+        attach_error(pool, r, kind, outcome);
     if (kind == SH_KIND_HEED)
         sh_store_rlx(&r->input, 0); /* relaxed: published by the commit */
     if (outcome == SH_OUTCOME_FORWARD)
         sh_shorten(work, r);
-    else if ((kind >= SH_KIND_THEN && kind <= SH_KIND_FORWARD) ||
-             (kind & SH_KIND_FLAT) != 0 || kind == SH_KIND_RETRY)
+    else if (((kind >= SH_KIND_THEN && kind <= SH_KIND_FORWARD) ||
+              (kind & SH_KIND_FLAT) != 0 || kind == SH_KIND_RETRY) &&
+             sh_load_rlx(&r->input) != 0) /* relaxed: ours */
         sh_input_abandon(work, pool, r);
     sh_input_drop(work, pool, r, kind);
     fail_fast_and_commit(work, pool, r, outcome);
     /* What heeds it hangs there since its function ran, and returned a future;
      * what that became is FORWARD. */
     finish(work, pool, r,
-           (w & SH_CANCEL) != 0 ||
-               outcome == sh_outcome_from(SHUNT_ECANCELED) ||
-               outcome == sh_outcome_from(SHUNT_ETIMEDOUT));
+           was_asked(sh_word_settled(w, SH_COMPLETE, 0, outcome)));
 }
 
 /* work may be NULL: then the pool goes, and handles with it. */
@@ -347,8 +402,10 @@ static void dispose(struct sh_work *work, struct sh_pool *pool,
     if (kind == SH_KIND_KEEP && sh_keep_postpone(work, pool, r))
         return;
     /* First, as long as the causes are held. */
-    if (SH_UNLIKELY(sh_outcome_of(w) != 0))
-        sh_report_unseen(pool, r, w);
+    if (SH_UNLIKELY(sh_outcome_of(w) != 0) && !sh_report_unseen(pool, r, w)) {
+        sh_hand_over(pool, r, 0);
+        return;
+    }
     if (sh_kind_combines(kind))
         sh_combine_dispose(work, pool, r, sh_outcome_of(w));
     else if (kind == SH_KIND_PROMISE)
@@ -387,6 +444,21 @@ void sh_work_do_all(struct sh_work *work)
     sh_here.guest = before;
 }
 
+void sh_settle_renewed(struct sh_work *work, struct sh_pool *pool,
+                       struct sh_record *r, uint32_t generation)
+{
+    uint64_t w = sh_load_sc(&r->state); /* seq_cst: idle */
+    uint64_t next;
+
+    do {
+        if (sh_phase_of(w) != SH_WAIT || sh_generation_of(w) != generation ||
+            (w & SH_KEPT) != 0)
+            return;
+        next = sh_word_to(w, SH_READY, 0);
+    } while (!sh_cas_sc(&r->state, &w, next)); /* seq_cst: idle, ready */
+    sh_make_ready(work, pool, r, next);
+}
+
 void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t flag)
 {
@@ -399,10 +471,15 @@ void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
         over = (w & SH_ORPHAN) != 0 && sh_phase_of(w) == SH_DONE &&
                (next & SH_STAYS) == 0;
         if (over)
-            next = sh_word_settled(next, SH_RELEASING, 0, sh_outcome_of(w));
+            next = sh_word_settled(next, SH_RELEASING, sh_owner_here(),
+                                   sh_outcome_of(w));
     } while (!sh_cas_sc(&r->state, &w, next)); /* seq_cst: idle, quiet */
     if (over)
         sh_work_free(work, pool, r);
+    else if (SH_UNLIKELY(flag == SH_KEPT && sh_phase_of(w) == SH_WAIT &&
+                         /* relaxed: as the state */
+                         sh_load_rlx(&r->kind) == SH_KIND_TASK))
+        sh_settle_renewed(work, pool, r, sh_generation_of(w));
     sh_quiet_notify(pool);
 }
 
@@ -429,8 +506,9 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
     while (sh_phase_of(w) == SH_RUNNING) {
         bool quick = (w & (SH_WATCHED | SH_ORPHAN)) == 0;
         enum sh_phase to = quick ? SH_DONE : SH_COMPLETE;
-        uint64_t next =
-            sh_word_settled(w, fails ? SH_SETTLING : to, 0, outcome);
+        uint64_t next = sh_word_settled(w, fails ? SH_SETTLING : to,
+                                        quick && !fails ? 0 : sh_owner_here(),
+                                        outcome);
 
         if (!sh_cas_acqrel(&r->state, &w, next)) /* acq_rel: settled, watch */
             continue;
@@ -457,6 +535,22 @@ static unsigned attempts_of(struct sh_record *r)
     return sh_load_rlx(&sh_ticket_of(r)->made); /* relaxed: a report */
 }
 
+static const char *why_given_up(const struct sh_pool *pool, uint64_t w,
+                                int code)
+{
+    if (code == SHUNT_ETIMEDOUT)
+        return pool->shared ? "the deadline passed while it ran; its process "
+                              "is killed"
+                            : "the deadline passed while it ran; its code may "
+                              "still run";
+    if ((w & SH_GRACED) != 0)
+        return "was asked to cancel, and ran on; its process is killed";
+    return pool->shared ? "given up when its pool was shut down; its process "
+                          "is killed"
+                        : "given up when its pool was shut down; its code may "
+                          "still run";
+}
+
 bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t w, int code)
 {
@@ -471,19 +565,16 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
 
         /* Ours from then on, whatever the code does. */
         if (!sh_cas_sc(&r->state, &w,
-                       sh_word_settled(w | SH_BUSY, SH_SETTLING, SH_OWNER_HOST,
+                       sh_word_settled(w | SH_BUSY, SH_SETTLING,
+                                       sh_owner_here(),
                                        outcome))) /* seq_cst: settled, park,
                                                    * stuck */
             continue;
-        sh_error_attach(pool, r,
-                        &(struct sh_failure){
-                            .code = code,
-                            .attempts = attempts_of(r),
-                            .text = code == SHUNT_ETIMEDOUT
-                                        ? "the deadline passed while it ran; "
-                                          "its code may still run"
-                                        : "given up when its pool was shut "
-                                          "down; its code may still run" });
+        sh_error_attach(
+            pool, r,
+            &(struct sh_failure){ .code = code,
+                                  .attempts = attempts_of(r),
+                                  .text = why_given_up(pool, w, code) });
         fail_fast_and_commit(work, pool, r, outcome);
         finish(work, pool, r, true);
         if (parked)

@@ -33,6 +33,14 @@ void sh_work_settle(struct sh_work *work, struct sh_pool *pool,
 void sh_work_free(struct sh_work *work, struct sh_pool *pool,
                   struct sh_record *r);
 
+/* A record in COMPLETE or RELEASING, which is the caller's: the process at that
+ * place is to go on with it. */
+void sh_hand_over(struct sh_pool *pool, struct sh_record *r, unsigned place);
+
+/* Go on with what was handed to that place: the worker there; in the host, or
+ * when that worker is dead, one thread at a time. */
+void sh_handed_do(struct sh_pool *pool, unsigned place);
+
 /* Do all of it. */
 void sh_work_do_all(struct sh_work *work);
 
@@ -49,6 +57,15 @@ void sh_work_let_go(struct sh_work *work, const struct sh_ref *ref);
 /* Give a lent handle back; 0 is none. */
 void sh_work_give(struct sh_work *work, uint64_t handle);
 
+/* The same, and do what follows. */
+static inline void sh_give_now(uint64_t handle)
+{
+    struct sh_work work = { 0 };
+
+    sh_work_give(&work, handle);
+    sh_work_do(&work);
+}
+
 /* A record that is ours does not wait for its input any more: let go of that,
  * as sh_work_abandon does. */
 void sh_input_abandon(struct sh_work *work, struct sh_pool *pool,
@@ -57,6 +74,9 @@ void sh_input_abandon(struct sh_work *work, struct sh_pool *pool,
 /* Ask the future of a lent handle to cancel, if nobody else wants it, and
  * give the handle back. */
 void sh_work_abandon(struct sh_work *work, uint64_t handle);
+
+/* Have a worker that rests go on. False if it does not. */
+bool sh_post_rouse(struct sh_pool *pool, struct sh_post *post);
 
 /* A parked task, moved to RUNNING, may go on: hand it to its worker. */
 void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner);
@@ -118,6 +138,11 @@ void sh_settle_returned(struct sh_work *work, struct sh_pool *pool,
  * settled and nobody holds it. */
 void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t flag);
+
+/* A task in WAIT in that generation is to run again when nothing keeps its
+ * memory: perhaps now. */
+void sh_settle_renewed(struct sh_work *work, struct sh_pool *pool,
+                       struct sh_record *r, uint32_t generation);
 
 /* Settle a record seen RUNNING or PARKED with word, while its code runs on, or
  * goes on: it stays BUSY until that returns. code: SHUNT_ECANCELED, or
@@ -185,6 +210,12 @@ void sh_scope_arrive(struct sh_work *work, struct sh_pool *pool,
 void sh_scope_dispose(struct sh_work *work, struct sh_pool *pool,
                       struct sh_record *r);
 
+/* Whether a record of a process pool follows one of another pool, which the
+ * host alone can see; and the outcome that it takes over from there, copied. */
+bool sh_is_import(const struct sh_pool *pool, struct sh_record *r);
+unsigned sh_import(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r);
+
 /* r, which is ours, is to forward to its input, and that may forward itself:
  * point to the origin, so that no chain of forwards grows. */
 void sh_shorten(struct sh_work *work, struct sh_record *r);
@@ -218,8 +249,8 @@ int sh_ref_tell(const struct sh_ref *ref);
 void sh_mark_seen(uint64_t handle, bool seen);
 
 /* A record that has settled with word is about to be freed: tell the pool's
- * hook of its failure, if nobody has looked at it. */
-void sh_report_unseen(struct sh_pool *pool, struct sh_record *r, uint64_t word);
+ * hook of its failure, if nobody has looked at it. False if the host is to. */
+bool sh_report_unseen(struct sh_pool *pool, struct sh_record *r, uint64_t word);
 
 /* A task from outside has left the queue: whoever waits for room may look. */
 void sh_room_ring(struct sh_pool *pool);

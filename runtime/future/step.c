@@ -29,6 +29,8 @@ static bool move(struct sh_record *r, enum sh_phase phase, unsigned outcome)
         /* A record that waits a second time does so with another word: one
          * who delivers late must not take it for the first. */
         owner = sh_phase_of(w) == SH_RUNNING ? sh_owner_of(w) : 0;
+        if (phase == SH_SETTLING)
+            owner = sh_owner_here();
     } while (!sh_cas_sc(
         &r->state, &w,
         sh_word_settled(w, phase, owner, outcome))); /*
@@ -117,6 +119,8 @@ static struct sh_record *follower_new(struct sh_pool *pool, unsigned kind,
     w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
     if (deadline_ns != INT64_MAX)
         sh_record_bind(r)->deadline_ns = deadline_ns;
+    if (task != NULL)
+        sh_record_bind_retries(pool, r, 0);
     if (task == NULL || sh_record_make_data(pool, r)) {
         if (deadline_ns == INT64_MAX || sh_bound_set(pool, r, w))
             return r;

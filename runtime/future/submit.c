@@ -100,7 +100,7 @@ static bool enqueue(struct sh_pool *pool, struct sh_seat *seat, uint64_t hint)
 static bool take_back(struct sh_pool *pool, struct sh_seat *seat,
                       struct sh_record *r, uint64_t w)
 {
-    uint64_t gone = sh_word_to(w, SH_RELEASING, SH_OWNER_HOST);
+    uint64_t gone = sh_word_to(w, SH_RELEASING, sh_owner_here());
 
     /* Nobody has its handle, so no flag of it can change.
      * acq_rel: accepted */
@@ -143,7 +143,7 @@ static SH_COLD void end_late(struct sh_pool *pool, struct sh_record *r,
     sh_store_sc(
         &r->state,
         sh_word_settled(
-            w, SH_SETTLING, SH_OWNER_HOST,
+            w, SH_SETTLING, sh_owner_here(),
             sh_outcome_from(SHUNT_ETIMEDOUT))); /*
                                                  * seq_cst: accepted, sibling */
     sh_work_settle(&work, pool, r);
@@ -189,6 +189,7 @@ struct order {
     const char *where;
     int64_t deadline_ns;
     struct sh_child *child; /* what it is to be of a scope, or NULL */
+    unsigned retries;       /* after crashes */
 };
 
 static inline int submit_order(struct sh_pool *pool, const struct order *o,
@@ -213,7 +214,8 @@ static inline int submit_order(struct sh_pool *pool, const struct order *o,
     w = sh_load_rlx(&r->state); /* relaxed: ours */
     if (SH_UNLIKELY(o->child != NULL))
         sh_record_bind(r)->scope = o->child->id;
-    if (SH_UNLIKELY(!sh_task_set_up(pool, r, w, o->in, o->deadline_ns))) {
+    if (SH_UNLIKELY(
+            !sh_task_set_up(pool, r, w, o->in, o->deadline_ns, o->retries))) {
         sh_record_retire(pool, seat, r, w);
         return SHUNT_ENOMEM;
     }
@@ -234,12 +236,13 @@ static inline int submit_order(struct sh_pool *pool, const struct order *o,
 }
 
 static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
-                  const char *where, int64_t deadline_ns, uint64_t *handle_out)
+                  const char *where, int64_t deadline_ns, unsigned retries,
+                  uint64_t *handle_out)
 {
-    return submit_order(
-        pool,
-        &(struct order){ SH_KIND_TASK, task, in, where, deadline_ns, NULL },
-        handle_out);
+    return submit_order(pool,
+                        &(struct order){ SH_KIND_TASK, task, in, where,
+                                         deadline_ns, NULL, retries },
+                        handle_out);
 }
 
 int sh_submit_attempt(struct sh_pool *pool, struct sh_record *retry,
@@ -249,7 +252,7 @@ int sh_submit_attempt(struct sh_pool *pool, struct sh_record *retry,
     int rc = submit_order(pool,
                           &(struct order){ SH_KIND_TRY, retry->task,
                                            sh_ticket_of(retry), retry->where,
-                                           deadline_ns, NULL },
+                                           deadline_ns, NULL, 0 },
                           &handle);
 
     *ref_out = (struct sh_ref){ .pool = pool };
@@ -288,11 +291,12 @@ int sh_submit_child(struct sh_pool *pool, const shunt_task *task,
 {
     int rc = check(pool, task, in);
 
-    return rc != 0 ? rc
-                   : submit_order(pool,
-                                  &(struct order){ SH_KIND_TASK, task, in,
-                                                   where, deadline_ns, child },
-                                  handle_out);
+    return rc != 0
+               ? rc
+               : submit_order(pool,
+                              &(struct order){ SH_KIND_TASK, task, in, where,
+                                               deadline_ns, child, 0 },
+                              handle_out);
 }
 
 SH_COLD shunt_future *sh_submit_refuse(struct sh_pool *pool, int rc)
@@ -315,7 +319,7 @@ shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,
     if (SH_LIKELY(rc == 0))
         rc = sh_deadline_inherit(pool, &deadline_ns);
     if (SH_LIKELY(rc == 0))
-        rc = submit(pool, task, in, where, deadline_ns, &handle);
+        rc = submit(pool, task, in, where, deadline_ns, 0, &handle);
     return SH_LIKELY(rc == 0) ? sh_handle_future(handle)
                               : sh_submit_refuse(pool, rc);
 }
@@ -350,7 +354,7 @@ shunt_future *shunt_submit_sized(shunt_pool *name, const shunt_task *task,
     if (rc == 0)
         rc = sh_deadline_of(pool, o.deadline_ns, &deadline_ns);
     if (rc == 0)
-        rc = submit(pool, task, in, where, deadline_ns, &handle);
+        rc = submit(pool, task, in, where, deadline_ns, o.retries, &handle);
     return rc == 0 ? sh_handle_future(handle) : sh_submit_refuse(pool, rc);
 }
 
@@ -371,7 +375,7 @@ shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
     if (rc == 0)
         rc = sh_deadline_inherit(pool, &deadline_ns);
     if (rc == 0)
-        rc = submit(pool, task, in, where, deadline_ns, &handle);
+        rc = submit(pool, task, in, where, deadline_ns, 0, &handle);
     if (rc != SHUNT_EAGAIN)
         return rc == 0 ? sh_handle_future(handle) : sh_submit_refuse(pool, rc);
     /* A guest, whom shunt_pool_free waits for. */
@@ -381,7 +385,7 @@ shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
     do {
         uint32_t room = sh_load_sc(&pool->room); /* seq_cst: room */
 
-        rc = submit(pool, task, in, where, deadline_ns, &handle);
+        rc = submit(pool, task, in, where, deadline_ns, 0, &handle);
         if (rc == SHUNT_EAGAIN) {
             sh_futex_wait(&pool->room, room, INT64_MAX, pool->shared);
             sh_stamp_forget(&sh_seat_of(pool)->stamp);

@@ -14,7 +14,7 @@
  * no memory, and nothing was kept. It may be bound already, to a scope. */
 static inline bool sh_task_set_up(struct sh_pool *pool, struct sh_record *r,
                                   uint64_t word, const void *in,
-                                  int64_t deadline_ns)
+                                  int64_t deadline_ns, unsigned retries)
 {
     const shunt_task *task = r->task;
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in INIT */
@@ -24,6 +24,7 @@ static inline bool sh_task_set_up(struct sh_pool *pool, struct sh_record *r,
             (void)sh_record_bind(r);
         sh_bound_of(r)->deadline_ns = deadline_ns;
     }
+    sh_record_bind_retries(pool, r, retries);
     if (SH_UNLIKELY(!sh_record_make_data(pool, r)))
         return false;
     if (SH_UNLIKELY(kind == SH_KIND_TRY))

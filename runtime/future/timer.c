@@ -70,9 +70,49 @@ void sh_time_recruit(struct sh_pool *pool)
     sh_quiet_notify(pool); /* nobody counts on one of them any more */
 }
 
-void sh_time_stuck(struct sh_pool *pool, struct sh_post *post, uint64_t hint)
+/* What shunt/task.h promises. */
+#define GRACE_NS 1000000000
+
+int64_t sh_grace_of(const struct sh_record *r)
+{
+    int64_t grace_ns = r->task->traits_.grace_ns;
+
+    if (grace_ns < 0)
+        return INT64_MAX;
+    return grace_ns != 0 ? grace_ns : GRACE_NS;
+}
+
+void sh_grace_begin(struct sh_pool *pool, struct sh_record *r,
+                    uint32_t generation)
+{
+    uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
+    int64_t grace_ns, until_ns;
+
+    do {
+        if ((sh_phase_of(w) != SH_RUNNING && sh_phase_of(w) != SH_PARKED) ||
+            sh_generation_of(w) != generation || r->task == NULL ||
+            (w & (SH_GRACED | SH_COMMITTED)) != 0)
+            return;
+    } while (!sh_cas_acqrel(&r->state, &w, w | SH_GRACED)); /* acq_rel: claim */
+    grace_ns = sh_grace_of(r);
+    until_ns = sh_pool_after(pool, grace_ns);
+    /* We are the one who sets its timer from now on. If there is none to be
+     * had, the task ends by itself or not at all. */
+    if (until_ns != INT64_MAX &&
+        (!sh_is_bound(r) || until_ns < sh_bound_of(r)->deadline_ns))
+        (void)sh_timer_set(pool, sh_timer_of_deadline(sh_index_of(pool, r)),
+                           generation, until_ns);
+}
+
+void sh_time_stuck(struct sh_pool *pool, struct sh_post *post, uint64_t hint,
+                   int64_t grace_ns)
 {
     uint64_t other = sh_load_sc(&post->stuck); /* seq_cst: rest */
+
+    if (sh_load_sc(&post->running) != hint) /* seq_cst: stuck */
+        return;
+    /* relaxed: published by the CAS */
+    sh_store_rlx(&post->patience_ns, sh_clock_after(grace_ns));
 
     /* Who comes late must not say it of code that has returned: the worker may
      * be at other code by now, and somebody have said it of that. */
@@ -94,6 +134,11 @@ static void ring_before(struct sh_pool *pool, int64_t when_ns)
             sh_time_ring(pool);
             return;
         }
+}
+
+void sh_time_ring_idle(struct sh_pool *pool)
+{
+    ring_before(pool, INT64_MIN + 1);
 }
 
 /* There is a timekeeper, or none can be had. */
@@ -226,6 +271,15 @@ bool sh_timers_any(struct sh_pool *pool)
 
 /* -- what happens -- */
 
+/* Whether it is the deadline that has come, or the end of a grace. */
+static int why_over(struct sh_pool *pool, struct sh_record *r, uint64_t w)
+{
+    bool late = sh_is_bound(r) &&
+                sh_bound_of(r)->deadline_ns <= sh_pool_now(pool);
+
+    return (w & SH_GRACED) != 0 && !late ? SHUNT_ECANCELED : SHUNT_ETIMEDOUT;
+}
+
 /* The code of a record runs past its deadline, or is parked: settle it over
  * that. If it is not at its code now, its worker will see what has become of it
  * before it goes there. False if it has ended, or waits again. */
@@ -235,10 +289,12 @@ static bool over(struct sh_work *work, struct sh_pool *pool,
     unsigned worker = sh_owner_of(w) - SH_OWNER_WORKER(0);
     struct sh_post *post = &pool->posts[worker];
     uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(w));
+    bool parked = sh_phase_of(w) == SH_PARKED;
 
-    if (!sh_settle_over(work, pool, r, w, SHUNT_ETIMEDOUT))
+    if (!sh_settle_over(work, pool, r, w, why_over(pool, r, w)))
         return false;
-    sh_time_stuck(pool, post, hint);
+    /* What was parked is set going to come to its end. */
+    sh_time_stuck(pool, post, hint, parked ? sh_grace_of(r) : 0);
     return true;
 }
 
@@ -404,7 +460,8 @@ bool sh_timers_waiting(struct sh_pool *pool)
 
     /* seq_cst: alarm */
     if (sh_load_sc(&pool->time.timers_set) != SH_TIMER_NONE ||
-        sh_load_sc(&pool->time.timers_moved) != SH_TIMER_NONE)
+        sh_load_sc(&pool->time.timers_moved) != SH_TIMER_NONE ||
+        sh_load_sc(&pool->handed) != SH_NONE) /* seq_cst: alarm */
         return true;
     for (unsigned i = 0; i < posts; i++)
         /* seq_cst: alarm */

@@ -130,15 +130,27 @@ int64_t sh_timers_pass(struct sh_pool *pool, struct sh_wheel *wheel);
 /* Whether something was set that the timekeeper has not seen. */
 bool sh_timers_waiting(struct sh_pool *pool);
 
-/* Wake the timekeeper. */
+/* Wake the timekeeper; or only if it is not awake. */
 void sh_time_ring(struct sh_pool *pool);
+void sh_time_ring_idle(struct sh_pool *pool);
 
 /* Have the timekeeper see to it that there are as many workers at work as there
  * should be. */
 void sh_time_recruit(struct sh_pool *pool);
 
 /* What hint names was given up, and its code runs: as long as it does, the
- * timekeeper sees to it that somebody runs in the stead of its worker. */
-void sh_time_stuck(struct sh_pool *pool, struct sh_post *post, uint64_t hint);
+ * timekeeper sees to it that somebody runs in the stead of its worker; a worker
+ * process has grace_ns left to end it, and is killed then. */
+void sh_time_stuck(struct sh_pool *pool, struct sh_post *post, uint64_t hint,
+                   int64_t grace_ns);
+
+/* How long the code of a task that was asked to end may take for that, in a
+ * process. */
+int64_t sh_grace_of(const struct sh_record *r);
+
+/* A record of a process pool, in that generation, was asked to cancel: if its
+ * code has begun, it is given up when its grace is over. */
+void sh_grace_begin(struct sh_pool *pool, struct sh_record *r,
+                    uint32_t generation);
 
 #endif /* SH_FUTURE_TIMER_H */

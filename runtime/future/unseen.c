@@ -103,7 +103,7 @@ static void call(void *arg)
     report->pool->unobserved(report->error, report->pool->unobserved_arg);
 }
 
-void sh_report_unseen(struct sh_pool *pool, struct sh_record *r, uint64_t word)
+bool sh_report_unseen(struct sh_pool *pool, struct sh_record *r, uint64_t word)
 {
     const shunt_error *error;
     shunt_error near;
@@ -112,11 +112,14 @@ void sh_report_unseen(struct sh_pool *pool, struct sh_record *r, uint64_t word)
      * code which was given up the user takes no more calls: relaxed as well,
      * an identity. */
     if (!is_news(r, word) || (sh_load_rlx(&r->deps) & seen_bit) != 0 ||
-        sh_load_rlx(&pool->process) == 0)
-        return;
+        sh_load_rlx(&pool->process) == 0 ||
+        pool->unobserved == shunt_unobserved_ignore)
+        return true;
     error = sh_error_find(r, sh_outcome_of(word));
     if (sh_error_is_constant(error))
-        return;
+        return true;
+    if (pool == sh_served)
+        return false;
     if (sh_error_has_far_causes(error)) {
         near = *error;
         near.cause_count = 0;
@@ -124,4 +127,5 @@ void sh_report_unseen(struct sh_pool *pool, struct sh_record *r, uint64_t word)
         error = &near;
     }
     sh_call_hook(pool->id, call, &(struct report){ pool, error });
+    return true;
 }

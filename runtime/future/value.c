@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "future/settle.h"
+#include "future/timer.h"
 #include "future/value.h"
 #include "task/data.h"
 #include "task/error.h"
@@ -342,6 +343,8 @@ int shunt_cancel(shunt_future *f)
     if (ref.record == NULL)
         return 0;
     rc = sh_cancel_ask(&work, ref.pool, ref.record, sh_generation_of(ref.word));
+    if (SH_UNLIKELY(ref.pool->shared) && rc == 1)
+        sh_grace_begin(ref.pool, ref.record, sh_generation_of(ref.word));
     sh_work_do(&work);
     return rc;
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * memory/arena.c - the range of addresses, and the arenas in it.
- *
- * Edges.
- *   windows  the lock of the windows
  */
 #define _GNU_SOURCE 1
 #include "memory/arena.h"

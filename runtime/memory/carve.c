@@ -289,7 +289,9 @@ void sh_carver_init(struct sh_carver *c, struct sh_slices *s, unsigned owner)
     SH_ASSERT(c->parts == 0);
     c->slices = s;
     c->owner = owner;
-    c->plain = !sh_je_has_arenas || !make_arena(c);
+    /* The host outlives its pools, and jemalloc keeps 2 MiB of addresses for
+     * each arena that there has been. */
+    c->plain = owner == SH_SLICER_HOST || !sh_je_has_arenas || !make_arena(c);
 }
 
 void sh_carver_fini(struct sh_carver *c)

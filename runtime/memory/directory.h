@@ -61,6 +61,12 @@ enum {
 };
 #define SH_SLICE_BYTES_LEAST ((size_t)2 << 20)
 
+/* Numbers of owners. */
+enum {
+    SH_SLICER_HOST = 1,
+    SH_SLICER_WORKER = 2 /* the first: worker w is w + 2 */
+};
+
 #define SH_NAME_NONE 0u
 #define SH_NAME_FREED ((uint64_t)1 << 56)
 #define SH_NAME_SCRATCH ((uint64_t)2 << 56) /* | number of the process */

@@ -36,7 +36,10 @@ void sh_heap_fini(struct sh_heap *h)
     pthread_mutex_destroy(&h->lock);
 }
 
-void *sh_heap_get(struct sh_heap *h, size_t size)
+/* What the pool keeps, in a shared heap: the rest is scratch, or loose. */
+#define NAME_KEPT 1u
+
+void *sh_heap_scratch(struct sh_heap *h, size_t size)
 {
     void *p = NULL;
 
@@ -50,6 +53,21 @@ void *sh_heap_get(struct sh_heap *h, size_t size)
     if (p == NULL)
         sh_heap_refund(h, size);
     return p;
+}
+
+void *sh_heap_get(struct sh_heap *h, size_t size)
+{
+    void *p = sh_heap_scratch(h, size);
+
+    if (SH_UNLIKELY(h->slices != NULL) && p != NULL)
+        sh_slices_publish(h->slices, p, NAME_KEPT);
+    return p;
+}
+
+void sh_block_keep(struct sh_block *b)
+{
+    if (SH_UNLIKELY(b->heap->slices != NULL))
+        sh_slices_publish(b->heap->slices, b, NAME_KEPT);
 }
 
 void sh_heap_put(struct sh_heap *h, void *p, size_t size)
@@ -105,7 +123,8 @@ struct sh_block *sh_block_new(struct sh_heap *h, size_t size,
     struct sh_block *b = NULL;
 
     if (size <= PTRDIFF_MAX - sizeof *b)
-        b = sh_heap_get(h, sizeof *b + size);
+        b = kind == SH_BLOCK_USER ? sh_heap_scratch(h, sizeof *b + size)
+                                  : sh_heap_get(h, sizeof *b + size);
     if (b == NULL)
         return NULL;
     *b = (struct sh_block){

@@ -123,8 +123,14 @@ bool sh_heap_fasten(struct sh_heap *h, struct sh_block *b);
  * or is shared. */
 bool sh_heap_knows(struct sh_heap *h, const void *p);
 
-/* Plain memory that is not shared with users; NULL if there is none. */
+/* A block that was a task's own is the pool's from now on: it does not go with
+ * the process. */
+void sh_block_keep(struct sh_block *b);
+
+/* Plain memory that is not shared with users; NULL if there is none. Scratch
+ * goes with the process that asked for it. */
 void *sh_heap_get(struct sh_heap *h, size_t size);
+void *sh_heap_scratch(struct sh_heap *h, size_t size);
 void sh_heap_put(struct sh_heap *h, void *p, size_t size);
 
 #endif /* SH_MEMORY_HEAP_H */

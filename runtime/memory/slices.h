@@ -53,11 +53,6 @@
 
 #include "memory/directory.h"
 
-enum {
-    SH_OWNER_HOST = 1,
-    SH_OWNER_WORKER = 2 /* the first: worker w is w + 2 */
-};
-
 /* For that many bytes of blocks, and for a quarter more in which to keep the
  * directory. NULL if the arena has not so much. */
 struct sh_slices *sh_slices_new(struct sh_arena *a, size_t bytes);

@@ -133,3 +133,13 @@ unsigned sh_deque_size(struct sh_deque *d)
 
     return bottom > top ? (unsigned)(bottom - top) : 0;
 }
+
+void sh_deque_mend(struct sh_deque *d)
+{
+    int64_t top = sh_load_sc(&d->top); /* seq_cst: last */
+
+    /* It died in pop, at the last hint. Thieves see an empty deque, so that top
+     * does not move. */
+    if (sh_load_rlx(&d->bottom) < top) /* relaxed: nobody writes it */
+        sh_store_sc(&d->bottom, top);  /* seq_cst: publish, sleep */
+}

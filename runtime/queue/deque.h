@@ -46,6 +46,10 @@ bool sh_deque_pop(struct sh_deque *d, uint64_t *hint_out);
  * lost, not that the deque is empty. */
 enum sh_steal sh_deque_steal(struct sh_deque *d, uint64_t *hint_out);
 
+/* The owner has died, anywhere in one of the above: what another owner finds is
+ * in order. Hints may be lost. */
+void sh_deque_mend(struct sh_deque *d);
+
 /* Any thread: how many hints there were at some moment during the call. */
 unsigned sh_deque_size(struct sh_deque *d);
 

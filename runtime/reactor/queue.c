@@ -138,7 +138,7 @@ void sh_queue_unlock(struct sh_queue *q)
     if (!wants) {
         sh_store_rlx(&q->armed, 0); /* relaxed: who sees 1 looks in vain */
     } else if (sh_load_rlx(&q->armed) == 0) { /* relaxed: under the lock */
-        sh_store_sc(&q->armed, 1); /* seq_cst: armed */
+        sh_store_sc(&q->armed, 1);            /* seq_cst: armed */
         /* Who came before us may not have seen it. seq_cst: armed */
         if (sh_load_sc(&q->arrived) != NULL)
             collect(q);
@@ -176,8 +176,8 @@ int sh_queue_lock(const shunt_queue *handle, struct sh_queue **queue_out)
     if (name < NAME_BIT || sh_load_acq(&q->name) != name) /* acquire: opened */
         return SHUNT_EINVAL;
     /* relaxed: if it is that of a later queue, the name tells */
-    if (sh_load_rlx(&q->process) != sh_process)
-        return SHUNT_EFORKED;
+    if (sh_load_rlx(&q->process) != sh_self)
+        return sh_served != NULL ? SHUNT_EINVAL : SHUNT_EFORKED;
     pthread_mutex_lock(&q->lock);
     if (sh_load_rlx(&q->name) != name) { /* relaxed: moves under the lock */
         pthread_mutex_unlock(&q->lock);
@@ -204,7 +204,7 @@ static bool make_place(struct sh_queue *q)
     q->batches = NULL;
     q->first = q->last = NULL;
     q->sleeping = q->inside = q->calls = q->calls_to_threads = 0;
-    sh_store_rlx(&q->process, sh_process); /* relaxed: as the name */
+    sh_store_rlx(&q->process, sh_self); /* relaxed: as the name */
     return q->has_lock;
 }
 
@@ -240,7 +240,7 @@ int shunt_queue_new(shunt_queue **queue_out)
     if (q == NULL)
         return SHUNT_EAGAIN;
     /* relaxed: ours while it is BUSY */
-    if ((!q->has_lock || sh_load_rlx(&q->process) != sh_process) &&
+    if ((!q->has_lock || sh_load_rlx(&q->process) != sh_self) &&
         !make_place(q)) {
         sh_store_rel(&q->name, SH_NAME_FREE); /* release: opened */
         return SHUNT_ENOMEM;
@@ -296,8 +296,8 @@ static uint64_t unlend(uint64_t handle)
     if (sh_handle_index(handle) == SH_HANDLE_RESERVED)
         return handle;
     /* If its pool was freed, the name is stale. */
-    if (sh_handle_find(handle, SH_LOOK, &ref) == 0 &&
-        sh_handle_unlend(&ref) && sh_here.run != NULL)
+    if (sh_handle_find(handle, SH_LOOK, &ref) == 0 && sh_handle_unlend(&ref) &&
+        sh_here.run != NULL)
         sh_run_note(sh_here.run, ref.handle);
     return handle & ~SH_HANDLE_LENT;
 }
@@ -367,8 +367,8 @@ static void detach(struct sh_queue *q, struct sh_entry *e, struct sh_gone *gone)
 {
     struct sh_ready *ready = ready_of(q, e);
 
-    *gone = (struct sh_gone){ e, e->handle, e->hung,
-                              e->state == SH_ENTRY_PENDING };
+    *gone =
+        (struct sh_gone){ e, e->handle, e->hung, e->state == SH_ENTRY_PENDING };
     if (gone->pending) {
         e->state = SH_ENTRY_GONE;
         return;
@@ -404,8 +404,8 @@ bool sh_queue_take_out(struct sh_queue *q, uint64_t handle, uint64_t batch,
     if (sh_handle_index(handle) != SH_HANDLE_RESERVED)
         handle |= SH_HANDLE_LENT;
     e = sh_entries_find(&q->entries, handle);
-    while (e != NULL && (batch != 0 ? e->batch != batch
-                                    : ready_of(q, e) != &q->ready))
+    while (e != NULL &&
+           (batch != 0 ? e->batch != batch : ready_of(q, e) != &q->ready))
         e = sh_entries_alike(e);
     if (e == NULL)
         return false;

@@ -181,6 +181,13 @@ bool sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns)
     }
 }
 
+void sh_sleep_bury(struct sh_sleep *s, unsigned w)
+{
+    /* seq_cst: sleep. Whoever woke it, and nobody else, has us. */
+    sh_and_sc(group(s, w), ~(idle_bit(w) | search_bit(w)));
+    sh_sleep_wake_some(s);
+}
+
 bool sh_sleep_is_idle(struct sh_sleep *s, unsigned w)
 {
     /* seq_cst: sleep */

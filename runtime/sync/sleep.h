@@ -84,6 +84,10 @@ void sh_sleep_withdraw(struct sh_sleep *s, unsigned w);
  * was woken. */
 bool sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns);
 
+/* Worker w has died: it neither sleeps nor searches, and somebody else looks
+ * around in its stead. */
+void sh_sleep_bury(struct sh_sleep *s, unsigned w);
+
 /* Whether worker w is idle, or searches, at this moment. */
 bool sh_sleep_is_idle(struct sh_sleep *s, unsigned w);
 bool sh_sleep_is_searching(struct sh_sleep *s, unsigned w);

@@ -69,19 +69,20 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
     w = sh_load_acq(&r->state);
     SH_ASSERT(sh_phase_of(w) == SH_FREE);
     generation = w == 0 ? pool->generation : sh_generation_of(w);
-    w = (uint64_t)generation << 32 | SH_INIT | (uint64_t)SH_OWNER_HOST << 12;
+    w = (uint64_t)generation << 32 | SH_INIT | (uint64_t)sh_owner_here() << 12;
     sh_store_rlx(&r->state, w); /* relaxed: see above */
     /* release: accepted. A stale arrival that sees a later word of this use
      * must find the generation of deps moved. */
-    sh_store_rel(&r->deps, ((sh_load_rlx(&r->deps) >> 32) + 1) << 32); /*
-                                                    * relaxed: see above */
-    sh_store_rlx(&r->edge0, 0);                        /* relaxed: see above */
+    sh_store_rel(&r->deps, ((sh_load_rlx(&r->deps) >> 32) + 1)
+                               << 32);                  /*
+                                                         * relaxed: see above */
+    sh_store_rlx(&r->edge0, 0);                         /* relaxed: see above */
     sh_store_rlx(&r->hold, (uint64_t)generation << 32); /* relaxed: see above */
-    sh_store_rlx(&r->input, 0);       /* relaxed: see above */
-    sh_store_rlx(&r->attached, NULL); /* relaxed: see above */
-    sh_store_rlx(&r->edges, 0);       /* relaxed: see above */
-    sh_store_rlx(&r->dead, 0);        /* relaxed: see above */
-    sh_store_rel(&r->kind, (uint8_t)kind); /* release: accepted */
+    sh_store_rlx(&r->input, 0);                         /* relaxed: see above */
+    sh_store_rlx(&r->attached, NULL);                   /* relaxed: see above */
+    sh_store_rlx(&r->edges, 0);                         /* relaxed: see above */
+    sh_store_rlx(&r->dead, 0);                          /* relaxed: see above */
+    sh_store_rel(&r->kind, (uint8_t)kind);              /* release: accepted */
     sh_store_rlx(&r->link, sh_stamp_take(&seat->stamp)); /* relaxed: ours */
     /* relaxed: whoever may use them is ordered by accepted; reports look */
     sh_store_bare_rlx(&r->task, task);
@@ -125,9 +126,14 @@ void sh_record_free_data(struct sh_pool *pool, struct sh_record *r)
     kind &= ~SH_KIND_FLAT;
     if (kind == SH_KIND_TRY || kind == SH_KIND_RETRY)
         sh_ticket_let_go(sh_ticket_of(r));
-    if (r->task != NULL && (r->out_at & SH_OUT_IN_BLOCK) != 0 &&
-        r->data.block != NULL)
-        sh_block_free(r->data.block);
+    if (r->task != NULL && (r->out_at & SH_OUT_IN_BLOCK) != 0) {
+        struct sh_block *b = r->data.block;
+
+        /* First, so that who repeats this frees nothing twice. */
+        r->data.block = NULL;
+        if (b != NULL)
+            sh_block_free(b);
+    }
 }
 
 void sh_record_retire(struct sh_pool *pool, struct sh_seat *seat,
@@ -181,14 +187,12 @@ struct sh_value sh_record_value(struct sh_record *r)
         return promised_value(r);
     if (kind == SH_KIND_ANY || kind == SH_KIND_RACE)
         return (struct sh_value){ &r->data.combining.value,
-                                  sizeof(shunt_winner),
-                                  _Alignof(shunt_winner), "shunt_winner",
-                                  true };
+                                  sizeof(shunt_winner), _Alignof(shunt_winner),
+                                  "shunt_winner", true };
     if (sh_kind_combines(kind))
-        return (struct sh_value){ &r->data.combining.value,
-                                  sizeof(shunt_results),
-                                  _Alignof(shunt_results), "shunt_results",
-                                  true };
+        return (
+            struct sh_value){ &r->data.combining.value, sizeof(shunt_results),
+                              _Alignof(shunt_results), "shunt_results", true };
     if (kind == SH_KIND_DELAY || kind == SH_KIND_HEED)
         return (struct sh_value){ (void *)(uintptr_t)&none, sizeof none,
                                   _Alignof(shunt_none), "shunt_none", false };

@@ -60,6 +60,23 @@ static inline struct sh_bound *sh_record_bind(struct sh_record *r)
     return sh_bound_of(r);
 }
 
+/* A task, or step, that may be run again when its process has died has to know
+ * how often. Before there is any other data. */
+static inline void sh_record_bind_retries(const struct sh_pool *pool,
+                                          struct sh_record *r, unsigned retries)
+{
+    const shunt_traits *t = &r->task->traits_;
+
+    if (SH_LIKELY(!pool->shared || !t->idempotent))
+        return;
+    if (!sh_is_bound(r))
+        (void)sh_record_bind(r);
+    if (t->retries > retries)
+        retries = t->retries;
+    sh_bound_of(r)->retries =
+        (uint16_t)(retries < UINT16_MAX ? retries : UINT16_MAX);
+}
+
 /* A record in INIT or RELEASING, seen with word, becomes FREE. */
 void sh_record_retire(struct sh_pool *pool, struct sh_seat *seat,
                       struct sh_record *r, uint64_t word);
@@ -112,7 +129,8 @@ static inline int sh_task_check(const struct sh_pool *pool,
         return SHUNT_EINVAL;
     if (t->retries > 0 && !t->idempotent)
         return SHUNT_EINVAL;
-    if ((t->untrusted || t->thread_unsafe) && !pool->allow_unsafe)
+    if ((t->untrusted || t->thread_unsafe) && !pool->allow_unsafe &&
+        !pool->shared)
         return SHUNT_ENOTSUP;
     return 0;
 }

@@ -214,6 +214,12 @@ void sh_attach(struct sh_record *r, struct sh_block *first,
 {
     struct sh_block *head = sh_load_acq(&r->attached); /* acquire: attached */
 
+    for (struct sh_block *b = first;; b = b->next) {
+        if (b->kind == SH_BLOCK_USER)
+            sh_block_keep(b);
+        if (b == last)
+            break;
+    }
     do {
         last->next = head;
     } while (!sh_cas_acqrel(&r->attached, &head, first)); /* release: attached

@@ -63,8 +63,7 @@ static bool is_alias(uint64_t handle)
 
 static struct sh_alias *alias_of(const struct sh_ref *ref)
 {
-    return sh_alias_at(ref->pool,
-                       sh_handle_index(ref->handle) & ~SH_ALIAS_BIT);
+    return sh_alias_at(ref->pool, sh_handle_index(ref->handle) & ~SH_ALIAS_BIT);
 }
 
 static int find_alias(struct sh_ref *ref)
@@ -107,9 +106,8 @@ static int find_reserved(struct sh_ref *ref)
         return sh_pool_refusal(ref->pool);
     if (value == SH_RESERVED_EMPTY)
         return 0;
-    return value >= 1 && value <= sh_outcome_from(SHUNT_EBROKEN)
-               ? 0
-               : SHUNT_EINVAL;
+    return value >= 1 && value <= sh_outcome_from(SHUNT_EBROKEN) ? 0
+                                                                 : SHUNT_EINVAL;
 }
 
 int sh_handle_find(uint64_t handle, enum sh_handle_use use,
@@ -142,8 +140,9 @@ bool sh_handle_lend(struct sh_ref *ref, uint64_t add_flags)
         do {
             if (!alias_matches(word, ref->handle))
                 return false;
-        } while (!sh_cas_acqrel(&a->word, &word, word | ALIAS_LENT)); /*
-                                                          * acq_rel: alias */
+        } while (!sh_cas_acqrel(&a->word, &word,
+                                word | ALIAS_LENT)); /*
+                                                      * acq_rel: alias */
         ref->handle |= SH_HANDLE_LENT;
         ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
         return true;
@@ -154,8 +153,7 @@ bool sh_handle_lend(struct sh_ref *ref, uint64_t add_flags)
         if (!primary_matches(ref->word, ref->handle))
             return false;
         /* acq_rel: settled, idle */
-        if (sh_cas_acqrel(&ref->record->state, &ref->word, ref->word | flags))
-        {
+        if (sh_cas_acqrel(&ref->record->state, &ref->word, ref->word | flags)) {
             ref->word |= flags;
             ref->handle |= SH_HANDLE_LENT;
             return true;
@@ -176,8 +174,9 @@ bool sh_handle_unlend(struct sh_ref *ref)
         do {
             if (!alias_matches(word, ref->handle))
                 return false;
-        } while (!sh_cas_acqrel(&a->word, &word, word & ~ALIAS_LENT)); /*
-                                                          * acq_rel: alias */
+        } while (!sh_cas_acqrel(&a->word, &word,
+                                word & ~ALIAS_LENT)); /*
+                                                       * acq_rel: alias */
         ref->handle &= ~SH_HANDLE_LENT;
         return true;
     }
@@ -191,8 +190,8 @@ bool sh_handle_unlend(struct sh_ref *ref)
             (sh_load_rlx(&ref->record->edges) & 0xffffff) == SH_NONE)
             flags |= SH_WATCHED;
         /* acq_rel: settled, idle */
-    } while (!sh_cas_acqrel(&ref->record->state, &ref->word,
-                            ref->word & ~flags));
+    } while (
+        !sh_cas_acqrel(&ref->record->state, &ref->word, ref->word & ~flags));
     ref->word &= ~flags;
     ref->handle &= ~SH_HANDLE_LENT;
     return true;
@@ -204,7 +203,8 @@ static enum sh_given orphan(struct sh_ref *ref, uint64_t flags)
 {
     uint64_t w = ref->word;
     bool over = sh_phase_of(w) == SH_DONE && (w & SH_STAYS) == 0;
-    uint64_t next = over ? sh_word_settled(w, SH_RELEASING, 0, sh_outcome_of(w))
+    uint64_t next = over ? sh_word_settled(w, SH_RELEASING, sh_owner_here(),
+                                           sh_outcome_of(w))
                          : w | SH_ORPHAN;
 
     /* acq_rel: idle, settled */
@@ -301,8 +301,9 @@ bool sh_handle_pin(const struct sh_ref *ref)
     while (!is_alias(ref->handle) && (w & SH_ALIASED) == 0) {
         if (!primary_matches(w, ref->handle))
             return false;
-        if (sh_cas_acqrel(&ref->record->state, &w, w | SH_ALIASED)) /*
-                                                          * acq_rel: last */
+        if (sh_cas_acqrel(&ref->record->state, &w,
+                          w | SH_ALIASED)) /*
+                                            * acq_rel: last */
             break;
     }
     hold = sh_load_acq(&ref->record->hold); /* acquire: idle */
@@ -333,11 +334,11 @@ uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref)
     /* Begin beyond those of an old pool with this identifier. */
     if (word == 0)
         word = ref->pool->generation & SH_HANDLE_GENERATION;
-    sh_store_rel(&a->word, word << SH_ALIAS_SHIFT | ALIAS_HELD |
-                               sh_index_of(ref->pool, ref->record)); /*
-                                                          * release: alias */
-    return sh_handle_make(ref->pool->id, index | SH_ALIAS_BIT,
-                          (uint32_t)word);
+    sh_store_rel(&a->word,
+                 word << SH_ALIAS_SHIFT | ALIAS_HELD |
+                     sh_index_of(ref->pool, ref->record)); /*
+                                                            * release: alias */
+    return sh_handle_make(ref->pool->id, index | SH_ALIAS_BIT, (uint32_t)word);
 }
 
 uint64_t sh_handle_alias_lent(const struct sh_ref *ref)
@@ -355,8 +356,9 @@ uint64_t sh_handle_alias_lent(const struct sh_ref *ref)
 /* How many handles but the primary one a record has. */
 static uint32_t held(const struct sh_ref *ref)
 {
-    return (uint32_t)sh_load_acq(&ref->record->hold) & ~SH_HOLD_SCOPE; /*
-                                                          * acquire: idle */
+    return (uint32_t)sh_load_acq(&ref->record->hold) &
+           ~SH_HOLD_SCOPE; /*
+                            * acquire: idle */
 }
 
 bool sh_handle_is_sole(const struct sh_ref *ref)

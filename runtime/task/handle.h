@@ -25,7 +25,7 @@
 #define SH_HANDLE_GENERATION (SH_HANDLE_LENT - 1)
 #define SH_HANDLE_RESERVED 0xffffffu
 #define SH_ALIAS_BIT (1u << 23)
-#define SH_ALIAS_SHIFT 37 /* of the generation in the word of an alias */
+#define SH_ALIAS_SHIFT 37     /* of the generation in the word of an alias */
 #define SH_RESERVED_EMPTY 64u /* an empty shunt_results */
 
 static inline uint64_t sh_handle_make(unsigned pool, uint32_t index,
@@ -58,8 +58,8 @@ static inline uint64_t sh_handle_of(shunt_future *f)
 /* The future that a submit returns when it fails with code. */
 static inline shunt_future *sh_handle_failed(unsigned pool, int code)
 {
-    return sh_handle_future(sh_handle_make(pool, SH_HANDLE_RESERVED,
-                                           sh_outcome_from(code)));
+    return sh_handle_future(
+        sh_handle_make(pool, SH_HANDLE_RESERVED, sh_outcome_from(code)));
 }
 
 static inline shunt_future *sh_handle_empty(unsigned pool)
@@ -101,8 +101,7 @@ static inline bool sh_handle_same_use(uint64_t handle, uint64_t word)
 /* Whether a primary handle, not lent, is good for a record in that state. */
 static inline bool sh_handle_fits(uint64_t handle, uint64_t word)
 {
-    return sh_handle_same_use(handle, word) &&
-           (handle & SH_HANDLE_LENT) == 0 &&
+    return sh_handle_same_use(handle, word) && (handle & SH_HANDLE_LENT) == 0 &&
            (word & (SH_GONE | SH_LENT)) == 0 && sh_is_live(word);
 }
 

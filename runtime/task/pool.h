@@ -57,6 +57,14 @@ struct sh_counts {
     _Atomic uint64_t woken;   /* and was woken from it */
 };
 
+/* What a worker is at that is not counted on: a stand-in, or the one of the
+ * host in a process pool. */
+enum sh_rests {
+    SH_WORKS,
+    SH_RESTS,
+    SH_UNFIT /* nobody will ever work here */
+};
+
 /* What others may touch of a worker; the rest is in worker/worker.h. */
 struct sh_post {
     struct sh_deque deque;
@@ -77,7 +85,11 @@ struct sh_post {
     /* One that was settled over its code. As long as it is the one that runs,
      * somebody else may run in the worker's stead. */
     _Atomic uint64_t stuck;
-    _Atomic uint32_t rests; /* a futex: a stand-in that is not needed now */
+    /* Records that others have left to this worker's process: a list. */
+    _Atomic uint32_t handed;
+    /* Of a process: when it is killed for that, by the system's clock. */
+    _Atomic int64_t patience_ns;
+    _Atomic uint32_t rests; /* a futex: enum sh_rests */
 };
 
 /* A pool's time, and what its timekeeper shares: future/timer.c. */
@@ -150,10 +162,15 @@ struct sh_pool {
     _Atomic uint32_t returned; /* moves when such code has returned */
     /* Moves when a READY record is in no queue: look into the table. */
     _Atomic uint64_t rescan;
+    /* Of a process pool. Moves when a READY record is left to the host's own
+     * worker: worker/home.c. */
+    _Atomic uint64_t hosted;
     /* Futexes: room in the queue; a change that a shutdown waits for. */
     _Atomic uint32_t room, room_waiters;
     _Atomic uint32_t quiet, quiet_waiters;
 
+    /* Records that worker processes have left to the host: a list. */
+    _Atomic uint32_t handed;
     struct sh_time time;
     /* Told of failures that nobody has looked at; never NULL. */
     void (*unobserved)(const shunt_error *error, void *arg);
@@ -169,7 +186,23 @@ struct sh_pool {
 /* Counts forks: a pool whose process differs belongs to a parent. */
 extern unsigned sh_process;
 
-/* Whether the calling process made the pool, and has not deserted it. */
+/* The same of what belongs to one process, and not to a pool's: a worker
+ * process has its own. */
+extern unsigned sh_self;
+
+/* The pool that this process is a worker of; NULL: of none. What leads out of
+ * it (hooks, queues, other pools) is left to the host. */
+extern struct sh_pool *sh_served;
+
+/* Which of a pool's processes the calling one is: 0 the host, else the index of
+ * its worker + 1. */
+static inline unsigned sh_place_in(const struct sh_pool *pool)
+{
+    return pool == sh_served ? sh_served_as : 0;
+}
+
+/* Whether the calling process made the pool, and has not deserted it; of a
+ * worker process: whether it is the pool's. */
 #define sh_pool_is_ours(pool) \
     (sh_load_rlx(&(pool)->process) == sh_process) /* relaxed: an identity */
 
@@ -226,6 +259,9 @@ void sh_registry_hide(struct sh_pool *pool);
 
 /* Nor does any that was under way: the last guest has left. */
 void sh_registry_remove(struct sh_pool *pool);
+
+/* In a new worker process, of that index: pool is the only one there is. */
+void sh_registry_serve(struct sh_pool *pool, unsigned index);
 
 /* The pool that a user's name stands for; NULL inside a task is the current
  * one. 0, SHUNT_EINVAL or SHUNT_EFORKED; *pool_out is written if 0. */

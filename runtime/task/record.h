@@ -44,8 +44,8 @@ enum sh_kind {
     SH_KIND_ANY,
     SH_KIND_RACE,
     SH_KIND_SOME,
-    SH_KIND_KEEP, /* clears KEPT of a task when what it waits for settled */
-    SH_KIND_DEAL, /* runs the elements of a map; not a future of the user */
+    SH_KIND_KEEP,  /* clears KEPT of a task when what it waits for settled */
+    SH_KIND_DEAL,  /* runs the elements of a map; not a future of the user */
     SH_KIND_DELAY, /* succeeds when its time has come */
     SH_KIND_HEED,  /* succeeds when a running task is asked to cancel */
     SH_KIND_TRY,   /* an attempt of a retry: runs as a task of its own does */
@@ -90,8 +90,9 @@ struct sh_combining {
  * it is accepted. */
 struct sh_bound {
     int64_t deadline_ns; /* of the pool's clock; INT64_MAX: none */
-    uint32_t scope; /* that it was submitted in, or 0: future/scope.h */
-    uint32_t unused;
+    uint32_t scope;      /* that it was submitted in, or 0: future/scope.h */
+    uint16_t retries;    /* how often it may run again after a crash, */
+    uint16_t crashes;    /* and how often it has crashed; the warden's */
 };
 
 /* The data of a scope. Only who is in it looks here. */
@@ -197,9 +198,11 @@ struct sh_cell {
     /* NODE: the combinator's first input below it. BRIDGE: the serial number
      * of the pool of up. */
     _Atomic uint32_t base;
-    _Atomic uint8_t need;  /* NODE: how many arrivals make it full */
+    _Atomic uint8_t need; /* NODE: how many arrivals make it full */
     _Atomic uint8_t kind;
-    _Atomic uint16_t pool; /* BRIDGE: the pool of up */
+    /* BRIDGE: the pool of up. CALL: the process that up is an address of: 0 the
+     * host, else the worker's index + 1. */
+    _Atomic uint16_t pool;
 };
 _Static_assert(sizeof(struct sh_cell) == 32, "two to a line");
 

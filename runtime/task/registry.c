@@ -31,6 +31,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "sync/futex.h"
@@ -38,10 +39,12 @@
 #include "task/run.h"
 
 unsigned sh_process = 1;
+unsigned sh_self = 1;
+struct sh_pool *sh_served;
+unsigned sh_served_as;
 _Atomic(struct sh_pool *) sh_pools[SH_POOLS];
 _Atomic(struct sh_pool *) sh_homes[SH_POOLS];
-_Thread_local struct sh_here sh_here
-    __attribute__((tls_model("initial-exec")));
+_Thread_local struct sh_here sh_here __attribute__((tls_model("initial-exec")));
 
 /* Set once, by prepare. */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -70,6 +73,7 @@ static void after_fork_child(void)
 {
     pthread_mutex_unlock(&lock);
     sh_process++;
+    sh_self++;
     for (unsigned i = 0; i < SH_POOLS; i++)
         sh_store_rlx(&visits[i], 0); /* relaxed: we are alone */
     sh_here.seat = NULL;
@@ -114,8 +118,8 @@ static void thread_ends(void *here)
 static void prepare(void)
 {
     ready = pthread_key_create(&thread_end, thread_ends) == 0 &&
-            pthread_atfork(before_fork, after_fork_parent,
-                           after_fork_child) == 0;
+            pthread_atfork(before_fork, after_fork_parent, after_fork_child) ==
+                0;
 }
 
 bool sh_forks_count(void)
@@ -179,7 +183,7 @@ struct sh_pool *sh_pool_visit(unsigned id)
 {
     struct sh_pool *pool;
 
-    sh_add_sc(&visits[id], 1); /* seq_cst: visit */
+    sh_add_sc(&visits[id], 1);        /* seq_cst: visit */
     pool = sh_load_sc(&sh_pools[id]); /* seq_cst: visit */
     if (pool == NULL)
         sh_pool_leave(id);
@@ -188,8 +192,8 @@ struct sh_pool *sh_pool_visit(unsigned id)
 
 void sh_pool_leave(unsigned id)
 {
-    if (sh_sub_sc(&visits[id], 1) == 1 &&      /* seq_cst: visit */
-        sh_load_sc(&sh_pools[id]) == NULL)     /* seq_cst: visit */
+    if (sh_sub_sc(&visits[id], 1) == 1 &&  /* seq_cst: visit */
+        sh_load_sc(&sh_pools[id]) == NULL) /* seq_cst: visit */
         sh_futex_wake(&visits[id], INT32_MAX, false);
 }
 
@@ -240,6 +244,32 @@ void sh_registry_remove(struct sh_pool *pool)
     generations[id] = last_generation(pool);
     leaving[id] = false;
     pthread_mutex_unlock(&lock);
+}
+
+void sh_registry_serve(struct sh_pool *pool, unsigned index)
+{
+    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+    /* Some thread of the host may have had it. */
+    lock = fresh;
+    for (unsigned i = 0; i < SH_POOLS; i++) {
+        /* Nothing is written that is so already: pages are shared until then.
+         * relaxed: we are alone */
+        if (sh_load_rlx(&sh_pools[i]) != NULL)
+            sh_store_rlx(&sh_pools[i], NULL);  /* relaxed: we are alone */
+        if (sh_load_rlx(&sh_homes[i]) != NULL) /* relaxed: we are alone */
+            sh_store_rlx(&sh_homes[i], NULL);  /* relaxed: we are alone */
+        if (sh_load_rlx(&visits[i]) != 0)      /* relaxed: we are alone */
+            sh_store_rlx(&visits[i], 0);       /* relaxed: we are alone */
+    }
+    memset(&sh_here, 0, sizeof sh_here);
+    sh_served = pool;
+    sh_self = (unsigned)getpid() | 1u << 31; /* no count of forks */
+    sh_served_as = index + 1;
+    /* relaxed: an identity */
+    sh_process = sh_load_rlx(&pool->process);
+    sh_store_rlx(&sh_pools[pool->id], pool); /* relaxed: we are alone */
+    sh_store_rlx(&sh_homes[pool->id], pool); /* relaxed: we are alone */
 }
 
 int sh_pool_find(shunt_pool *name, struct sh_pool **pool_out)

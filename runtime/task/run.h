@@ -37,19 +37,25 @@ struct sh_run {
     struct sh_ledger promises;
     uint64_t heed;  /* of shunt_cancel_future, or 0 */
     uint64_t spare; /* an input that only tasks which it submitted may need */
-    char *text;           /* of shunt_fail; of the pool's heap */
+    char *text;     /* of shunt_fail; of the pool's heap */
     size_t text_bytes;
-    uint64_t fail_as;     /* a handle of ours, from shunt_fail_as, or 0 */
-    int fail_code;        /* that went with it */
-    shunt_error *last;    /* shunt_last_error, */
-    int last_code;        /* and its code, if there was no memory for it */
-    struct sh_fiber *fiber; /* while parked */
-    int64_t deadline_ns;  /* its own, and of what it submits; of the pool's
-                           * clock. INT64_MAX: none, or it has committed */
-    uint32_t scope;       /* that the task was submitted in, or 0 */
-    uint32_t made;        /* while parked: the stamp of the record, whose link
-                           * may be put into a list */
-    bool unnoted; /* memory ran out: the ledger does not know all */
+    uint64_t fail_as;         /* a handle of ours, from shunt_fail_as, or 0 */
+    int fail_code;            /* that went with it */
+    shunt_error *last;        /* shunt_last_error, */
+    int last_code;            /* and its code, if there was no memory for it */
+    struct sh_fiber *fiber;   /* while parked */
+    struct sh_worker *worker; /* on which it runs */
+    /* While it waits, for who repairs it: for what, and where it hangs there,
+     * on its stack; and whether that is pinned. */
+    struct sh_ref *awaited;
+    struct sh_hung *hung;
+    bool pinned;
+    int64_t deadline_ns; /* its own, and of what it submits; of the pool's
+                          * clock. INT64_MAX: none, or it has committed */
+    uint32_t scope;      /* that the task was submitted in, or 0 */
+    uint32_t made;       /* while parked: the stamp of the record, whose link
+                          * may be put into a list */
+    bool unnoted;        /* memory ran out: the ledger does not know all */
 };
 
 /* A function of the user that this thread runs for a pool, or for none: 0. The
@@ -159,6 +165,10 @@ static inline void sh_run_init(struct sh_run *run, struct sh_pool *pool,
     run->last = NULL;
     run->last_code = 0;
     run->fiber = NULL;
+    run->worker = (struct sh_worker *)sh_here.seat;
+    run->awaited = NULL;
+    run->hung = NULL;
+    run->pinned = false;
     run->deadline_ns = INT64_MAX;
     run->scope = 0;
     run->unnoted = false;

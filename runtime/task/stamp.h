@@ -26,8 +26,8 @@
 
 /* One thread's own. */
 struct sh_stamp {
-    uint32_t ms;  /* of the coarse clock; comes round after 49 days */
-    int32_t left; /* uses until the clock is looked at again, */
+    uint32_t ms;   /* of the coarse clock; comes round after 49 days */
+    int32_t left;  /* uses until the clock is looked at again, */
     uint32_t most; /* of so many */
 };
 

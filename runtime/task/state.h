@@ -4,14 +4,15 @@
  *
  *   bits   0-3  phase
  *          4-11 flags
- *         12-23 owner: worker + 2, SH_OWNER_HOST, or 0
+ *         12-23 owner: worker + 2, SH_OWNER_HOST, or 0: who runs it, or makes,
+ *               settles or frees it; of the host's threads HOST
  *         24-27 outcome, from SETTLING on, final from COMPLETE on: 0 success,
  *               1-12 SHUNT_E*, SH_OUTCOME_FORWARD: look at the record that
  *               input names
  *            28 OUTSIDE, DOOMED
  *            29 HELD
  *            30 COMMITTED
- *            31 reserved
+ *            31 GRACED
  *         32-63 generation: counts the uses of the record
  *
  *   FREE <-> INIT -> WAIT ------> READY <-> RUNNING <-> PARKED
@@ -84,6 +85,8 @@
  *              at work, before it ends those that it found then
  *   COMMITTED  a running task, from when on neither a cancel nor its deadline
  *              ends it
+ *   GRACED     shunt_cancel of what runs, or is parked, in a process: from then
+ *              on its timer is that of its grace, after which it is killed
  */
 #ifndef SH_TASK_STATE_H
 #define SH_TASK_STATE_H
@@ -119,12 +122,23 @@ enum sh_phase {
 #define SH_DOOMED SH_OUTSIDE
 #define SH_HELD ((uint64_t)1 << 29)
 #define SH_COMMITTED ((uint64_t)1 << 30)
+#define SH_GRACED ((uint64_t)1 << 31)
 #define SH_STAYS (SH_BUSY | SH_KEPT | SH_HELD) /* not to be freed */
 #define SH_FLAGS \
-    (((uint64_t)0xff << 4) | SH_OUTSIDE | SH_HELD | SH_COMMITTED)
+    (((uint64_t)0xff << 4) | SH_OUTSIDE | SH_HELD | SH_COMMITTED | SH_GRACED)
 
 #define SH_OWNER_HOST 1u
 #define SH_OWNER_WORKER(w) ((w) + 2u)
+
+/* In this process, which of its pool's workers it is, + 1; 0: a host. */
+extern unsigned sh_served_as;
+
+/* The owner that who makes, settles or frees a record writes into it, so that
+ * it is known who was at it if that process dies. */
+static inline unsigned sh_owner_here(void)
+{
+    return SH_OWNER_HOST + sh_served_as;
+}
 
 #define SH_OUTCOME_FORWARD 15u
 #define SH_OUTCOME_MASK ((uint64_t)15 << 24)

@@ -16,9 +16,10 @@
  * Edges.
  *   leave    ticket.c
  *
- * Crash. Both counts repeat what the records of kind TRY and RETRY say, as
- * hold of a record does: recovery counts those that name the ticket, and those
- * of them that have not settled.
+ * Crash. A death between the mark and the count leaves the count too high: the
+ * input is not dropped, and stays as long as the pool. Both counts repeat what
+ * the records of kind TRY and RETRY say, as hold of a record does: recovery
+ * counts those that name the ticket, and those of them that have not settled.
  */
 #ifndef SH_TASK_TICKET_H
 #define SH_TASK_TICKET_H
@@ -29,8 +30,8 @@
 #define SH_FAILURES 8u
 
 struct sh_ticket {
-    _Atomic uint32_t users; /* the retry, until it settles, and each attempt
-                             * whose code may run */
+    _Atomic uint32_t users;   /* the retry, until it settles, and each attempt
+                               * whose code may run */
     _Atomic uint32_t holders; /* records */
     _Atomic uint32_t made;    /* attempts */
     uint32_t retry;           /* the index of its record */
@@ -58,10 +59,27 @@ void sh_ticket_let_go(struct sh_ticket *t);
 /* Nobody has held it yet: free it. */
 void sh_ticket_free(struct sh_ticket *t);
 
+/* In the word that names a record's ticket: it is no user of it any more. */
+#define SH_TICKET_LEFT ((uintptr_t)1)
+
 /* The ticket of an attempt, or of a retry. */
 static inline struct sh_ticket *sh_ticket_of(struct sh_record *r)
 {
-    return *(struct sh_ticket **)sh_record_in(r);
+    uintptr_t word = *(uintptr_t *)sh_record_in(r);
+
+    return (struct sh_ticket *)(word & ~SH_TICKET_LEFT);
+}
+
+/* The record, which is ours, is to be a user no more: false if it is none. Who
+ * repeats a step that was cut short by a death does not lower the count twice.
+ */
+static inline bool sh_ticket_leave(struct sh_record *r)
+{
+    uintptr_t *word = (uintptr_t *)sh_record_in(r);
+    bool was = (*word & SH_TICKET_LEFT) == 0;
+
+    *word |= SH_TICKET_LEFT;
+    return was;
 }
 
 #endif /* SH_TASK_TICKET_H */

@@ -156,6 +156,8 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns,
     case SH_ATTACH_NOMEM:
         return SHUNT_ENOMEM;
     case SH_ATTACHED:
+        run->hung = &hung;
+        run->awaited = ref;
         break;
     }
     rc = limit(run->pool, sh_timer_of_wait(run->pool, run->index), generation,
@@ -178,6 +180,7 @@ static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns,
         rc = SHUNT_ECLOSED;
     else if (rc != 0)
         sh_unhang(run->pool, ref, &hung);
+    run->hung = NULL;
     /* What arrives from now on is for nobody. */
     (void)sh_deps_renew(r);
     return rc;
@@ -324,6 +327,16 @@ static int unpin(struct sh_ref *ref)
     return SHUNT_EINVAL;
 }
 
+void sh_run_unwait(struct sh_run *run)
+{
+    if (run->hung != NULL)
+        sh_unhang(run->pool, run->awaited, run->hung);
+    if (run->pinned)
+        (void)unpin(run->awaited);
+    run->hung = NULL;
+    run->pinned = false;
+}
+
 /* Wait until ref has settled; 0 or why not. ref->word is then up to date. */
 static int wait_for(struct sh_ref *ref, int64_t ns)
 {
@@ -335,8 +348,14 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
         return 0;
     if (!sh_handle_pin(ref))
         return SHUNT_EINVAL;
+    if (run != NULL) {
+        run->awaited = ref;
+        run->pinned = true;
+    }
     rc = run != NULL ? await_in_task(run, ref, ns, false)
                      : await_in_thread(ref, ns);
+    if (run != NULL)
+        run->pinned = false;
     if (ref->record == NULL)
         return rc;
     word = sh_load_acq(&ref->record->state); /* acquire: settled */

@@ -6,6 +6,7 @@
  *   broken   worker/run.c
  *   ended    worker/pool.c
  *   resume   future/deliver.c: push on resumed -> here: take all
+ *   rest     worker/standin.c
  *   sleep    sync/sleep.c
  *   stop     shutdown: write stop, then wake -> loop: read stop
  *   quiet    future/settle.c: here, idle is announced before quiet moves, and
@@ -47,11 +48,15 @@ void sh_worker_give_left(struct sh_worker *w)
     }
 }
 
-/* Take over what others resumed, oldest first. */
+/* Take over what others resumed, oldest first; and do what they have left to
+ * this process. */
 static void collect_resumed(struct sh_worker *w)
 {
     uint32_t index, reversed = SH_NONE;
 
+    /* relaxed: a look that may be repeated */
+    if (SH_UNLIKELY(sh_load_rlx(&w->post->handed) != SH_NONE))
+        sh_handed_do(w->pool, w->index + 1);
     /* relaxed: a look that may be repeated */
     if (sh_load_rlx(&w->post->resumed) == SH_NONE)
         return;
@@ -92,7 +97,8 @@ static void resume_next(struct sh_worker *w)
     w->parked--;
     sh_count(&w->post->counts.resumed, 1);
     if (!sh_worker_begins(w, run))
-        sh_time_stuck(w->pool, w->post, sh_hint(run->index, run->generation));
+        sh_time_stuck(w->pool, w->post, sh_hint(run->index, run->generation),
+                      sh_grace_of(r));
     sh_fiber_switch(from, run->fiber, true);
 }
 
@@ -171,10 +177,13 @@ void sh_worker_loop(void *arg)
             resume_next(w);
         if (must_stop(w))
             break;
-        hint = sh_worker_find(w);
+        hint = SH_UNLIKELY(sh_is_at_home(w)) ? sh_home_find(w)
+                                             : sh_worker_find(w);
         if (SH_UNLIKELY(sh_is_standin(w)) && hint == 0)
             sh_standin_rest(w);
-        if (hint == 0 && w->resumed == SH_NONE)
+        if (SH_UNLIKELY(sh_is_at_home(w)) && hint == 0 && w->resumed == SH_NONE)
+            sh_home_rest(w);
+        else if (hint == 0 && w->resumed == SH_NONE)
             hint = idle(w);
         if (hint != 0)
             sh_worker_run(w, hint);
@@ -191,7 +200,10 @@ static bool init(struct sh_worker *w)
 {
     struct sh_team *team = w->pool->team;
 
-    if (team->init == NULL || team->init(team->init_arg) == 0)
+    /* In the host's place of a process that could not begin it only refuses. */
+    bool refuses = w->pool->shared && sh_served == NULL;
+
+    if (team->init == NULL || refuses || team->init(team->init_arg) == 0)
         return true;
     if (sh_is_standin(w)) {
         sh_standin_unfit(w);
@@ -211,25 +223,41 @@ void sh_team_leave(struct sh_pool *pool)
     sh_pool_destroy(pool);
 }
 
-/* A worker's thread ends. */
-static void *end(struct sh_worker *w)
+/* Be a worker, on the thread's own stack. */
+static void serve(struct sh_worker *w)
 {
-    struct sh_pool *pool = w->pool;
-
-    sh_stacks_fini(&w->stacks);
-    sh_here.seat = NULL;
-    sh_team_leave(pool);
-    return NULL;
-}
-
-/* On its own stack, the worker begins and ends. */
-static void *worker_main(void *arg)
-{
-    struct sh_worker *w = arg;
-
     sh_here.seat = &w->seat;
     sh_store_rlx(&w->post->cpu,
                  (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
+    if (init(w)) {
+        w->serves = true;
+        sh_fiber_adopt(&w->base);
+        sh_fiber_start(&w->base, w->fiber, sh_worker_loop, w, false);
+        sh_worker_give_left(w);
+        sh_fiber_disown(&w->base);
+    } else {
+        sh_stacks_give(&w->stacks, w->fiber);
+    }
+    sh_here.seat = NULL;
+}
+
+bool sh_worker_serve(struct sh_worker *w)
+{
+    if (!sh_stacks_inherit(&w->stacks))
+        return false;
+    sh_store_sc(&w->post->rests, 0); /* seq_cst: rest */
+    w->fiber = sh_stacks_take(&w->stacks);
+    if (w->fiber == NULL)
+        return false;
+    serve(w);
+    return true;
+}
+
+static void *worker_main(void *arg)
+{
+    struct sh_worker *w = arg;
+    struct sh_pool *pool = w->pool;
+
     /* The timekeeper, who starts stand-ins, has all signals blocked, and a
      * timer slack of its own. */
     if (sh_is_standin(w)) {
@@ -237,15 +265,10 @@ static void *worker_main(void *arg)
         if (w->pool->team->slack_ns > 0)
             prctl(PR_SET_TIMERSLACK, (unsigned long)w->pool->team->slack_ns);
     }
-    if (!init(w)) {
-        sh_stacks_give(&w->stacks, w->fiber);
-        return end(w);
-    }
-    sh_fiber_adopt(&w->base);
-    sh_fiber_start(&w->base, w->fiber, sh_worker_loop, w, false);
-    sh_worker_give_left(w);
-    sh_fiber_disown(&w->base);
-    return end(w);
+    serve(w);
+    sh_stacks_fini(&w->stacks);
+    sh_team_leave(pool);
+    return NULL;
 }
 
 /* NAME-3, cut so that the number is whole within the system's 15 characters. */
@@ -259,16 +282,23 @@ static void set_name(struct sh_worker *w)
     pthread_setname_np(w->thread, name);
 }
 
-int sh_worker_start(struct sh_pool *pool, unsigned index)
+struct sh_worker *sh_worker_prepare(struct sh_pool *pool, unsigned index)
 {
     struct sh_worker *w = &pool->team->workers[index];
 
-    sh_store_rlx(&w->seat.pool, pool); /* relaxed: its thread starts later */
+    sh_store_rlx(&w->seat.pool, pool); /* relaxed: it starts later */
     w->seat.name = pool->name;
     w->seat.process = sh_process;
     w->seat.post = w->post;
     w->random = 2463534242u + index * 7919u;
     sh_stacks_init(&w->stacks, pool->arena, pool->team->stack_bytes);
+    return w;
+}
+
+int sh_worker_start(struct sh_pool *pool, unsigned index)
+{
+    struct sh_worker *w = sh_worker_prepare(pool, index);
+
     w->fiber = sh_stacks_take(&w->stacks);
     if (w->fiber == NULL)
         return SHUNT_ENOMEM;

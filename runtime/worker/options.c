@@ -173,6 +173,9 @@ int sh_options_resolve(const shunt_options *given, size_t given_size,
         o->spares = o->workers < SPARES_DEFAULT ? o->workers : SPARES_DEFAULT;
     if (o->spares < 0)
         o->spares = 0;
+    /* A process that is stuck is killed; but one worker may be of the host. */
+    if (o->mode == SHUNT_PROCESSES)
+        o->spares = 1;
     if (o->spares > SHUNT_WORKERS_MAX)
         return SHUNT_EINVAL; /* more than sync/sleep.h has bits for */
     if (o->queue_max == 0)
@@ -189,5 +192,5 @@ int sh_options_resolve(const shunt_options *given, size_t given_size,
     *checks_out = checks_from_environment();
     if (*checks_out < 0)
         return SHUNT_EINVAL;
-    return o->mode == SHUNT_THREADS ? 0 : SHUNT_ENOTSUP;
+    return o->mode == SHUNT_AUTO ? SHUNT_ENOTSUP : 0;
 }

@@ -13,17 +13,21 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "memory/arena.h"
 #include "worker/worker.h"
 
-/* Whether address lies in private memory of the host, by what the kernel says
+/* Whether address lies in private memory of a process, by what the kernel says
  * of the mapping. */
-static bool is_private(uintptr_t address)
+static bool is_private_of(pid_t pid, uintptr_t address)
 {
-    FILE *maps = fopen("/proc/self/maps", "re");
     char line[512];
     bool found = false;
+    FILE *maps;
 
+    snprintf(line, sizeof line, "/proc/%d/maps", (int)pid);
+    maps = fopen(line, "re");
     if (maps == NULL)
         return false;
     while (!found && fgets(line, sizeof line, maps) != NULL) {
@@ -43,6 +47,15 @@ static bool is_private(uintptr_t address)
     return found;
 }
 
+/* Of the host, as it is now, or of the worker process that looks. */
+static bool is_private(const struct sh_pool *pool, uintptr_t address)
+{
+    if (pool->shared && sh_arena_has(pool->arena, (const void *)address))
+        return false;
+    return is_private_of(pool->team->host, address) ||
+           (sh_served != NULL && is_private_of(getpid(), address));
+}
+
 static bool in_table(const struct sh_table *t, uintptr_t address)
 {
     return address - (uintptr_t)t->items < t->stride * t->capacity;
@@ -60,15 +73,16 @@ static bool on_stack(const struct sh_worker *w, uintptr_t address)
 
 static bool is_bad(struct sh_pool *pool, uintptr_t address, bool ends)
 {
-    struct sh_worker *w = ends ? NULL : sh_worker_here();
+    struct sh_worker *w = sh_worker_here();
 
     if (address < 4096)
         return false;
     if (sh_heap_knows(&pool->heap, (const void *)address) ||
-        in_table(&pool->records, address) ||
-        (w != NULL && on_stack(w, address)))
+        in_table(&pool->records, address))
         return false;
-    return is_private(address);
+    if (w != NULL && on_stack(w, address))
+        return ends;
+    return is_private(pool, address);
 }
 
 ptrdiff_t sh_pointers_check(struct sh_pool *pool, const void *bytes,

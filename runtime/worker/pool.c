@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -147,6 +148,8 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
         w->index = i;
         w->post = &pool->posts[i];
     }
+    pthread_mutex_init(&pool->team->repair, NULL);
+    pool->team->host = getpid();
     pthread_sigmask(SIG_SETMASK, NULL, &pool->team->signals);
     pool->team->slack_ns = prctl(PR_GET_TIMERSLACK);
     pool->team->init = o->init;
@@ -220,7 +223,12 @@ void sh_pool_destroy(struct sh_pool *pool)
     if (whole)
         sh_heap_fini(&pool->heap);
     free_team(pool);
-    sh_pages_unmap(pool, sizeof *pool);
+    if (pool->heap.slices != NULL)
+        sh_slices_leave(pool->heap.slices);
+    if (pool->arena != NULL)
+        sh_arena_free(pool->arena);
+    else
+        sh_pages_unmap(pool, sizeof *pool);
 }
 
 /* Futures and handles count for the limit of memory, too. What waits for them
@@ -231,12 +239,29 @@ static void charge_tables(struct sh_pool *pool)
     pool->aliases.heap = &pool->heap;
 }
 
-static struct sh_pool *pool_new(const shunt_options *o, bool checks)
+/* Values, errors and memory of users are for all processes of the pool. */
+static bool share_heap(struct sh_pool *pool)
 {
-    struct sh_pool *pool = sh_pages_map(sizeof *pool, SH_PAGES_RW);
+    struct sh_slices *s = sh_slices_new(pool->arena, pool->arena->bytes / 2);
 
-    if (pool == NULL)
+    if (s == NULL || !sh_slices_join(s, SH_OWNER_HOST))
+        return false;
+    sh_heap_share(&pool->heap, s);
+    return true;
+}
+
+static struct sh_pool *pool_new(const shunt_options *o, bool checks,
+                                struct sh_arena *arena)
+{
+    struct sh_pool *pool = sh_arena_map(arena, sizeof *pool, SH_PAGES_RW);
+
+    if (pool == NULL) {
+        if (arena != NULL)
+            sh_arena_free(arena);
         return NULL;
+    }
+    pool->arena = arena;
+    pool->shared = arena != NULL;
     pool->workers = (unsigned)o->workers;
     sh_store_rlx(&pool->active, pool->workers); /* relaxed: still ours */
     pool->time.manual = o->manual_clock;
@@ -260,6 +285,10 @@ static struct sh_pool *pool_new(const shunt_options *o, bool checks)
         return NULL;
     }
     charge_tables(pool);
+    if (arena != NULL && !share_heap(pool)) {
+        sh_pool_destroy(pool);
+        return NULL;
+    }
     return pool;
 }
 
@@ -269,12 +298,11 @@ static void stop(struct sh_pool *pool)
     struct sh_team *team = pool->team;
 
     sh_store_sc(&team->stop, 1); /* seq_cst: stop */
-    for (unsigned i = 0; i < team->started; i++)
+    for (unsigned i = 0; i < sh_pool_active(pool); i++)
         sh_sleep_wake(&pool->sleep, i);
     sh_standins_rouse(pool);
 }
 
-/* Wait until they have. */
 static void join(struct sh_pool *pool)
 {
     struct sh_team *team = pool->team;
@@ -284,25 +312,17 @@ static void join(struct sh_pool *pool)
     team->joined = true;
 }
 
-int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,
-                         const shunt_options *options)
+static int prepare(const shunt_options *options, struct sh_arena **arena_out)
 {
-    shunt_options o;
-    struct sh_pool *pool;
-    int rc, checks;
+    (void)options;
+    *arena_out = NULL;
+    return 0;
+}
 
-    if (pool_out == NULL)
-        return SHUNT_EINVAL;
-    rc = sh_options_resolve(options, options_size, &o, &checks);
-    if (rc != 0)
-        return rc;
-    pool = pool_new(&o, checks != 0);
-    if (pool == NULL)
-        return SHUNT_ENOMEM;
-    if (!sh_registry_add(pool)) {
-        sh_pool_destroy(pool);
-        return SHUNT_EAGAIN;
-    }
+static int start(struct sh_pool *pool)
+{
+    int rc = 0;
+
     for (unsigned i = 0; i < pool->workers && rc == 0; i++) {
         rc = sh_worker_start(pool, i);
         pool->team->started += rc == 0;
@@ -310,16 +330,51 @@ int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,
     if (rc != 0) {
         stop(pool);
         join(pool);
+    }
+    return rc;
+}
+
+const struct sh_crew sh_crew_of_threads = { .prepare = prepare,
+                                            .start = start,
+                                            .join = join,
+                                            .relieve = sh_worker_replace };
+
+int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,
+                         const shunt_options *options)
+{
+    shunt_options o;
+    const struct sh_crew *crew;
+    struct sh_arena *arena = NULL;
+    struct sh_pool *pool;
+    int rc, checks;
+
+    if (pool_out == NULL)
+        return SHUNT_EINVAL;
+    if (sh_served != NULL)
+        return SHUNT_ENOTSUP;
+    rc = sh_options_resolve(options, options_size, &o, &checks);
+    if (rc != 0)
+        return rc;
+    crew = o.mode == SHUNT_PROCESSES ? &sh_crew_of_processes
+                                     : &sh_crew_of_threads;
+    rc = crew->prepare(&o, &arena);
+    if (rc != 0)
+        return rc;
+    pool = pool_new(&o, checks != 0, arena);
+    if (pool == NULL)
+        return SHUNT_ENOMEM;
+    pool->team->crew = crew;
+    if (!sh_registry_add(pool)) {
+        sh_pool_destroy(pool);
+        return SHUNT_EAGAIN;
+    }
+    rc = crew->start(pool);
+    if (rc != 0) {
         sh_registry_remove(pool);
         sh_pool_destroy(pool);
         return rc;
     }
     *pool_out = pool->name;
-    return 0;
-}
-
-int shunt_init(void)
-{
     return 0;
 }
 
@@ -336,7 +391,9 @@ int shunt_pool_mode(shunt_pool *name)
     struct sh_pool *pool;
     int rc = sh_pool_find(name, &pool);
 
-    return rc != 0 ? rc : SHUNT_THREADS;
+    if (rc != 0)
+        return rc;
+    return pool->shared ? SHUNT_PROCESSES : SHUNT_THREADS;
 }
 
 const char *shunt_version(void)
@@ -357,8 +414,8 @@ int shunt_pool_free(shunt_pool *name)
     left = sh_pool_drain(pool);
     sh_timekeeper_stop(pool);
     stop(pool);
-    if (left == 0) {
-        join(pool);
+    if (left == 0 || pool->shared) { /* a process can be killed */
+        pool->team->crew->join(pool);
         sh_registry_remove(pool);
         sh_pool_destroy(pool);
         return 0;

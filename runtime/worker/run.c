@@ -6,6 +6,7 @@
  *   accepted  future/submit.c: write READY -> claim: read state
  *   ready     future/deliver.c: write READY -> claim: read state
  *   claim     claim: write RUNNING -> cancel, shutdown: read state
+ *   idle      future/settle.c
  *   broken    loop.c: write broken -> claim: read broken
  */
 #include <stdarg.h>
@@ -129,15 +130,6 @@ static bool check_arguments(struct sh_run *run, const struct call *call,
            check_pointers(run, "ctx", call->ctx, t->ctx_size_, 0);
 }
 
-/* Give a lent handle back, and do what follows; 0 is none. */
-static void give_now(uint64_t handle)
-{
-    struct sh_work work = { 0 };
-
-    sh_work_give(&work, handle);
-    sh_work_do(&work);
-}
-
 /* The task's function has returned rc, not 0: what that means. */
 static unsigned failed(struct sh_run *run, int rc, bool again)
 {
@@ -169,7 +161,7 @@ static unsigned failed_again(struct sh_run *run, const shunt_error *first,
     struct sh_record *r = run->record;
     size_t n = first->cause_count;
     size_t bytes = (n + 1) * sizeof(shunt_error *);
-    const shunt_error **causes = sh_heap_get(&run->pool->heap, bytes);
+    const shunt_error **causes = sh_heap_scratch(&run->pool->heap, bytes);
     struct sh_failure f = sh_failure_of(first);
 
     (void)failed(run, rc, true);
@@ -192,7 +184,7 @@ static bool flatten(struct sh_run *run, shunt_future *inner)
 {
     struct sh_ref ref;
 
-    give_now(run->fail_as);
+    sh_give_now(run->fail_as);
     run->fail_as = 0;
     return sh_handle_find(sh_handle_of(inner), SH_OWN, &ref) == 0 &&
            ref.record != run->record &&
@@ -248,9 +240,9 @@ static bool end_run(struct sh_run *run)
         sh_scopes_leave(run);
     keeps = (run->handles.count > 0 || run->unnoted) && sh_keep(run);
     if (run->spare != 0)
-        give_now(run->spare);
+        sh_give_now(run->spare);
     if (run->heed != 0)
-        give_now(run->heed);
+        sh_give_now(run->heed);
     attach_blocks(run);
     if (run->handles.room > 0 || run->promises.room > 0)
         give_handles(run);
@@ -330,7 +322,7 @@ static void finish_run(struct sh_run *run, unsigned kind,
         return;
     }
     if (run->fail_as != 0)
-        give_now(run->fail_as);
+        sh_give_now(run->fail_as);
     keeps = end_run(run);
     input = run->input;
     /* The causes of a finally that failed after a failure lie in its input. */
@@ -348,6 +340,78 @@ static void finish_run(struct sh_run *run, unsigned kind,
         sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
     }
     sh_settle_running(run->pool, r, outcome, input);
+}
+
+void sh_run_abort(struct sh_run *run, unsigned outcome)
+{
+    struct sh_record *r = run->record;
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in RUNNING */
+    struct sh_work drops = { 0 };
+    uint64_t input = run->input;
+    bool keeps;
+
+    run->last = NULL; /* memory of that process */
+    sh_run_unwait(run);
+    sh_input_drop(&drops, run->pool, r, kind);
+    sh_work_do(&drops);
+    if (run->fail_as != 0)
+        sh_give_now(run->fail_as);
+    keeps = end_run(run);
+    if (keeps || r->task->traits_.inherits) {
+        sh_store_rlx(&r->input, input); /* relaxed: published by settling */
+        input = 0;
+    } else {
+        sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
+    }
+    sh_settle_running(run->pool, r, outcome, input);
+}
+
+/* What a run that is to be forgotten has submitted is of no use any more. */
+static void cancel_children(struct sh_run *run)
+{
+    struct sh_work work = { 0 };
+
+    for (uint32_t i = 0; i < run->handles.count; i++) {
+        uint64_t name = run->handles.names[i];
+
+        if ((name & SH_HANDLE_LENT) == 0)
+            sh_work_abandon(&work, name);
+    }
+    sh_work_do(&work);
+}
+
+void sh_run_renew(struct sh_run *run)
+{
+    struct sh_pool *pool = run->pool;
+    struct sh_record *r = run->record;
+    uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
+    struct sh_work work = { 0 };
+    bool keeps;
+
+    run->last = NULL; /* memory of that process */
+    sh_run_unwait(run);
+    if (run->fail_as != 0)
+        sh_give_now(run->fail_as);
+    cancel_children(run);
+    keeps = end_run(run);
+    (void)sh_deps_renew(r);
+    sh_store_rlx(&r->input, run->input); /* relaxed: published by the CAS */
+    while (sh_phase_of(w) == SH_RUNNING)
+        /* seq_cst: idle */
+        if (sh_cas_sc(&r->state, &w,
+                      sh_word_to(w, keeps ? SH_WAIT : SH_READY, 0))) {
+            if (keeps)
+                sh_settle_renewed(&work, pool, r, run->generation);
+            else
+                sh_make_ready(&work, pool, r, sh_word_to(w, SH_READY, 0));
+            sh_work_do(&work);
+            return;
+        }
+    /* It was given up meanwhile. */
+    sh_store_rlx(&r->input, 0); /* relaxed: it has settled */
+    sh_settle_returned(&work, pool, r);
+    sh_work_give(&work, run->input);
+    sh_work_do(&work);
 }
 
 /* The task left nothing behind but its value. */
@@ -452,6 +516,10 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
             return;
         }
     }
+    if (SH_UNLIKELY(pool == sh_served) && sh_home_wants(pool, r)) {
+        sh_home_call(pool);
+        return;
+    }
     do {
         /* Flags may change meanwhile; the hint is good as long as this. */
         if (sh_phase_of(word) != SH_READY ||
@@ -472,96 +540,4 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
     } else if (!sh_map_deal(pool, r, hint, w->post)) {
         sh_settle_running(pool, r, 0, 0);
     }
-}
-
-int shunt_fail(int code, const char *fmt, ...)
-{
-    struct sh_run *run = sh_here.run;
-    va_list args;
-    int length;
-
-    if (run == NULL || fmt == NULL)
-        return code;
-    /* It is this failure now. */
-    give_now(run->fail_as);
-    run->fail_as = 0;
-    if (run->text != NULL)
-        sh_heap_put(&run->pool->heap, run->text, run->text_bytes);
-    run->text = NULL;
-    va_start(args, fmt);
-    length = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
-    if (length < 0)
-        return code;
-    run->text_bytes = (size_t)length + 1;
-    run->text = sh_heap_get(&run->pool->heap, run->text_bytes);
-    if (run->text != NULL) {
-        va_start(args, fmt);
-        (void)vsnprintf(run->text, run->text_bytes, fmt, args);
-        va_end(args);
-    }
-    return code;
-}
-
-int shunt_fail_as(shunt_future *f)
-{
-    struct sh_run *run = sh_here.run;
-    struct sh_ref ref;
-    uint64_t lent;
-    int status = shunt_status(f);
-
-    if (run == NULL || status == 0 || status == SHUNT_PENDING ||
-        sh_handle_find(sh_handle_of(f), SH_LOOK, &ref) != 0)
-        return status;
-    lent = ref.record == NULL ? ref.handle : sh_handle_alias_lent(&ref);
-    if (lent == 0)
-        return status;
-    give_now(run->fail_as);
-    run->fail_as = lent;
-    run->fail_code = status;
-    return status;
-}
-
-bool shunt_cancelled(void)
-{
-    struct sh_run *run = sh_here.run;
-    uint64_t w;
-
-    if (run == NULL)
-        return false;
-    w = sh_load_acq(&run->record->state); /* acquire: claim */
-    return (w & (SH_CANCEL | SH_BUSY)) != 0;
-}
-
-int shunt_commit(void)
-{
-    struct sh_run *run = sh_here.run;
-    uint64_t w;
-
-    if (run == NULL)
-        return SHUNT_EINVAL;
-    w = sh_load_acq(&run->record->state); /* acquire: claim */
-    do {
-        if ((w & (SH_CANCEL | SH_BUSY)) != 0)
-            return SHUNT_ECANCELED;
-        /* acq_rel: claim. Whoever cancels changes the same word. */
-    } while (!sh_cas_acqrel(&run->record->state, &w, w | SH_COMMITTED));
-    run->deadline_ns = INT64_MAX; /* nor is it that of what it submits */
-    return 0;
-}
-
-int64_t shunt_time_left_ns(void)
-{
-    struct sh_run *run = sh_here.run;
-    int64_t now_ns;
-
-    if (run == NULL || run->deadline_ns == INT64_MAX)
-        return SHUNT_FOREVER;
-    now_ns = sh_pool_now(run->pool);
-    return now_ns < run->deadline_ns ? run->deadline_ns - now_ns : 0;
-}
-
-shunt_pool *shunt_pool_current(void)
-{
-    return sh_here.run != NULL ? sh_here.run->pool->name : NULL;
 }

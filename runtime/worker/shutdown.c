@@ -72,6 +72,16 @@ static bool is_endless(struct sh_record *r, uint64_t w)
            sh_bound_of(r)->deadline_ns == INT64_MAX;
 }
 
+/* The code of a record that was given up runs, or goes on, in a process. */
+static void kill_worker_of(struct sh_pool *pool, struct sh_record *r,
+                           uint64_t w)
+{
+    struct sh_post *post = &pool->posts[sh_owner_of(w) - SH_OWNER_WORKER(0)];
+
+    sh_time_stuck(pool, post,
+                  sh_hint(sh_index_of(pool, r), sh_generation_of(w)), 0);
+}
+
 static void end_one(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t w, enum end end)
 {
@@ -96,8 +106,9 @@ static void end_one(struct sh_work *work, struct sh_pool *pool,
     if (end == GIVE_UP && (phase == SH_RUNNING || phase == SH_PARKED)) {
         uint64_t now = sh_load_acq(&r->state); /* acquire: settled */
 
-        if (sh_generation_of(now) == sh_generation_of(w))
-            (void)sh_settle_over(work, pool, r, now, SHUNT_ECANCELED);
+        if (sh_generation_of(now) == sh_generation_of(w) &&
+            sh_settle_over(work, pool, r, now, SHUNT_ECANCELED) && pool->shared)
+            kill_worker_of(pool, r, now);
     }
     if (end == CLOSE && (phase == SH_READY || phase == SH_WAIT) &&
         sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECLOSED)))

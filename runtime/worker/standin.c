@@ -29,12 +29,6 @@
 #include "sync/futex.h"
 #include "worker/worker.h"
 
-enum rests {
-    WORKS,
-    RESTS,
-    UNFIT
-};
-
 static uint32_t rests_of(struct sh_post *post)
 {
     return sh_load_sc(&post->rests); /* seq_cst: rest */
@@ -42,14 +36,14 @@ static uint32_t rests_of(struct sh_post *post)
 
 bool sh_post_rests(struct sh_post *post)
 {
-    return rests_of(post) != WORKS;
+    return rests_of(post) != SH_WORKS;
 }
 
 bool sh_post_is_off(struct sh_post *post)
 {
     uint64_t stuck = sh_load_sc(&post->stuck); /* seq_cst: rest */
 
-    return rests_of(post) != WORKS ||
+    return rests_of(post) != SH_WORKS ||
            (stuck != 0 &&
             sh_load_sc(&post->running) == stuck); /* seq_cst: stuck, rest */
 }
@@ -64,18 +58,6 @@ static unsigned count_at_work(struct sh_pool *pool)
     return n;
 }
 
-/* Have one that rests go on. */
-static bool rouse(struct sh_pool *pool, unsigned i)
-{
-    _Atomic uint32_t *rests = &pool->posts[i].rests;
-    uint32_t now = RESTS;
-
-    if (!sh_cas_sc(rests, &now, WORKS)) /* seq_cst: rest */
-        return false;
-    sh_futex_wake(rests, 1, pool->shared);
-    return true;
-}
-
 /* One more at work: one that rests, or a new one. False if none can be had. */
 static bool add_one(struct sh_pool *pool)
 {
@@ -83,7 +65,7 @@ static bool add_one(struct sh_pool *pool)
     unsigned active = sh_pool_active(pool);
 
     for (unsigned i = pool->workers; i < active; i++)
-        if (rouse(pool, i))
+        if (sh_post_rouse(pool, &pool->posts[i]))
             return true;
     if (active == team->count)
         return false;
@@ -124,26 +106,31 @@ void sh_standin_rest(struct sh_worker *w)
 
     if (!may_rest(w))
         return;
-    sh_store_sc(rests, RESTS); /* seq_cst: rest */
+    sh_store_sc(rests, SH_RESTS); /* seq_cst: rest */
     if (count_at_work(w->pool) < w->pool->workers)
-        sh_store_sc(rests, WORKS); /* seq_cst: rest */
+        sh_store_sc(rests, SH_WORKS); /* seq_cst: rest */
     /* Who was about to wake us, we let look at it. */
     sh_sleep_notify(&w->pool->sleep);
     sh_quiet_notify(w->pool);
-    while (sh_load_sc(rests) == RESTS &&          /* seq_cst: rest */
+    while (sh_load_sc(rests) == SH_RESTS &&       /* seq_cst: rest */
            sh_load_sc(&w->pool->team->stop) == 0) /* seq_cst: rest */
-        sh_futex_wait(rests, RESTS, INT64_MAX, w->pool->shared);
+        sh_futex_wait(rests, SH_RESTS, INT64_MAX, w->pool->shared);
     sh_quiet_notify(w->pool);
+}
+
+void sh_post_close(struct sh_post *post)
+{
+    sh_store_sc(&post->rests, SH_UNFIT); /* seq_cst: rest */
 }
 
 void sh_standin_unfit(struct sh_worker *w)
 {
-    sh_store_sc(&w->post->rests, UNFIT); /* seq_cst: rest */
-    sh_time_recruit(w->pool);            /* another, if there is one */
+    sh_post_close(w->post);
+    sh_time_recruit(w->pool); /* another, if there is one */
 }
 
 void sh_standins_rouse(struct sh_pool *pool)
 {
     for (unsigned i = pool->workers; i < sh_pool_active(pool); i++)
-        (void)rouse(pool, i);
+        (void)sh_post_rouse(pool, &pool->posts[i]);
 }

@@ -61,6 +61,15 @@ static void introduce(struct sh_team *team)
     prctl(PR_SET_TIMERSLACK, 1UL);
 }
 
+/* What worker processes have left to the host; not while somebody repairs what
+ * one of them has left behind. */
+static void do_handed(struct sh_pool *pool)
+{
+    pthread_mutex_lock(&pool->team->repair);
+    sh_handed_do(pool, 0);
+    pthread_mutex_unlock(&pool->team->repair);
+}
+
 static void *timekeeper_main(void *arg)
 {
     struct sh_pool *pool = arg;
@@ -82,7 +91,11 @@ static void *timekeeper_main(void *arg)
         if (time->manual)
             serve(pool, moved);
         if (sh_xchg_sc(&time->shorthanded, 0) != 0) /* seq_cst: alarm */
-            sh_worker_replace(pool);
+            pool->team->crew->relieve(pool);
+        if (pool->shared) {
+            sh_home_start(pool);
+            do_handed(pool);
+        }
         sleep_until(pool, rung, next_ns);
     }
     return NULL;

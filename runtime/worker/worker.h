@@ -34,6 +34,7 @@ struct sh_worker {
     struct sh_stacks stacks;
     uint32_t resumed; /* records to go on with, oldest first */
     uint32_t parked;  /* tasks that wait */
+    bool serves;      /* its .init has succeeded */
     uint32_t tick;
     uint32_t random;
     struct sh_stamp started; /* of the tasks that it runs: loop.c */
@@ -45,7 +46,26 @@ struct sh_worker {
     _Atomic uint32_t rescan_at;
 };
 
+/* How the workers of a pool come to be, and to their end: threads (pool.c), or
+ * processes (process/crew.c). All are of the host. */
+struct sh_crew {
+    /* Before there is a pool: where it is to lie; NULL: in memory of this
+     * process. 0 or SHUNT_E*. */
+    int (*prepare)(const shunt_options *options, struct sh_arena **arena_out);
+    /* Start all workers: 0, or SHUNT_E*, and then none of them is left. */
+    int (*start)(struct sh_pool *pool);
+    /* They were told to end: wait until they have. */
+    void (*join)(struct sh_pool *pool);
+    /* Some are stuck at code that was given up. */
+    void (*relieve)(struct sh_pool *pool);
+};
+extern const struct sh_crew sh_crew_of_threads, sh_crew_of_processes;
+
 struct sh_team {
+    const struct sh_crew *crew;
+    struct sh_warden *warden; /* of process/; the host's */
+    struct sh_crash *crashes; /* of process/; one a worker */
+    pid_t host;               /* whose memory tasks must not point to */
     struct sh_worker *workers;
     unsigned count;   /* of posts: the workers, and those who may stand in */
     unsigned started; /* threads; the timekeeper's, after the pool was made */
@@ -57,7 +77,8 @@ struct sh_team {
     sigset_t signals; /* that are blocked in a worker */
     int slack_ns;     /* how late a worker's sleeps may end */
     pthread_t timekeeper;
-    _Atomic uint32_t stop; /* the workers are to end */
+    pthread_mutex_t repair; /* of the host's threads: see process/recover.c */
+    _Atomic uint32_t stop;  /* the workers are to end */
     /* Threads that have not ended, and one that stands for whoever frees the
      * pool, until he leaves it to them. */
     _Atomic uint32_t alive;
@@ -78,8 +99,26 @@ bool sh_is_of_team(struct sh_pool *pool);
 /* The loop: runs on a fresh stack, never returns. arg is the worker. */
 void sh_worker_loop(void *arg);
 
-/* Start worker index of a team; 0, or SHUNT_ENOMEM. */
+/* Start worker index of a team as a thread; 0, or SHUNT_ENOMEM. */
 int sh_worker_start(struct sh_pool *pool, unsigned index);
+
+/* Set worker index up, as it is before its first task. */
+struct sh_worker *sh_worker_prepare(struct sh_pool *pool, unsigned index);
+
+/* Be that worker, on the calling thread, until it is to end. False if there is
+ * no memory for a stack. */
+bool sh_worker_serve(struct sh_worker *w);
+
+/* The process that ran this has died: the task ends with that outcome, as if it
+ * had returned. */
+void sh_run_abort(struct sh_run *run, unsigned outcome);
+
+/* What a run that has died waited for, it waits for no more. */
+void sh_run_unwait(struct sh_run *run);
+
+/* The same, but the task is to run again, when what it has submitted, which is
+ * cancelled, cannot run any more. */
+void sh_run_renew(struct sh_run *run);
 
 /* After a switch: give back the stack that was left, if one was. */
 void sh_worker_give_left(struct sh_worker *w);
@@ -126,7 +165,7 @@ void sh_worker_took(struct sh_worker *w);
 int sh_timekeeper_start(struct sh_pool *pool);
 void sh_timekeeper_stop(struct sh_pool *pool);
 
-/* The timekeeper: workers are stuck, have others run in their stead. */
+/* The timekeeper: workers are stuck, have other threads run in their stead. */
 void sh_worker_replace(struct sh_pool *pool);
 
 /* Say that the code of a run is what runs from now on. False if it was given up
@@ -152,6 +191,9 @@ static inline bool sh_worker_begins(struct sh_worker *w,
 /* Whether nobody should count on this worker: it is stuck, or rests. */
 bool sh_post_is_off(struct sh_post *post);
 
+/* Nobody will work at this post any more. */
+void sh_post_close(struct sh_post *post);
+
 /* Whether it is a stand-in that is not needed now. */
 bool sh_post_rests(struct sh_post *post);
 
@@ -166,8 +208,30 @@ void sh_standins_rouse(struct sh_pool *pool);
 
 static inline bool sh_is_standin(const struct sh_worker *w)
 {
-    return w->index >= w->pool->workers;
+    return w->index >= w->pool->workers && !w->pool->shared;
 }
+
+/* Whether it is a process pool's worker in the host: worker/home.c. */
+static inline bool sh_is_at_home(const struct sh_worker *w)
+{
+    return w->index >= w->pool->workers && w->pool->shared;
+}
+
+/* Whether a record's task is to run there. */
+bool sh_home_wants(const struct sh_pool *pool, const struct sh_record *r);
+
+/* A process has come upon such a task: the host is to look for it. */
+void sh_home_call(struct sh_pool *pool);
+
+/* The timekeeper: start the host's worker, if it is wanted and not there. */
+void sh_home_start(struct sh_pool *pool);
+
+/* It was told to end: wait until it has. */
+void sh_home_join(struct sh_pool *pool);
+
+/* That worker: the next hint, or 0; and sleep until there is something. */
+uint64_t sh_home_find(struct sh_worker *w);
+void sh_home_rest(struct sh_worker *w);
 
 /* Drain a pool, however long it takes; how many tasks that were given up run
  * on. */

@@ -23,6 +23,9 @@
 
 #include "base/atomic.h"
 
+/* All threads are of a host. */
+unsigned sh_served_as;
+
 #define ITEMS 8
 
 /*

@@ -61,11 +61,23 @@ void sh_mark_seen(uint64_t handle, bool seen)
     (void)seen;
 }
 
-void sh_report_unseen(struct sh_pool *p, struct sh_record *r, uint64_t word)
+bool sh_report_unseen(struct sh_pool *p, struct sh_record *r, uint64_t word)
 {
     (void)p;
     (void)r;
     (void)word;
+    return true;
+}
+
+/* All are of one process. */
+struct sh_pool *sh_served;
+
+void sh_hand_over(struct sh_pool *p, struct sh_record *r, unsigned place)
+{
+    (void)place;
+    (void)p;
+    (void)r;
+    assert(false);
 }
 
 /* Of a record in RELEASING. */

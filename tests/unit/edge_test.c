@@ -68,11 +68,12 @@ static sh_hook attach(unsigned n)
 
 static _Atomic unsigned told[MANY];
 
-static void tell(void *to, struct sh_pool *p, uint64_t t)
+static bool tell(void *to, struct sh_pool *p, uint64_t t)
 {
     assert_ptr_equal(to, told);
     assert_ptr_equal(p, pool);
     atomic_fetch_add(&told[sh_target_index(t) - 1], 1);
+    return true;
 }
 
 static void forget(void)
@@ -170,10 +171,10 @@ static void closing_tells_each_who_waits_once_and_nobody_else(void **state)
         hooks[i] = attach(i);
     for (unsigned i = 0; i < MANY; i += 3)
         assert_true(sh_edge_detach(pool, record, hooks[i], target(i)));
-    sh_edge_close(pool, record, tell, told);
+    assert_true(sh_edge_close(pool, record, tell, told));
     for (unsigned i = 0; i < MANY; i++)
         assert_int_equal(atomic_load(&told[i]), i % 3 != 0);
-    sh_edge_close(pool, record, tell, told); /* again: nothing */
+    assert_true(sh_edge_close(pool, record, tell, told)); /* again */
     for (unsigned i = 0; i < MANY; i++)
         assert_int_equal(atomic_load(&told[i]), i % 3 != 0);
     assert_false(sh_edge_any(pool, record));
@@ -244,7 +245,7 @@ static void who_comes_while_it_closes_is_told_or_sent_away(void **state)
         pthread_barrier_wait(&both);
         for (int i = 0; i < round % 7; i++)
             sched_yield();
-        sh_edge_close(pool, record, tell, told);
+        assert_true(sh_edge_close(pool, record, tell, told));
         pthread_barrier_wait(&both);
         pthread_barrier_wait(&both);
         assert_int_equal(unmake(NULL), 0);

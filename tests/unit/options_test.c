@@ -86,7 +86,7 @@ static void values_out_of_range_are_refused(void **state)
     assert_int_equal(resolve((shunt_options){ .mode = -1 }, &o), SHUNT_EINVAL);
     assert_int_equal(resolve((shunt_options){ .mode = 4 }, &o), SHUNT_EINVAL);
     assert_int_equal(resolve((shunt_options){ .mode = SHUNT_PROCESSES }, &o),
-                     SHUNT_ENOTSUP);
+                     0);
     assert_int_equal(resolve((shunt_options){ .mode = SHUNT_AUTO }, &o),
                      SHUNT_ENOTSUP);
 }
@@ -111,7 +111,8 @@ static void the_environment_fills_in_what_is_not_set(void **state)
     assert_int_equal(resolve((shunt_options){ .workers = 3 }, &o), 0);
     assert_int_equal(o.workers, 3);
     setenv("SHUNT_MODE", "processes", 1);
-    assert_int_equal(resolve((shunt_options){ 0 }, &o), SHUNT_ENOTSUP);
+    assert_int_equal(resolve((shunt_options){ 0 }, &o), 0);
+    assert_int_equal(o.mode, SHUNT_PROCESSES);
     assert_int_equal(resolve((shunt_options){ .mode = SHUNT_THREADS }, &o), 0);
     setenv("SHUNT_MODE", "auto", 1);
     assert_int_equal(resolve((shunt_options){ 0 }, &o), SHUNT_ENOTSUP);

@@ -341,6 +341,6 @@ int main(void)
 
     if (UNDER_VALGRIND) /* the instructions would be valgrind's */
         return 77;      /* skipped */
-    stride = each != NULL ? strtol(each, NULL, 0) : SLOW ? 397 : 31;
+    stride = each != NULL ? strtol(each, NULL, 0) : SLOW ? 1999 : 31;
     return run_with_each_allocator(tests);
 }

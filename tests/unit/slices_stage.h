@@ -77,7 +77,7 @@ static inline void stage_begin(void)
     slices = sh_slices_new(arena, SLICES * SH_SLICE_BYTES_LEAST);
     assert_non_null(slices);
     assert_int_equal(slices->count, SLICES);
-    assert_true(join(SH_OWNER_HOST));
+    assert_true(join(SH_SLICER_HOST));
 }
 
 static inline void stage_end(void)

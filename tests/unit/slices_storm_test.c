@@ -80,7 +80,7 @@ static void start_worker(unsigned i)
     do
         own = (next_random(&seed) & ~(uint64_t)15) | i;
     while (own < 16);
-    worker[i] = begin_process(SH_OWNER_WORKER + i, work, &own);
+    worker[i] = begin_process(SH_SLICER_WORKER + i, work, &own);
 }
 
 /* Some operations later, and then at any point of one. */
@@ -142,10 +142,10 @@ static long use_when_empty(void)
     unsigned some = 0, large = 2;
 
     for (unsigned i = 0; i < WORKERS; i++) {
-        run_process(SH_OWNER_WORKER + i, make_some, &some);
-        run_process(SH_OWNER_WORKER + WORKERS + i, make_large, &large);
-        sh_slices_retire(slices, SH_OWNER_WORKER + i);
-        sh_slices_retire(slices, SH_OWNER_WORKER + WORKERS + i);
+        run_process(SH_SLICER_WORKER + i, make_some, &some);
+        run_process(SH_SLICER_WORKER + WORKERS + i, make_large, &large);
+        sh_slices_retire(slices, SH_SLICER_WORKER + i);
+        sh_slices_retire(slices, SH_SLICER_WORKER + WORKERS + i);
         empty_slots(shared->slot, SLOTS);
     }
     return settled_use();
@@ -166,10 +166,10 @@ static void workers_may_be_killed_at_any_moment(void **state)
 
         wait_a_little(i);
         kill_process(worker[i]);
-        died += sh_slices_retire(slices, SH_OWNER_WORKER + i) > 0;
-        sh_slices_retire(slices, SH_OWNER_WORKER + i);
+        died += sh_slices_retire(slices, SH_SLICER_WORKER + i) > 0;
+        sh_slices_retire(slices, SH_SLICER_WORKER + i);
         stop_others(n, i);
-        assert_true(is_retired(SH_OWNER_WORKER + i));
+        assert_true(is_retired(SH_SLICER_WORKER + i));
         left += sh_slices_filter(slices, is_in_slot, NULL) > 0;
         assert_true(is_sound());
         let_go_on(i);
@@ -177,7 +177,7 @@ static void workers_may_be_killed_at_any_moment(void **state)
     }
     for (unsigned i = 0; i < WORKERS; i++) {
         kill_process(worker[i]);
-        sh_slices_retire(slices, SH_OWNER_WORKER + i);
+        sh_slices_retire(slices, SH_SLICER_WORKER + i);
     }
     assert_true(is_sound());
     assert_true(UNDER_VALGRIND || blocks_in_use() > before);

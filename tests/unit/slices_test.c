@@ -157,7 +157,7 @@ static void a_name_changes_only_from_what_it_is(void **state)
     stage_begin();
     p = sh_slices_get(slices, 100);
     scratch = sh_slices_scratch(slices);
-    assert_int_equal(scratch, sh_name_scratch(SH_OWNER_HOST));
+    assert_int_equal(scratch, sh_name_scratch(SH_SLICER_HOST));
     assert_false(sh_slices_rename(slices, p, RECORD(1), RECORD(2)));
     assert_true(sh_slices_rename(slices, p, scratch, RECORD(1)));
     assert_false(sh_slices_rename(slices, p, scratch, RECORD(1)));
@@ -308,9 +308,9 @@ static void every_refusal_leaves_nothing(void **state)
     assert_null(sh_slices_new(arena, 1));
     assert_null(sh_slices_new(arena, arena->bytes));
     sh_fault_set(1);
-    assert_false(sh_slices_join(s, SH_OWNER_HOST));
+    assert_false(sh_slices_join(s, SH_SLICER_HOST));
     sh_fault_clear();
-    assert_true(sh_slices_join(s, SH_OWNER_HOST));
+    assert_true(sh_slices_join(s, SH_SLICER_HOST));
     sh_slices_leave(s);
     stage_end();
 }
@@ -325,7 +325,7 @@ static void two_heaps_of_a_process_are_apart(void **state)
     first = slices;
     slices = sh_slices_new(arena, 4 * MIB);
     assert_non_null(slices);
-    assert_true(join(SH_OWNER_HOST));
+    assert_true(join(SH_SLICER_HOST));
     p = sh_slices_get(first, 100);
     q = sh_slices_get(slices, 100);
     assert_true(sh_slices_has(first, p) && !sh_slices_has(first, q));

@@ -16,9 +16,10 @@
 #include "shunt/pool.h"
 #include "task/state.h"
 
-static const uint64_t flags[] = { SH_WATCHED, SH_ALIASED, SH_LENT,     SH_GONE,
-                                  SH_ORPHAN,  SH_CANCEL,  SH_BUSY,     SH_KEPT,
-                                  SH_OUTSIDE, SH_HELD,    SH_COMMITTED };
+static const uint64_t flags[] = { SH_WATCHED, SH_ALIASED,   SH_LENT,
+                                  SH_GONE,    SH_ORPHAN,    SH_CANCEL,
+                                  SH_BUSY,    SH_KEPT,      SH_OUTSIDE,
+                                  SH_HELD,    SH_COMMITTED, SH_GRACED };
 enum {
     FLAGS = sizeof flags / sizeof flags[0]
 };

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * future/hand.c - what a process of a pool cannot do itself, and leaves to
+ * another: an edge that leads out of the pool, and the report of a failure, to
+ * the host; a function that is to be called, to the process that it is of.
+ *
+ *     settler  settle, up to the edge   | push the record on handed | wake
+ *     other    take all that was handed | go on where the settler stopped
+ *
+ * Idea. What follows a commit can be done again by anyone, so a record is
+ * handed over as it is, in COMPLETE or RELEASING: the other does that step once
+ * more, and what has been done already makes no difference.
+ *
+ * Edges.
+ *   handed   settler: push on handed -> other: take all         the record
+ *   alarm    future/timer.c
+ *   settled  future/settle.c
+ *   sleep    sync/sleep.c
+ *
+ * Crash. A record is still its worker's when it is pushed: whoever repairs
+ * what a dead worker left takes the list first, and then does the rest of the
+ * steps that the worker was at.
+ */
+#include "future/settle.h"
+#include "future/timer.h"
+
+static _Atomic uint32_t *list_of(struct sh_pool *pool, unsigned place)
+{
+    return place == 0 ? &pool->handed : &pool->posts[place - 1].handed;
+}
+
+void sh_hand_over(struct sh_pool *pool, struct sh_record *r, unsigned place)
+{
+    _Atomic uint32_t *list = list_of(pool, place);
+    uint32_t head = sh_load_rlx(list); /* relaxed: the CAS validates it */
+
+    SH_ASSERT(place != sh_place_in(pool));
+    do {
+        sh_store_rlx(&r->link, head); /* relaxed: published by the CAS */
+    } while (!sh_cas_sc(list, &head, sh_index_of(pool, r))); /* seq_cst: handed,
+                                                              * alarm, sleep */
+    if (place == 0)
+        sh_time_ring_idle(pool);
+    else
+        sh_sleep_wake(&pool->sleep, place - 1);
+}
+
+void sh_handed_do(struct sh_pool *pool, unsigned place)
+{
+    uint32_t i =
+        sh_xchg_sc(list_of(pool, place), SH_NONE); /* seq_cst: handed */
+    struct sh_work work = { 0 };
+
+    while (i != SH_NONE) {
+        struct sh_record *r = sh_record_at(pool, i);
+        /* acquire: settled */
+        enum sh_phase phase = sh_phase_of(sh_load_acq(&r->state));
+
+        i = sh_load_rlx(&r->link); /* relaxed: ours now */
+        if (phase == SH_RELEASING)
+            sh_work_free(&work, pool, r);
+        else
+            sh_work_settle(&work, pool, r);
+        sh_work_do(&work);
+    }
+}

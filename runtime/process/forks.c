@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process/forks.c - tasks of a worker process that fork.
+ *
+ *     before   on another stack: the pages of the task's stack go elsewhere,
+ *              private ones with the same bytes take their place
+ *     parent   on another stack: the bytes go back, and the pages
+ *     child    keeps the private ones; may read the arena, and not write
+ *
+ * Idea. The stack of a task lies in the arena, so that every process of the
+ * pool may follow a pointer into it. After a fork, parent and child would run
+ * on the very same bytes. Private pages are copied when they are written to, as
+ * everywhere else. And the child goes on writing when its parent has long been
+ * known to be dead, so it must not: its in and the values of others can be read
+ * there, but what it writes to the arena is a fault of its own.
+ *
+ * If the system refuses, the stack is left out of the child, which then faults
+ * at its first step: the task, and the pool, are as they were.
+ *
+ * Crash. Between before and parent the arena has the stack as it was before the
+ * fork, which is all that recovery reads of it.
+ */
+#define _GNU_SOURCE 1
+#include "process/forks.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/fault.h"
+#include "memory/arena.h"
+#include "worker/worker.h"
+
+/* The stack of the task that forks, while it does; of this process. */
+static struct {
+    struct sh_fiber *fiber;
+    char *low; /* whole pages, from the deepest that is in use to the top */
+    size_t bytes;
+    char *kept; /* where the arena's pages are meanwhile; NULL: in place */
+} away;
+
+/* Where so many bytes may be mapped; NULL: nowhere. */
+static char *find_place(size_t bytes)
+{
+    void *p = sh_fault()
+                  ? MAP_FAILED
+                  : mmap(NULL, bytes, PROT_NONE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static bool move_pages(char *from, char *to)
+{
+    return mremap(from, away.bytes, away.bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+                  to) != MAP_FAILED;
+}
+
+/* Put private pages in the place of the arena's. */
+static bool take_away(void)
+{
+    char *kept = find_place(away.bytes);
+
+    if (kept == NULL || !move_pages(away.low, kept))
+        return false;
+    if (mmap(away.low, away.bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
+        (void)move_pages(kept, away.low);
+        return false;
+    }
+    memcpy(away.low, kept, away.bytes);
+    away.kept = kept;
+    return true;
+}
+
+/* Run fn on another stack than the one that we are on, which is the worker's
+ * current one. False if there is none. */
+static bool run_aside(void (*fn)(void *))
+{
+    struct sh_worker *w = sh_worker_here();
+    struct sh_fiber *aside = sh_stacks_take(&w->stacks);
+
+    if (aside == NULL)
+        return false;
+    sh_fiber_start(w->fiber, aside, fn, aside, false);
+    sh_stacks_give(&w->stacks, aside);
+    return true;
+}
+
+static void go_away(void *aside)
+{
+    (void)take_away();
+    sh_fiber_switch(aside, away.fiber, true);
+}
+
+static void come_back(void *aside)
+{
+    memcpy(away.kept, away.low, away.bytes);
+    /* Refused, the stack would be private for good; but what the kernel has
+     * moved one way it moves back. */
+    if (move_pages(away.kept, away.low))
+        away.kept = NULL;
+    sh_fiber_switch(aside, away.fiber, true);
+}
+
+/* Whether the calling thread is on a stack of the arena; then away says which
+ * part of it is in use. */
+static bool is_on_task_stack(void)
+{
+    struct sh_worker *w = sh_worker_here();
+    uintptr_t page = sh_pages_size() - 1;
+    uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t low, end;
+
+    if (w == NULL || w->pool != sh_served)
+        return false;
+    low = (uintptr_t)w->fiber->stack_low;
+    end = (uintptr_t)(w->fiber + 1);
+    if (sp < low || sp >= end)
+        return false;
+    away.fiber = w->fiber;
+    /* What is below is not in use, but for what we are about to call. */
+    sp = sp - low > 2 * (page + 1) ? sp - (page + 1) : low;
+    away.low = (char *)(sp & ~page);
+    away.bytes = ((end + page) & ~page) - (uintptr_t)away.low;
+    return true;
+}
+
+static void before(void)
+{
+    away.kept = NULL;
+    away.fiber = NULL;
+    if (!is_on_task_stack())
+        return;
+    if (!run_aside(go_away) || away.kept == NULL)
+        (void)madvise(away.low, away.bytes, MADV_DONTFORK);
+}
+
+static void after_in_parent(void)
+{
+    if (away.fiber == NULL)
+        return;
+    if (away.kept == NULL)
+        (void)madvise(away.low, away.bytes, MADV_DOFORK);
+    else
+        (void)run_aside(come_back);
+}
+
+static void after_in_child(void)
+{
+    struct sh_arena *a = sh_served->arena;
+    char *end = (char *)a + a->bytes;
+
+    if (away.kept == NULL) {
+        (void)mprotect(a, a->bytes, PROT_READ);
+        return;
+    }
+    munmap(away.kept, away.bytes);
+    (void)mprotect(a, (size_t)(away.low - (char *)a), PROT_READ);
+    (void)mprotect(away.low + away.bytes, (size_t)(end - away.low) - away.bytes,
+                   PROT_READ);
+}
+
+bool sh_forks_allow(void)
+{
+    return !sh_fault() &&
+           pthread_atfork(before, after_in_parent, after_in_child) == 0;
+}

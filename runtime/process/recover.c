@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process/recover.c - repairing what a worker process left when it died.
+ *
+ *     what it handed over | what it ran, and what was parked there | its free
+ *     lists | its hints, by a look through the table | its bits of sleep
+ *
+ * Idea. The death is a fence: nothing that the process wrote is still to come.
+ * The state words say what it was at, and its stacks lie in the arena, so that
+ * the run of each of its tasks is there to be read: memory, handles, promises.
+ * The task whose code ran is the culprit; those that were parked on the same
+ * worker fail with it.
+ *
+ * Edges.
+ *   accept   future/step.c, future/combine.c
+ *   handed   future/hand.c
+ *   claim    worker/run.c
+ *   park     worker/await.c
+ *   rest     worker/standin.c
+ *   sleep    sync/sleep.c
+ *   stuck    future/timer.c
+ *   settled  future/settle.c
+ */
+#include "process/recover.h"
+
+#include "process/crash.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "future/call.h"
+#include "future/combine.h"
+#include "future/settle.h"
+#include "task/data.h"
+#include "task/error.h"
+
+/* How often a task that can be run again is, beyond .retries, when others have
+ * ended the process that it was parked in. */
+#define INNOCENT_MORE 3u
+
+/* One death, and what is found of it. */
+struct mess {
+    struct sh_pool *pool;
+    struct sh_worker *worker;
+    uint64_t running;          /* the hint of what it was at, or 0 */
+    struct sh_record *culprit; /* that task's, or NULL */
+    int status;                /* as wait has it */
+    struct rusage use;
+    char text[512]; /* how the process ended */
+    char backtrace[8192];
+};
+
+/* The run of a record whose code has begun on the dead worker; NULL if it has
+ * not begun. */
+static struct sh_run *run_of(const struct mess *m, struct sh_record *r)
+{
+    /* acquire: claim */
+    struct sh_run *run = (void *)(uintptr_t)sh_load_acq(&r->input);
+
+    return sh_arena_has(m->pool->arena, run) && run->record == r ? run : NULL;
+}
+
+static bool is_culprit(const struct mess *m, uint32_t index, uint64_t word)
+{
+    return m->running == sh_hint(index, sh_generation_of(word));
+}
+
+static bool is_there(const void *pool, const void *address)
+{
+    return sh_arena_has(((const struct sh_pool *)pool)->arena, address);
+}
+
+/* The stack that a run is on. */
+static const struct sh_fiber *stack_of(const struct mess *m,
+                                       const struct sh_run *run)
+{
+    const struct sh_fiber *f = m->worker->stacks.all;
+
+    while (f != NULL &&
+           (uintptr_t)run - (uintptr_t)f->stack_low >= f->stack_bytes)
+        f = f->older;
+    return f;
+}
+
+/* Put what is known of the end of the process into words. */
+static void describe(struct mess *m)
+{
+    const struct sh_crash *c = &m->pool->team->crashes[m->worker->index];
+    const struct sh_run *run = m->culprit != NULL ? run_of(m, m->culprit)
+                                                  : NULL;
+    const struct sh_fiber *f = run != NULL ? stack_of(m, run) : NULL;
+    struct sh_crash_map map = { .has = is_there, .pool = m->pool };
+
+    if (m->culprit != NULL)
+        map.task = m->culprit->task;
+    if (f != NULL) {
+        map.stack = f->stack_low;
+        map.stack_bytes = f->stack_bytes;
+        map.guard_bytes = SH_STACKS_GUARD;
+    }
+    sh_crash_tell(c, m->status, &m->use, &map, m->text, sizeof m->text,
+                  m->backtrace, sizeof m->backtrace);
+}
+
+/* How often the task has been started. */
+static unsigned attempts_of(struct sh_record *r)
+{
+    return 1 + (sh_is_bound(r) ? sh_bound_of(r)->crashes : 0u);
+}
+
+/* Whether a task that ran, or was parked, on the dead worker is to run again.
+ * What is not to blame for the death may so more often. */
+static bool may_run_again(struct sh_record *r, uint64_t word, bool culprit)
+{
+    unsigned most;
+
+    if (!r->task->traits_.idempotent || !sh_is_bound(r) ||
+        (word & (SH_CANCEL | SH_BUSY)) != 0 ||
+        /* relaxed: ours, its process is dead */
+        sh_load_rlx(&r->kind) > SH_KIND_FINALLY)
+        return false;
+    most = sh_bound_of(r)->retries + (culprit ? 0 : INNOCENT_MORE);
+    return sh_bound_of(r)->crashes < most;
+}
+
+/* Fail a task that ran, or was parked, on the dead worker. */
+static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
+                 uint64_t word)
+{
+    struct sh_failure f = { .code = SHUNT_ECRASHED,
+                            .attempts = attempts_of(r) };
+    bool culprit = is_culprit(m, sh_index_of(m->pool, r), word);
+    char text[640];
+
+    if (may_run_again(r, word, culprit)) {
+        sh_bound_of(r)->crashes++;
+        sh_run_renew(run);
+        return;
+    }
+
+    sh_crash_fill(&f, &m->pool->team->crashes[m->worker->index], m->status,
+                  &m->use);
+    f.text = m->text;
+    f.backtrace = m->backtrace;
+    f.collateral = !culprit;
+    if (!culprit) {
+        f.culprit = m->culprit != NULL ? sh_task_name(m->culprit) : "";
+        f.backtrace = "";
+        snprintf(text, sizeof text, "waited in a process that ended: %s %s",
+                 f.culprit, m->text);
+        f.text = text;
+    }
+    sh_error_attach(m->pool, r, &f);
+    sh_run_abort(run, sh_outcome_from(SHUNT_ECRASHED));
+}
+
+/* Claimed, and not begun: as if it had not been. */
+static void put_back(struct sh_record *r, uint64_t word)
+{
+    /* acq_rel: claim. Flags may be set meanwhile. */
+    while (!sh_cas_acqrel(&r->state, &word, sh_word_to(word, SH_READY, 0)))
+        continue;
+}
+
+/* It was being made: nobody has its name, and what it may have is lost. */
+static void drop(const struct mess *m, struct sh_record *r, uint64_t w)
+{
+    sh_record_retire(m->pool, sh_seat_of(m->pool), r, w);
+}
+
+/* A step that the dead process was at, and that can be repeated. */
+static void repeat(const struct mess *m, struct sh_record *r, uint64_t w)
+{
+    struct sh_work work = { 0 };
+
+    if (sh_phase_of(w) == SH_RELEASING)
+        sh_work_free(&work, m->pool, r);
+    else
+        sh_work_settle(&work, m->pool, r);
+    sh_work_do(&work);
+}
+
+/* Who made a record wait, or brought its last arrival, may have died before it
+ * went on with that: it is told again, which does no harm. */
+static void tell_again(const struct mess *m, struct sh_record *r)
+{
+    /* acquire: accept */
+    uint64_t deps = sh_load_acq(&r->deps), input = sh_load_acq(&r->input);
+    unsigned kind = sh_load_acq(&r->kind); /* acquire: accept */
+    struct sh_work work = { 0 };
+    struct sh_ref ref;
+
+    if (sh_kind_combines(kind)) {
+        if (sh_verdict_code(input) != SH_VERDICT_NONE)
+            sh_combine_act(&work, m->pool, r, input);
+    } else if (((kind >= SH_KIND_THEN && kind <= SH_KIND_FORWARD) ||
+                (kind & SH_KIND_FLAT) != 0) &&
+               sh_handle_find(input, SH_LOOK, &ref) == 0 &&
+               ref.record != NULL && sh_is_settled(ref.word)) {
+        sh_deliver_to(&work, m->pool,
+                      sh_target(SH_TARGET_RECORD, sh_index_of(m->pool, r), 0,
+                                (uint32_t)(deps >> 32)),
+                      sh_ref_status_now(&ref));
+    }
+    sh_work_do(&work);
+}
+
+/* What one record has to do with it. */
+static void look_at(const struct mess *m, struct sh_record *r)
+{
+    uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
+    bool theirs = sh_owner_of(w) == SH_OWNER_WORKER(m->worker->index);
+    struct sh_run *run;
+
+    if (sh_phase_of(w) == SH_PARKED && theirs) {
+        /* Nobody is to resume it. acq_rel: park */
+        while (sh_phase_of(w) == SH_PARKED &&
+               !sh_cas_acqrel(&r->state, &w,
+                              sh_word_to(w, SH_RUNNING, sh_owner_of(w))))
+            continue;
+    }
+    if (sh_phase_of(w) == SH_FREE)
+        return;
+    if (sh_phase_of(w) == SH_WAIT) {
+        tell_again(m, r);
+        return;
+    }
+    if (sh_phase_of(w) == SH_INIT && theirs) {
+        drop(m, r, w);
+        return;
+    }
+    if (theirs &&
+        (sh_phase_of(w) == SH_SETTLING || sh_phase_of(w) == SH_COMPLETE ||
+         sh_phase_of(w) == SH_RELEASING)) {
+        repeat(m, r, w);
+        return;
+    }
+    run = run_of(m, r);
+    if (sh_phase_of(w) <= SH_PARKED) {
+        if (!theirs || sh_phase_of(w) < SH_RUNNING)
+            return;
+        if (run != NULL)
+            fail(m, r, run, w);
+        else
+            put_back(r, w);
+    } else if ((w & SH_BUSY) != 0 && run != NULL && run->worker == m->worker) {
+        /* Settled over its code, which has come to its end now. */
+        sh_run_abort(run, sh_outcome_of(w));
+    }
+}
+
+/* The record of the task that it was at. */
+static struct sh_record *culprit_of(const struct mess *m)
+{
+    struct sh_record *r;
+
+    if (m->running == 0)
+        return NULL;
+    r = sh_record_at(m->pool, sh_hint_index(m->running));
+    /* acquire: claim */
+    if (sh_generation_of(sh_load_acq(&r->state)) !=
+            sh_hint_generation(m->running) ||
+        r->task == NULL)
+        return NULL;
+    return r;
+}
+
+/* Free items that it kept. */
+static void flush(struct sh_pool *pool, struct sh_seat *seat)
+{
+    sh_table_flush(&pool->records, &seat->records);
+    sh_table_flush(&pool->aliases, &seat->aliases);
+    sh_table_flush(&pool->edges, &seat->edges);
+    sh_table_flush(&pool->cells, &seat->cells);
+}
+
+/* As it is to be found by the process that replaces it. */
+static void reset(struct sh_pool *pool, struct sh_worker *w)
+{
+    struct sh_post *post = w->post;
+
+    flush(pool, &w->seat);
+    sh_deque_mend(&post->deque);
+    sh_store_sc(&post->resumed, SH_NONE); /* seq_cst: sleep */
+    sh_store_sc(&post->running, 0);       /* seq_cst: stuck */
+    sh_store_sc(&post->stuck, 0);         /* seq_cst: rest */
+    w->resumed = SH_NONE;
+    w->parked = 0;
+    w->serves = false;
+    w->left = NULL;
+    sh_store_rlx(&w->rescan_at, 0); /* relaxed: nobody runs it */
+}
+
+static struct timeval time_of(int64_t ns)
+{
+    return (struct timeval){ .tv_sec = ns / 1000000000,
+                             .tv_usec = ns % 1000000000 / 1000 };
+}
+
+static struct rusage use_of(const struct sh_death *death)
+{
+    return (struct rusage){ .ru_utime = time_of(death->user_ns),
+                            .ru_stime = time_of(death->system_ns),
+                            .ru_maxrss = (long)(death->resident_max / 1024) };
+}
+
+bool sh_recover(struct sh_pool *pool, unsigned index,
+                const struct sh_death *death)
+{
+    struct sh_worker *w = &pool->team->workers[index];
+    struct mess m = {
+        .pool = pool,
+        .worker = w,
+        .status = death->signal != 0 ? death->signal : death->exit_status << 8,
+        .use = use_of(death),
+    };
+    uint32_t used = sh_table_used(&pool->records);
+    bool served;
+
+    m.running = sh_load_sc(&w->post->running); /* seq_cst: stuck */
+    m.culprit = culprit_of(&m);
+    served = w->serves;
+    describe(&m);
+    sh_handed_do(pool, 0);
+    sh_call_forget(pool, index + 1);
+    sh_handed_do(pool, index + 1);
+    for (uint32_t i = 1; i < used; i++)
+        look_at(&m, sh_record_at(pool, i));
+    sh_heap_refund(&pool->heap,
+                   sh_slices_retire(pool->heap.slices, SH_OWNER_WORKER(index)));
+    reset(pool, w);
+    /* What was in its deque, and what it was about to queue. */
+    sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
+    sh_sleep_bury(&pool->sleep, index);
+    sh_quiet_ring(pool);
+    return served;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process/serve.c - a worker process, from its birth to its end.
+ *
+ * Idea. The process was forked from the zygote of its pool, and has the host's
+ * code and static data at the same addresses, as they were when the seed was
+ * forked. What those say of pools and of the calling thread is of another
+ * process: it is set anew, and from then on the loop of a worker thread does
+ * the rest.
+ */
+#include "process/serve.h"
+
+#include "process/birth.h"
+#include "process/crash.h"
+#include "process/forks.h"
+#include "worker/worker.h"
+
+static struct sh_crash *crash; /* this process's record */
+
+static void note_exit(int status)
+{
+    sh_crash_exit(crash, status);
+}
+
+/* The exit status of one that could not begin. */
+#define UNABLE 1
+
+int sh_serve(void *root, unsigned index)
+{
+    struct sh_pool *pool = root;
+
+    sh_registry_serve(pool, index);
+    if (!sh_slices_join(pool->heap.slices, SH_OWNER_WORKER(index)))
+        return UNABLE;
+    crash = &pool->team->crashes[index];
+    if (!sh_crash_install(crash) || !sh_forks_allow())
+        return UNABLE;
+    sh_birth_on_exit(note_exit);
+    return sh_worker_serve(&pool->team->workers[index]) ? 0 : UNABLE;
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process/warden.c - the thread of the host that looks after the workers of a
+ * process pool.
+ *
+ *     poll   a worker's pidfd    it has died: ask the zygote how, repair, fork
+ *                                another in its place; if the zygote has died,
+ *                                and its workers with it, from another one
+ *            our bell            a worker is at code that was given up: stop
+ *                                it, look again, kill it; or all are to end
+ *
+ * Idea. A pidfd is readable when the process has ended, whoever is its parent,
+ * so no signal is needed, and the host's own children are none of our
+ * business. A worker that ends when nobody has told it to has died, with
+ * whatever exit status.
+ *
+ * Crash loops. A worker that dies before its .init has ended will not do better
+ * next time: after a few such deaths in a row the pool is broken, and all that
+ * is pending fails with SHUNT_EBROKEN. A task that kills every worker that runs
+ * it costs its own future and no more.
+ *
+ * Edges.
+ *   broken   worker/run.c
+ *   stuck    future/timer.c
+ *   stop     worker/pool.c
+ *   quiet    future/settle.c
+ *
+ * Crash. It is a thread of the host, whose death ends the pool.
+ */
+#define _GNU_SOURCE 1
+#include "process/warden.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "process/crash.h"
+#include "process/recover.h"
+#include "process/serve.h"
+#include "process/zygote.h"
+#include "worker/worker.h"
+
+/* How often a worker is begun in vain. */
+#define FUTILE_MAX 5
+
+struct ward {
+    pid_t pid;
+    int pidfd;       /* -1: there is no such process */
+    unsigned futile; /* deaths in a row before .init had ended */
+};
+
+struct sh_warden {
+    struct sh_pool *pool;
+    struct sh_zygote zygote;
+    pthread_t thread;
+    int bell; /* an eventfd */
+    unsigned alive;
+    struct pollfd *polled; /* the bell, the wards */
+    struct ward wards[];
+};
+
+static int send_signal(int pidfd, int number)
+{
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0);
+}
+
+static bool is_ending(struct sh_pool *pool)
+{
+    return sh_load_sc(&pool->team->stop) != 0; /* seq_cst: stop */
+}
+
+/* Fork worker i: 0 or SHUNT_E*. */
+static int start_one(struct sh_warden *d, unsigned i)
+{
+    struct ward *ward = &d->wards[i];
+    int rc = sh_zygote_fork(&d->zygote, i, &ward->pid, &ward->pidfd);
+
+    if (rc != 0)
+        ward->pidfd = -1;
+    else
+        d->alive++;
+    return rc;
+}
+
+/* Another zygote, if the one that was has died. */
+static int renew_zygote(struct sh_warden *d)
+{
+    struct sh_pool *pool = d->pool;
+
+    sh_zygote_stop(&d->zygote);
+    return sh_zygote_start(&d->zygote, pool->arena, sh_serve, pool,
+                           pool->team->name);
+}
+
+/* Worker i has died, and left nothing behind. */
+static void replace(struct sh_warden *d, unsigned i, bool served)
+{
+    int rc = SHUNT_EBROKEN;
+
+    d->wards[i].futile = served ? 0 : d->wards[i].futile + 1;
+    if (d->wards[i].futile < FUTILE_MAX)
+        rc = start_one(d, i);
+    if (rc == SHUNT_EBROKEN && d->wards[i].futile < FUTILE_MAX &&
+        renew_zygote(d) == 0)
+        rc = start_one(d, i);
+    if (rc != 0) {
+        sh_store_rel(&d->pool->broken, 1); /* release: broken */
+        sh_post_close(&d->pool->posts[i]);
+        sh_quiet_ring(d->pool);
+    }
+}
+
+static void bury(struct sh_warden *d, unsigned i)
+{
+    struct sh_pool *pool = d->pool;
+    struct ward *ward = &d->wards[i];
+    /* If nobody knows: it dies with its zygote. */
+    struct sh_death death = { .signal = SIGKILL };
+    bool served;
+
+    (void)sh_zygote_reap(&d->zygote, ward->pid, &death);
+    close(ward->pidfd);
+    ward->pidfd = -1;
+    d->alive--;
+    pthread_mutex_lock(&pool->team->repair);
+    served = sh_recover(pool, i, &death);
+    pthread_mutex_unlock(&pool->team->repair);
+    if (!is_ending(pool))
+        replace(d, i, served);
+}
+
+/* Whether worker i is at code that was given up. */
+static bool is_stuck(struct sh_warden *d, unsigned i)
+{
+    struct sh_post *post = &d->pool->posts[i];
+    uint64_t stuck = sh_load_sc(&post->stuck); /* seq_cst: stuck */
+
+    return d->wards[i].pidfd >= 0 && stuck != 0 &&
+           sh_load_sc(&post->running) == stuck; /* seq_cst:
+                                                 * stuck */
+}
+
+/* Wait until a process that was told to stop has, or has ended. */
+static void await_stopped(pid_t pid)
+{
+    char path[32], line[256], state;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    do {
+        state = 'X';
+        f = fopen(path, "re");
+        if (f != NULL) {
+            if (fgets(line, sizeof line, f) != NULL) {
+                const char *end = strrchr(line, ')');
+
+                state = end != NULL && end[1] == ' ' ? end[2] : 'X';
+            }
+            fclose(f);
+        }
+        if (state == 'R' || state == 'S' || state == 'D')
+            sched_yield();
+    } while (state == 'R' || state == 'S' || state == 'D');
+}
+
+/* Kill a process that is at code which was given up, and no other: it is
+ * stopped first, so that it cannot go on to another task meanwhile. */
+static void kill_if_stuck(struct sh_warden *d, unsigned i)
+{
+    struct ward *ward = &d->wards[i];
+
+    if (send_signal(ward->pidfd, SIGSTOP) != 0)
+        return;
+    await_stopped(ward->pid);
+    (void)send_signal(ward->pidfd, is_stuck(d, i) ? SIGKILL : SIGCONT);
+}
+
+/* Kill those whose time is up; when the next one's is. */
+static int64_t kill_the_stuck(struct sh_warden *d)
+{
+    int64_t next_ns = INT64_MAX;
+
+    for (unsigned i = 0; i < d->pool->workers; i++) {
+        int64_t until_ns;
+
+        if (!is_stuck(d, i))
+            continue;
+        /* relaxed: published with stuck */
+        until_ns = sh_load_rlx(&d->pool->posts[i].patience_ns);
+        if (until_ns <= sh_clock_ns())
+            kill_if_stuck(d, i);
+        else if (until_ns < next_ns)
+            next_ns = until_ns;
+    }
+    return next_ns;
+}
+
+/* For poll: until that moment, in milliseconds, rounded up. */
+static int ms_until(int64_t when_ns)
+{
+    int64_t ns;
+
+    if (when_ns == INT64_MAX)
+        return -1;
+    ns = when_ns - sh_clock_ns();
+    if (ns <= 0)
+        return 0;
+    ns = (ns + 999999) / 1000000;
+    return ns < INT_MAX ? (int)ns : INT_MAX;
+}
+
+/* Wait for something to happen, or until a moment; how many wards there are. */
+static unsigned wait_for_news(struct sh_warden *d, int64_t until_ns)
+{
+    unsigned n = d->pool->workers;
+
+    d->polled[0] = (struct pollfd){ .fd = d->bell, .events = POLLIN };
+    for (unsigned i = 0; i < n; i++)
+        d->polled[1 + i] =
+            (struct pollfd){ .fd = d->wards[i].pidfd, .events = POLLIN };
+    while (poll(d->polled, n + 1, ms_until(until_ns)) < 0 && errno == EINTR)
+        continue;
+    return n;
+}
+
+static void *warden_main(void *arg)
+{
+    struct sh_warden *d = arg;
+    int64_t until_ns = INT64_MAX;
+    uint64_t rung;
+
+    while (!is_ending(d->pool) || d->alive > 0) {
+        unsigned n;
+
+        /* No process is left, nor will there be: refuse what comes. */
+        if (d->alive == 0) {
+            (void)sh_worker_serve(&d->pool->team->workers[0]);
+            break;
+        }
+        n = wait_for_news(d, until_ns);
+
+        if ((d->polled[0].revents & POLLIN) != 0)
+            (void)!read(d->bell, &rung, sizeof rung);
+        for (unsigned i = 0; i < n; i++)
+            if (d->wards[i].pidfd >= 0 && d->polled[1 + i].revents != 0)
+                bury(d, i);
+        until_ns = kill_the_stuck(d);
+    }
+    return NULL;
+}
+
+static void ring(struct sh_warden *d)
+{
+    uint64_t one = 1;
+
+    (void)!write(d->bell, &one, sizeof one);
+}
+
+/* A thread that no signal of the host interrupts. */
+static int start_thread(struct sh_warden *d)
+{
+    sigset_t all, before;
+    int rc;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = sh_fault() ? ENOMEM : pthread_create(&d->thread, NULL, warden_main, d);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc == 0 ? 0 : SHUNT_ENOMEM;
+}
+
+static void dismiss(struct sh_warden *d)
+{
+    for (unsigned i = 0; i < d->pool->workers; i++)
+        if (d->wards[i].pidfd >= 0)
+            close(d->wards[i].pidfd);
+    if (d->bell >= 0)
+        close(d->bell);
+    free(d->polled);
+    free(d);
+}
+
+static struct sh_warden *make(struct sh_pool *pool)
+{
+    unsigned n = pool->workers;
+    struct sh_warden *d =
+        sh_fault() ? NULL : calloc(1, sizeof *d + n * sizeof(struct ward));
+
+    if (d == NULL)
+        return NULL;
+    d->pool = pool;
+    for (unsigned i = 0; i < n; i++)
+        d->wards[i].pidfd = -1;
+    d->polled = sh_fault() ? NULL : calloc(n + 1, sizeof *d->polled);
+    d->bell = sh_fault() ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (d->polled != NULL && d->bell >= 0)
+        return d;
+    dismiss(d);
+    return NULL;
+}
+
+static int start_all(struct sh_warden *d)
+{
+    struct sh_pool *pool = d->pool;
+    int rc;
+
+    pool->team->crashes = sh_arena_map(
+        pool->arena, pool->workers * sizeof(struct sh_crash), SH_PAGES_RW);
+    if (pool->team->crashes == NULL)
+        return SHUNT_ENOMEM;
+    rc = sh_zygote_start(&d->zygote, pool->arena, sh_serve, pool,
+                         pool->team->name);
+    if (rc != 0)
+        return rc;
+    for (unsigned i = 0; i < pool->workers && rc == 0; i++) {
+        (void)sh_worker_prepare(pool, i);
+        rc = start_one(d, i);
+    }
+    if (rc == 0)
+        rc = start_thread(d);
+    if (rc != 0)
+        sh_zygote_stop(&d->zygote);
+    return rc;
+}
+
+int sh_warden_start(struct sh_pool *pool)
+{
+    struct sh_warden *d = make(pool);
+    int rc;
+
+    if (d == NULL)
+        return SHUNT_ENOMEM;
+    pool->team->warden = d;
+    rc = start_all(d);
+    if (rc != 0) {
+        pool->team->warden = NULL;
+        dismiss(d);
+    }
+    return rc;
+}
+
+void sh_warden_relieve(struct sh_pool *pool)
+{
+    ring(pool->team->warden);
+}
+
+void sh_warden_join(struct sh_pool *pool)
+{
+    struct sh_warden *d = pool->team->warden;
+
+    ring(d);
+    pthread_join(d->thread, NULL);
+    sh_home_join(pool);
+    sh_zygote_stop(&d->zygote);
+    dismiss(d);
+    pool->team->warden = NULL;
+}
