@@ -510,6 +510,63 @@ static void a_task_outlives_the_pool_that_it_waits_for(void)
     }
 }
 
+struct foreign {
+    shunt_pool *pool;
+    shunt_future *pending, *settled;
+};
+
+/* 0, or which call did not refuse what is another pool's. */
+static int use_foreign(const struct foreign *in, long *out)
+{
+    shunt_future *fs[2] = { shunt_submit(NULL, stage_same, &(long){ 1 }),
+                            in->settled };
+    long value;
+
+    *out = shunt_status(in->settled) != SHUNT_EINVAL         ? 1
+           : shunt_await(in->pending) != SHUNT_EINVAL        ? 2
+           : shunt_await_for(in->pending, 0) != SHUNT_EINVAL ? 3
+           : shunt_peek(in->settled, long) != NULL           ? 4
+           : shunt_take(in->settled, &value) != SHUNT_EINVAL ? 5
+           : shunt_join(in->pending) != SHUNT_EINVAL         ? 6
+           : shunt_cancel(in->pending) != SHUNT_EINVAL       ? 7
+           : shunt_release(in->settled) != SHUNT_EINVAL      ? 8
+           : shunt_status(shunt_retain(in->settled)) >= 0    ? 9
+           : shunt_join(shunt_submit(in->pool, stage_nothing, NULL)) !=
+                   SHUNT_EINVAL
+               ? 10
+           : shunt_pool_workers(in->pool) != SHUNT_EINVAL ? 11
+           : shunt_join(shunt_then(in->settled, stage_same)) != SHUNT_EINVAL
+               ? 12
+           : shunt_join(shunt_when_all(fs, 2)) != SHUNT_EINVAL ? 13
+                                                               : 0;
+    return 0;
+}
+SHUNT_TASK(use_foreign, struct foreign, long)
+
+/* Method: a pool that is older, one that is younger, and threads. What was
+ * refused is as it was. */
+static void a_worker_process_knows_no_other_pool(void)
+{
+    for (int which = 0; which < 3; which++) {
+        shunt_pool *other = which == 0 ? harness_pool(1) : NULL;
+        shunt_pool *pool = harness_pool(1);
+
+        if (which == 1)
+            other = harness_pool(1);
+        if (which == 2)
+            other = stage_named_pool("threads", 1);
+        struct stage_promise made = stage_promise(other);
+        struct foreign in = { other, made.future, stage_given(other, 4) };
+        assert_takes(shunt_submit(pool, use_foreign, &in), 0);
+        assert_status(shunt_status(made.future), SHUNT_PENDING);
+        assert_takes(in.settled, 4);
+        stage_give(made.promise, 5);
+        assert_takes(made.future, 5);
+        harness_free(pool);
+        harness_free(other);
+    }
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(await_gives_the_status_as_often_as_asked),
     CLAIM(a_wait_that_runs_out_changes_nothing),
@@ -523,9 +580,10 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_tasks_wait_runs_out_and_can_be_repeated),
     CLAIM(a_wait_that_races_its_end_loses_nothing),
     CLAIM(awaiting_the_own_future_is_a_deadlock_that_is_refused),
-    CLAIM(tasks_wait_for_futures_of_other_pools),
+    CLAIM_OF_THREADS(tasks_wait_for_futures_of_other_pools),
     CLAIM(a_graph_of_waits_unravels),
-    CLAIM(a_task_outlives_the_pool_that_it_waits_for),
+    CLAIM_OF_THREADS(a_task_outlives_the_pool_that_it_waits_for),
+    CLAIM_OF_PROCESSES(a_worker_process_knows_no_other_pool),
 };
 
 HARNESS_MAIN(claims)

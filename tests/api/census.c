@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * census.c - reads /proc/self: task, task/N/children, fd, maps.
+ * census.c - reads /proc/self: task, task/N/children, fd, maps; of other
+ * processes: exe, maps, stat, wchan.
  *
  * Allowance. Freed memory is not always given back to the system: the C
  * library keeps up to 40 MiB of stacks of ended threads and the top of its
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,6 +90,126 @@ static void list_children(const struct census_ids *threads,
     }
 }
 
+/* ---- kin ---- */
+
+/* What the lines of shared memory that kin have in their maps contain. */
+static char mark[64];
+
+/* The part of a line of maps that names what is mapped: "00:01 2049". */
+static bool mark_of(const char *line, size_t *from, size_t *to, char *out)
+{
+    char device[16];
+    unsigned long inode;
+
+    if (sscanf(line, "%zx-%zx %*s %*s %15s %lu", from, to, device, &inode) != 4)
+        return false;
+    snprintf(out, sizeof mark, "%s %lu", device, inode);
+    return true;
+}
+
+void census_open(const void *shared)
+{
+    FILE *file = fopen("/proc/self/maps", "r");
+    size_t at = (size_t)shared, from, to;
+    char line[512], found[sizeof mark];
+
+    if (file == NULL)
+        return;
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (mark_of(line, &from, &to, found) && from <= at && at < to)
+            memcpy(mark, found, sizeof mark);
+    }
+    fclose(file);
+}
+
+static bool has_mark(long pid)
+{
+    char path[PATH_SIZE], line[512], found[sizeof mark];
+    size_t from, to;
+    bool has_it = false;
+
+    snprintf(path, sizeof path, "/proc/%ld/maps", pid);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return false;
+    while (!has_it && fgets(line, sizeof line, file) != NULL)
+        has_it = mark_of(line, &from, &to, found) && strcmp(found, mark) == 0;
+    fclose(file);
+    return has_it;
+}
+
+/* Whether a process runs this very program: a quick look, at first. */
+static bool same_program(const struct stat *own, long pid)
+{
+    char path[PATH_SIZE];
+    struct stat its;
+
+    snprintf(path, sizeof path, "/proc/%ld/exe", pid);
+    return stat(path, &its) == 0 && its.st_ino == own->st_ino &&
+           its.st_dev == own->st_dev;
+}
+
+void census_list_kin(struct census_ids *out)
+{
+    static struct census_ids all;
+    struct stat own;
+
+    out->count = 0;
+    if (stat("/proc/self/exe", &own) != 0)
+        return;
+    list_numbers("/proc", &all);
+    for (size_t i = 0; i < all.count; i++) {
+        long pid = all.ids[i];
+        if (pid != getpid() && same_program(&own, pid) && has_mark(pid))
+            add(out, pid);
+    }
+}
+
+bool census_has_kin(long pid)
+{
+    char path[PATH_SIZE], text[512] = "";
+
+    snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", pid, pid);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return false;
+    bool has_it = fgets(text, sizeof text, file) != NULL;
+    fclose(file);
+    return has_it;
+}
+
+/* A line of a file of /proc/PID, as it is. */
+static void tell_file(int fd, long pid, const char *name)
+{
+    char path[PATH_SIZE], text[256];
+
+    snprintf(path, sizeof path, "/proc/%ld/%s", pid, name);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return;
+    if (fgets(text, sizeof text, file) != NULL) {
+        text[strcspn(text, "\n")] = '\0';
+        dprintf(fd, " %s: %.60s;", name, text);
+    }
+    fclose(file);
+}
+
+void census_tell_kin(int fd)
+{
+    static struct census_ids kin;
+
+    census_list_kin(&kin);
+    for (size_t i = 0; i < kin.count; i++) {
+        dprintf(fd, "process %ld", kin.ids[i]);
+        tell_file(fd, kin.ids[i], "stat");
+        tell_file(fd, kin.ids[i], "wchan");
+        tell_file(fd, kin.ids[i], "syscall");
+        dprintf(fd, "\n");
+    }
+}
+
+/* ---- all of it ---- */
+
 static void count_mappings(struct census *out)
 {
     FILE *file = fopen("/proc/self/maps", "r");
@@ -112,6 +234,7 @@ void census_take(struct census *out)
     list_numbers("/proc/self/task", &out->threads);
     list_numbers("/proc/self/fd", &out->descriptors);
     list_children(&out->threads, &out->children);
+    census_list_kin(&out->kin);
     count_mappings(out);
 }
 
@@ -124,7 +247,8 @@ void census_settle(const struct census *before, struct census *after)
     for (int round = 0; round < SETTLE_ROUNDS && looks < 2; round++) {
         census_take(after);
         looks = covers(&before->threads, &after->threads) &&
-                        covers(&before->children, &after->children)
+                        covers(&before->children, &after->children) &&
+                        covers(&before->kin, &after->kin)
                     ? looks + 1
                     : 0;
         if (looks < 2)
@@ -164,6 +288,7 @@ bool census_compare(const struct census *before, const struct census *after,
 
     same &= compare_ids(&before->children, &after->children, "child",
                         "/proc/%ld/comm");
+    same &= compare_ids(&before->kin, &after->kin, "process", "/proc/%ld/comm");
     same &= compare_ids(&before->descriptors, &after->descriptors, "descriptor",
                         "/proc/self/fd/%ld");
     if (!with_mappings)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * census.h - the threads, children, descriptors and mappings of the process,
- * so that what a claim leaves behind can be named.
+ * census.h - the threads, children, kin, descriptors and mappings of the
+ * process, so that what a claim leaves behind can be named.
+ *
+ * Kin are the other processes of this program, whoever forked them: those that
+ * have its stage mapped.
  */
 #ifndef SHUNT_TESTS_CENSUS_H
 #define SHUNT_TESTS_CENSUS_H
@@ -19,15 +22,18 @@ struct census_ids {
 };
 
 struct census {
-    struct census_ids threads, children, descriptors;
+    struct census_ids threads, children, kin, descriptors;
     size_t mappings, mapped_bytes;
 };
+
+/* Of the stage: kin have the mapping that is at shared. */
+void census_open(const void *shared);
 
 /* Count what there is now. */
 void census_take(struct census *out);
 
 /* Take after, again and again for up to ten seconds, until it has no thread
- * and no child that before lacks: a thread that was joined, or that was given
+ * and no process that before lacks: a thread that was joined, or that was given
  * up and has left its code, is in /proc for a moment longer. */
 void census_settle(const struct census *before, struct census *after);
 
@@ -42,5 +48,14 @@ void census_sleeps(long tid);
 
 /* How many threads have a name of this beginning; -1 if that cannot be told. */
 long census_threads_named(const char *prefix);
+
+/* The kin of the process. */
+void census_list_kin(struct census_ids *out);
+
+/* Whether process pid has children, as the parent of workers has. */
+bool census_has_kin(long pid);
+
+/* Write to fd which kin there are, and what each of them is at. */
+void census_tell_kin(int fd);
 
 #endif /* SHUNT_TESTS_CENSUS_H */

@@ -2,7 +2,7 @@
 /*
  * completion_task_test.c - queues inside tasks: a wait parks the task and
  * never keeps its worker; what a task adds it gives away, and what it takes is
- * its own.
+ * its own. A queue is of one process: tasks of others know only their own.
  */
 #include <pthread.h>
 #include <string.h>
@@ -536,20 +536,20 @@ static void a_tasks_memory_outlives_the_children_that_it_added(void)
 }
 
 static const struct CMUnitTest claims[] = {
-    CLAIM(a_wait_in_a_task_does_not_keep_its_worker),
-    CLAIM(many_tasks_wait_in_one_queue),
-    CLAIM(threads_and_tasks_wait_side_by_side),
-    CLAIM(a_wait_in_a_task_runs_out),
-    CLAIM(a_task_that_is_cancelled_waits_no_more),
-    CLAIM(a_task_that_is_cancelled_still_gets_what_is_ready),
-    CLAIM(a_drain_ends_waits_for_which_nothing_is_left),
-    CLAIM(tasks_that_wait_in_a_queue_that_is_freed_are_told_so),
+    CLAIM_OF_THREADS(a_wait_in_a_task_does_not_keep_its_worker),
+    CLAIM_OF_THREADS(many_tasks_wait_in_one_queue),
+    CLAIM_OF_THREADS(threads_and_tasks_wait_side_by_side),
+    CLAIM_OF_THREADS(a_wait_in_a_task_runs_out),
+    CLAIM_OF_THREADS(a_task_that_is_cancelled_waits_no_more),
+    CLAIM_OF_THREADS(a_task_that_is_cancelled_still_gets_what_is_ready),
+    CLAIM_OF_THREADS(a_drain_ends_waits_for_which_nothing_is_left),
+    CLAIM_OF_THREADS(tasks_that_wait_in_a_queue_that_is_freed_are_told_so),
     CLAIM(a_task_may_have_a_queue_of_its_own),
-    CLAIM(a_task_may_free_a_queue_in_which_others_wait),
-    CLAIM(what_a_task_adds_is_not_released_with_it),
-    CLAIM(what_a_task_takes_is_released_with_it),
-    CLAIM(what_a_task_removes_is_released_with_it),
-    CLAIM(a_tasks_memory_outlives_the_children_that_it_added),
+    CLAIM_OF_THREADS(a_task_may_free_a_queue_in_which_others_wait),
+    CLAIM_OF_THREADS(what_a_task_adds_is_not_released_with_it),
+    CLAIM_OF_THREADS(what_a_task_takes_is_released_with_it),
+    CLAIM_OF_THREADS(what_a_task_removes_is_released_with_it),
+    CLAIM_OF_THREADS(a_tasks_memory_outlives_the_children_that_it_added),
 };
 
 HARNESS_MAIN(claims)

@@ -52,6 +52,18 @@ static void assert_counts(struct stubborn s, long ran, long asked, long dropped)
     assert_long(tally_of(s.dropped), dropped);
 }
 
+/* What became of code that was given up: on a thread it went on, and knew that
+ * it had been asked to cancel; a process was killed. */
+static void assert_given_up(struct stubborn s)
+{
+    long dropped = tally_of(s.dropped);
+
+    if (harness_isolated())
+        assert_counts(s, 1, 0, dropped <= 1 ? dropped : 1);
+    else
+        assert_counts(s, 1, 1, 1);
+}
+
 /* ---- queued ---- */
 
 /* Method: the only worker is held, so nobody but the clock can settle it. */
@@ -225,7 +237,8 @@ static shunt_future *start(shunt_pool *pool, struct stubborn in)
 }
 
 /* Method: what its code does later, with success or failure, changes nothing
- * of what became of the future. */
+ * of what became of the future. The only worker is there for another task, in
+ * processes without anything that lets the code end. */
 static void a_running_task_is_given_up_at_its_deadline(void)
 {
     static const int rcs[] = { 0, 7, SHUNT_ECANCELED };
@@ -238,10 +251,12 @@ static void a_running_task_is_given_up_at_its_deadline(void)
         assert_status(shunt_status(f), SHUNT_PENDING);
         stage_advance(pool, 1);
         assert_status(shunt_status(f), SHUNT_ETIMEDOUT);
-        assert_counts(in, 1, 0, 0);
-        latch_raise(in.go);
+        if (!harness_isolated()) {
+            assert_counts(in, 1, 0, 0);
+            latch_raise(in.go);
+        }
         assert_joins(shunt_submit(pool, stage_nothing, NULL), 0);
-        assert_counts(in, 1, 1, 1);
+        assert_given_up(in);
         const shunt_error *error = shunt_error_of(f);
         assert_long(error->code, SHUNT_ETIMEDOUT);
         assert_long(error->task_code, 0);
@@ -251,7 +266,7 @@ static void a_running_task_is_given_up_at_its_deadline(void)
         assert_null(shunt_peek(f, long));
         assert_joins(f, SHUNT_ETIMEDOUT);
         harness_free(pool);
-        assert_counts(in, 1, 1, 1);
+        assert_given_up(in);
     }
 }
 
@@ -285,13 +300,15 @@ static void dependants_go_on_while_the_code_runs(void)
     assert_long(tally_of(seen), SHUNT_ETIMEDOUT);
     assert_joins(all, SHUNT_ETIMEDOUT);
     assert_joins(f, SHUNT_ETIMEDOUT);
-    assert_counts(in, 1, 0, 0);
-    latch_raise(in.go);
-    /* shunt_pool_free would not wait for it. */
-    while (tally_of(in.dropped) == 0)
-        sched_yield();
-    assert_counts(in, 1, 1, 1);
+    if (!harness_isolated()) {
+        assert_counts(in, 1, 0, 0);
+        latch_raise(in.go);
+        /* shunt_pool_free would not wait for it. */
+        while (tally_of(in.dropped) == 0)
+            sched_yield();
+    }
     harness_free(pool);
+    assert_given_up(in);
 }
 
 struct busy {
@@ -389,8 +406,10 @@ static void a_promise_of_code_that_was_given_up_ends_with_the_code(void)
     shunt_future *of_promise = shunt_retain(*in.future);
     stage_advance(pool, SHUNT_MS(1));
     assert_joins(f, SHUNT_ETIMEDOUT);
-    assert_status(shunt_status(of_promise), SHUNT_PENDING);
-    latch_raise(in.go);
+    if (!harness_isolated()) {
+        assert_status(shunt_status(of_promise), SHUNT_PENDING);
+        latch_raise(in.go);
+    }
     assert_joins(of_promise, SHUNT_ECANCELED);
     assert_status(shunt_promise_drop(*in.promise), SHUNT_EINVAL);
     harness_free(pool);
@@ -561,7 +580,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_task_that_ends_in_time_has_no_deadline_any_more),
     CLAIM(a_running_task_is_given_up_at_its_deadline),
     CLAIM(dependants_go_on_while_the_code_runs),
-    CLAIM(code_that_was_given_up_gets_nothing_done_any_more),
+    CLAIM_OF_THREADS(code_that_was_given_up_gets_nothing_done_any_more),
     CLAIM(a_promise_of_code_that_was_given_up_ends_with_the_code),
     CLAIM(a_parked_task_is_given_up_and_its_wait_is_cancelled),
     CLAIM(a_wait_that_ends_in_time_is_not_cut_short),

@@ -144,7 +144,7 @@ static void a_drain_leaves_what_is_made_after_it_has_ended_a_promise(void)
 
 static const struct CMUnitTest claims[] = {
     CLAIM(a_drain_ends_while_a_clock_is_moved_all_the_time),
-    CLAIM(a_drain_waits_for_what_is_queued_behind_a_stuck_worker),
+    CLAIM_OF_THREADS(a_drain_waits_for_what_is_queued_behind_a_stuck_worker),
     CLAIM(a_drain_leaves_what_is_made_after_it_has_ended_a_promise),
 };
 

@@ -303,6 +303,7 @@ static void a_step_that_waits_when_its_pool_ends_is_dropped_once(void)
 struct place {
     shunt_pool *pool;
     shunt_future **made; /* what the hook submits */
+    struct latch *noted;
     struct tally *inside;
 };
 
@@ -313,6 +314,7 @@ static void note_place(void *user)
     if (shunt_pool_current() != NULL)
         tally_add(place->inside, 1);
     *place->made = shunt_submit(place->pool, stage_same, &(long){ 3 });
+    latch_raise(place->noted);
 }
 
 static int do_nothing(const struct place *in, shunt_none *out)
@@ -323,38 +325,51 @@ static int do_nothing(const struct place *in, shunt_none *out)
 }
 SHUNT_TASK(do_nothing, struct place, shunt_none, .drop = note_place)
 
-static int cancel(shunt_future *const *in, long *out)
+static struct place *place_in(shunt_pool *pool, struct tally *inside)
 {
-    *out = shunt_cancel(*in);
-    return 0;
-}
-SHUNT_TASK(cancel, shunt_future *, long)
+    struct place *place = stage_bytes(sizeof *place);
 
-/* Method: a task cancels another, and a promise that has a listener. What the
- * hooks submit is still there when that task has ended. */
+    *place = (struct place){ pool, stage_bytes(sizeof *place->made),
+                             stage_latch(), inside };
+    return place;
+}
+
+struct cancels {
+    struct place drop;
+    shunt_future *of_promise;
+};
+
+static int cancel_both(const struct cancels *in, long *out)
+{
+    shunt_future *f = shunt_submit(NULL, do_nothing, &in->drop);
+
+    *out = shunt_cancel(f) + 10 * shunt_cancel(in->of_promise);
+    return shunt_join(f) == SHUNT_ECANCELED ? 0 : 1;
+}
+SHUNT_TASK(cancel_both, struct cancels, long)
+
+/* Method: a task cancels another, which the only worker has not come to, and a
+ * promise that has a listener. What the hooks submit is still there when that
+ * task has ended. */
 static void hooks_are_no_part_of_the_task_that_leads_to_them(void)
 {
-    shunt_pool *pool = harness_pool(1), *held = harness_pool(1);
+    shunt_pool *pool = harness_pool(1);
     struct tally *inside = stage_tally();
-    struct stage_hold hold = stage_hold(held);
-    struct stage_promise made = stage_promise(held);
-    shunt_future *of_drop = NULL, *of_listener = NULL;
-    struct place drop = { pool, &of_drop, inside };
-    struct place listener = { pool, &of_listener, inside };
-    shunt_future *f = shunt_submit(held, do_nothing, &drop);
+    struct stage_promise made = stage_promise(pool);
+    struct place *drop = place_in(pool, inside);
+    struct place *listener = place_in(pool, inside);
+    struct cancels in = { *drop, made.future };
 
-    assert_ok(shunt_promise_on_cancel(made.promise, note_place, &listener));
-    assert_takes(shunt_submit(pool, cancel, &f), 1);
-    assert_takes(shunt_submit(pool, cancel, &made.future), 1);
-    assert_takes(of_drop, 3);
-    assert_takes(of_listener, 3);
+    assert_ok(shunt_promise_on_cancel(made.promise, note_place, listener));
+    assert_takes(shunt_submit(pool, cancel_both, &in), 11);
+    assert_true(latch_reaches(drop->noted, 1));
+    assert_true(latch_reaches(listener->noted, 1));
+    assert_takes(*drop->made, 3);
+    assert_takes(*listener->made, 3);
     assert_long(tally_of(inside), 0);
     assert_ok(shunt_promise_drop(made.promise));
-    stage_let(hold);
-    assert_joins(f, SHUNT_ECANCELED);
     assert_joins(made.future, SHUNT_ECANCELED);
     harness_free(pool);
-    harness_free(held);
 }
 
 /* ---- races ---- */

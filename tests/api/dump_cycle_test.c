@@ -287,7 +287,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_task_that_waits_for_what_follows_it),
     CLAIM(a_circle_through_a_combinator_says_if_it_may_end),
     CLAIM(a_circle_through_all_that_is_left_of_a_combinator_will_not),
-    CLAIM(a_circle_over_two_pools),
+    CLAIM_OF_THREADS(a_circle_over_two_pools),
     CLAIM(who_waits_for_a_circle_is_not_in_it),
     CLAIM(waits_that_will_end_are_no_circle),
     CLAIM(many_circles_are_counted),

@@ -161,7 +161,7 @@ static void a_kill_ends_a_task_that_has_committed_and_waits(void)
 static const struct CMUnitTest claims[] = {
     CLAIM(a_cancel_future_does_not_take_anothers_failure_for_its_tasks),
     CLAIM(a_task_that_waits_at_its_deadline_is_too_late_and_not_cancelled),
-    CLAIM(a_kill_ends_a_task_that_has_committed_and_waits),
+    CLAIM_OF_THREADS(a_kill_ends_a_task_that_has_committed_and_waits),
 };
 
 HARNESS_MAIN(claims)

@@ -3,8 +3,9 @@
  * harness.c - the frame around every claim: limit, census, environment.
  *
  * The limit is SIGALRM. Its handler prints the stack of the thread that got
- * it, asks all other threads to print theirs, and aborts: a claim that hangs
- * says where.
+ * it, asks all other threads to print theirs, says what worker processes do,
+ * and aborts: a claim that hangs says where. Worker processes have no limit of
+ * their own: they end with the program.
  */
 #include "harness.h"
 
@@ -74,6 +75,7 @@ int __lsan_is_turned_off(void)
 static const char *const variables[] = { "SHUNT_MODE", "SHUNT_WORKERS",
                                          "SHUNT_CHECK" };
 enum {
+    MODE, /* the first of them */
     VARIABLES = sizeof variables / sizeof variables[0]
 };
 
@@ -139,6 +141,7 @@ static void limit_reached(int signal_number)
         syscall(SYS_tgkill, getpid(), tid, SIGUSR2);
         nanosleep(&pause, NULL);
     }
+    census_tell_kin(STDERR_FILENO);
     abort();
 }
 
@@ -185,6 +188,11 @@ unsigned harness_slowness(void)
     if (preload != NULL && strstr(preload, "vgpreload") != NULL)
         return 20;
     return SANITIZED ? 5 : 1;
+}
+
+bool harness_isolated(void)
+{
+    return saved[MODE] != NULL && strcmp(saved[MODE], "processes") == 0;
 }
 
 bool harness_million(void)
@@ -234,6 +242,10 @@ void harness_open(int argc, char **argv)
     mallopt(M_ARENA_MAX, 1);
     /* backtrace loads a library on its first call; not in a handler then. */
     (void)backtrace(frames, 4);
+    stage_open();
+    /* While there is one thread, and none of the handlers below. */
+    if (shunt_init() != 0)
+        write_text("shunt_init failed\n");
     /* ThreadSanitizer starts a thread of its own along with the first. */
     if (pthread_create(&first, NULL, do_nothing, NULL) == 0)
         pthread_join(first, NULL);
@@ -241,9 +253,26 @@ void harness_open(int argc, char **argv)
     install(SIGUSR2, print_stack);
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
-    stage_open();
-    if (shunt_init() != 0)
-        write_text("shunt_init failed\n");
+}
+
+/* Run those claims that hold where this run has its tasks. */
+int harness_claims(const char *name, const struct CMUnitTest *claims, size_t n)
+{
+    enum harness_where where = harness_isolated() ? HARNESS_PROCESSES
+                                                  : HARNESS_THREADS;
+    struct CMUnitTest *chosen = calloc(n, sizeof *chosen);
+    size_t count = 0;
+
+    if (chosen == NULL)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        const struct harness_claim *claim = claims[i].initial_state;
+        if (claim->where == HARNESS_ANYWHERE || claim->where == where)
+            chosen[count++] = claims[i];
+    }
+    int failed = _cmocka_run_group_tests(name, chosen, count, NULL, NULL);
+    free(chosen);
+    return failed;
 }
 
 static void restore_environment(void)

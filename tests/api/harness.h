@@ -3,12 +3,13 @@
  * harness.h - what every black-box test is run in.
  *
  * A test program is a list of claims and HARNESS_MAIN. Each claim runs between
- * two censuses of the process: a thread, a child, a descriptor or a mapping
+ * two censuses of the process: a thread, a process, a descriptor or a mapping
  * that is left afterwards fails the claim, and so does a claim that takes
  * longer than its limit, with the stacks of all threads on stderr.
  *
  * The programs use the public interface alone and leave .mode at 0, so that
- * SHUNT_MODE decides where their tasks run. An argument selects claims by
+ * SHUNT_MODE decides where their tasks run. What holds in one mode alone is
+ * listed as such, and left out in the other. An argument selects claims by
  * name, with * and ? as wildcards.
  *
  * Assertions belong to the main thread: a task or a helper thread that finds
@@ -28,28 +29,42 @@
 
 #include <shunt/shunt.h>
 
+/* Where the tasks of a run are, and so which claims it has. */
+enum harness_where {
+    HARNESS_ANYWHERE,
+    HARNESS_THREADS,
+    HARNESS_PROCESSES
+};
+
 /* A claim is a function of no arguments whose name says what holds. */
 struct harness_claim {
     void (*run)(void);
+    enum harness_where where;
 };
 
-#define CLAIM(claim)                                        \
+#define CLAIM_WHERE_(claim, where)                          \
     {                                                       \
 #claim, harness_run, harness_before, harness_after, \
             &(struct harness_claim)                         \
         {                                                   \
-            claim                                           \
+            claim, where                                    \
         }                                                   \
     }
+#define CLAIM(claim) CLAIM_WHERE_(claim, HARNESS_ANYWHERE)
+/* What holds for pools of threads alone; of processes alone. */
+#define CLAIM_OF_THREADS(claim) CLAIM_WHERE_(claim, HARNESS_THREADS)
+#define CLAIM_OF_PROCESSES(claim) CLAIM_WHERE_(claim, HARNESS_PROCESSES)
 
-#define HARNESS_MAIN(claims)                               \
-    int main(int argc, char **argv)                        \
-    {                                                      \
-        harness_open(argc, argv);                          \
-        return cmocka_run_group_tests(claims, NULL, NULL); \
+#define HARNESS_MAIN(claims)                                   \
+    int main(int argc, char **argv)                            \
+    {                                                          \
+        harness_open(argc, argv);                              \
+        return harness_claims(#claims, claims,                 \
+                              sizeof claims / sizeof *claims); \
     }
 
 void harness_open(int argc, char **argv);
+int harness_claims(const char *name, const struct CMUnitTest *claims, size_t n);
 void harness_run(void **state);
 int harness_before(void **state);
 int harness_after(void **state);
@@ -68,6 +83,10 @@ void harness_footprint(size_t bytes);
 /* How many times slower than a plain build this one is: 1, or more under a
  * sanitizer or valgrind. */
 unsigned harness_slowness(void);
+
+/* Whether the pools of this run have worker processes: a task then has memory
+ * of its own, and can die. */
+bool harness_isolated(void);
 
 /* Whether the environment asks for the long forms (SHUNT_TEST_MILLION=1). */
 bool harness_million(void);

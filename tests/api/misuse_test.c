@@ -215,6 +215,7 @@ static void a_take_without_a_place_consumes_the_future_all_the_same(void)
 
 struct inside {
     shunt_pool *own, *other;
+    bool knows_other;
 };
 
 static int end_pools(const struct inside *in, long *out)
@@ -237,18 +238,23 @@ static int end_pools(const struct inside *in, long *out)
     if (rc != 0)
         return rc;
     rc = shunt_pool_shutdown(in->other, SHUNT_DRAIN, SHUNT_FOREVER, &left);
+    if (!in->knows_other)
+        return rc == SHUNT_EINVAL && left == 77 ? 0 : 6;
     if (rc != 0 || left != 0)
         return 5;
     return shunt_pool_free(in->other);
 }
 SHUNT_TASK(end_pools, struct inside, long)
 
+/* A worker process knows no other pool. */
 static void a_task_cannot_end_its_own_pool_but_others(void)
 {
     shunt_pool *pool = harness_pool(1);
-    struct inside inside = { pool, harness_pool(1) };
+    struct inside inside = { pool, harness_pool(1), !harness_isolated() };
 
     assert_takes(shunt_submit(pool, end_pools, &inside), 5);
+    if (harness_isolated())
+        harness_free(inside.other);
     assert_takes(shunt_submit(pool, stage_same, &(long){ 6 }), 6);
     harness_free(pool);
 }
@@ -272,6 +278,31 @@ static void a_task_may_make_a_pool_of_its_own(void)
 
     for (int i = 0; i < 20; i++)
         assert_takes(shunt_submit(pool, make_pool, NULL), 8);
+    harness_free(pool);
+}
+
+static int ask_for_pools(const shunt_none *in, long *out)
+{
+    static const int modes[] = { SHUNT_MODE_DEFAULT, SHUNT_THREADS,
+                                 SHUNT_PROCESSES };
+    shunt_pool *pool = NULL;
+
+    (void)in;
+    for (int i = 0; i < 3; i++)
+        *out += shunt_pool_new(&pool, &(shunt_options){ .mode = modes[i] }) ==
+                    SHUNT_ENOTSUP &&
+                pool == NULL;
+    return shunt_take(shunt_submit(NULL, stage_same, &(long){ 8 }),
+                      &(long){ 0 });
+}
+SHUNT_TASK(ask_for_pools, shunt_none, long)
+
+static void a_worker_process_makes_no_pools(void)
+{
+    shunt_pool *pool = harness_pool(1);
+
+    for (int i = 0; i < 3; i++)
+        assert_takes(shunt_submit(pool, ask_for_pools, NULL), 3);
     harness_free(pool);
 }
 
@@ -348,7 +379,8 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_continuation_of_another_type_is_told_so),
     CLAIM(a_take_without_a_place_consumes_the_future_all_the_same),
     CLAIM(a_task_cannot_end_its_own_pool_but_others),
-    CLAIM(a_task_may_make_a_pool_of_its_own),
+    CLAIM_OF_THREADS(a_task_may_make_a_pool_of_its_own),
+    CLAIM_OF_PROCESSES(a_worker_process_makes_no_pools),
     CLAIM(a_pool_that_was_shut_down_answers_but_takes_nothing),
     CLAIM(the_version_of_the_library_is_that_of_the_headers),
 };

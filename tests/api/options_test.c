@@ -143,16 +143,52 @@ static void the_mode_is_threads_unless_something_says_otherwise(void)
     assert_long(mode_of(SHUNT_MODE_DEFAULT), SHUNT_THREADS);
 }
 
-static void processes_and_auto_are_not_supported_yet(void)
+static void code_or_the_environment_says_processes(void)
 {
-    assert_status(mode_of(SHUNT_PROCESSES), SHUNT_ENOTSUP);
-    assert_status(mode_of(SHUNT_AUTO), SHUNT_ENOTSUP);
+    harness_env("SHUNT_MODE", NULL);
+    assert_long(mode_of(SHUNT_PROCESSES), SHUNT_PROCESSES);
     harness_env("SHUNT_MODE", "processes");
-    assert_status(mode_of(SHUNT_MODE_DEFAULT), SHUNT_ENOTSUP);
-    harness_env("SHUNT_MODE", "auto");
-    assert_status(mode_of(SHUNT_MODE_DEFAULT), SHUNT_ENOTSUP);
+    assert_long(mode_of(SHUNT_MODE_DEFAULT), SHUNT_PROCESSES);
     /* What code sets wins. */
     assert_long(mode_of(SHUNT_THREADS), SHUNT_THREADS);
+    harness_env("SHUNT_MODE", "threads");
+    assert_long(mode_of(SHUNT_PROCESSES), SHUNT_PROCESSES);
+}
+
+static void auto_is_not_supported_yet(void)
+{
+    assert_status(mode_of(SHUNT_AUTO), SHUNT_ENOTSUP);
+    harness_env("SHUNT_MODE", "auto");
+    assert_status(mode_of(SHUNT_MODE_DEFAULT), SHUNT_ENOTSUP);
+    assert_long(mode_of(SHUNT_THREADS), SHUNT_THREADS);
+}
+
+static int tell_process(const shunt_none *in, long *out)
+{
+    (void)in;
+    *out = getpid();
+    return 0;
+}
+SHUNT_TASK(tell_process, shunt_none, long)
+
+/* Goal: the switch decides, and no other line of a program. */
+static void tasks_run_where_the_mode_says(void)
+{
+    for (int mode = SHUNT_THREADS; mode <= SHUNT_PROCESSES; mode++) {
+        shunt_pool *pool = NULL;
+        long where = 0;
+
+        assert_ok(shunt_pool_new(
+            &pool, &(shunt_options){ .mode = mode, .workers = 1 }));
+        for (int i = 0; i < 3; i++) {
+            long before = where;
+            assert_ok(
+                shunt_take(shunt_submit(pool, tell_process, NULL), &where));
+            assert_int_equal(where == getpid(), mode == SHUNT_THREADS);
+            assert_true(i == 0 || where == before);
+        }
+        harness_free(pool);
+    }
 }
 
 static void a_mode_that_is_none_is_refused_when_it_counts(void)
@@ -420,7 +456,9 @@ static const struct CMUnitTest claims[] = {
     CLAIM(the_environment_sets_the_workers_that_code_does_not),
     CLAIM(a_number_of_workers_that_is_none_is_refused_when_it_counts),
     CLAIM(the_mode_is_threads_unless_something_says_otherwise),
-    CLAIM(processes_and_auto_are_not_supported_yet),
+    CLAIM(code_or_the_environment_says_processes),
+    CLAIM(auto_is_not_supported_yet),
+    CLAIM(tasks_run_where_the_mode_says),
     CLAIM(a_mode_that_is_none_is_refused_when_it_counts),
     CLAIM(a_task_has_the_stack_that_was_asked_for),
     CLAIM(a_stack_below_16_kib_is_refused),

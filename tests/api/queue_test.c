@@ -301,7 +301,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_cancelled_task_makes_room),
     CLAIM(the_pools_own_tasks_are_exempt),
     CLAIM(continuations_combinators_and_maps_are_exempt),
-    CLAIM(tasks_of_another_pool_are_outside),
+    CLAIM_OF_THREADS(tasks_of_another_pool_are_outside),
     CLAIM(submit_wait_sleeps_until_there_is_room),
     CLAIM(everybody_who_waits_for_room_gets_it),
     CLAIM(a_shutdown_releases_those_who_wait_for_room),

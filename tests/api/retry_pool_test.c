@@ -93,24 +93,28 @@ static void a_kill_gives_up_the_attempt_of_a_retry(void)
     assert_status(shunt_pool_shutdown(pool, SHUNT_DRAIN, 0, &left),
                   SHUNT_ETIMEDOUT);
     assert_long((long)left, 1);
-    assert_status(shunt_pool_shutdown(pool, SHUNT_KILL, 0, &left),
-                  SHUNT_ETIMEDOUT);
+    (void)shunt_pool_shutdown(pool, SHUNT_KILL, 0, &left);
     /* The attempt; the retry itself has ended. */
-    assert_long((long)left, 1);
+    assert_true(left == 1 || (left == 0 && harness_isolated()));
     assert_joins(f, SHUNT_ECANCELED);
     trial_not_over(&sent);
-    latch_raise(sent.go);
+    if (!harness_isolated())
+        latch_raise(sent.go);
     trial_over(&sent, 1);
     assert_ok(shunt_pool_shutdown(pool, SHUNT_KILL, SHUNT_FOREVER, &left));
     harness_free(pool);
 }
 
-static struct latch *asked, *answer;
+struct thought {
+    struct latch *asked, *answer;
+};
 
 static bool think(const shunt_error *error)
 {
-    latch_raise(asked);
-    return latch_reaches(answer, 1) && error->code != 0;
+    const struct thought *t = stage_shown(STAGE_OF_TEST);
+
+    latch_raise(t->asked);
+    return latch_reaches(t->answer, 1) && error->code != 0;
 }
 
 static void a_kill_gives_up_a_retry_that_is_being_decided(void)
@@ -118,17 +122,18 @@ static void a_kill_gives_up_a_retry_that_is_being_decided(void)
     for (int pauses = 0; pauses < 2; pauses++) {
         shunt_pool *pool = harness_pool(1);
         struct trial sent = trial(2);
+        struct thought *t = stage_bytes(sizeof *t);
         size_t left = 0;
-        asked = stage_latch();
-        answer = stage_latch();
+        *t = (struct thought){ stage_latch(), stage_latch() };
+        stage_show(STAGE_OF_TEST, t);
         shunt_future *f = shunt_retry(pool, trial_attempt, &sent,
                                       .first_ns = pauses ? SHUNT_S(9) : -1,
                                       .again = think);
-        assert_true(latch_reaches(asked, 1));
+        assert_true(latch_reaches(t->asked, 1));
         assert_ok(shunt_pool_shutdown(pool, SHUNT_KILL, 0, &left));
         assert_long((long)left, 0);
         assert_status(shunt_status(f), SHUNT_ECANCELED);
-        latch_raise(answer);
+        latch_raise(t->answer);
         harness_free(pool);
         trial_over(&sent, 1);
     }
@@ -280,7 +285,8 @@ static void bad_arguments_are_refused_at_once(void)
     assert_joins(shunt_retry_task(pool, NULL, &sent, NULL), SHUNT_EINVAL);
     assert_joins(shunt_retry_task(pool, &shunt_task_step, &sent, NULL),
                  SHUNT_EINVAL);
-    assert_joins(shunt_retry(pool, unsafe, &(long){ 1 }), SHUNT_ENOTSUP);
+    if (!harness_isolated())
+        assert_joins(shunt_retry(pool, unsafe, &(long){ 1 }), SHUNT_ENOTSUP);
     trial_not_over(&sent);
     assert_long(tally_of(sent.ran), 0);
     assert_takes(shunt_retry_task(pool, task, &sent, NULL), 1);
@@ -320,7 +326,7 @@ static int read_lent(const struct lent *in, shunt_none *out)
     latch_raise(in->done);
     return 1;
 }
-SHUNT_TASK(read_lent, struct lent, shunt_none)
+SHUNT_TASK(read_lent, struct lent, shunt_none, .grace_ns = -1)
 
 /* How the task that lends the memory parts with its retry. */
 enum parting {
@@ -356,10 +362,13 @@ static int lend(const struct lender *in, shunt_none *out)
 SHUNT_TASK(lend, struct lender, shunt_none)
 
 /* Goal: the memory of a task outlives the attempts that it asked for, also when
- * the retry has settled long since. A build with a sanitizer sees if not. */
+ * the retry has settled long since. A build with a sanitizer sees if not. A
+ * process that is too late is killed, and reads no more. */
 static void attempts_may_read_memory_of_the_task_that_asked_for_them(void)
 {
-    for (enum parting how = LETS_GO; how <= TIMES_OUT; how++) {
+    enum parting last = harness_isolated() ? CANCELS : TIMES_OUT;
+
+    for (enum parting how = LETS_GO; how <= last; how++) {
         shunt_pool *pool = trial_pool(2);
         struct lender sent = { { NULL, stage_latch(), stage_latch(),
                                  stage_latch(), stage_tally() },

@@ -108,27 +108,32 @@ static void the_failure_of_a_single_attempt_is_as_that_of_a_submit(void)
 
 /* ---- whether ---- */
 
-static struct tally *asked, *asked_inside;
-static long enough;
+struct decider {
+    struct tally *asked, *asked_inside;
+    long enough;
+};
 
 static bool until_enough(const shunt_error *error)
 {
-    tally_add(asked, 1);
+    const struct decider *d = stage_shown(STAGE_OF_TEST);
+
+    tally_add(d->asked, 1);
     if (shunt_pool_current() != NULL)
-        tally_add(asked_inside, 1);
-    return error->task_code < enough &&
+        tally_add(d->asked_inside, 1);
+    return error->task_code < d->enough &&
            error->task_code == (int)error->attempts;
 }
 
 static void again_decides_after_every_failure_but_the_last(void)
 {
     shunt_pool *pool = harness_pool(2);
+    struct decider *d = stage_bytes(sizeof *d);
 
-    for (enough = 1; enough <= 5; enough++) {
+    stage_show(STAGE_OF_TEST, d);
+    for (long enough = 1; enough <= 5; enough++) {
         struct trial sent = trial(0);
         shunt_future *f;
-        asked = stage_tally();
-        asked_inside = stage_tally();
+        *d = (struct decider){ stage_tally(), stage_tally(), enough };
         f = shunt_retry(pool, trial_attempt, &sent, .attempts = 4, AT_ONCE,
                         .again = until_enough);
         long made = enough < 4 ? enough : 4;
@@ -136,8 +141,8 @@ static void again_decides_after_every_failure_but_the_last(void)
         assert_long(e->task_code, made);
         assert_long(e->attempts, made);
         assert_long((long)e->cause_count, made == 1 ? 0 : made);
-        assert_long(tally_of(asked), enough < 4 ? enough : 3);
-        assert_long(tally_of(asked_inside), 0);
+        assert_long(tally_of(d->asked), enough < 4 ? enough : 3);
+        assert_long(tally_of(d->asked_inside), 0);
         trial_over(&sent, made);
     }
     harness_free(pool);

@@ -501,10 +501,11 @@ static void killing_a_pool_gives_up_who_closes_and_who_is_waited_for(void)
     size_t left = 0;
 
     assert_true(latch_reaches(in.started, 1));
-    assert_status(shunt_pool_shutdown(pool, SHUNT_KILL, SHUNT_MS(20), &left),
-                  SHUNT_ETIMEDOUT);
+    int rc = shunt_pool_shutdown(pool, SHUNT_KILL, SHUNT_MS(20), &left);
+    assert_true(rc == SHUNT_ETIMEDOUT || (rc == 0 && harness_isolated()));
     assert_joins(f, SHUNT_ECANCELED);
-    latch_raise(in.go);
+    if (!harness_isolated())
+        latch_raise(in.go);
     assert_ok(shunt_pool_shutdown(pool, SHUNT_KILL, SHUNT_FOREVER, &left));
     assert_long((long)left, 0);
     harness_free(pool);
@@ -554,7 +555,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_task_that_was_given_up_does_not_wait_for_its_scope),
     CLAIM(cancelling_a_pool_cancels_through_scopes),
     CLAIM(killing_a_pool_gives_up_who_closes_and_who_is_waited_for),
-    CLAIM(a_task_may_close_a_scope_of_another_pool),
+    CLAIM_OF_THREADS(a_task_may_close_a_scope_of_another_pool),
 };
 
 HARNESS_MAIN(claims)

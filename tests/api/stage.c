@@ -2,36 +2,49 @@
 /*
  * stage.c - the shared mapping behind latches and tallies, and common tasks.
  *
- * Latches are process-shared mutexes with condition variables, so that they
- * order a test and its tasks in every mode, and so that the sanitizers see
- * the ordering. All waits are bounded.
+ * A latch is one word, and a futex of all processes: whoever is killed at it
+ * leaves nothing behind that another one waits for, as he would with a mutex or
+ * a condition variable. The word is atomic, so that the sanitizers see what it
+ * orders. All waits are bounded.
  */
 #include "stage.h"
 
-#include <pthread.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "census.h"
 
 enum {
     STAGE_ALIGN = 64
 };
 
 struct latch {
-    pthread_mutex_t lock;
-    pthread_cond_t raised;
-    unsigned level;
+    atomic_uint level;
 };
 
 struct tally {
     atomic_long count;
 };
 
+/* The beginning of the stage: how much of it has been given out, to whomever,
+ * so that a task may ask as well, and a child that was forked; what is shown.
+ */
+struct head {
+    atomic_size_t used;
+    _Atomic(void *) shown[STAGE_PLACES];
+};
+
 static unsigned char *stage;
-static size_t stage_size, stage_used;
+static size_t stage_size;
 static uint64_t random_state;
 
 void stage_open(void)
@@ -44,71 +57,65 @@ void stage_open(void)
                  MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (stage == MAP_FAILED)
         abort();
+    atomic_init(&((struct head *)(void *)stage)->used, STAGE_ALIGN);
+    census_open(stage);
     random_state = seed != NULL ? strtoull(seed, NULL, 0) : 20240229;
     print_message("seed %llu\n", (unsigned long long)random_state);
 }
 
 void *stage_bytes(size_t n)
 {
+    struct head *head = (void *)stage;
     size_t size = (n + STAGE_ALIGN - 1) & ~(size_t)(STAGE_ALIGN - 1);
+    size_t at = atomic_fetch_add(&head->used, size);
 
-    assert_true(size <= stage_size - stage_used);
-    void *bytes = stage + stage_used;
-    stage_used += size;
-    /* A child that was forked uses the same bytes as the next one. */
-    memset(bytes, 0, size);
-    return bytes;
+    assert_true(size <= stage_size && at <= stage_size - size);
+    return stage + at;
+}
+
+void stage_show(enum stage_place place, void *what)
+{
+    atomic_store(&((struct head *)(void *)stage)->shown[place], what);
+}
+
+void *stage_shown(enum stage_place place)
+{
+    return atomic_load(&((struct head *)(void *)stage)->shown[place]);
 }
 
 /* ---- latches ---- */
 
 struct latch *stage_latch(void)
 {
-    struct latch *latch = stage_bytes(sizeof *latch);
-    pthread_mutexattr_t lock;
-    pthread_condattr_t raised;
-
-    pthread_mutexattr_init(&lock);
-    pthread_mutexattr_setpshared(&lock, PTHREAD_PROCESS_SHARED);
-    pthread_mutex_init(&latch->lock, &lock);
-    pthread_condattr_init(&raised);
-    pthread_condattr_setpshared(&raised, PTHREAD_PROCESS_SHARED);
-    pthread_condattr_setclock(&raised, CLOCK_MONOTONIC);
-    pthread_cond_init(&latch->raised, &raised);
-    return latch;
+    return stage_bytes(sizeof(struct latch));
 }
 
 void latch_raise(struct latch *latch)
 {
-    pthread_mutex_lock(&latch->lock);
-    latch->level++;
-    pthread_cond_broadcast(&latch->raised);
-    pthread_mutex_unlock(&latch->lock);
+    atomic_fetch_add(&latch->level, 1);
+    syscall(SYS_futex, &latch->level, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 unsigned latch_level(struct latch *latch)
 {
-    pthread_mutex_lock(&latch->lock);
-    unsigned level = latch->level;
-    pthread_mutex_unlock(&latch->lock);
-    return level;
+    return atomic_load(&latch->level);
 }
 
 bool latch_reaches(struct latch *latch, unsigned level)
 {
     struct timespec until;
+    unsigned seen;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (time_t)(harness_patience() / SHUNT_S(1));
-    pthread_mutex_lock(&latch->lock);
     /* Bounded by until: the wait fails from then on. */
-    while (latch->level < level) {
-        if (pthread_cond_timedwait(&latch->raised, &latch->lock, &until) != 0)
-            break;
+    while ((seen = atomic_load(&latch->level)) < level) {
+        if (syscall(SYS_futex, &latch->level, FUTEX_WAIT_BITSET, seen, &until,
+                    NULL, FUTEX_BITSET_MATCH_ANY) != 0 &&
+            errno == ETIMEDOUT)
+            return false;
     }
-    bool reached = latch->level >= level;
-    pthread_mutex_unlock(&latch->lock);
-    return reached;
+    return true;
 }
 
 /* ---- tallies ---- */

@@ -36,6 +36,17 @@ long tally_of(struct tally *tally);
 /* Keep the greatest (or, with the sign turned, the least) value offered. */
 void tally_max(struct tally *tally, long n);
 
+/* What a function without an argument of its own finds wherever it runs, as the
+ * .again of a retry does: the test shows it something of the stage, or a name,
+ * whenever it likes. */
+enum stage_place {
+    STAGE_OF_TEST,
+    STAGE_OF_TRIAL,
+    STAGE_PLACES
+};
+void stage_show(enum stage_place place, void *what);
+void *stage_shown(enum stage_place place);
+
 /* A seeded order of 0 to n-1; the seed is SHUNT_TEST_SEED or a fixed one. It
  * is printed once per program. */
 void stage_shuffle(size_t *order, size_t n);

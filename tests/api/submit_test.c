@@ -292,6 +292,18 @@ static void a_thread_pool_refuses_untrusted_tasks_unless_allowed(void)
     harness_free(pool);
 }
 
+static void a_process_pool_takes_tasks_of_every_kind(void)
+{
+    shunt_pool *pool;
+
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .mode = SHUNT_PROCESSES, .workers = 1 }));
+    assert_takes(shunt_submit(pool, careless, NULL), 5);
+    assert_takes(shunt_submit(pool, fragile, NULL), 5);
+    assert_takes(shunt_submit(pool, settled_here, NULL), 5);
+    harness_free(pool);
+}
+
 static void retries_need_an_idempotent_task(void)
 {
     shunt_pool *pool = harness_pool(1);
@@ -522,6 +534,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_table_of_tasks_dispatches_by_descriptor),
     CLAIM(one_descriptor_serves_several_files),
     CLAIM(a_thread_pool_refuses_untrusted_tasks_unless_allowed),
+    CLAIM(a_process_pool_takes_tasks_of_every_kind),
     CLAIM(retries_need_an_idempotent_task),
     CLAIM(no_pool_means_the_running_tasks_pool),
     CLAIM(tasks_submit_tasks_to_any_depth),

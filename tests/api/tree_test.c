@@ -138,9 +138,10 @@ static shunt_future *grow(struct tree *t, int depth)
     return make_node(t->pool, node, fs);
 }
 
-static struct tree tree(int node, int depth, size_t keep, bool only_told)
+static struct tree tree_of(int workers, int node, int depth, size_t keep,
+                           bool only_told)
 {
-    struct tree t = { .pool = stage_manual_pool(1, 0),
+    struct tree t = { .pool = stage_manual_pool(workers, 0),
                       .ran = stage_tally(),
                       .keep = keep,
                       .node = node,
@@ -154,6 +155,11 @@ static struct tree tree(int node, int depth, size_t keep, bool only_told)
         if (t.leaves[i].asked != NULL)
             assert_long(latch_level(t.leaves[i].asked), 0);
     return t;
+}
+
+static struct tree tree(int node, int depth, size_t keep, bool only_told)
+{
+    return tree_of(1, node, depth, keep, only_told);
 }
 
 /* All but the one that is held were asked, once. Then the tree ends. */
@@ -353,21 +359,33 @@ static void releasing_the_root_reaches_nobody(void)
 }
 
 /* Method: the task that waits for the root is asked; it gives its handle back,
- * and does not ask further. */
-static void a_task_that_is_cancelled_leaves_alone_what_it_waits_for(void)
+ * and does not ask further. It is of the tree's pool, which has a worker that
+ * is not held, or of another one. */
+static void is_left_alone_by_a_task(bool of_another_pool)
 {
     for (int node = 0; node < NODES; node++) {
-        struct tree t = tree(node, 2, SIZE_MAX, true);
-        shunt_pool *other = harness_pool(1);
-        shunt_future *waits = shunt_submit(other, wait_for_it, &t.root);
-        assert_joins(shunt_submit(other, stage_nothing, NULL), 0);
+        struct tree t = tree_of(2, node, 2, SIZE_MAX, true);
+        shunt_pool *pool = of_another_pool ? harness_pool(1) : t.pool;
+        shunt_future *waits = shunt_submit(pool, wait_for_it, &t.root);
+        assert_joins(shunt_submit(pool, stage_nothing, NULL), 0);
         assert_long(shunt_cancel(waits), 1);
         assert_joins(waits, SHUNT_ECANCELED);
         assert_not_reached(&t);
         stage_let(t.hold);
         harness_free(t.pool);
-        harness_free(other);
+        if (of_another_pool)
+            harness_free(pool);
     }
+}
+
+static void a_task_that_is_cancelled_leaves_alone_what_it_waits_for(void)
+{
+    is_left_alone_by_a_task(false);
+}
+
+static void so_it_does_what_is_of_another_pool(void)
+{
+    is_left_alone_by_a_task(true);
 }
 
 static const struct CMUnitTest claims[] = {
@@ -383,6 +401,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(giving_up_reaches_the_leaves_of_any_tree),
     CLAIM(releasing_the_root_reaches_nobody),
     CLAIM(a_task_that_is_cancelled_leaves_alone_what_it_waits_for),
+    CLAIM_OF_THREADS(so_it_does_what_is_of_another_pool),
 };
 
 HARNESS_MAIN(claims)

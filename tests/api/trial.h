@@ -23,6 +23,8 @@ struct trial {
     struct latch *gone; /* raised when it is dropped */
     struct tally *ran, *running;
     struct tally *dropped, *early; /* early: while one ran */
+    bool killed; /* attempts that are given up are: they do not say that they
+                  * have ended, and nobody need let them */
 };
 
 /* With all latches and tallies. */
@@ -35,7 +37,7 @@ SHUNT_TASK_DECLARE(trial_attempt, struct trial, long)
  * that. */
 void trial_over(const struct trial *trial, long ran);
 
-/* Not dropped yet. */
+/* Not dropped yet, since an attempt that was given up still runs. */
 void trial_not_over(const struct trial *trial);
 
 /* A pool whose clock stands still; one at a time. */

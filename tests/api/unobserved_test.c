@@ -70,6 +70,7 @@ static void the_last_of_several_handles_counts(void)
     assert_told(told, 1);
 }
 
+/* What goes to another pool of processes is copied: it is that pool's then. */
 static void a_failure_that_is_passed_on_is_reported_once(void)
 {
     struct told *told = told_pool(1);
@@ -82,9 +83,10 @@ static void a_failure_that_is_passed_on_is_reported_once(void)
     f = shunt_via(other->pool, f);
     assert_ok(shunt_release(shunt_race(&f, 1)));
     told_drain(told);
-    assert_told(other, 0);
-    assert_told(told, 1);
-    assert_string_equal(told->task, "stage_fail");
+    bool copied = harness_isolated();
+    assert_told(other, copied ? 1 : 0);
+    assert_told(told, copied ? 0 : 1);
+    assert_string_equal((copied ? other : told)->task, "stage_fail");
 }
 
 static int return_future(shunt_future *const *in, shunt_future **out)

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * crash_error_test.c - what the error of a task says whose process died: how,
+ * where, and who is to blame.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "death.h"
+
+/* How each of them is told. */
+static const struct end {
+    int signal, exit_status;
+    const char *says;
+} ends[DEATHS] = {
+    [BY_NULL] = { SIGSEGV, 0, "NULL" },
+    [BY_ABORT] = { SIGABRT, 0, "abort" },
+    [BY_EXIT_0] = { 0, 0, "exit" },
+    [BY_EXIT_3] = { 0, 3, "3" },
+    [BY_EXIT_AT_ONCE] = { 0, 1, "1" },
+    [BY_KILL] = { SIGKILL, 0, "SIGKILL" },
+    [BY_TERM] = { SIGTERM, 0, "SIGTERM" },
+    [BY_STACK] = { SIGSEGV, 0, "stack" },
+    [BY_DIVISION] = { SIGFPE, 0, "SIGFPE" },
+};
+
+/* A sanitizer has handlers of its own, and reports faults by an exit. */
+static bool is_told_apart(enum death how)
+{
+    return harness_slowness() == 1 || how == BY_KILL || how == BY_TERM ||
+           how == BY_EXIT_AT_ONCE;
+}
+
+static void the_error_says_how_the_process_died(void)
+{
+    shunt_pool *pool = harness_pool(1);
+
+    for (enum death how = 0; how < DEATHS; how++) {
+        shunt_future *f = death_in(pool, how);
+
+        harness_note("%s", death_name(how));
+        assert_settles(f, SHUNT_ECRASHED);
+        const shunt_error *error = shunt_error_of(f);
+        assert_non_null(strstr(error->message, "mortal"));
+        if (is_told_apart(how)) {
+            assert_long(error->signal, ends[how].signal);
+            assert_long(error->exit_status, ends[how].exit_status);
+            assert_non_null(strstr(error->message, ends[how].says));
+        }
+        assert_false(error->collateral);
+        assert_true(error->max_rss_bytes > 0);
+        assert_ok(shunt_release(f));
+    }
+    harness_free(pool);
+}
+
+/* What a program prints of it has all that. */
+static void an_error_as_text_says_it_too(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    shunt_future *f = death_in(pool, BY_EXIT_3);
+    char text[2000];
+
+    assert_settles(f, SHUNT_ECRASHED);
+    assert_true(shunt_error_format(shunt_error_of(f), text, sizeof text) > 0);
+    assert_non_null(strstr(text, shunt_error_of(f)->message));
+    assert_non_null(strstr(text, "death.c:"));
+    assert_ok(shunt_release(f));
+    harness_free(pool);
+}
+
+static void a_fault_has_an_address_and_a_place(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    shunt_future *f = death_in(pool, BY_STACK);
+
+    assert_settles(f, SHUNT_ECRASHED);
+    if (is_told_apart(BY_STACK)) {
+        assert_non_null(shunt_error_of(f)->address);
+        assert_non_null(strstr(shunt_error_of(f)->backtrace, "use_up"));
+    }
+    assert_ok(shunt_release(f));
+    f = death_in(pool, BY_ABORT);
+    assert_settles(f, SHUNT_ECRASHED);
+    assert_null(shunt_error_of(f)->address);
+    if (is_told_apart(BY_ABORT))
+        assert_non_null(strstr(shunt_error_of(f)->backtrace, "mortal"));
+    assert_ok(shunt_release(f));
+    harness_free(pool);
+}
+
+struct pointer {
+    char *at;
+};
+
+static int follow(const struct pointer *in, long *out)
+{
+    *out = *(volatile char *)in->at;
+    return 0;
+}
+SHUNT_TASK(follow, struct pointer, long)
+
+/* Goal: who passes a pointer to memory of his own is told what to do. Method:
+ * memory that was mapped after the worker was forked. */
+static void a_pointer_to_memory_of_the_host_is_told(void)
+{
+    shunt_pool *pool = harness_pool(1);
+
+    assert_joins(shunt_submit(pool, stage_nothing, NULL), 0);
+    size_t bytes = (size_t)8 << 20;
+    char *mine = malloc(bytes);
+    assert_non_null(mine);
+    memset(mine, 1, bytes);
+    shunt_future *f =
+        shunt_submit(pool, follow, &(struct pointer){ mine + bytes / 2 });
+    assert_settles(f, SHUNT_ECRASHED);
+    if (is_told_apart(BY_NULL)) {
+        assert_ptr_equal(shunt_error_of(f)->address, mine + bytes / 2);
+        assert_non_null(strstr(shunt_error_of(f)->message, "shunt_"));
+    }
+    assert_ok(shunt_release(f));
+    free(mine);
+    harness_free(pool);
+}
+
+static int wait_for(shunt_future *const *in, long *out)
+{
+    *out = shunt_await(*in);
+    return 0;
+}
+SHUNT_TASK(wait_for, shunt_future *, long)
+
+/* Method: the only worker parks one and then runs what dies. */
+static void who_was_parked_there_has_another_to_blame(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct stage_promise made = stage_promise(pool);
+    shunt_future *parked = shunt_submit(pool, wait_for, &made.future);
+
+    assert_joins(shunt_submit(pool, stage_nothing, NULL), 0);
+    shunt_future *f = death_in(pool, BY_ABORT);
+    assert_settles(parked, SHUNT_ECRASHED);
+    assert_true(shunt_error_of(parked)->collateral);
+    assert_string_equal(shunt_error_of(parked)->culprit, "mortal");
+    assert_settles(f, SHUNT_ECRASHED);
+    assert_false(shunt_error_of(f)->collateral);
+    assert_string_equal(shunt_error_of(f)->culprit, "");
+    assert_ok(shunt_release(parked));
+    assert_ok(shunt_release(f));
+    stage_give(made.promise, 1);
+    assert_takes(made.future, 1);
+    harness_free(pool);
+}
+
+/* Goal: an error outlives what it was taken from: the step that passes it on,
+ * the process that another one replaced. */
+static void what_is_said_is_passed_on(void)
+{
+    shunt_pool *pool = harness_pool(2);
+    shunt_future *f = death_in(pool, BY_KILL);
+
+    for (int i = 0; i < 5; i++)
+        f = shunt_then(f, stage_add_one);
+    f = shunt_when_all(&f, 1);
+    assert_settles(f, SHUNT_ECRASHED);
+    const shunt_error *error = shunt_error_of(f);
+    assert_string_equal(error->task, "mortal");
+    assert_long(error->signal, SIGKILL);
+    assert_non_null(strstr(error->message, "SIGKILL"));
+    assert_ok(shunt_release(f));
+    harness_free(pool);
+}
+
+static const struct CMUnitTest claims[] = {
+    CLAIM_OF_PROCESSES(the_error_says_how_the_process_died),
+    CLAIM_OF_PROCESSES(an_error_as_text_says_it_too),
+    CLAIM_OF_PROCESSES(a_fault_has_an_address_and_a_place),
+    CLAIM_OF_PROCESSES(a_pointer_to_memory_of_the_host_is_told),
+    CLAIM_OF_PROCESSES(who_was_parked_there_has_another_to_blame),
+    CLAIM_OF_PROCESSES(what_is_said_is_passed_on),
+};
+
+HARNESS_MAIN(claims)
