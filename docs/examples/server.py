@@ -2,7 +2,8 @@
 """server.py - a web server for the demonstration, on a free loopback port.
 
 It serves folders of real pages, and on purpose some that no reader of pages
-can be glad of: one that is missing, one that never answers, and so on. Both
+can be glad of: one that is missing, one that never answers, and so on; and
+some that are marked to crash their parser, see titles_purpose.c. Both
 run-titles and the tests use it, inside their own process, so that there is
 nothing to stop when they end.
 """
@@ -49,7 +50,8 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         if not self.path.startswith(prefix):
             super().do_GET()
             return
-        name = self.path.removeprefix(prefix).replace(".", "_")
+        path = urllib.parse.urlsplit(self.path).path
+        name = path.removeprefix(prefix).replace(".", "_")
         getattr(self, "get_" + name, self.get_missing_html)()
 
     def begin(self, kind, length=None):
@@ -95,6 +97,13 @@ class Handler(http.server.SimpleHTTPRequestHandler):
                 self.wfile.write(b"<p>more</p>\n".ljust(MIB))
         except OSError:
             pass
+
+    def get_marked_html(self):
+        """marked.html?null has titles dereference NULL, and so on."""
+        deed = urllib.parse.urlsplit(self.path).query
+        self.send("text/html", (
+            '<meta name="on-purpose" content="%s">\n'
+            "<h1>Nobody gets here</h1>\n" % deed).encode())
 
     def get_silent_html(self):
         """Says nothing until the reader hangs up."""
@@ -154,4 +163,16 @@ class Server(http.server.ThreadingHTTPServer):
             purpose + "silent.html": "timed out",
             "http://127.0.0.1:%d/" % self.closed.getsockname()[1]:
                 "unreachable",
+        }
+
+    def crashes(self):
+        """Pages that are marked to crash their parser: as failures(), but of
+        titles --mode processes."""
+        marked = self.url + "/on-purpose/marked.html?"
+        return {
+            marked + "null": "crashed",
+            marked + "loop": "timed out",
+            marked + "memory": "crashed",
+            marked + "exit": "crashed",
+            marked + "kill": "crashed",
         }

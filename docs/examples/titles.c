@@ -4,12 +4,15 @@
  *
  *     titles [--mode threads|processes|auto] URL...
  *
- *     fetch_page --then--> find_title --finally--> count_page     of page 1
- *     fetch_page --then--> find_title --finally--> count_page     of page 2
+ *     fetch_page --then--> parse_page --finally--> count_page     of page 1
+ *                          |  find_title
+ *     fetch_page --then--> parse_page --finally--> count_page     of page 2
+ *                          |  find_title
  *         ...                                  when_all_settled   of them all
  *
  * For every URL two tasks, one that fetches and one that parses, chained. A
- * failure of either is the chain's, so it costs one line and nothing else.
+ * failure of either is the chain's, so it costs one line and nothing else. In
+ * a pool of processes that is also true of a parser that crashes or hangs.
  *
  * Where the tasks run is decided in one place, by the pool's .mode; no other
  * line knows. So tasks get flat values or memory of the pool, and never the
@@ -17,6 +20,7 @@
  *
  * titles_fetch.c, titles_parse.c   the tasks: plain functions from in to out
  * titles_options.c, titles_report.c   nothing about shunt but error records
+ * titles_purpose.c                 pages that crash the parser on purpose
  */
 #define _GNU_SOURCE 1 /* sigaction, clock_gettime */
 #include <errno.h>
@@ -36,6 +40,20 @@ static int cannot_run(const char *why)
 }
 
 /*
+ * Parses a page that has come, within a time. A step of its own, because a
+ * deadline runs from the submit on: were it that of the chain, fetching would
+ * use it up. The title is what the step becomes; until then it keeps what it
+ * was given, where the bytes of the page are.
+ */
+static int parse_page(const struct page *page, const int64_t *time_ns,
+                      shunt_future **title)
+{
+    *title = shunt_submit_with(NULL, find_title, page, .deadline_ns = *time_ns);
+    return 0;
+}
+SHUNT_STEP(parse_page, struct page, int64_t, shunt_future *, .inherits = true)
+
+/*
  * Counts a page that is done, well or badly. The counter is memory of the
  * pool, so this works wherever the step runs.
  */
@@ -52,28 +70,10 @@ static shunt_future *submit_page(shunt_pool *pool, const struct request *in,
                                  atomic_size_t *done)
 {
     shunt_future *page = shunt_submit(pool, fetch_page, in);
-    shunt_future *title = shunt_then(page, find_title);
+    int64_t time_ns = SHUNT_MS(in->timeout_ms);
+    shunt_future *title = shunt_then_with(page, parse_page, &time_ns);
 
     return shunt_finally_with(title, count_page, &done);
-}
-
-/* One future for all pages; it settles when the last of them has. */
-static shunt_future *submit_pages(shunt_pool *pool, const struct settings *s,
-                                  atomic_size_t *done)
-{
-    shunt_future **titles = calloc(s->count, sizeof *titles);
-    struct request request = s->request;
-    shunt_future *all;
-
-    if (!titles)
-        return NULL;
-    for (size_t i = 0; i < s->count; i++) {
-        snprintf(request.url, sizeof request.url, "%s", s->urls[i]);
-        titles[i] = submit_page(pool, &request, done);
-    }
-    all = shunt_when_all_settled(titles, s->count);
-    free(titles);
-    return all;
 }
 
 static atomic_bool interrupted;
@@ -90,23 +90,60 @@ static void draw_progress(size_t done, size_t count)
     int width = (int)sizeof bar - 1;
     int filled = (int)(done * (size_t)width / count);
 
-    fprintf(stderr, "\r[%-*.*s] %zu of %zu pages", width, filled, bar, done,
-            count);
+    if (isatty(STDERR_FILENO)) /* somebody watches */
+        fprintf(stderr, "\r[%-*.*s] %zu of %zu pages", width, filled, bar, done,
+                count);
 }
 
-/* Wait for all pages, with a bar if somebody watches. The final status. */
+/* Wait until fewer pages than workers are under way. More would wait for each
+ * other, and their time to be parsed pass meanwhile. */
+static void wait_for_room(shunt_pool *pool, shunt_queue *under_way,
+                          atomic_size_t *done, size_t count)
+{
+    shunt_event event;
+
+    while (!atomic_load(&interrupted) &&
+           shunt_queue_size(under_way) >= shunt_pool_workers(pool)) {
+        if (shunt_queue_wait(under_way, &event, 1, SHUNT_MS(50)) > 0)
+            shunt_release(event.future);
+        draw_progress(atomic_load(done), count);
+    }
+}
+
+/* One future for all pages; it settles when the last of them has. */
+static shunt_future *submit_pages(shunt_pool *pool, const struct settings *s,
+                                  shunt_queue *under_way, atomic_size_t *done)
+{
+    shunt_future **titles = calloc(s->count, sizeof *titles);
+    struct request request = s->request;
+    shunt_future *all, *same;
+
+    if (!titles)
+        return NULL;
+    for (size_t i = 0; i < s->count; i++) {
+        wait_for_room(pool, under_way, done, s->count);
+        snprintf(request.url, sizeof request.url, "%s", s->urls[i]);
+        titles[i] = submit_page(pool, &request, done);
+        same = shunt_retain(titles[i]);
+        if (shunt_queue_add(under_way, same, NULL) != 0)
+            shunt_release(same); /* no memory: it does without */
+    }
+    all = shunt_when_all_settled(titles, s->count);
+    free(titles);
+    return all;
+}
+
+/* Wait for all pages. The final status. */
 static int wait_for_pages(shunt_future *all, atomic_size_t *done, size_t count)
 {
-    bool watched = isatty(STDERR_FILENO);
     int rc;
 
     while ((rc = shunt_await_for(all, SHUNT_MS(50))) == SHUNT_PENDING) {
-        if (watched)
-            draw_progress(atomic_load(done), count);
+        draw_progress(atomic_load(done), count);
         if (atomic_load(&interrupted))
             shunt_cancel(all);
     }
-    if (watched)
+    if (isatty(STDERR_FILENO))
         fputs("\r\033[K", stderr); /* to the start of the line, and clear it */
     return rc;
 }
@@ -124,14 +161,16 @@ static int run(shunt_pool *pool, const struct settings *s)
 {
     double start = now_seconds();
     atomic_size_t *done = shunt_pool_alloc(pool, sizeof *done);
+    shunt_queue *under_way;
     shunt_future *all;
     size_t failed;
     int rc;
 
-    if (!done)
+    if (!done || shunt_queue_new(&under_way) != 0)
         return cannot_run("no memory");
     atomic_init(done, 0); /* freed with the pool, when nothing counts on */
-    all = submit_pages(pool, s, done);
+    all = submit_pages(pool, s, under_way, done);
+    shunt_queue_free(under_way); /* or a cancel would spare what is in it */
     rc = wait_for_pages(all, done, s->count);
     if (rc == 0) {
         failed = print_report(s, shunt_peek(all, shunt_results),

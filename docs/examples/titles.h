@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * titles.h - what the three parts of the demonstration share.
+ * titles.h - what the parts of the demonstration share.
  *
  *     request --fetch_page--> page --find_title--> title
  *     titles.c                titles_fetch.c       titles_parse.c
@@ -25,7 +25,8 @@
     X(PAGE_NOT_HTML, "not HTML")       \
     X(PAGE_TOO_LARGE, "too large")     \
     X(PAGE_NO_TITLE, "no heading")     \
-    X(PAGE_NO_MEMORY, "out of memory")
+    X(PAGE_NO_MEMORY, "out of memory") \
+    X(PAGE_MARKED, "marked to crash")
 
 /* clang-format off */
 enum page_failure {
@@ -76,7 +77,8 @@ enum {
 /* Options and URLs into *s. -1 to go on, else the status to exit with. */
 int parse_arguments(int argc, char **argv, struct settings *s);
 
-/* Print a line for every page, and a summary; the number of failed pages. */
+/* Print a line for every page, a report for each that cost a worker or its
+ * time, and a summary; the number of failed pages. */
 size_t print_report(const struct settings *s, const shunt_results *results,
                     int workers, double seconds);
 
@@ -89,6 +91,11 @@ void parse_fini(void);
 
 int fetch_page(const struct request *in, struct page *out);
 int find_title(const struct page *in, struct title *out);
+
+/* For the demonstration only: does what the page is marked to have done to its
+ * parser. 0 if it is not marked; a failure on a pool of threads. */
+int crash_if_marked(const struct page *page);
+
 SHUNT_TASK_DECLARE(fetch_page, struct request, struct page)
 SHUNT_TASK_DECLARE(find_title, struct page, struct title)
 

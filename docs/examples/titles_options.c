@@ -18,7 +18,7 @@ static const char usage[] =
     "  --mode MODE       threads, processes or auto; else $SHUNT_MODE\n"
     "  --workers N       how many pages at a time; else $SHUNT_WORKERS,\n"
     "                    else one for each CPU\n"
-    "  --timeout SECONDS for one page; default 10\n"
+    "  --timeout SECONDS to fetch one page, and to parse it; default 10\n"
     "  --max-size BYTES  of one page; default 4194304\n"
     "  --help            print this\n"
     "\n"

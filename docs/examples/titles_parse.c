@@ -83,10 +83,14 @@ static xmlChar *heading_of(const struct page *page)
 
 int find_title(const struct page *in, struct title *out)
 {
-    xmlChar *text = in->size > 0 ? heading_of(in) : NULL;
+    int rc = crash_if_marked(in);
+    xmlChar *text;
     size_t size;
     char *copy;
 
+    if (rc != 0)
+        return rc;
+    text = in->size > 0 ? heading_of(in) : NULL;
     if (!text)
         return shunt_fail(PAGE_NO_TITLE, "it has neither heading nor title");
     size = strlen((const char *)text) + 1;
@@ -102,4 +106,6 @@ int find_title(const struct page *in, struct title *out)
     out->tid = gettid();
     return 0;
 }
-SHUNT_TASK_DEFINE(find_title, .idempotent = true)
+/* libxml2 cannot be asked to stop: past its deadline, a process that is at it
+ * need not be given long. */
+SHUNT_TASK_DEFINE(find_title, .idempotent = true, .grace_ns = SHUNT_MS(100))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * titles_report.c - prints what became of the pages: a line for each, with
- * what failed in its place, and a summary.
+ * what failed in its place; reports on what shunt itself made fail, such as a
+ * parser that crashed; and a summary.
  */
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include "titles.h"
 
 #define KINDS_MAX 32
+#define COLUMNS 80
+#define INDENT 4
 
 /* The length of the control character at c, 0 if there is none: terminals
  * obey them, and they may come from anywhere. */
@@ -46,8 +49,7 @@ static void put_text(const char *text)
     putchar('\n');
 }
 
-/* What the summary calls a failure. A code of our own tasks has a name here,
- * one of shunt's (a crash, say) has it there. */
+/* What the summary calls a failure. */
 static const char *kind_of(const shunt_error *error)
 {
     static const char *const kinds[] = {
@@ -59,6 +61,10 @@ static const char *kind_of(const shunt_error *error)
     if (error->code == SHUNT_EFAILED && error->task_code > PAGE_OK &&
         error->task_code < PAGE_FAILURE_COUNT)
         return kinds[error->task_code];
+    if (error->code == SHUNT_ETIMEDOUT)
+        return kinds[PAGE_TIMED_OUT];
+    if (error->code == SHUNT_ECRASHED)
+        return "crashed";
     return shunt_code_text(error->code);
 }
 
@@ -76,6 +82,37 @@ static const char *print_page(const char *url, shunt_future *f)
     printf("%7s %7s  %s  ", "-", "-", url);
     put_text(error->message); /* names the task that failed, and why */
     return kind_of(error);
+}
+
+/* Print words, indented, with ends of lines where the columns ask for it. */
+static void put_wrapped(const char *text)
+{
+    size_t column = 0;
+
+    for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
+        size_t length = strcspn(text, " ");
+
+        if (column > 0 && column + 1 + length > COLUMNS) {
+            putchar('\n');
+            column = 0;
+        }
+        column += (size_t)printf("%*s%.*s", column > 0 ? 1 : INDENT, "",
+                                 (int)length, text);
+        text += length;
+    }
+    putchar('\n');
+}
+
+/* All that is known of a failure that no task of ours has returned. */
+static void print_report_of(const char *url, const shunt_error *error)
+{
+    char text[4096];
+
+    if (error->code == 0 || error->code == SHUNT_EFAILED)
+        return;
+    shunt_error_format(error, text, sizeof text);
+    printf("\n%s\n", url);
+    put_wrapped(text);
 }
 
 struct tally {
@@ -109,6 +146,8 @@ size_t print_report(const struct settings *s, const shunt_results *results,
             failed++;
         }
     }
+    for (size_t i = 0; i < results->count; i++)
+        print_report_of(s->urls[i], shunt_error_of(results->futures[i]));
     printf("\n%zu page%s in %.2f s with %d worker%s: ", results->count,
            results->count == 1 ? "" : "s", seconds, workers,
            workers == 1 ? "" : "s");

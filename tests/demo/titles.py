@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """titles.py TITLES EXAMPLES_DIR - what the demonstration says and how it ends.
 
-Goal: every page costs its own line and only that, whatever becomes of it.
+Goal: every page costs its own line and only that, whatever becomes of it; in
+mode processes also if that is a crash of its parser.
 Method: titles, as built, against the server of docs/examples, which serves
 pages that are made here, so that every line is known beforehand, and pages
-that fail on purpose. Nothing waits for a time to pass: the server says when
-a page was asked for.
+that fail or crash on purpose. Nothing waits for a time to pass: the server
+says when a page was asked for.
 """
+import ctypes
 import fcntl
 import os
 import pathlib
@@ -32,9 +34,10 @@ SECONDS_MAX = 120  # for one run; far more than it takes, sanitizers included
 
 
 def environment(**more):
-    """Ours, without what would change titles' ways."""
+    """Ours, without what would change titles' ways. meson sets MALLOC_PERTURB_:
+    with it a page of 200 KiB takes libxml2 seconds, and its deadline passes."""
     ours = {name: value for name, value in os.environ.items()
-            if name not in ("SHUNT_MODE", "SHUNT_WORKERS")}
+            if name not in ("SHUNT_MODE", "SHUNT_WORKERS", "MALLOC_PERTURB_")}
     return dict(ours, no_proxy="127.0.0.1", **more)
 
 
@@ -62,13 +65,37 @@ class Run:
             self.pid = process.pid
             self.out, self.err = finish(process)
         self.status = process.returncode
-        self.lines, _, self.summary = self.out.partition("\n\n")
+        self.lines, *self.reports = self.out.split("\n\n")
+        self.summary = self.reports.pop() if self.reports else ""
         self.lines = self.lines.splitlines()[1:]  # without the header
         self.rows = [match.groups() for match
                      in map(LINE.fullmatch, self.lines) if match]
 
     def texts(self):
         return [(url, text) for _, _, url, text in self.rows]
+
+
+def adopt_orphans():
+    """From now on a process whose parent is gone is a child of ours."""
+    pr_set_child_subreaper = 36
+    if ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0) != 0:
+        raise OSError("no child subreaper")
+
+
+def wait_for_orphans():
+    """An error, not an endless wait, if one does not end."""
+    def complain(*_):
+        raise TimeoutError("a process is left")
+    before = signal.signal(signal.SIGALRM, complain)
+    signal.alarm(SECONDS_MAX)
+    try:
+        while True:
+            os.wait()
+    except ChildProcessError:
+        pass
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def write_pages(folder):
@@ -226,11 +253,76 @@ class Titles(unittest.TestCase):
         self.assertEqual((run.status, run.err), (0, ""))
 
     def test_a_mode_that_shunt_does_not_have_yet_is_named(self):
-        for mode in "processes", "auto":
-            for run in (Run("--mode", mode, self.pages[0]),
-                        Run(self.pages[0], env=environment(SHUNT_MODE=mode))):
-                self.assertEqual((run.status, run.out), (2, ""))
-                self.assertIn("SHUNT_ENOTSUP", run.err)
+        for run in (Run("--mode", "auto", self.pages[0]),
+                    Run(self.pages[0], env=environment(SHUNT_MODE="auto"))):
+            self.assertEqual((run.status, run.out), (2, ""))
+            self.assertIn("SHUNT_ENOTSUP", run.err)
+
+    def test_processes_find_the_same(self):
+        for workers in "1", "4":
+            run = Run("--mode", "processes", "--workers", workers, *self.pages)
+            self.assertEqual((run.err, run.status), ("", 0))
+            self.assertEqual(run.texts(), self.expected)
+            pids = {pid for pid, _, _, _ in run.rows}
+            self.assertNotIn(str(run.pid), pids)
+            self.assertLessEqual(len(pids), int(workers))
+
+    def test_a_page_that_crashes_its_parser_costs_its_own_line(self):
+        crashes = list(self.web.crashes())
+        urls = self.pages[:50] + crashes + self.pages[50:]
+        adopt_orphans()
+        for workers in "1", "4":
+            run = Run("--mode", "processes", "--workers", workers,
+                      "--timeout", "2", *urls)
+            wait_for_orphans()
+            self.assertEqual((run.err, run.status), ("", 1))
+            self.assertEqual([url for url, _ in run.texts()], urls)
+            good = [row for row in run.texts() if row[0] not in crashes]
+            self.assertEqual(good, self.expected)
+            self.check_reports(run, dict(run.texts()))
+            head, *kinds = run.summary.splitlines()
+            self.assertRegex(head, r"^155 pages in .*: 150 with a title, "
+                                   r"5 failed$")
+            self.assertEqual(sorted(kinds), ["      1  timed out",
+                                             "      4  crashed"])
+
+    def check_reports(self, run, texts):
+        """One for each marked page, in their order, and what it says."""
+        reports = dict(report.split("\n", 1) for report in run.reports)
+        self.assertEqual(list(reports), list(self.web.crashes()))
+        for deed, why, more in [
+                ("null", r"crashed: SIGSEGV at 0x0: dereferenced NULL",
+                 r"signal 11: .*; backtrace: #0 follow_null at "
+                 r"titles_purpose\.c:\d+, .* find_title at "
+                 r"titles_parse\.c:\d+"),
+                ("loop", r"the deadline passed while it ran; .*",
+                 r"its process is killed"),
+                ("memory", r"crashed: SIGSEGV at 0x0: dereferenced NULL",
+                 r"memory \d{5,} KiB.*; backtrace: #0 eat_memory at "
+                 r"titles_purpose\.c:\d+, "),
+                ("exit", r"called exit\(0\)", r"memory \d+ KiB"),
+                ("kill", r"was killed by SIGKILL, .*", r"signal 9: ")]:
+            url = self.web.url + "/on-purpose/marked.html?" + deed
+            self.assertRegex(texts[url], "^find_title:? %s$" % why)
+            lines = reports[url].splitlines()
+            self.assertLessEqual(max(map(len, lines)), 80)
+            self.assertTrue(all(line.startswith("    ") for line in lines))
+            report = " ".join(line.strip() for line in lines)
+            self.assertTrue(report.startswith(texts[url]), report)
+            self.assertRegex(report, r"submitted at \S*titles\.c:\d+")
+            self.assertRegex(report, more)
+
+    def test_on_threads_a_marked_page_is_an_ordinary_failure(self):
+        crashes = list(self.web.crashes())
+        run = Run("--mode", "threads", *crashes, *self.pages)
+        self.assertEqual((run.err, run.status, run.reports), ("", 1, []))
+        self.assertEqual(run.texts()[5:], self.expected)
+        for (url, text), crash in zip(run.texts(), crashes):
+            self.assertEqual(url, crash)
+            self.assertRegex(text, r"^find_title failed.*: marked to crash "
+                                   r"\(%s\): needs --mode processes$" %
+                                   url.rpartition("?")[2])
+        self.assertIn("      5  marked to crash\n", run.summary)
 
     def test_a_terminal_sees_a_bar_that_is_gone_at_the_end(self):
         leader, follower = pty.openpty()
@@ -285,14 +377,19 @@ class Titles(unittest.TestCase):
         if pages < 100:
             self.skipTest("only %d pages of manuals are installed" % pages)
         build = pathlib.Path(TITLES).parents[2]
-        done = subprocess.run(
-            [os.path.join(EXAMPLES, "run-titles"), str(build)],
-            env=environment(), stdin=subprocess.DEVNULL,
-            capture_output=True, encoding="utf-8", timeout=SECONDS_MAX)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
-        self.assertRegex(done.stdout, r"\n\n%d pages in .*: %d with a title, "
-                                      r"8 failed\n" % (pages + 8, pages))
+        for options, failed, crashed in [([], 13, ["4"]),
+                                         (["--mode", "threads"], 8, [])]:
+            done = subprocess.run(
+                [os.path.join(EXAMPLES, "run-titles"), str(build), *options],
+                env=environment(), stdin=subprocess.DEVNULL,
+                capture_output=True, encoding="utf-8", timeout=SECONDS_MAX)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+            self.assertRegex(done.stdout,
+                             r"\n\n%d pages in .*: %d with a title, "
+                             r"%d failed\n" % (pages + failed, pages, failed))
+            self.assertEqual(re.findall(r"\n +(\d+)  crashed\n", done.stdout),
+                             crashed)
 
 
 if __name__ == "__main__":
