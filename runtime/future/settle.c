@@ -551,8 +551,8 @@ static const char *why_given_up(const struct sh_pool *pool, uint64_t w,
                           "still run";
 }
 
-bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
-                    struct sh_record *r, uint64_t w, int code)
+enum sh_over sh_settle_over(struct sh_work *work, struct sh_pool *pool,
+                            struct sh_record *r, uint64_t w, int code)
 {
     uint32_t generation = sh_generation_of(w);
     unsigned outcome = sh_outcome_from(code);
@@ -579,9 +579,9 @@ bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
         finish(work, pool, r, true);
         if (parked)
             sh_resume(pool, r, owner);
-        return true;
+        return parked ? SH_OVER_PARKED : SH_OVER_RAN;
     }
-    return false;
+    return SH_OVER_NOT;
 }
 
 void sh_record_wreck(struct sh_pool *pool, struct sh_record *r)

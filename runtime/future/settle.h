@@ -144,12 +144,19 @@ void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
 void sh_settle_renewed(struct sh_work *work, struct sh_pool *pool,
                        struct sh_record *r, uint32_t generation);
 
+/* What became of it: its code has ended before, or waits again; it ran; it was
+ * parked, and goes on. */
+enum sh_over {
+    SH_OVER_NOT,
+    SH_OVER_RAN,
+    SH_OVER_PARKED
+};
+
 /* Settle a record seen RUNNING or PARKED with word, while its code runs on, or
  * goes on: it stays BUSY until that returns. code: SHUNT_ECANCELED, or
- * SHUNT_ETIMEDOUT, which a task that has committed is spared. False if it has
- * ended. */
-bool sh_settle_over(struct sh_work *work, struct sh_pool *pool,
-                    struct sh_record *r, uint64_t word, int code);
+ * SHUNT_ETIMEDOUT, which a task that has committed is spared. */
+enum sh_over sh_settle_over(struct sh_work *work, struct sh_pool *pool,
+                            struct sh_record *r, uint64_t word, int code);
 
 /* Free what belongs to a record of a pool that is going away. */
 void sh_record_wreck(struct sh_pool *pool, struct sh_record *r);

@@ -289,12 +289,13 @@ static bool over(struct sh_work *work, struct sh_pool *pool,
     unsigned worker = sh_owner_of(w) - SH_OWNER_WORKER(0);
     struct sh_post *post = &pool->posts[worker];
     uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(w));
-    bool parked = sh_phase_of(w) == SH_PARKED;
+    enum sh_over over = sh_settle_over(work, pool, r, w, why_over(pool, r, w));
 
-    if (!sh_settle_over(work, pool, r, w, why_over(pool, r, w)))
+    if (over == SH_OVER_NOT)
         return false;
     /* What was parked is set going to come to its end. */
-    sh_time_stuck(pool, post, hint, parked ? sh_grace_of(r) : 0);
+    sh_time_stuck(pool, post, hint,
+                  over == SH_OVER_PARKED && pool->shared ? sh_grace_of(r) : 0);
     return true;
 }
 

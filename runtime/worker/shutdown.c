@@ -107,7 +107,9 @@ static void end_one(struct sh_work *work, struct sh_pool *pool,
         uint64_t now = sh_load_acq(&r->state); /* acquire: settled */
 
         if (sh_generation_of(now) == sh_generation_of(w) &&
-            sh_settle_over(work, pool, r, now, SHUNT_ECANCELED) && pool->shared)
+            sh_settle_over(work, pool, r, now, SHUNT_ECANCELED) !=
+                SH_OVER_NOT &&
+            pool->shared)
             kill_worker_of(pool, r, now);
     }
     if (end == CLOSE && (phase == SH_READY || phase == SH_WAIT) &&
