@@ -65,7 +65,7 @@ struct sh_team {
     const struct sh_crew *crew;
     struct sh_warden *warden; /* of process/; the host's */
     struct sh_crash *crashes; /* of process/; one a worker */
-    pid_t host;               /* whose memory tasks must not point to */
+    int host;                 /* whose memory tasks must not point to */
     struct sh_worker *workers;
     unsigned count;   /* of posts: the workers, and those who may stand in */
     unsigned started; /* threads; the timekeeper's, after the pool was made */

@@ -42,7 +42,7 @@ static void *last(void *unused)
 #ifdef SPAWN
     uint64_t handle;
 
-    assert(submit(&pool, &nothing, NULL, "here", INT64_MAX, &handle) == 0);
+    assert(submit(&pool, &nothing, NULL, "here", INT64_MAX, 0, &handle) == 0);
 #endif
     sh_settle_running(&pool, &records[2], 0, 0);
     while ((hint = sh_worker_find(&worker)) != 0)
