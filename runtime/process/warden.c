@@ -24,6 +24,7 @@
  *   stuck    future/timer.c
  *   stop     worker/pool.c
  *   quiet    future/settle.c
+ *   warden   start: write warden -> relieve, join: read it      it is set up
  *
  * Crash. It is a thread of the host, whose death ends the pool.
  */
@@ -341,28 +342,32 @@ int sh_warden_start(struct sh_pool *pool)
 
     if (d == NULL)
         return SHUNT_ENOMEM;
-    pool->team->warden = d;
     rc = start_all(d);
-    if (rc != 0) {
-        pool->team->warden = NULL;
+    if (rc != 0)
         dismiss(d);
-    }
+    else
+        sh_store_rel(&pool->team->warden, d); /* release: warden */
     return rc;
 }
 
 void sh_warden_relieve(struct sh_pool *pool)
 {
-    ring(pool->team->warden);
+    struct sh_warden *d = sh_load_acq(&pool->team->warden); /* acquire: warden
+                                                             */
+
+    /* Until it is there, it has yet to look for the first time. */
+    if (d != NULL)
+        ring(d);
 }
 
 void sh_warden_join(struct sh_pool *pool)
 {
-    struct sh_warden *d = pool->team->warden;
+    struct sh_warden *d = sh_load_acq(&pool->team->warden); /* acquire: warden
+                                                             */
 
     ring(d);
     pthread_join(d->thread, NULL);
     sh_home_join(pool);
     sh_zygote_stop(&d->zygote);
     dismiss(d);
-    pool->team->warden = NULL;
 }

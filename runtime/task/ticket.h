@@ -65,9 +65,10 @@ void sh_ticket_free(struct sh_ticket *t);
 /* The ticket of an attempt, or of a retry. */
 static inline struct sh_ticket *sh_ticket_of(struct sh_record *r)
 {
-    uintptr_t word = *(uintptr_t *)sh_record_in(r);
+    _Atomic uintptr_t *word = sh_record_in(r);
 
-    return (struct sh_ticket *)(word & ~SH_TICKET_LEFT);
+    /* relaxed: the ticket is as it was before the record was accepted */
+    return (struct sh_ticket *)(sh_load_rlx(word) & ~SH_TICKET_LEFT);
 }
 
 /* The record, which is ours, is to be a user no more: false if it is none. Who
@@ -75,11 +76,12 @@ static inline struct sh_ticket *sh_ticket_of(struct sh_record *r)
  */
 static inline bool sh_ticket_leave(struct sh_record *r)
 {
-    uintptr_t *word = (uintptr_t *)sh_record_in(r);
-    bool was = (*word & SH_TICKET_LEFT) == 0;
+    _Atomic uintptr_t *word = sh_record_in(r);
+    uintptr_t was = sh_load_rlx(word); /* relaxed: ours to write */
 
-    *word |= SH_TICKET_LEFT;
-    return was;
+    sh_store_rlx(word, was | SH_TICKET_LEFT); /* relaxed: others look at the
+                                               * ticket alone */
+    return (was & SH_TICKET_LEFT) == 0;
 }
 
 #endif /* SH_TASK_TICKET_H */

@@ -63,9 +63,9 @@ extern const struct sh_crew sh_crew_of_threads, sh_crew_of_processes;
 
 struct sh_team {
     const struct sh_crew *crew;
-    struct sh_warden *warden; /* of process/; the host's */
-    struct sh_crash *crashes; /* of process/; one a worker */
-    int host;                 /* whose memory tasks must not point to */
+    _Atomic(struct sh_warden *) warden; /* of process/; the host's */
+    struct sh_crash *crashes;           /* of process/; one a worker */
+    int host; /* whose memory tasks must not point to */
     struct sh_worker *workers;
     unsigned count;   /* of posts: the workers, and those who may stand in */
     unsigned started; /* threads; the timekeeper's, after the pool was made */
