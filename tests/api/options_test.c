@@ -145,6 +145,9 @@ static void the_mode_is_threads_unless_something_says_otherwise(void)
 
 static void code_or_the_environment_says_processes(void)
 {
+    /* valgrind does not know pidfd_open. */
+    if (harness_slowness() > 10)
+        skip();
     harness_env("SHUNT_MODE", NULL);
     assert_long(mode_of(SHUNT_PROCESSES), SHUNT_PROCESSES);
     harness_env("SHUNT_MODE", "processes");
@@ -174,6 +177,9 @@ SHUNT_TASK(tell_process, shunt_none, long)
 /* Goal: the switch decides, and no other line of a program. */
 static void tasks_run_where_the_mode_says(void)
 {
+    /* valgrind does not know pidfd_open. */
+    if (harness_slowness() > 10)
+        skip();
     for (int mode = SHUNT_THREADS; mode <= SHUNT_PROCESSES; mode++) {
         shunt_pool *pool = NULL;
         long where = 0;
