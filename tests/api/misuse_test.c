@@ -337,7 +337,8 @@ static void a_pool_that_was_shut_down_answers_but_takes_nothing(void)
 static void the_version_of_the_library_is_that_of_the_headers(void)
 {
     assert_string_equal(shunt_version(), SHUNT_VERSION);
-    for (int i = 0; i < 3; i++)
+    /* valgrind does not know pidfd_open, which the seed needs. */
+    for (int i = 0; i < 3 && harness_slowness() <= 10; i++)
         assert_ok(shunt_init());
 }
 
