@@ -15,9 +15,9 @@
  *   claim    worker/run.c
  *   settled  future/settle.c
  *
- * Crash. Users are counted anew by recovery: see task/ticket.h. Between the
- * last one's leaving and the end of BUSY it finds a ticket without users, and
- * takes BUSY off; the input may not have been dropped then.
+ * Crash. Users may be too many: see task/ticket.h. Between the last one's
+ * leaving and the end of BUSY the record of the retry stays BUSY until the pool
+ * goes, and the input may not have been dropped. Recovery repairs neither yet.
  */
 #include "future/combine.h"
 #include "future/retry.h"

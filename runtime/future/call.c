@@ -15,6 +15,8 @@
  * Edges.
  *   cell     future/combine.c
  *   arrive   future/edge.c
+ *   hang     future/edge.c
+ *   list     future/edge.c
  *
  * Crash. The address is good in one process only, which the cell names: others
  * do not call it, but hand the record over (hand.c). Until then that stays
@@ -67,19 +69,30 @@ bool sh_call_unhang(const struct sh_ref *ref, const struct sh_hung *hung)
     return sh_cell_pass(ref->pool, hung->target);
 }
 
-void sh_call_forget(struct sh_pool *pool, unsigned place)
+/* The edge names the use of the cell that it leads to: one that somebody who
+ * lives is about to use again is left alone. */
+static void forget(struct sh_pool *pool, uint64_t e, unsigned place)
 {
-    uint32_t used = sh_table_used(&pool->cells);
+    struct sh_cell *c;
 
-    for (uint32_t i = 1; i < used; i++) {
-        struct sh_cell *c = sh_cell_at(pool, i);
+    if (sh_target_kind(e) != SH_TARGET_CELL)
+        return;
+    c = sh_cell_at(pool, sh_target_index(e));
+    if (sh_load_acq(&c->kind) == SH_CELL_CALL && /* acquire: cell */
+        sh_load_acq(&c->pool) == place)          /* acquire: cell */
+        (void)sh_cell_pass(pool, e);
+}
 
-        if (sh_load_acq(&c->kind) == SH_CELL_CALL && /* acquire: cell */
-            sh_load_acq(&c->pool) == place)          /* acquire: cell */
-            /* relaxed: its process is dead, nobody renews it */
-            (void)sh_cell_pass(
-                pool, sh_target(SH_TARGET_CELL, i, 0,
-                                (uint32_t)(sh_load_rlx(&c->word) >> 32)));
+void sh_call_forget(struct sh_pool *pool, struct sh_record *r, unsigned place)
+{
+    uint32_t i = sh_load_acq(&r->edges); /* acquire: list */
+
+    forget(pool, sh_load_acq(&r->edge0), place); /* acquire: hang */
+    for (i &= ~SH_EDGES_CLOSED; i != SH_NONE;) {
+        struct sh_edge *e = sh_edge_at(pool, i);
+
+        forget(pool, sh_load_acq(&e->target), place); /* acquire: hang */
+        i = sh_load_rlx(&e->next); /* relaxed: never changes in the list */
     }
 }
 

@@ -19,8 +19,9 @@ struct sh_call {
 uint64_t sh_call_build(const struct sh_ref *ref, struct sh_call *call);
 
 /* Give a target back that was never hung. */
-/* A process of pool is dead: what was to be called there is not called. */
-void sh_call_forget(struct sh_pool *pool, unsigned place);
+/* A process of pool is dead: what hangs on a record and was to be called there
+ * is not called. */
+void sh_call_forget(struct sh_pool *pool, struct sh_record *r, unsigned place);
 
 void sh_call_scrap(struct sh_pool *pool, uint64_t target);
 

@@ -29,9 +29,10 @@
  *   quiet    future/settle.c
  *   settled  future/settle.c
  *
- * Crash. Bits and verdict say how far it got: recovery looks at every record
- * in WAIT that has a verdict, or is full without one, and acts on it. Of some,
- * it counts the inputs that have settled.
+ * Crash. Bits and verdict say how far it got: recovery acts on every record in
+ * WAIT that has a verdict. One that is full without a verdict, and the counts
+ * of some, it does not look at yet: such a future stays pending until it is
+ * cancelled.
  */
 #include "future/combine.h"
 

@@ -28,8 +28,9 @@
  *   closing  make ready: queue, then read the gate || shutdown: write STOPPED,
  *            then look at all records; all seq_cst
  *
- * Crash. Between an arrival and what follows from it: recovery acts on every
- * record in WAIT or PARKED that has its arrival.
+ * Crash. Between an arrival and what follows from it: recovery tells every step
+ * in WAIT again whose input has settled. A task that was PARKED and has not
+ * come to its worker's list sleeps on: that is not repaired yet.
  */
 #include "future/bridge.h"
 #include "future/call.h"

@@ -25,7 +25,7 @@
  *   registry task/registry.c
  *
  * Crash. Until the keeper waits, a child stays HELD or the task's record KEPT:
- * recovery clears HELD everywhere, and KEPT where no keeper names the record.
+ * recovery does not clear either yet, so that it stays until the pool goes.
  */
 #include "future/combine.h"
 

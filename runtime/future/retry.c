@@ -40,7 +40,7 @@
  * Crash. A turn that was cut short is done again, by whoever finds the record
  * RUNNING with a dead owner and makes it READY: its arrival is still there. An
  * attempt that it had submitted, and does not name yet, runs for nobody; its
- * handle is lent to no record, and recovery gives it back.
+ * handle is lent to no record, and stays until the pool goes.
  *
  * Full jitter: M. Brooker, Exponential Backoff and Jitter, AWS Architecture
  * Blog, 2015; docs/decisions/0025-retries.md.

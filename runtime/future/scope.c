@@ -36,8 +36,10 @@
  *   settled  future/settle.c
  *   accepted task/handle.c
  *
- * Crash. hold counts what the cells say: recovery counts those that have a
- * child and no arrival. CANCELLED without a walk: recovery walks.
+ * Crash. hold counts what the cells say: those that have a child and no
+ * arrival. Who dies between the two leaves it one too high, and who dies after
+ * CANCELLED leaves children unasked. Recovery repairs neither yet: whoever
+ * closes the scope then waits until it is cancelled.
  */
 #include "future/scope.h"
 

@@ -45,7 +45,7 @@
  *
  * Crash. A timer is a hint: that its record has a deadline stands in the
  * record. Whoever dies between SET and the push leaves a timer that does not
- * happen; recovery puts every timer of a living record on a list again.
+ * happen: it is not repaired yet.
  */
 #include "future/timer.h"
 

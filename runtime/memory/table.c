@@ -20,10 +20,10 @@
  *   chain   give: push a chain -> take: pop a chain     the links are there
  *   grow    take: move used -> used: read used          (a bound only)
  *
- * Crash. Free lists are hints. What a dying process keeps is lost from the
- * lists, never from the table: recovery gives it back by scanning. A death
- * between the charge and the growth leaves a run charged that nobody has:
- * recovery charges what is used.
+ * Crash. What a process kept is a list that its death leaves whole, or short of
+ * the one item that it had in hand: recovery gives the list to the others, and
+ * that item is lost until the table goes. A death between the charge and the
+ * growth leaves a run charged that nobody has.
  */
 #include "memory/table.h"
 

@@ -39,6 +39,10 @@ static struct {
     char *kept; /* where the arena's pages are meanwhile; NULL: in place */
 } away;
 
+/* This process is the child of a worker process, or of such a child: all is
+ * done already. */
+static bool is_child;
+
 /* Where so many bytes may be mapped; NULL: nowhere. */
 static char *find_place(size_t bytes)
 {
@@ -151,6 +155,9 @@ static void after_in_child(void)
     struct sh_arena *a = sh_served->arena;
     char *end = (char *)a + a->bytes;
 
+    if (is_child)
+        return;
+    is_child = true;
     if (away.kept == NULL) {
         (void)mprotect(a, a->bytes, PROT_READ);
         return;

@@ -33,8 +33,8 @@
  *            acq_rel chain of CASes on state and hold
  *
  * Crash. Between 1 and 2 of retain nothing is held; between 2 and 3, and
- * between 1 and 2 of give, hold is one too high until recovery counts; so it
- * is for every pin of the dead.
+ * between 1 and 2 of give, hold is one too high, and the record stays until the
+ * pool goes: recovery does not count yet. What the dead waited for it unpins.
  */
 #include "task/handle.h"
 

@@ -18,8 +18,8 @@
  *
  * Crash. A death between the mark and the count leaves the count too high: the
  * input is not dropped, and stays as long as the pool. Both counts repeat what
- * the records of kind TRY and RETRY say, as hold of a record does: recovery
- * counts those that name the ticket, and those of them that have not settled.
+ * the records of kind TRY and RETRY say, as hold of a record does; recovery does
+ * not count them anew yet.
  */
 #ifndef SH_TASK_TICKET_H
 #define SH_TASK_TICKET_H

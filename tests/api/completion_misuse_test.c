@@ -3,6 +3,8 @@
  * completion_misuse_test.c - what is no queue, no future or no place for an
  * event: an answer, nothing changed, and nothing worse.
  */
+#include <signal.h>
+
 #include "completion.h"
 
 /* ---- what is no queue ---- */
@@ -180,6 +182,36 @@ static void a_task_may_have_a_queue_of_its_own_process(void)
     }
 }
 
+static int die_with_queue(const struct own_queue *in, long *out)
+{
+    shunt_queue *own = NULL;
+
+    if (shunt_queue_new(&own) != 0 ||
+        shunt_queue_add(own, shunt_retain(in->hosts), NULL) != 0)
+        return 1;
+    *out = 0;
+    return raise(SIGKILL);
+}
+SHUNT_TASK(die_with_queue, struct own_queue, long)
+
+/* Goal: nobody is told by way of a queue that has died with its process; the
+ * address of that is good for nothing elsewhere. */
+static void a_queue_dies_with_its_process(void)
+{
+    for (int workers = 1; workers <= 2; workers++) {
+        shunt_pool *pool = harness_pool(workers);
+        struct stage_promise made = stage_promise(pool);
+        struct own_queue in = { made.future, NULL };
+
+        for (int i = 0; i < 5; i++)
+            assert_joins(shunt_submit(pool, die_with_queue, &in),
+                         SHUNT_ECRASHED);
+        stage_give(made.promise, 3);
+        assert_takes(made.future, 3);
+        harness_free(pool);
+    }
+}
+
 /* Method: one that is older than the worker process, and one that is younger.
  */
 static void a_task_of_a_process_has_none_of_the_hosts_queues(void)
@@ -205,6 +237,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(events_need_a_place),
     CLAIM(there_are_1023_queues_at_a_time),
     CLAIM(a_task_may_have_a_queue_of_its_own_process),
+    CLAIM_OF_PROCESSES(a_queue_dies_with_its_process),
     CLAIM_OF_PROCESSES(a_task_of_a_process_has_none_of_the_hosts_queues),
 };
 
