@@ -16,6 +16,7 @@
 
 #include "base/fault.h"
 #include "process/letter.h"
+#include "process/stat.h"
 
 /* Flags of a thread in /proc/.../stat (include/linux/sched.h of the kernel). */
 #define FLAG_EXITING 0x4u    /* it will not return to the program: joined */
@@ -29,22 +30,13 @@ static bool runs_code(int tasks, const char *tid)
     char path[32], text[512];
     const char *at;
     unsigned flags = 0;
-    ssize_t n = -1;
-    int fd;
 
     (void)snprintf(path, sizeof path, "%.20s/stat", tid);
-    fd = openat(tasks, path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        n = read(fd, text, sizeof text - 1);
-        close(fd);
-    }
-    if (n <= 0)
+    at = sh_stat_read(tasks, path, text, sizeof text);
+    if (at == NULL)
         return false;
-    text[n] = '\0';
-    /* After the name: state, parent, group, session, terminal, its group. */
-    at = strrchr(text, ')');
-    if (at == NULL ||
-        sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+    /* State, parent, group, session, terminal, its group. */
+    if (sscanf(at, "%*c %*d %*d %*d %*d %*d %u", &flags) != 1)
         return true;
     return (flags & (FLAG_EXITING | FLAG_IO_WORKER)) == 0;
 }

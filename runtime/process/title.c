@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/fault.h"
 #include "memory/pages.h"
+#include "process/stat.h"
 
 #define TITLE_BYTES 64
 
@@ -27,27 +28,17 @@ static char *title;
 static bool read_fields(uint64_t field[FIELDS])
 {
     char text[2048];
-    const char *at;
-    ssize_t n;
-    int fd = sh_fault() ? -1 : open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    const char *at = sh_fault() ? NULL
+                                : sh_stat_read(AT_FDCWD, "/proc/self/stat",
+                                               text, sizeof text);
 
-    if (fd < 0)
+    if (at == NULL)
         return false;
-    n = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (n <= 0)
-        return false;
-    text[n] = '\0';
-    /* The second is a name in parentheses, which may hold anything. */
-    at = strrchr(text, ')');
-    for (unsigned k = 3; k < FIELDS; k++) {
+    for (unsigned k = 4; k < FIELDS; k++) {
         unsigned long long value = 0;
 
-        at = at == NULL ? NULL : strchr(at, ' ');
-        if (at == NULL)
-            return false;
-        at++;
-        if (k > 3 && sscanf(at, "%llu", &value) != 1)
+        at = strchr(at, ' ');
+        if (at == NULL || sscanf(++at, "%llu", &value) != 1)
             return false;
         field[k] = value;
     }

@@ -32,6 +32,7 @@
 #include "process/warden.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -39,21 +40,24 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
 #include "process/crash.h"
+#include "process/letter.h"
 #include "process/recover.h"
 #include "process/serve.h"
+#include "process/stat.h"
 #include "process/zygote.h"
 #include "worker/worker.h"
 
 /* How often a worker is begun in vain. */
 #define FUTILE_MAX 5
+
+/* When to try again what the system has refused. */
+#define AGAIN_NS 1000000
 
 struct ward {
     pid_t pid;
@@ -70,11 +74,6 @@ struct sh_warden {
     struct pollfd *polled; /* the bell, the wards */
     struct ward wards[];
 };
-
-static int send_signal(int pidfd, int number)
-{
-    return (int)syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0);
-}
 
 static bool is_ending(struct sh_pool *pool)
 {
@@ -152,39 +151,35 @@ static bool is_stuck(struct sh_warden *d, unsigned i)
                                                  * stuck */
 }
 
-/* Wait until a process that was told to stop has, or has ended. */
-static void await_stopped(pid_t pid)
+/* Wait until a process that was told to stop has, or has ended. False if the
+ * system does not say. */
+static bool await_stopped(pid_t pid)
 {
-    char path[32], line[256], state;
-    FILE *f;
+    char path[32], text[256];
+    const char *state;
 
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     do {
-        state = 'X';
-        f = fopen(path, "re");
-        if (f != NULL) {
-            if (fgets(line, sizeof line, f) != NULL) {
-                const char *end = strrchr(line, ')');
-
-                state = end != NULL && end[1] == ' ' ? end[2] : 'X';
-            }
-            fclose(f);
-        }
-        if (state == 'R' || state == 'S' || state == 'D')
-            sched_yield();
-    } while (state == 'R' || state == 'S' || state == 'D');
+        sched_yield();
+        state = sh_stat_read(AT_FDCWD, path, text, sizeof text);
+    } while (state != NULL &&
+             (*state == 'R' || *state == 'S' || *state == 'D'));
+    return state != NULL;
 }
 
 /* Kill a process that is at code which was given up, and no other: it is
- * stopped first, so that it cannot go on to another task meanwhile. */
-static void kill_if_stuck(struct sh_warden *d, unsigned i)
+ * stopped first, so that it cannot go on to another task meanwhile. False: to
+ * be tried again. */
+static bool kill_if_stuck(struct sh_warden *d, unsigned i)
 {
     struct ward *ward = &d->wards[i];
 
-    if (send_signal(ward->pidfd, SIGSTOP) != 0)
-        return;
-    await_stopped(ward->pid);
-    (void)send_signal(ward->pidfd, is_stuck(d, i) ? SIGKILL : SIGCONT);
+    bool stopped;
+
+    sh_pidfd_kill(ward->pidfd, SIGSTOP);
+    stopped = await_stopped(ward->pid);
+    sh_pidfd_kill(ward->pidfd, stopped && is_stuck(d, i) ? SIGKILL : SIGCONT);
+    return stopped;
 }
 
 /* Kill those whose time is up; when the next one's is. */
@@ -200,8 +195,9 @@ static int64_t kill_the_stuck(struct sh_warden *d)
         /* relaxed: published with stuck */
         until_ns = sh_load_rlx(&d->pool->posts[i].patience_ns);
         if (until_ns <= sh_clock_ns())
-            kill_if_stuck(d, i);
-        else if (until_ns < next_ns)
+            until_ns = kill_if_stuck(d, i) ? INT64_MAX
+                                           : sh_clock_after(AGAIN_NS);
+        if (until_ns < next_ns)
             next_ns = until_ns;
     }
     return next_ns;

@@ -558,9 +558,8 @@ SHUNT_TASK(fork_in_task, shunt_pool *, long)
 static void a_child_that_a_task_forks_is_outside_of_any_task(void)
 {
     shunt_pool *pool = harness_pool(2);
-    int forks = harness_slowness() > 10 ? 3 : 10;
 
-    for (int i = 0; i < forks; i++)
+    for (int i = 0; i < (harness_slowness() > 10 ? 3 : 10); i++)
         assert_takes(shunt_submit(pool, fork_in_task, &pool), 0);
     harness_free(pool);
 }

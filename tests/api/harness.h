@@ -33,7 +33,8 @@
 enum harness_where {
     HARNESS_ANYWHERE,
     HARNESS_THREADS,
-    HARNESS_PROCESSES
+    HARNESS_PROCESSES,
+    HARNESS_BOTH
 };
 
 /* A claim is a function of no arguments whose name says what holds. */
@@ -54,6 +55,10 @@ struct harness_claim {
 /* What holds for pools of threads alone; of processes alone. */
 #define CLAIM_OF_THREADS(claim) CLAIM_WHERE_(claim, HARNESS_THREADS)
 #define CLAIM_OF_PROCESSES(claim) CLAIM_WHERE_(claim, HARNESS_PROCESSES)
+
+/* What makes pools of both, whatever the run's own are: not under valgrind,
+ * which does not know pidfd_open. */
+#define CLAIM_OF_BOTH(claim) CLAIM_WHERE_(claim, HARNESS_BOTH)
 
 #define HARNESS_MAIN(claims)                                   \
     int main(int argc, char **argv)                            \

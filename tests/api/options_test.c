@@ -145,9 +145,6 @@ static void the_mode_is_threads_unless_something_says_otherwise(void)
 
 static void code_or_the_environment_says_processes(void)
 {
-    /* valgrind does not know pidfd_open. */
-    if (harness_slowness() > 10)
-        skip();
     harness_env("SHUNT_MODE", NULL);
     assert_long(mode_of(SHUNT_PROCESSES), SHUNT_PROCESSES);
     harness_env("SHUNT_MODE", "processes");
@@ -177,9 +174,6 @@ SHUNT_TASK(tell_process, shunt_none, long)
 /* Goal: the switch decides, and no other line of a program. */
 static void tasks_run_where_the_mode_says(void)
 {
-    /* valgrind does not know pidfd_open. */
-    if (harness_slowness() > 10)
-        skip();
     for (int mode = SHUNT_THREADS; mode <= SHUNT_PROCESSES; mode++) {
         shunt_pool *pool = NULL;
         long where = 0;
@@ -462,9 +456,9 @@ static const struct CMUnitTest claims[] = {
     CLAIM(the_environment_sets_the_workers_that_code_does_not),
     CLAIM(a_number_of_workers_that_is_none_is_refused_when_it_counts),
     CLAIM(the_mode_is_threads_unless_something_says_otherwise),
-    CLAIM(code_or_the_environment_says_processes),
+    CLAIM_OF_BOTH(code_or_the_environment_says_processes),
     CLAIM(auto_is_not_supported_yet),
-    CLAIM(tasks_run_where_the_mode_says),
+    CLAIM_OF_BOTH(tasks_run_where_the_mode_says),
     CLAIM(a_mode_that_is_none_is_refused_when_it_counts),
     CLAIM(a_task_has_the_stack_that_was_asked_for),
     CLAIM(a_stack_below_16_kib_is_refused),

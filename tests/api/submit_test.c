@@ -294,9 +294,6 @@ static void a_thread_pool_refuses_untrusted_tasks_unless_allowed(void)
 
 static void a_process_pool_takes_tasks_of_every_kind(void)
 {
-    /* valgrind does not know pidfd_open. */
-    if (harness_slowness() > 10)
-        skip();
     shunt_pool *pool;
 
     assert_ok(shunt_pool_new(
@@ -537,7 +534,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_table_of_tasks_dispatches_by_descriptor),
     CLAIM(one_descriptor_serves_several_files),
     CLAIM(a_thread_pool_refuses_untrusted_tasks_unless_allowed),
-    CLAIM(a_process_pool_takes_tasks_of_every_kind),
+    CLAIM_OF_BOTH(a_process_pool_takes_tasks_of_every_kind),
     CLAIM(retries_need_an_idempotent_task),
     CLAIM(no_pool_means_the_running_tasks_pool),
     CLAIM(tasks_submit_tasks_to_any_depth),
