@@ -564,7 +564,6 @@ static void a_child_that_a_task_forks_is_outside_of_any_task(void)
     harness_free(pool);
 }
 
-/* 0, or what ended a child of the child. */
 static int fork_twice(shunt_pool *const *in, long *out)
 {
     int status = 0;
