@@ -450,7 +450,7 @@ static void a_grandchild_is_a_child_of_both(void)
     fork_and_run(fork_again);
 }
 
-/* ---- forks from busy pools and from tasks ---- */
+/* ---- forks from busy pools ---- */
 
 struct busy {
     shunt_pool *pool;
@@ -533,66 +533,6 @@ static void a_fork_in_the_middle_of_anything_leaves_a_working_child(void)
     assert_untouched(&had);
 }
 
-static int fork_in_task(shunt_pool *const *in, long *out)
-{
-    int status = 0;
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        alarm(20);
-        int wrong = shunt_pool_current() != NULL;
-        wrong |= 2 * (shunt_pool_workers(*in) != SHUNT_EFORKED);
-        wrong |= 4 * shunt_cancelled();
-        wrong |= 8 * (shunt_alloc(16) != NULL);
-        wrong |= 16 * (shunt_commit() != SHUNT_EINVAL);
-        wrong |= 32 * (shunt_status(shunt_cancel_future()) != SHUNT_EINVAL);
-        _exit(wrong);
-    }
-    if (pid < 0 || waitpid(pid, &status, 0) != pid)
-        return 1;
-    *out = status;
-    return 0;
-}
-SHUNT_TASK(fork_in_task, shunt_pool *, long)
-
-static void a_child_that_a_task_forks_is_outside_of_any_task(void)
-{
-    shunt_pool *pool = harness_pool(2);
-
-    for (int i = 0; i < (harness_slowness() > 10 ? 3 : 10); i++)
-        assert_takes(shunt_submit(pool, fork_in_task, &pool), 0);
-    harness_free(pool);
-}
-
-static int fork_twice(shunt_pool *const *in, long *out)
-{
-    int status = 0;
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        pid_t second = fork();
-
-        alarm(20);
-        if (second == 0)
-            _exit(shunt_pool_workers(*in) != SHUNT_EFORKED);
-        _exit(waitpid(second, &status, 0) != second || status != 0);
-    }
-    if (pid < 0 || waitpid(pid, &status, 0) != pid)
-        return 1;
-    *out = status;
-    return 0;
-}
-SHUNT_TASK(fork_twice, shunt_pool *, long)
-
-static void the_child_of_a_task_may_fork_as_well(void)
-{
-    shunt_pool *pool = harness_pool(2);
-
-    for (int i = 0; i < 3; i++)
-        assert_takes(shunt_submit(pool, fork_twice, &pool), 0);
-    harness_free(pool);
-}
-
 static const struct CMUnitTest claims[] = {
     CLAIM(futures_of_the_parent_are_refused),
     CLAIM(the_pool_of_the_parent_is_refused),
@@ -607,8 +547,6 @@ static const struct CMUnitTest claims[] = {
     CLAIM(time_of_the_parent_does_not_pass_in_the_child),
     CLAIM(a_grandchild_is_a_child_of_both),
     CLAIM(a_fork_in_the_middle_of_anything_leaves_a_working_child),
-    CLAIM(a_child_that_a_task_forks_is_outside_of_any_task),
-    CLAIM(the_child_of_a_task_may_fork_as_well),
 };
 
 HARNESS_MAIN(claims)
