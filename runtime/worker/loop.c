@@ -253,11 +253,25 @@ bool sh_worker_serve(struct sh_worker *w)
     return true;
 }
 
+/* NAME-3, cut so that the number is whole within the system's 15 characters.
+ * By the thread itself: to name another one is to open a file of /proc, which
+ * the kernel has to take back when that thread ends. */
+static void name_thread(const struct sh_worker *w)
+{
+    char name[16], number[8];
+    int digits = snprintf(number, sizeof number, "-%u", w->index % 100000);
+
+    snprintf(name, sizeof name, "%.*s%s", 15 - digits, w->pool->team->name,
+             number);
+    pthread_setname_np(pthread_self(), name);
+}
+
 static void *worker_main(void *arg)
 {
     struct sh_worker *w = arg;
     struct sh_pool *pool = w->pool;
 
+    name_thread(w);
     /* The timekeeper, who starts stand-ins, has all signals blocked, and a
      * timer slack of its own. */
     if (sh_is_standin(w)) {
@@ -269,17 +283,6 @@ static void *worker_main(void *arg)
     sh_stacks_fini(&w->stacks);
     sh_team_leave(pool);
     return NULL;
-}
-
-/* NAME-3, cut so that the number is whole within the system's 15 characters. */
-static void set_name(struct sh_worker *w)
-{
-    char name[16], number[8];
-    int digits = snprintf(number, sizeof number, "-%u", w->index % 100000);
-
-    snprintf(name, sizeof name, "%.*s%s", 15 - digits, w->pool->team->name,
-             number);
-    pthread_setname_np(w->thread, name);
 }
 
 struct sh_worker *sh_worker_prepare(struct sh_pool *pool, unsigned index)
@@ -309,6 +312,5 @@ int sh_worker_start(struct sh_pool *pool, unsigned index)
         sh_stacks_fini(&w->stacks);
         return SHUNT_ENOMEM;
     }
-    set_name(w);
     return 0;
 }
