@@ -80,13 +80,7 @@ static void submit_run(gbench_state *state, const void *arg)
     gbench_counter_set(state, "cold_ns", (double)cold / (double)n);
 }
 
-struct trip_case {
-    const char *name;
-    int workers;
-    int main_cpu, worker_cpu; /* which of the CPUs it has; -1: any */
-};
-
-static const struct trip_case trip_cases[] = {
+static const struct bench_pinned trip_cases[] = {
     { "roundtrip/one-cpu", 1, 0, 0 },
     { "roundtrip/apart", 1, 0, 1 },
     { "roundtrip/free", 2, -1, -1 },
@@ -99,7 +93,7 @@ enum {
     TRIPS_BEFORE = 50
 };
 
-static int trip_open(const struct trip_case *c)
+int bench_pinned_open(const struct bench_pinned *c)
 {
     int worker_cpu = bench_cpu_nth(c->worker_cpu);
     int main_cpu = bench_cpu_nth(c->main_cpu);
@@ -121,7 +115,7 @@ static void trip_run(gbench_state *state, const void *arg)
     size_t n = 0;
     int rc = 0;
 
-    if (us == NULL || trip_open(arg) != 0) {
+    if (us == NULL || bench_pinned_open(arg) != 0) {
         gbench_fail(state, "open failed, or there are too few CPUs");
         (void)bench_thread_pin(-1);
         free(us);
@@ -148,6 +142,11 @@ static void trip_run(gbench_state *state, const void *arg)
         gbench_counter_set(state, "p99_us", bench_quantile(us, n, 0.99));
     }
     free(us);
+}
+
+void bench_trip_register(const struct bench_pinned *c)
+{
+    gbench_register(c->name, trip_run, c, (int64_t)bench_scaled(TRIPS));
 }
 
 enum {
@@ -269,8 +268,7 @@ static void workloads_register(void)
     for (size_t i = 0; sys->window != NULL && i < COUNT(submit_cases); i++)
         gbench_register(submit_cases[i].name, submit_run, &submit_cases[i], 1);
     for (size_t i = 0; sys->ping != NULL && i < COUNT(trip_cases); i++)
-        gbench_register(trip_cases[i].name, trip_run, &trip_cases[i],
-                        (int64_t)bench_scaled(TRIPS));
+        bench_trip_register(&trip_cases[i]);
     if (sys->window != NULL)
         gbench_register("idle/2w", idle_run, NULL, 1);
     for (size_t i = 0; sys->tree != NULL && i < COUNT(tree_cases); i++)
@@ -298,7 +296,10 @@ int bench_main(int argc, char **argv, const struct bench_system *system,
         return 2;
     }
     sys = system;
-    workloads_register();
+    if (sys->rows != BENCH_PROCESSES)
+        workloads_register();
+    if (sys->rows != BENCH_THREADS)
+        bench_crossings_register(sys);
     if (more != NULL)
         more();
     return gbench_run(kept, argv);

@@ -8,6 +8,9 @@
  *
  *     submit/{1,2}w/window:{1024,all}   window
  *     roundtrip/{one-cpu,apart,free}    ping
+ *     crossing/{one-cpu,apart}          ping, to another process
+ *     bulk/2w                           window, of 20,000
+ *     payload/{one-cpu,apart}           payload
  *     idle/2w                           window
  *     tree/{1,2}w                       tree
  *     memory/pending                    pending_new, pending_free
@@ -27,8 +30,20 @@
 extern "C" {
 #endif
 
+/* Which of the rows a system is measured by. */
+enum bench_rows {
+    BENCH_THREADS,
+    BENCH_PROCESSES, /* crossing, bulk, payload, and no others */
+    BENCH_BOTH
+};
+
+/* What a payload has, and how many of them are cut of one source. */
+#define BENCH_PAYLOAD ((size_t)1 << 20)
+#define BENCH_PAYLOADS 4u
+
 /* All int functions return 0, or -1 if the system failed. */
 struct bench_system {
+    enum bench_rows rows;
     /* Start so many workers. The calling thread is pinned to cpu meanwhile,
      * so threads made now run there; -1: pinned nowhere. */
     int (*open)(int workers, int cpu);
@@ -40,6 +55,10 @@ struct bench_system {
     int (*window)(uint64_t first, size_t n, uint64_t *sum_out);
     /* Submit one task to a worker and wait for it. */
     int (*ping)(void);
+    /* Copy a payload from source into memory that a worker sees, and have
+     * the worker copy it into memory that the caller sees; the last byte of
+     * that. */
+    int (*payload)(const unsigned char *source, unsigned *last_out);
     /* A task that has ten children with a tenth of the leaves each, until
      * one is left; every parent waits for its children. The sum of the
      * leaves' numbers, which count from first. */
@@ -63,6 +82,21 @@ struct bench_system {
  */
 int bench_main(int argc, char **argv, const struct bench_system *system,
                void (*more)(void));
+
+/* crossings.c: the rows of processes; for bench_main. */
+void bench_crossings_register(const struct bench_system *system);
+
+/* Pin the caller, and what the system starts, to the CPUs of a case, and open
+ * it: 0, or -1, and then it is not open. */
+struct bench_pinned {
+    const char *name;
+    int workers;
+    int main_cpu, worker_cpu; /* which of the CPUs it has; -1: any */
+};
+int bench_pinned_open(const struct bench_pinned *c);
+
+/* A benchmark of round trips; arg is a struct bench_pinned. */
+void bench_trip_register(const struct bench_pinned *c);
 
 /* timers.c: the last of these workloads; for bench_main. */
 void bench_timers_register(const struct bench_system *system);

@@ -3,9 +3,12 @@
  * shunt/system.c - shunt's side of the workloads that its peers have too.
  *
  * Every task has a future, and every result is taken through it, one by one
- * and in order.
+ * and in order. With --mode=processes the workers are processes, and the rows
+ * are those of processes; all else is the same.
  */
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "measure.h"
 #include "shunt/cases.h"
@@ -14,6 +17,7 @@
 static shunt_pool *pool;
 static shunt_future **handles;
 static struct bench_promises pending;
+static int mode = SHUNT_THREADS;
 
 int bench_add_one(const uint64_t *in, uint64_t *out)
 {
@@ -25,7 +29,8 @@ SHUNT_TASK_DEFINE(bench_add_one)
 static int system_open(int workers, int cpu)
 {
     (void)cpu; /* the workers inherit it */
-    return shunt_pool_new(&pool, &(shunt_options){ .workers = workers });
+    return shunt_pool_new(
+        &pool, &(shunt_options){ .mode = mode, .workers = workers });
 }
 
 static void system_close(void)
@@ -67,6 +72,33 @@ static int system_ping(void)
     int rc = shunt_take(shunt_submit(pool, bench_add_one, &in), &out);
 
     return rc == 0 && out == 2 ? 0 : -1;
+}
+
+/* One copy there, by whoever submits, and one back, by the task. */
+static int copy_payload(unsigned char *const *in, unsigned char **out)
+{
+    *out = shunt_alloc(BENCH_PAYLOAD);
+    if (*out == NULL)
+        return -1;
+    memcpy(*out, *in, BENCH_PAYLOAD);
+    return 0;
+}
+SHUNT_TASK(copy_payload, unsigned char *, unsigned char *)
+
+static int system_payload(const unsigned char *source, unsigned *last_out)
+{
+    unsigned char *there = shunt_pool_alloc(pool, BENCH_PAYLOAD), *back;
+    int rc;
+
+    if (there == NULL)
+        return -1;
+    memcpy(there, source, BENCH_PAYLOAD);
+    rc = shunt_take(shunt_submit(pool, copy_payload, &there), &back);
+    if (rc == 0) {
+        *last_out = back[BENCH_PAYLOAD - 1];
+        rc = shunt_free(back);
+    }
+    return rc | shunt_free(there);
 }
 
 struct branch {
@@ -140,14 +172,32 @@ static void cases_register(void)
     bench_queue_register();
 }
 
+/* Whether the workers are to be processes; the flag is taken out. */
+static bool wants_processes(int *argc, char **argv)
+{
+    int kept = 1;
+    bool found = false;
+
+    for (int i = 1; i < *argc; i++)
+        if (strcmp(argv[i], "--mode=processes") == 0)
+            found = true;
+        else
+            argv[kept++] = argv[i];
+    argv[kept] = NULL;
+    *argc = kept;
+    return found;
+}
+
 int main(int argc, char **argv)
 {
-    static const struct bench_system shunt = {
+    struct bench_system shunt = {
+        .rows = BENCH_BOTH,
         .open = system_open,
         .close = system_close,
         .prepare = system_prepare,
         .window = system_window,
         .ping = system_ping,
+        .payload = system_payload,
         .tree = system_tree,
         .pending_new = system_pending_new,
         .pending_free = system_pending_free,
@@ -157,5 +207,9 @@ int main(int argc, char **argv)
         .timers_free = bench_timers_free,
     };
 
-    return bench_main(argc, argv, &shunt, cases_register);
+    if (!wants_processes(&argc, argv))
+        return bench_main(argc, argv, &shunt, cases_register);
+    mode = SHUNT_PROCESSES;
+    shunt.rows = BENCH_PROCESSES;
+    return bench_main(argc, argv, &shunt, bench_deaths_register);
 }
