@@ -131,11 +131,20 @@ static uint32_t first_used(struct sh_pool *pool)
     return 0;
 }
 
+/* A process that is stuck will be another, which is not. */
+static bool is_at_rest(struct sh_pool *pool, unsigned i)
+{
+    bool off = sh_post_is_off(&pool->posts[i]);
+
+    if (pool->shared && i < pool->workers && off)
+        return false;
+    return off || sh_sleep_is_idle(&pool->sleep, i);
+}
+
 static bool all_idle(struct sh_pool *pool)
 {
     for (unsigned i = 0; i < sh_pool_active(pool); i++)
-        if (!sh_post_is_off(&pool->posts[i]) &&
-            !sh_sleep_is_idle(&pool->sleep, i))
+        if (!is_at_rest(pool, i))
             return false;
     return true;
 }
@@ -250,7 +259,7 @@ static void audit_posts(struct graph *g, unsigned i, struct sh_pool *pool)
 
     if (posts > most)
         fuzz_fail(g, "pool %u has %u posts", pool->id, posts);
-    atomic_fetch_add(&census.stand_ins, posts - pool->workers);
+    atomic_fetch_add(&census->stand_ins, posts - pool->workers);
     if (sh_load_sc(&pool->late) != SH_NONE)
         fuzz_fail(g, "a keeper of pool %u is still postponed", pool->id);
     for (unsigned k = 0; k < posts; k++) {

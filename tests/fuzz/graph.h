@@ -65,7 +65,7 @@ struct census {
     atomic_ulong timed_out, given_up, stand_ins, committed, told, moves;
     atomic_ulong scopes, retries, events;
 };
-extern struct census census;
+extern struct census *census;
 
 /* What became of a queue, and of its entries. */
 struct queue_fate {
@@ -207,7 +207,9 @@ void heed_check(struct graph *g, unsigned n);
 /* recipe.c: the future that the function of node n returns, made in a task. */
 shunt_future *recipe_make(const struct job *job);
 
-/* check.c: what does not hold ends the process. */
+/* check.c: what does not hold ends the program. Whether the reference holds for
+ * what nodes become; and whether all runs to its end besides. */
+bool check_outcomes(const struct graph *g);
 bool check_strictly(const struct graph *g);
 /* What must hold also while a shutdown that cancels goes on. */
 bool check_closed(const struct graph *g);
@@ -234,7 +236,18 @@ void play_give_back(struct graph *g, unsigned n, shunt_future *h);
 void play_take_at_once(struct graph *g, unsigned n, shunt_future *h,
                        bool joins);
 
-/* graph_fuzz.c: say what is wrong, and end the process. */
+/* shared.c: memory that tasks see where they run, zeroed. To be opened before
+ * there is a process pool; NULL if it is used up. Reset: all is given back. */
+bool shared_open(void);
+void *shared_new(size_t bytes);
+void shared_free(void *what);
+void shared_reset(void);
+/* Whether this is no worker process; and whether one has found a fault. */
+bool shared_is_host(void);
+void shared_fail(void);
+bool shared_has_failed(void);
+
+/* graph_fuzz.c: say what is wrong, and end the program. */
 _Noreturn void fuzz_fail(struct graph *g, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -2,8 +2,9 @@
 /*
  * graph_fuzz - random graphs of futures, against a sequential reference.
  *
- *     graph_fuzz [--seed N] [--seeds COUNT | --seconds S] [--nodes N]
- *                [--patience S] [--print] [--dump]
+ *     graph_fuzz [--mode threads | processes] [--calm] [--seed N]
+ *                [--seeds COUNT | --seconds S] [--nodes N] [--patience S]
+ *                [--print] [--dump]
  *
  * Each seed is one graph (see graph.h): tasks with and without children,
  * steps, combinators of up to 812 inputs, promises, maps, retries; delays,
@@ -19,6 +20,12 @@
  * queue comes out once; every drop hook was called once; nothing is in use at
  * the end; and with LeakSanitizer, nothing leaks. A seed that takes longer than
  * patience is a hang: what there is is printed, and nothing is tried again.
+ *
+ * With --mode processes, or SHUNT_MODE=processes, there is one pool, of worker
+ * processes. In half of the graphs, with --calm in all, nothing is given up
+ * while it runs, so that no process is killed and all of the above holds. In
+ * the others tasks may end with SHUNT_ECRASHED, as what was parked beside the
+ * late ones does, and what follows from that is allowed as well.
  *
  * With --dump another thread dumps all pools again and again meanwhile.
  *
@@ -49,8 +56,6 @@ void __sanitizer_set_death_callback(void (*callback)(void))
 enum {
     LEAKS_EVERY = 64
 };
-
-struct census census;
 
 static struct {
     pthread_mutex_t lock;
@@ -111,9 +116,29 @@ _Noreturn void fuzz_fail(struct graph *g, const char *fmt, ...)
     vfprintf(stderr, fmt, args);
     va_end(args);
     fprintf(stderr, "\n");
+    /* The host tells the rest; this process is to be seen as it is. */
+    while (!shared_is_host()) {
+        shared_fail();
+        pause();
+    }
     dump(g);
     say_seed();
     _exit(1);
+}
+
+/* Wait for a while, or until another graph is played. True: it is the same. */
+static bool is_still(struct graph *g, uint64_t seed, int64_t ns)
+{
+    struct timespec until;
+    int rc = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += ns % SHUNT_S(1);
+    until.tv_sec += ns / SHUNT_S(1) + until.tv_nsec / SHUNT_S(1);
+    until.tv_nsec %= SHUNT_S(1);
+    while (rc == 0 && watch.graph == g && watch.seed == seed)
+        rc = pthread_cond_timedwait(&watch.changed, &watch.lock, &until);
+    return watch.graph == g && watch.seed == seed;
 }
 
 static void *watchdog(void *arg)
@@ -123,15 +148,14 @@ static void *watchdog(void *arg)
     for (;;) {
         struct graph *g = watch.graph;
         uint64_t seed = watch.seed;
-        struct timespec until;
-        int rc = 0;
+        int64_t begin = sh_clock_ns();
 
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += watch.patience_s;
-        while (rc == 0 && watch.graph == g && watch.seed == seed)
-            rc = pthread_cond_timedwait(&watch.changed, &watch.lock, &until);
-        if (watch.graph == g && watch.seed == seed && g != NULL)
-            fuzz_fail(g, "it hangs, after %u s", watch.patience_s);
+        while (is_still(g, seed, SHUNT_MS(50)) && g != NULL) {
+            if (shared_has_failed())
+                fuzz_fail(g, "as a worker process says above");
+            if (sh_clock_ns() - begin > SHUNT_S(watch.patience_s))
+                fuzz_fail(g, "it hangs, after %u s", watch.patience_s);
+        }
     }
     return NULL;
 }
@@ -157,14 +181,15 @@ static void announce(struct graph *g, uint64_t seed)
     pthread_mutex_unlock(&watch.lock);
 }
 
-static void fuzz(uint64_t seed, unsigned nodes, bool print)
+static void fuzz(uint64_t seed, unsigned nodes, enum weather weather,
+                 bool print)
 {
-    struct plan *plan = malloc(sizeof *plan);
-    struct graph *g = calloc(1, sizeof *g);
+    struct plan *plan = shared_new(sizeof *plan);
+    struct graph *g = shared_new(sizeof *g);
 
     if (plan == NULL || g == NULL)
         abort();
-    plan_make(plan, seed, nodes);
+    plan_make(plan, seed, nodes, weather);
     g->plan = plan;
     reference_make(&g->reference, plan);
     if (print) {
@@ -174,8 +199,9 @@ static void fuzz(uint64_t seed, unsigned nodes, bool print)
     announce(g, seed);
     play(g);
     announce(NULL, seed);
-    free(g);
-    free(plan);
+    shared_free(g);
+    shared_free(plan);
+    shared_reset();
 }
 
 static void check_leaks(uint64_t first, uint64_t last)
@@ -217,7 +243,9 @@ int main(int argc, char **argv)
     uint64_t seed = (uint64_t)time(NULL) * 1000000u, seeds = 1, n = 0;
     int64_t begin, seconds = 0;
     unsigned nodes = 0;
-    bool print = false, dumps = false;
+    bool print = false, dumps = false, calm = false;
+    enum weather weather = WEATHER_THREADS;
+    const char *mode = getenv("SHUNT_MODE");
 
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
@@ -226,11 +254,17 @@ int main(int argc, char **argv)
             print = true;
             continue;
         }
+        if (strcmp(argv[i], "--calm") == 0) {
+            calm = true;
+            continue;
+        }
         if (strcmp(argv[i], "--dump") == 0) {
             dumps = true;
             continue;
         }
-        if (strcmp(argv[i], "--seed") == 0)
+        if (strcmp(argv[i], "--mode") == 0)
+            mode = value;
+        else if (strcmp(argv[i], "--seed") == 0)
             seed = strtoull(value, NULL, 10);
         else if (strcmp(argv[i], "--seeds") == 0)
             seeds = strtoull(value, NULL, 10);
@@ -246,11 +280,15 @@ int main(int argc, char **argv)
     }
     printf("graph_fuzz: first seed %" PRIu64 "\n", seed);
     fflush(stdout);
+    if (mode != NULL && strcmp(mode, "processes") == 0)
+        weather = calm ? WEATHER_CALM : WEATHER_MIXED;
+    if (weather != WEATHER_THREADS && (!shared_open() || shunt_init() != 0))
+        return fprintf(stderr, "graph_fuzz: no worker processes\n"), 1;
     prepare(dumps);
     begin = sh_clock_ns();
     for (; seconds > 0 ? sh_clock_ns() - begin < SHUNT_S(seconds) : n < seeds;
          n++) {
-        fuzz(seed + n, nodes, print);
+        fuzz(seed + n, nodes, weather, print);
         if (n % LEAKS_EVERY == LEAKS_EVERY - 1)
             check_leaks(seed + n - (LEAKS_EVERY - 1), seed + n);
     }
@@ -259,11 +297,11 @@ int main(int argc, char **argv)
            "%lu committed, %lu told, %lu scopes closed, %lu retries, %lu "
            "events, clocks "
            "moved %lu times\n",
-           atomic_load(&census.timed_out), atomic_load(&census.given_up),
-           atomic_load(&census.stand_ins), atomic_load(&census.committed),
-           atomic_load(&census.told), atomic_load(&census.scopes),
-           atomic_load(&census.retries), atomic_load(&census.events),
-           atomic_load(&census.moves));
+           atomic_load(&census->timed_out), atomic_load(&census->given_up),
+           atomic_load(&census->stand_ins), atomic_load(&census->committed),
+           atomic_load(&census->told), atomic_load(&census->scopes),
+           atomic_load(&census->retries), atomic_load(&census->events),
+           atomic_load(&census->moves));
     printf("graph_fuzz: %" PRIu64 " seeds, all as the reference allows\n", n);
     return 0;
 }

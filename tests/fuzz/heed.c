@@ -17,7 +17,7 @@ static int tell(const shunt_none *in, const struct job *job, shunt_none *out)
     (void)in;
     (void)out;
     atomic_fetch_add(&job->graph->fate[job->node].told, 1);
-    atomic_fetch_add(&census.told, 1);
+    atomic_fetch_add(&census->told, 1);
     return 0;
 }
 static void drop_teller(void *in)
@@ -166,7 +166,7 @@ int heed_commit(const struct job *job, enum commit now)
     rc = shunt_commit();
     if (rc == 0) {
         atomic_store(&g->fate[job->node].committed, true);
-        atomic_fetch_add(&census.committed, 1);
+        atomic_fetch_add(&census->committed, 1);
     } else if (rc != SHUNT_ECANCELED || !shunt_cancelled()) {
         fuzz_fail(g, "node %u cannot commit: %s", job->node,
                   shunt_code_name(rc));

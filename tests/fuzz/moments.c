@@ -122,7 +122,7 @@ void moment_move_by(struct graph *g, unsigned pool, int64_t ns)
     rc = shunt_pool_advance(g->pools[pool], ns);
     if (rc != 0)
         fuzz_fail(g, "advance: %s", shunt_code_name(rc));
-    atomic_fetch_add(&census.moves, 1);
+    atomic_fetch_add(&census->moves, 1);
     /* Others may have moved it meanwhile: then it is later than this. */
     check_due(g, pool, atomic_fetch_add(&g->served_ns[pool], ns) + ns);
 }

@@ -296,6 +296,8 @@ struct plan {
     size_t arena_bytes;
     enum ending ending;
     enum shunt_how storm_how;
+    bool processes; /* the pools are of processes; and then: */
+    bool mortal;    /* some of these may be killed */
     unsigned storm_at;
     struct node node[NODES_MAX];
     struct outing outing[OUTINGS_MAX];
@@ -347,6 +349,12 @@ static inline bool may_be_late(const struct plan *p, const struct node *n)
     return n->op != OP_DELAY && may_come(p, n);
 }
 
+/* Whether an attempt of a retry may come to anything, or not begin. */
+static inline bool is_unsure(const struct plan *p, const struct node *n)
+{
+    return p->mortal || may_be_late(p, n);
+}
+
 /* Whether it never begins. */
 static inline bool is_refused(const struct node *n)
 {
@@ -366,8 +374,15 @@ static inline unsigned input_place(const struct node *n, unsigned k)
 }
 
 /* plan.c */
-void plan_make(struct plan *plan, uint64_t seed, unsigned nodes);
-/* A span that may come, in place of one that does not. */
+/* Where its pools are to be, and what may happen there. */
+enum weather {
+    WEATHER_THREADS,
+    WEATHER_CALM, /* processes, none of which is killed */
+    WEATHER_MIXED /* processes; in every other plan some may be */
+};
+void plan_make(struct plan *plan, uint64_t seed, unsigned nodes,
+               enum weather weather);
+/* A span that may come, or none, in place of one that does not. */
 void plan_shorten(struct plan *plan, unsigned n);
 /* A random number that is the same for the same arguments. */
 uint64_t plan_random(uint64_t seed, uint64_t a, uint64_t b);

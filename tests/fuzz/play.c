@@ -328,7 +328,7 @@ static void release_rest(struct graph *g)
     for (unsigned n = 0; n < g->plan->nodes; n++) {
         shunt_promise *p = atomic_exchange(&g->fate[n].promise, NULL);
 
-        if (p != NULL && shunt_promise_drop(p) != 0)
+        if (p != NULL && shunt_promise_drop(p) != 0 && !g->plan->mortal)
             fuzz_fail(g, "promise %u cannot be dropped after the end", n);
         for (unsigned u = 0; u < g->plan->node[n].use_count; u++) {
             shunt_future *h = atomic_exchange(&g->fate[n].handles[u], NULL);
@@ -350,7 +350,9 @@ static void make_pools(struct graph *g)
     for (unsigned i = 0; i < p->pools; i++) {
         int rc = shunt_pool_new(
             &g->pools[i],
-            &(shunt_options){ .workers = (int)p->workers[i],
+            &(shunt_options){ .mode = p->processes ? SHUNT_PROCESSES
+                                                   : SHUNT_THREADS,
+                              .workers = (int)p->workers[i],
                               .arena_bytes = p->arena_bytes,
                               .spares = p->spares[i],
                               .manual_clock = p->by_hand[i],
@@ -444,7 +446,8 @@ void play(struct graph *g)
     atomic_store(&g->gone, true);
     if (p->ending == END_FREE) {
         queues_end(g);
-        wait_for_code(g);
+        if (!p->processes)
+            wait_for_code(g);
     }
     check_counts(g);
 }

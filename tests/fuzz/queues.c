@@ -105,7 +105,7 @@ static void deliver(struct graph *g, unsigned q, const shunt_event *event)
         return;
     }
     move(g, q, (unsigned)k, OUT);
-    atomic_fetch_add(&census.events, 1);
+    atomic_fetch_add(&census->events, 1);
     n = queue->entries[k].node;
     if (f != atomic_load(&g->queues[q].entries[k].name))
         fuzz_fail(g, "queue %u delivers node %u under another name", q, n);
@@ -520,7 +520,8 @@ static bool give_away(const struct job *job, shunt_future *f)
     unsigned q = g->plan->queues > 0 ? job->node % g->plan->queues : 0;
     int rc;
 
-    if (g->plan->queues == 0 || g->plan->queue[q].batch || audit_is_reserved(f))
+    if (g->plan->queues == 0 || g->plan->queue[q].batch ||
+        audit_is_reserved(f) || g->plan->processes)
         return false;
     atomic_fetch_add(&g->queues[q].gifts, 1);
     rc = shunt_queue_add(g->queues[q].queue, f, (void *)(uintptr_t)GIFT);

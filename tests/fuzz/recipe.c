@@ -39,7 +39,8 @@ static bool is_too_late(const struct job *job, int code)
 {
     const struct plan *p = job->graph->plan;
 
-    return code == SHUNT_ETIMEDOUT && may_be_late(p, &p->node[job->node]);
+    return (code == SHUNT_ETIMEDOUT && may_be_late(p, &p->node[job->node])) ||
+           (code == SHUNT_ECRASHED && p->mortal);
 }
 
 static int mend(const shunt_error *in, const struct job *job, struct small *out)
@@ -57,7 +58,7 @@ static int observe(const shunt_outcome *in, shunt_none *out)
 {
     (void)out;
     return in->status == 0 || in->status == SHUNT_ECANCELED ||
-                   in->status == SHUNT_ETIMEDOUT
+                   in->status == SHUNT_ETIMEDOUT || in->status == SHUNT_ECRASHED
                ? 0
                : 77;
 }

@@ -74,6 +74,24 @@ static void join_late(struct outcomes *to, const struct plan *p, unsigned i)
         to->codes |= code_bit(SHUNT_ECANCELED);
 }
 
+/* What a function adds that may be killed. */
+static void join_crash(struct outcomes *to, const struct plan *p, unsigned i)
+{
+    const struct node *n = &p->node[i];
+    bool flat = n->op == OP_FLAT || n->op == OP_THEN_FLAT;
+
+    if (!p->mortal || is_refused(n))
+        return;
+    if (op_traits[n->op].runs || n->op == OP_RETRY || n->op == OP_MAP)
+        to->codes |= code_bit(SHUNT_ECRASHED);
+    /* It returns a part that crashed, or lacks what that was to bring; or all
+     * the others failed. */
+    if (flat)
+        to->codes |= code_bit(SHUNT_ECANCELED);
+    if (flat && n->recipe == RECIPE_ANY)
+        to->failed |= bit(i);
+}
+
 static struct outcomes of_task(const struct reference *r, const struct plan *p,
                                unsigned i)
 {
@@ -112,10 +130,10 @@ static struct outcomes of_retry(const struct plan *p, unsigned i)
 {
     const struct node *n = &p->node[i];
     unsigned last = retries_made(n);
-    unsigned first = may_be_late(p, n) ? 1 : last;
+    unsigned first = is_unsure(p, n) ? 1 : last;
     struct outcomes o = { 0 };
 
-    if (may_be_late(p, n))
+    if (is_unsure(p, n))
         last = retries_limit(n);
     for (unsigned run = first; run <= last; run++) {
         int code = retries_outcome(n, run);
@@ -167,7 +185,7 @@ static struct outcomes of_step(const struct reference *r, const struct plan *p,
 
 /* The fillers of a combinator: how many succeed, and how many fail. A delay
  * without end does neither in time. */
-static struct outcomes of_fillers(const struct node *n, unsigned i,
+static struct outcomes of_fillers(const struct node *n, unsigned i, bool mortal,
                                   unsigned *good, unsigned *bad)
 {
     struct outcomes o = { 0 };
@@ -183,7 +201,10 @@ static struct outcomes of_fillers(const struct node *n, unsigned i,
             ++*bad;
         } else {
             ++*good;
+            *bad += mortal;
         }
+        if (mortal)
+            o.codes = code_bit(SHUNT_ECRASHED);
     }
     return o;
 }
@@ -193,7 +214,7 @@ static struct outcomes of_combinator(const struct reference *r,
 {
     const struct node *n = &p->node[i];
     unsigned good = 0, bad = 0;
-    struct outcomes failures = of_fillers(n, i, &good, &bad);
+    struct outcomes failures = of_fillers(n, i, p->mortal, &good, &bad);
     struct outcomes first = n->input_count > 0 ? r->may[n->inputs[0]]
                                                : failures;
     struct outcomes o = { 0 };
@@ -260,6 +281,7 @@ static struct outcomes of_node(const struct reference *r, const struct plan *p,
     else
         join_own(&o, p, i);
     join_late(&o, p, i);
+    join_crash(&o, p, i);
     /* A promise with a hook is up to its giver. */
     if (r->asked[i] && !(n->op == OP_PROMISE && n->hooked))
         o.codes |= code_bit(SHUNT_ECANCELED);
@@ -313,7 +335,7 @@ static bool gives_in_time(const struct reference *r, const struct plan *p,
         (n->pool != p->node[i].pool || n->brood == BROOD_ABROAD ||
          (n->await_count > 0 && n->await_ns == SHUNT_FOREVER)))
         return false;
-    return r->completes[k] && !r->asked[k] && !may_be_late(p, n);
+    return r->completes[k] && !r->asked[k] && !is_unsure(p, n);
 }
 
 static bool settles(const struct reference *r, const struct plan *p, unsigned i)

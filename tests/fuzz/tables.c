@@ -131,9 +131,10 @@ void plan_print(const struct plan *p)
 {
     fprintf(stderr,
             "seed %" PRIu64 ": %u nodes, %u builders, %u observers, "
-            "ending %d (storm %d at %u)\n",
+            "ending %d (storm %d at %u)%s%s\n",
             p->seed, p->nodes, p->builders, p->observers, (int)p->ending,
-            (int)p->storm_how, p->storm_at);
+            (int)p->storm_how, p->storm_at, p->processes ? ", processes" : "",
+            p->mortal ? ", which may be killed" : "");
     for (unsigned i = 0; i < p->pools; i++)
         fprintf(stderr, "pool %u: %u workers, spares %d%s%s\n", i,
                 p->workers[i], p->spares[i],

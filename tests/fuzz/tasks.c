@@ -326,7 +326,10 @@ shunt_future *tasks_promise(struct graph *g, unsigned i)
 void tasks_give(struct graph *g, unsigned i)
 {
     const struct node *n = &g->plan->node[i];
-    shunt_promise *promise = atomic_exchange(&g->fate[i].promise, NULL);
+    _Atomic(shunt_promise *) *held = &g->fate[i].promise;
+    /* Who is killed as he gives it leaves it to others. */
+    shunt_promise *promise = g->plan->mortal ? atomic_load(held)
+                                             : atomic_exchange(held, NULL);
     bool cancelled = g->reference.asked[i] && !n->hooked;
     struct big value;
     int rc;
@@ -353,4 +356,5 @@ void tasks_give(struct graph *g, unsigned i)
         fuzz_fail(g, "promise %u was not given: %s", i, shunt_code_name(rc));
     if (shunt_promise_drop(promise) != SHUNT_EINVAL)
         fuzz_fail(g, "promise %u was consumed and is good", i);
+    atomic_store(held, NULL);
 }

@@ -10,8 +10,6 @@
  */
 #include "troop.h"
 
-#include <stdlib.h>
-
 struct tally {
     unsigned accepted, failed, cancelled, turned_away;
 };
@@ -70,6 +68,10 @@ static void draw_span(struct troop *t)
     unsigned random = troop_draw(t, 3, 0);
 
     t->span = spans[troop_draw(t, 2, 0) % (sizeof spans / sizeof spans[0])];
+    /* What is late in a process takes others along. */
+    if (t->span == SPAN_SHORT && t->graph->plan->processes &&
+        !t->graph->plan->mortal)
+        t->span = SPAN_NONE;
     if (t->span == SPAN_PAST)
         t->span_ns = -1 - (int64_t)random % 3;
     else if (t->span == SPAN_SHORT)
@@ -85,7 +87,7 @@ struct troop *troop_new(struct graph *g, unsigned node, unsigned pool,
                                             FINISH_CLOSE, FINISH_CLOSE,
                                             FINISH_CLOSE, FINISH_LEAVE,
                                             FINISH_TASK,  FINISH_BOTH };
-    struct troop *t = calloc(1, sizeof *t);
+    struct troop *t = shared_new(sizeof *t);
 
     if (t == NULL)
         fuzz_fail(g, "no memory for the fuzzer itself");
@@ -123,7 +125,7 @@ void troop_release(struct troop *t)
     while (t != NULL && atomic_fetch_sub(&t->users, 1) == 1) {
         struct troop *outer = t->outer;
 
-        free(t);
+        shared_free(t);
         t = outer;
     }
 }
@@ -132,7 +134,7 @@ void troop_release(struct troop *t)
 
 bool troop_is_lost(const struct troop *t)
 {
-    return !check_closed(t->graph) ||
+    return !check_closed(t->graph) || t->graph->plan->mortal ||
            ((t->shaky || t->bound) && shunt_cancelled()) ||
            (t->abroad && atomic_load(&t->graph->ended));
 }
@@ -365,7 +367,7 @@ void troop_check(struct troop *t, int rc, const shunt_results *all)
     if (rc == SHUNT_EINVAL && (may_be_taken || troop_is_lost(t)))
         return;
     atomic_fetch_add(&t->closers, 1);
-    atomic_fetch_add(&census.scopes, 1);
+    atomic_fetch_add(&census->scopes, 1);
     if (troop_is_lost(t))
         return;
     atomic_store(&t->closed, true);
