@@ -23,14 +23,17 @@
  *   park     await: write PARKED, then read the arrivals || deliver: as above
  *   home     worker/home.c
  *   rest     worker/standin.c
- *   resume   deliver: push on resumed -> worker: take all
+ *   resume   deliver: push on resumed -> worker: take all. Of processes: write
+ *            a hint into woken, then set a flag in resumed -> worker: take the
+ *            flags, then the hints
  *   arrive   future/edge.c
  *   closing  make ready: queue, then read the gate || shutdown: write STOPPED,
  *            then look at all records; all seq_cst
  *
  * Crash. Between an arrival and what follows from it: recovery tells every step
- * in WAIT again whose input has settled. A task that was PARKED and has not
- * come to its worker's list sleeps on: that is not repaired yet.
+ * in WAIT again whose input has settled. That a parked task may go on is what
+ * its state says; what its worker hears of it is a hint, which may be lost or
+ * doubled. After a death all workers look at what is parked on them.
  */
 #include "future/bridge.h"
 #include "future/call.h"
@@ -69,17 +72,44 @@ bool sh_post_rouse(struct sh_pool *pool, struct sh_post *post)
     return true;
 }
 
-void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
+static void push_resumed(struct sh_pool *pool, struct sh_record *r,
+                         struct sh_post *post)
 {
-    unsigned w = owner - SH_OWNER_WORKER(0);
-    _Atomic uint32_t *list = &pool->posts[w].resumed;
-    uint32_t head = sh_load_rlx(list); /* relaxed: the CAS validates it */
+    uint32_t head = sh_load_rlx(&post->resumed); /* relaxed: as the CAS */
 
     do {
         sh_store_rlx(&r->link, head); /* relaxed: published by the CAS */
-    } while (!sh_cas_sc(list, &head, sh_index_of(pool, r))); /* seq_cst:
-                                                              * resume, sleep,
-                                                              * home */
+    } while (!sh_cas_sc(&post->resumed, &head,
+                        sh_index_of(pool, r))); /* seq_cst: resume, sleep */
+}
+
+/* The same in a process pool, where it may be lost, if we die, and then said
+ * again of all that are parked there; so that it may be doubled. */
+static void say_resumed(struct sh_pool *pool, struct sh_record *r,
+                        struct sh_post *post)
+{
+    /* relaxed: if it has gone on by now, this hint is stale */
+    uint64_t hint =
+        sh_hint(sh_index_of(pool, r), sh_generation_of(sh_load_rlx(&r->state)));
+    uint32_t how = SH_RESUMED_ANY;
+
+    for (unsigned i = 0; i < SH_WOKEN && how == SH_RESUMED_ANY; i++) {
+        uint64_t none = 0;
+
+        if (sh_cas_acqrel(&post->woken[i], &none, hint)) /* release: resume */
+            how = SH_RESUMED_SOME;
+    }
+    sh_or_sc(&post->resumed, how); /* seq_cst: resume, sleep, home */
+}
+
+void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
+{
+    unsigned w = owner - SH_OWNER_WORKER(0);
+
+    if (SH_LIKELY(!pool->shared))
+        push_resumed(pool, r, &pool->posts[w]);
+    else
+        say_resumed(pool, r, &pool->posts[w]);
     sh_sleep_wake(&pool->sleep, w);
     if (SH_UNLIKELY(pool->shared) && w >= pool->workers)
         (void)sh_post_rouse(pool, &pool->posts[w]);

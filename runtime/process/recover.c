@@ -14,6 +14,8 @@
  * Edges.
  *   accept   future/step.c, future/combine.c
  *   handed   future/hand.c
+ *   home     worker/home.c
+ *   resume   future/deliver.c
  *   claim    worker/run.c
  *   park     worker/await.c
  *   rest     worker/standin.c
@@ -32,6 +34,7 @@
 #include "future/call.h"
 #include "future/combine.h"
 #include "future/settle.h"
+#include "future/timer.h"
 #include "process/crash.h"
 #include "task/data.h"
 #include "task/error.h"
@@ -282,14 +285,41 @@ static void reset(struct sh_pool *pool, struct sh_worker *w)
 
     flush(pool, &w->seat);
     sh_deque_mend(&post->deque);
+    for (unsigned i = 0; i < SH_WOKEN; i++)
+        sh_store_sc(&post->woken[i], 0);  /* seq_cst: resume */
     sh_store_sc(&post->resumed, SH_NONE); /* seq_cst: sleep */
     sh_store_sc(&post->running, 0);       /* seq_cst: stuck */
     sh_store_sc(&post->stuck, 0);         /* seq_cst: rest */
     w->resumed = SH_NONE;
     w->parked = 0;
+    w->waiting = NULL;
     w->serves = false;
     w->left = NULL;
     sh_store_rlx(&w->rescan_at, 0); /* relaxed: nobody runs it */
+}
+
+/* What the dead process was about to tell others, by a flag, a bell or a futex,
+ * is told to all: they look, and find it or nothing. */
+static void rouse_others(struct sh_pool *pool, unsigned dead)
+{
+    unsigned posts = sh_pool_active(pool);
+
+    for (unsigned i = 0; i < posts; i++) {
+        struct sh_post *post = &pool->posts[i];
+
+        if (i == dead || sh_load_sc(&post->rests) == SH_UNFIT) /* seq_cst: rest
+                                                                */
+            continue;
+        sh_or_sc(&post->resumed, SH_RESUMED_ANY); /* seq_cst: resume, sleep */
+        sh_sleep_rouse(&pool->sleep, i);
+        if (i >= pool->workers)
+            (void)sh_post_rouse(pool, post);
+    }
+    if (sh_load_sc(&pool->hosted) != 0) /* seq_cst: home */
+        sh_home_call(pool);
+    sh_room_ring(pool);
+    sh_time_ring(pool);
+    sh_quiet_ring(pool);
 }
 
 static struct timeval time_of(int64_t ns)
@@ -336,6 +366,6 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
     /* What was in its deque, and what it was about to queue. */
     sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
     sh_sleep_bury(&pool->sleep, index);
-    sh_quiet_ring(pool);
+    rouse_others(pool, index);
     return served;
 }

@@ -30,7 +30,8 @@
  *
  * Crash. A worker that dies leaves its bits. A stale SEARCHING bit would keep
  * others from being woken, a stale IDLE bit would swallow a wake-up: recovery
- * clears both and notifies once.
+ * clears both and notifies once. Who dies between marking another as searching
+ * and ringing its bell leaves it asleep: recovery rings all bells.
  */
 #include "sync/sleep.h"
 
@@ -118,6 +119,12 @@ void sh_sleep_wake(struct sh_sleep *s, unsigned w)
             return;
         }
     }
+}
+
+void sh_sleep_rouse(struct sh_sleep *s, unsigned w)
+{
+    sh_sleep_wake(s, w);
+    ring(s, w);
 }
 
 void sh_sleep_search(struct sh_sleep *s, unsigned w)

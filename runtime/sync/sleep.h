@@ -64,6 +64,10 @@ static inline bool sh_sleep_will_wake(struct sh_sleep *s)
 /* Any thread, after it made something visible that only worker w can do. */
 void sh_sleep_wake(struct sh_sleep *s, unsigned w);
 
+/* The same; and if somebody has marked it as woken, and died before its bell
+ * was rung, that is made good. */
+void sh_sleep_rouse(struct sh_sleep *s, unsigned w);
+
 /* Worker w, busy until now, begins to search. */
 void sh_sleep_search(struct sh_sleep *s, unsigned w);
 

@@ -65,11 +65,19 @@ enum sh_rests {
     SH_UNFIT /* nobody will ever work here */
 };
 
+/* Of a process pool, in resumed of a post: a hint is in one of woken; or some
+ * that is parked there may go on, whatever they say. */
+#define SH_RESUMED_SOME 1u
+#define SH_RESUMED_ANY 2u
+#define SH_WOKEN 7u
+
 /* What others may touch of a worker; the rest is in worker/worker.h. */
 struct sh_post {
     struct sh_deque deque;
-    /* Parked tasks that may go on: pushed by anyone, taken by the worker. */
+    /* Parked tasks that may go on. Of threads a list, pushed by anyone, taken
+     * by the worker; of processes flags, and hints: future/deliver.c. */
     _Alignas(SH_LINE) _Atomic uint32_t resumed;
+    _Atomic uint64_t woken[SH_WOKEN];
     /* Tasks from outside that the worker has taken up. Only it writes this, and
      * what follows up to the timers. */
     _Alignas(SH_LINE) _Atomic uint64_t taken;

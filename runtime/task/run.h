@@ -43,7 +43,10 @@ struct sh_run {
     int fail_code;            /* that went with it */
     shunt_error *last;        /* shunt_last_error, */
     int last_code;            /* and its code, if there was no memory for it */
-    struct sh_fiber *fiber;   /* while parked */
+    struct sh_fiber *fiber;   /* while parked; else NULL */
+    /* While parked in a worker process: the next in its list, and what points
+     * to us there; NULL once it is queued to go on. */
+    struct sh_run *beside, **beside_at;
     struct sh_worker *worker; /* on which it runs */
     /* While it waits, for who repairs it: for what, and where it hangs there,
      * on its stack; and whether that is pinned. */

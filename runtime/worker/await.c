@@ -69,12 +69,13 @@ static bool park(struct sh_run *run, bool stubborn, int *rc_out)
         if ((word & heeded_flags(stubborn)) != 0 ||
             sh_phase_of(word) != SH_RUNNING) {
             *rc_out = SHUNT_ECANCELED;
+            run->fiber = NULL;
             sh_stacks_give(&w->stacks, fresh);
             return false;
         }
         parked = sh_word_to(word, SH_PARKED, sh_owner_of(word));
     } while (!sh_cas_sc(&r->state, &word, parked)); /* seq_cst: park */
-    w->parked++;
+    sh_worker_add_parked(w, run);
     /* Arrived meanwhile? Then nobody may have seen us park. */
     while ((sh_load_sc(&r->deps) & ARRIVED) != 0 && /* seq_cst: park */
            sh_phase_of(parked) == SH_PARKED) {
@@ -83,6 +84,9 @@ static bool park(struct sh_run *run, bool stubborn, int *rc_out)
                            sh_word_to(parked, SH_RUNNING, sh_owner_of(parked))))
             continue;
         w->parked--;
+        if (SH_UNLIKELY(w->pool->shared))
+            sh_worker_take_parked(run);
+        run->fiber = NULL;
         sh_stacks_give(&w->stacks, fresh);
         *rc_out = 0;
         return false;

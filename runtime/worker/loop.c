@@ -6,6 +6,8 @@
  *   broken   worker/run.c
  *   ended    worker/pool.c
  *   resume   future/deliver.c: push on resumed -> here: take all
+ *   claim    worker/run.c
+ *   park     worker/await.c
  *   rest     worker/standin.c
  *   sleep    sync/sleep.c
  *   stop     shutdown: write stop, then wake -> loop: read stop
@@ -48,19 +50,13 @@ void sh_worker_give_left(struct sh_worker *w)
     }
 }
 
-/* Take over what others resumed, oldest first; and do what they have left to
- * this process. */
-static void collect_resumed(struct sh_worker *w)
+/* What others have pushed, as a list, oldest first. */
+static uint32_t take_pushed(struct sh_worker *w)
 {
-    uint32_t index, reversed = SH_NONE;
+    uint32_t reversed = SH_NONE;
+    /* acquire: resume */
+    uint32_t index = sh_xchg_acqrel(&w->post->resumed, SH_NONE);
 
-    /* relaxed: a look that may be repeated */
-    if (SH_UNLIKELY(sh_load_rlx(&w->post->handed) != SH_NONE))
-        sh_handed_do(w->pool, w->index + 1);
-    /* relaxed: a look that may be repeated */
-    if (sh_load_rlx(&w->post->resumed) == SH_NONE)
-        return;
-    index = sh_xchg_acqrel(&w->post->resumed, SH_NONE); /* acquire: resume */
     while (index != SH_NONE) {
         struct sh_record *r = sh_record_at(w->pool, index);
         uint32_t next = sh_load_rlx(&r->link); /* relaxed: ours now */
@@ -69,8 +65,76 @@ static void collect_resumed(struct sh_worker *w)
         reversed = index;
         index = next;
     }
+    return reversed;
+}
+
+/* The run that a hint names, if it is parked here and may go on; else NULL. */
+static struct sh_run *find_woken(const struct sh_worker *w, uint64_t hint)
+{
+    struct sh_record *r = sh_record_at(w->pool, sh_hint_index(hint));
+    uint64_t word = sh_load_acq(&r->state); /* acquire: claim, park */
+    /* relaxed: if it is parked here, we wrote it */
+    struct sh_run *run = (void *)(uintptr_t)sh_load_rlx(&r->input);
+
+    if (sh_generation_of(word) != sh_hint_generation(hint) ||
+        sh_phase_of(word) == SH_PARKED || !sh_arena_has(w->pool->arena, run) ||
+        run->record != r || run->generation != sh_hint_generation(hint) ||
+        run->worker != w || run->fiber == NULL || run->beside_at == NULL)
+        return NULL;
+    return run;
+}
+
+static void append(_Atomic uint32_t **end, struct sh_run *run)
+{
+    sh_worker_take_parked(run);
+    sh_store_rlx(*end, run->index); /* relaxed: ours */
+    *end = &run->record->link;
+    sh_store_rlx(*end, SH_NONE); /* relaxed: ours */
+}
+
+/* The same in a process pool: what hints name, or all that do not wait. */
+static uint32_t take_woken(struct sh_worker *w)
+{
+    struct sh_post *post = w->post;
+    _Atomic uint32_t first = SH_NONE, *end = &first;
+    uint32_t how = sh_xchg_sc(&post->resumed, SH_NONE); /* seq_cst: resume */
+    struct sh_run *run, *next;
+
+    for (unsigned i = 0; i < SH_WOKEN; i++) {
+        uint64_t hint = sh_load_rlx(&post->woken[i]); /* relaxed: a look */
+
+        if (hint == 0)
+            continue;
+        hint = sh_xchg_acqrel(&post->woken[i], 0); /* acquire: resume */
+        run = find_woken(w, hint);
+        if (run != NULL)
+            append(&end, run);
+    }
+    for (run = w->waiting; (how & SH_RESUMED_ANY) != 0 && run != NULL;
+         run = next) {
+        next = run->beside;
+        /* acquire: park */
+        if (sh_phase_of(sh_load_acq(&run->record->state)) != SH_PARKED)
+            append(&end, run);
+    }
+    return sh_load_rlx(&first); /* relaxed: ours */
+}
+
+/* Take over what others resumed, oldest first; and do what they have left to
+ * this process. */
+static void collect_resumed(struct sh_worker *w)
+{
+    uint32_t more;
+
+    /* relaxed: a look that may be repeated */
+    if (SH_UNLIKELY(sh_load_rlx(&w->post->handed) != SH_NONE))
+        sh_handed_do(w->pool, w->index + 1);
+    /* relaxed: a look that may be repeated */
+    if (sh_load_rlx(&w->post->resumed) == SH_NONE)
+        return;
+    more = SH_UNLIKELY(w->pool->shared) ? take_woken(w) : take_pushed(w);
     if (w->resumed == SH_NONE) {
-        w->resumed = reversed;
+        w->resumed = more;
         return;
     }
     struct sh_record *last = sh_record_at(w->pool, w->resumed);
@@ -79,7 +143,7 @@ static void collect_resumed(struct sh_worker *w)
     while (sh_load_rlx(&last->link) != SH_NONE)
         last = sh_record_at(w->pool, sh_load_rlx(&last->link)); /* relaxed:
                                                                  * ours */
-    sh_store_rlx(&last->link, reversed); /* relaxed: ours */
+    sh_store_rlx(&last->link, more); /* relaxed: ours */
 }
 
 /* Go on with the oldest parked task that may, for good. */
@@ -94,12 +158,13 @@ static void resume_next(struct sh_worker *w)
     sh_store_rlx(&r->link, run->made);  /* relaxed: ours */
     w->left = from;
     w->fiber = run->fiber;
+    run->fiber = NULL;
     w->parked--;
     sh_count(&w->post->counts.resumed, 1);
     if (!sh_worker_begins(w, run))
         sh_time_stuck(w->pool, w->post, sh_hint(run->index, run->generation),
                       sh_grace_of(r));
-    sh_fiber_switch(from, run->fiber, true);
+    sh_fiber_switch(from, w->fiber, true);
 }
 
 static bool must_stop(const struct sh_worker *w)

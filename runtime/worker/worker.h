@@ -32,9 +32,11 @@ struct sh_worker {
     struct sh_fiber *fiber; /* the stack we are on */
     struct sh_fiber *left;  /* the stack that we left: to be given back */
     struct sh_stacks stacks;
-    uint32_t resumed; /* records to go on with, oldest first */
-    uint32_t parked;  /* tasks that wait */
-    bool serves;      /* its .init has succeeded */
+    uint32_t resumed;       /* records to go on with, oldest first */
+    uint32_t parked;        /* tasks that wait */
+    struct sh_run *waiting; /* of a process pool: those of them that are not in
+                             * resumed, the last first */
+    bool serves;            /* its .init has succeeded */
     uint32_t tick;
     uint32_t random;
     struct sh_stamp started; /* of the tasks that it runs: loop.c */
@@ -119,6 +121,27 @@ void sh_run_unwait(struct sh_run *run);
 /* The same, but the task is to run again, when what it has submitted, which is
  * cancelled, cannot run any more. */
 void sh_run_renew(struct sh_run *run);
+
+/* A run parks here; and it does so no more. */
+static inline void sh_worker_add_parked(struct sh_worker *w, struct sh_run *run)
+{
+    w->parked++;
+    if (SH_LIKELY(!w->pool->shared))
+        return;
+    run->beside = w->waiting;
+    run->beside_at = &w->waiting;
+    if (run->beside != NULL)
+        run->beside->beside_at = &run->beside;
+    w->waiting = run;
+}
+
+static inline void sh_worker_take_parked(struct sh_run *run)
+{
+    *run->beside_at = run->beside;
+    if (run->beside != NULL)
+        run->beside->beside_at = run->beside_at;
+    run->beside_at = NULL;
+}
 
 /* After a switch: give back the stack that was left, if one was. */
 void sh_worker_give_left(struct sh_worker *w);
