@@ -22,7 +22,8 @@ enum shunt_doing {
     SHUNT_SEARCHES = 1, /* looks for something to do */
     SHUNT_RUNS = 2,     /* the code of a task */
     SHUNT_BETWEEN = 3,  /* tasks: it settles, calls hooks, takes from queues */
-    SHUNT_RESTS = 4     /* a stand-in (.spares) that is not needed now */
+    SHUNT_RESTS = 4     /* a stand-in (.spares) that is not needed now; or a
+                         * process that only ends what it has begun */
 };
 
 /* Of one worker. The counts begin with the pool and never go back; in a library

@@ -85,6 +85,13 @@ typedef struct shunt_options {
     void (*unobserved)(const shunt_error *error, void *arg)
         SHUNT_DEFAULT_(nullptr);
     void *unobserved_arg SHUNT_DEFAULT_(nullptr);
+    /* How many tasks and steps a worker process begins until another takes its
+     * place, which runs .init; 0: no limit. It ends when what it has begun has.
+     * As long as some of that waits it begins nothing more, unless all other
+     * workers are in the same case: then it does, so that tasks which wait for
+     * tasks come to their ends. No task fails by it. A pool of threads has no
+     * use for it, and does not look at it: they share one memory. */
+    size_t worker_tasks_max SHUNT_DEFAULT_(0);
 } shunt_options;
 
 /*

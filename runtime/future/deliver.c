@@ -22,6 +22,7 @@
  *            arrival, then read the state; all seq_cst: one sees the other
  *   park     await: write PARKED, then read the arrivals || deliver: as above
  *   home     worker/home.c
+ *   care     worker/care.c
  *   rest     worker/standin.c
  *   resume   deliver: push on resumed -> worker: take all. Of processes: write
  *            a hint into woken, then set a flag in resumed -> worker: take the
@@ -66,7 +67,8 @@ bool sh_post_rouse(struct sh_pool *pool, struct sh_post *post)
 {
     uint32_t now = SH_RESTS;
 
-    if (!sh_cas_sc(&post->rests, &now, SH_WORKS)) /* seq_cst: rest, home */
+    if (!sh_cas_sc(&post->rests, &now, SH_WORKS)) /* seq_cst: rest, home,
+                                                   * care */
         return false;
     sh_futex_wake(&post->rests, 1, pool->shared);
     return true;
@@ -99,7 +101,7 @@ static void say_resumed(struct sh_pool *pool, struct sh_record *r,
         if (sh_cas_acqrel(&post->woken[i], &none, hint)) /* release: resume */
             how = SH_RESUMED_SOME;
     }
-    sh_or_sc(&post->resumed, how); /* seq_cst: resume, sleep, home */
+    sh_or_sc(&post->resumed, how); /* seq_cst: resume, sleep, home, care */
 }
 
 void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
@@ -111,7 +113,8 @@ void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
     else
         say_resumed(pool, r, &pool->posts[w]);
     sh_sleep_wake(&pool->sleep, w);
-    if (SH_UNLIKELY(pool->shared) && w >= pool->workers)
+    if (SH_UNLIKELY(pool->shared) &&
+        sh_load_sc(&pool->posts[w].rests) == SH_RESTS) /* seq_cst: home, care */
         (void)sh_post_rouse(pool, &pool->posts[w]);
 }
 

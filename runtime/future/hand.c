@@ -14,6 +14,7 @@
  * Edges.
  *   handed   settler: push on handed -> other: take all         the record
  *   alarm    future/timer.c
+ *   care     worker/care.c
  *   settled  future/settle.c
  *   sleep    sync/sleep.c
  *
@@ -38,11 +39,14 @@ void sh_hand_over(struct sh_pool *pool, struct sh_record *r, unsigned place)
     do {
         sh_store_rlx(&r->link, head); /* relaxed: published by the CAS */
     } while (!sh_cas_sc(list, &head, sh_index_of(pool, r))); /* seq_cst: handed,
-                                                              * alarm, sleep */
-    if (place == 0)
+                                                              * alarm, sleep,
+                                                              * care */
+    if (place == 0) {
         sh_time_ring_idle(pool);
-    else
-        sh_sleep_wake(&pool->sleep, place - 1);
+        return;
+    }
+    sh_sleep_wake(&pool->sleep, place - 1);
+    (void)sh_post_rouse(pool, &pool->posts[place - 1]);
 }
 
 void sh_handed_do(struct sh_pool *pool, unsigned place)

@@ -14,6 +14,7 @@
  * Edges.
  *   accept   future/step.c, future/combine.c
  *   handed   future/hand.c
+ *   care     worker/care.c
  *   home     worker/home.c
  *   resume   future/deliver.c
  *   claim    worker/run.c
@@ -290,9 +291,11 @@ static void reset(struct sh_pool *pool, struct sh_worker *w)
     sh_store_sc(&post->resumed, SH_NONE); /* seq_cst: sleep */
     sh_store_sc(&post->running, 0);       /* seq_cst: stuck */
     sh_store_sc(&post->stuck, 0);         /* seq_cst: rest */
+    sh_store_sc(&post->rests, SH_WORKS);  /* seq_cst: care */
     w->resumed = SH_NONE;
     w->parked = 0;
     w->waiting = NULL;
+    w->begun = 0;
     w->serves = false;
     w->left = NULL;
     sh_store_rlx(&w->rescan_at, 0); /* relaxed: nobody runs it */
@@ -310,10 +313,10 @@ static void rouse_others(struct sh_pool *pool, unsigned dead)
         if (i == dead || sh_load_sc(&post->rests) == SH_UNFIT) /* seq_cst: rest
                                                                 */
             continue;
-        sh_or_sc(&post->resumed, SH_RESUMED_ANY); /* seq_cst: resume, sleep */
+        sh_or_sc(&post->resumed, SH_RESUMED_ANY); /* seq_cst: resume, sleep,
+                                                   * care */
         sh_sleep_rouse(&pool->sleep, i);
-        if (i >= pool->workers)
-            (void)sh_post_rouse(pool, post);
+        (void)sh_post_rouse(pool, post);
     }
     if (sh_load_sc(&pool->hosted) != 0) /* seq_cst: home */
         sh_home_call(pool);

@@ -12,7 +12,8 @@
  * Idea. A pidfd is readable when the process has ended, whoever is its parent,
  * so no signal is needed, and the host's own children are none of our
  * business. A worker that ends when nobody has told it to has died, with
- * whatever exit status.
+ * whatever exit status; but one that is used up (worker/care.c) has nothing that
+ * could fail by that.
  *
  * Crash loops. A worker that dies before its .init has ended will not do better
  * next time: after a few such deaths in a row the pool is broken, and all that
@@ -117,6 +118,7 @@ static void replace(struct sh_warden *d, unsigned i, bool served)
     if (rc != 0) {
         sh_store_rel(&d->pool->broken, 1); /* release: broken */
         sh_post_close(&d->pool->posts[i]);
+        sh_standins_rouse(d->pool);
         sh_quiet_ring(d->pool);
     }
 }

@@ -242,8 +242,15 @@ void sh_worker_loop(void *arg)
             resume_next(w);
         if (must_stop(w))
             break;
-        hint = SH_UNLIKELY(sh_is_at_home(w)) ? sh_home_find(w)
-                                             : sh_worker_find(w);
+        if (SH_UNLIKELY(w->pool->shared)) {
+            if (sh_care_leaves(w))
+                break;
+            if (sh_care_rests(w))
+                continue;
+            hint = sh_is_at_home(w) ? sh_home_find(w) : sh_worker_find(w);
+        } else {
+            hint = sh_worker_find(w);
+        }
         if (SH_UNLIKELY(sh_is_standin(w)) && hint == 0)
             sh_standin_rest(w);
         if (SH_UNLIKELY(sh_is_at_home(w)) && hint == 0 && w->resumed == SH_NONE)

@@ -516,10 +516,8 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
             return;
         }
     }
-    if (SH_UNLIKELY(pool == sh_served) && sh_home_wants(pool, r)) {
-        sh_home_call(pool);
+    if (SH_UNLIKELY(pool == sh_served) && !sh_care_takes(w, r, kind))
         return;
-    }
     do {
         /* Flags may change meanwhile; the hint is good as long as this. */
         if (sh_phase_of(word) != SH_READY ||

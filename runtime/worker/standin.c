@@ -131,6 +131,8 @@ void sh_standin_unfit(struct sh_worker *w)
 
 void sh_standins_rouse(struct sh_pool *pool)
 {
-    for (unsigned i = pool->workers; i < sh_pool_active(pool); i++)
+    /* Of a process pool any worker may rest: care.c. */
+    for (unsigned i = pool->shared ? 0 : pool->workers;
+         i < sh_pool_active(pool); i++)
         (void)sh_post_rouse(pool, &pool->posts[i]);
 }

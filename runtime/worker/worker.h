@@ -36,6 +36,7 @@ struct sh_worker {
     uint32_t parked;        /* tasks that wait */
     struct sh_run *waiting; /* of a process pool: those of them that are not in
                              * resumed, the last first */
+    uint64_t begun;         /* in its process: see care.c */
     bool serves;            /* its .init has succeeded */
     uint32_t tick;
     uint32_t random;
@@ -75,6 +76,7 @@ struct sh_team {
     void *init_arg;
     char name[16];
     size_t stack_bytes;
+    uint64_t worker_tasks_max; /* that a process begins; 0: no limit */
     bool joined;
     sigset_t signals; /* that are blocked in a worker */
     int slack_ns;     /* how late a worker's sleeps may end */
@@ -173,6 +175,16 @@ static inline bool sh_worker_shares(uint32_t tick)
  * neither pool nor record afterwards, and the caller is no guest there. */
 int sh_await_record(struct sh_ref *ref, bool stubborn);
 
+/* Whether a worker process that has come upon a record takes it up: it counts
+ * as begun then. If not, somebody else has been told. */
+bool sh_care_takes(struct sh_worker *w, struct sh_record *r, unsigned kind);
+
+/* A process that has begun as many tasks as it may: whether it is to end now;
+ * and rest, if it can, so that others begin what comes. True if it did, or may
+ * go on with what is parked in it. */
+bool sh_care_leaves(struct sh_worker *w);
+bool sh_care_rests(struct sh_worker *w);
+
 /* The next hint to run, 0 if there is none to be found now. */
 uint64_t sh_worker_find(struct sh_worker *w);
 
@@ -226,7 +238,7 @@ void sh_standin_rest(struct sh_worker *w);
 /* A stand-in whose .init has failed: have another do its part. */
 void sh_standin_unfit(struct sh_worker *w);
 
-/* All that rest are to end. */
+/* All that rest are to look whether they still may. */
 void sh_standins_rouse(struct sh_pool *pool);
 
 static inline bool sh_is_standin(const struct sh_worker *w)

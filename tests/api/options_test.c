@@ -431,6 +431,16 @@ static void init_runs_once_on_every_worker_before_its_tasks(void)
 
 /* A program that was built when options ended earlier passes a smaller size;
  * what lies beyond is not read. */
+/* Goal: what concerns processes alone may stand in the options of any pool. */
+static void any_number_of_tasks_of_a_worker_is_taken(void)
+{
+    static const size_t most[] = { 0, 1, 2, 1000000, SIZE_MAX };
+
+    for (size_t i = 0; i < sizeof most / sizeof most[0]; i++)
+        assert_ok(pool_new(
+            (shunt_options){ .workers = 2, .worker_tasks_max = most[i] }));
+}
+
 static void options_beyond_the_given_size_are_defaults(void)
 {
     shunt_options options = { .workers = 2, .stack_bytes = 1 };
@@ -468,6 +478,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(worker_threads_are_named_and_numbered),
     CLAIM(a_long_name_is_cut_by_the_system),
     CLAIM(init_runs_once_on_every_worker_before_its_tasks),
+    CLAIM(any_number_of_tasks_of_a_worker_is_taken),
     CLAIM(options_beyond_the_given_size_are_defaults),
 };
 

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * care_test.c - worker processes that are replaced although they are well.
+ *
+ * Goal: .worker_tasks_max changes which process a task runs in, and nothing
+ * else. Method: tasks say where they ran.
+ */
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "death.h"
+
+static shunt_pool *pool_of(int workers, size_t most)
+{
+    shunt_pool *pool = NULL;
+
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = workers,
+                                 .worker_tasks_max = most,
+                                 .unobserved = shunt_unobserved_ignore }));
+    return pool;
+}
+
+static long process_of(shunt_future *f)
+{
+    long pid = 0;
+
+    assert_settles(f, 0);
+    assert_ok(shunt_take(f, &pid));
+    return pid;
+}
+
+static long next_process(shunt_pool *pool)
+{
+    return process_of(shunt_submit(pool, death_process, &(long){ 0 }));
+}
+
+/* ---- how many ---- */
+
+static void a_process_begins_so_many_tasks_and_then_there_is_another(void)
+{
+    for (size_t most = 1; most <= 4; most++) {
+        shunt_pool *pool = pool_of(1, most);
+        long before = 0;
+
+        for (int i = 0; i < 10; i++) {
+            long pid = next_process(pool);
+
+            assert_true(pid != before);
+            for (size_t more = 1; more < most; more++)
+                assert_long(next_process(pool), pid);
+            before = pid;
+        }
+        harness_free(pool);
+    }
+}
+
+static void without_a_limit_a_process_stays(void)
+{
+    shunt_pool *pool = pool_of(1, 0), *huge = pool_of(1, SIZE_MAX);
+    long pid = next_process(pool), of_huge = next_process(huge);
+
+    for (int i = 0; i < 200; i++) {
+        assert_long(next_process(pool), pid);
+        assert_long(next_process(huge), of_huge);
+    }
+    harness_free(pool);
+    harness_free(huge);
+}
+
+/* Method: all are queued before the first has ended. */
+static void what_is_queued_when_a_process_ends_runs_once(void)
+{
+    enum {
+        TASKS = 1000
+    };
+    static shunt_future *fs[TASKS];
+
+    for (int workers = 1; workers <= 3; workers++) {
+        struct tally *ran = stage_tally();
+        shunt_pool *pool = pool_of(workers, 7);
+
+        for (long i = 0; i < TASKS; i++)
+            fs[i] = shunt_submit(pool, stage_job,
+                                 &(struct job){ .value = i, .ran = ran });
+        for (long i = 0; i < TASKS; i++)
+            assert_takes(fs[i], i);
+        assert_long(tally_of(ran), TASKS);
+        harness_free(pool);
+    }
+}
+
+static int count_init(void *arg)
+{
+    tally_add(arg, 1);
+    return 0;
+}
+
+/* Goal: nobody takes it for a crash, not even as often as that. */
+static void init_runs_in_every_process_and_no_pool_breaks(void)
+{
+    struct tally *ran = stage_tally();
+    size_t processes = death_census();
+    shunt_pool *pool;
+
+    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = 1,
+                                                      .worker_tasks_max = 1,
+                                                      .init = count_init,
+                                                      .init_arg = ran }));
+    processes = death_census() - processes;
+    for (long i = 0; i < 100; i++)
+        assert_takes(shunt_submit(pool, stage_same, &i), i);
+    assert_in_range(tally_of(ran), 100, 101);
+    harness_free(pool);
+    assert_true(processes >= 1);
+}
+
+/* ---- what is parked ---- */
+
+struct family {
+    long depth, width;
+};
+
+static int descend(const struct family *in, long *out);
+SHUNT_TASK(descend, struct family, long)
+
+static int descend(const struct family *in, long *out)
+{
+    struct family below = { in->depth - 1, in->width };
+    shunt_future *fs[8];
+
+    *out = 1;
+    if (in->depth == 0)
+        return 0;
+    for (long i = 0; i < in->width; i++)
+        fs[i] = shunt_submit(NULL, descend, &below);
+    for (long i = 0; i < in->width; i++) {
+        long n = 0;
+
+        if (shunt_take(fs[i], &n) != 0)
+            return shunt_fail(1, "%s", shunt_last_error()->message);
+        *out += n;
+    }
+    return 0;
+}
+
+/* Goal: tasks that wait for tasks come to their ends, though each process may
+ * begin one only, and there are fewer processes than tasks that wait. */
+static void tasks_that_wait_for_tasks_end_whatever_the_limit(void)
+{
+    static const size_t most[] = { 1, 2, 10 };
+
+    for (int workers = 1; workers <= 3; workers++)
+        for (size_t i = 0; i < 3; i++) {
+            shunt_pool *pool = pool_of(workers, most[i]);
+
+            harness_note("%d workers of %zu tasks", workers, most[i]);
+            assert_takes(shunt_submit(pool, descend, &(struct family){ 5, 3 }),
+                         (729 - 1) / 2);
+            for (long j = 0; j < 20; j++)
+                assert_takes(shunt_submit(pool, stage_same, &j), j);
+            harness_free(pool);
+        }
+}
+
+struct wait {
+    shunt_future *until;
+    struct latch *started;
+    long *pid;
+};
+
+static int wait_here(const struct wait *in, long *out)
+{
+    *in->pid = getpid();
+    latch_raise(in->started);
+    *out = shunt_await(in->until);
+    if (getpid() != *in->pid)
+        return shunt_fail(1, "it was moved");
+    return 0;
+}
+SHUNT_TASK(wait_here, struct wait, long)
+
+static shunt_future *start_waiting(shunt_pool *pool, shunt_future *until,
+                                   long **pid_out)
+{
+    struct wait in = { until, stage_latch(), stage_bytes(sizeof(long)) };
+    shunt_future *f = shunt_submit(pool, wait_here, &in);
+
+    assert_true(latch_reaches(in.started, 1));
+    *pid_out = in.pid;
+    return f;
+}
+
+/* Wait until a worker of pool rests. */
+static void await_rest(shunt_pool *pool)
+{
+    const struct timespec moment = { 0, 1000000 };
+    int64_t ns = 0;
+
+    for (shunt_pool_stats sum = { 0 }; sum.resting == 0; ns += SHUNT_MS(1)) {
+        assert_true(ns < harness_patience());
+        nanosleep(&moment, NULL);
+        assert_ok(shunt_stats(pool, &sum, NULL, 0));
+    }
+}
+
+static void a_used_up_process_begins_nothing_beside_what_waits_in_it(void)
+{
+    shunt_pool *pool = pool_of(2, 1);
+
+    for (int round = 0; round < 10; round++) {
+        struct stage_promise p = stage_promise(pool);
+        long *pid;
+        shunt_future *f = start_waiting(pool, p.future, &pid);
+
+        for (int i = 0; i < 10; i++)
+            assert_true(next_process(pool) != *pid);
+        assert_int_equal(kill((pid_t)*pid, 0), 0);
+        stage_give(p.promise, 1);
+        assert_takes(f, 0);
+        assert_ok(shunt_release(p.future));
+    }
+    harness_free(pool);
+}
+
+/* Goal: it does not keep the pool from being drained, or cancelled. */
+static void what_waits_in_a_used_up_process_is_ended_with_the_pool(void)
+{
+    static const enum shunt_how hows[] = { SHUNT_DRAIN, SHUNT_CANCEL,
+                                           SHUNT_KILL };
+
+    for (int i = 0; i < 3; i++) {
+        shunt_pool *pool = pool_of(2, 1);
+        struct stage_promise p = stage_promise(pool);
+        long *pid;
+        shunt_future *f = start_waiting(pool, p.future, &pid);
+
+        assert_long(next_process(pool) != *pid, 1);
+        assert_ok(shunt_pool_shutdown(pool, hows[i], harness_patience(), NULL));
+        assert_true(shunt_status(f) != SHUNT_PENDING);
+        assert_joins(p.future, SHUNT_ECANCELED);
+        assert_int_equal(shunt_release(f), 0);
+        harness_free(pool);
+    }
+}
+
+/* Goal: the one that is at work dies, and who rests is not left alone. */
+static void a_death_beside_a_process_that_rests_is_one_death(void)
+{
+    shunt_pool *pool = pool_of(2, 1);
+    struct stage_promise p = stage_promise(pool);
+    long *pid;
+    shunt_future *f = start_waiting(pool, p.future, &pid);
+
+    for (enum death how = 0; how < DEATHS; how++)
+        assert_dies(death_in(pool, how));
+    stage_give(p.promise, 1);
+    assert_takes(f, 0);
+    assert_ok(shunt_release(p.future));
+    harness_free(pool);
+}
+
+static void a_process_that_rests_may_die_as_any_other(void)
+{
+    shunt_pool *pool = pool_of(2, 1);
+
+    for (int round = 0; round < 5; round++) {
+        struct stage_promise p = stage_promise(pool);
+        long *pid;
+        shunt_future *f = start_waiting(pool, p.future, &pid);
+
+        await_rest(pool);
+        assert_true(next_process(pool) != *pid);
+        assert_int_equal(kill((pid_t)*pid, SIGKILL), 0);
+        assert_settles(f, SHUNT_ECRASHED);
+        assert_true(shunt_error_of(f)->collateral);
+        assert_joins(f, SHUNT_ECRASHED);
+        stage_give(p.promise, 1);
+        assert_ok(shunt_release(p.future));
+        for (long i = 0; i < 10; i++)
+            assert_takes(shunt_submit(pool, stage_same, &i), i);
+    }
+    harness_free(pool);
+}
+
+static const struct CMUnitTest care[] = {
+    CLAIM_OF_PROCESSES(
+        a_process_begins_so_many_tasks_and_then_there_is_another),
+    CLAIM_OF_PROCESSES(without_a_limit_a_process_stays),
+    CLAIM_OF_PROCESSES(what_is_queued_when_a_process_ends_runs_once),
+    CLAIM_OF_PROCESSES(init_runs_in_every_process_and_no_pool_breaks),
+    CLAIM_OF_PROCESSES(tasks_that_wait_for_tasks_end_whatever_the_limit),
+    CLAIM_OF_PROCESSES(
+        a_used_up_process_begins_nothing_beside_what_waits_in_it),
+    CLAIM_OF_PROCESSES(what_waits_in_a_used_up_process_is_ended_with_the_pool),
+    CLAIM_OF_PROCESSES(a_death_beside_a_process_that_rests_is_one_death),
+    CLAIM_OF_PROCESSES(a_process_that_rests_may_die_as_any_other),
+};
+
+HARNESS_MAIN(care)
