@@ -169,12 +169,14 @@ SHUNT_API int shunt_release(shunt_future *f);
 SHUNT_API int shunt_status(shunt_future *f);
 
 /* Why f failed; code 0 if it has not (yet); never NULL. Lent while f is
- * held. For a handle that is not valid: a record with SHUNT_EINVAL. */
+ * held. For a handle that is not valid: a record with SHUNT_EINVAL. If a process
+ * crashed, the first call looks up the names for its backtrace, in files, which
+ * may block for some time, half a second at most. */
 SHUNT_API const shunt_error *shunt_error_of(shunt_future *f);
 
 /* Why the last take or join of this task (or, outside, of this thread)
  * failed; code 0 if none has. Lent until the next take or join fails here,
- * or the task or thread ends. */
+ * or the task or thread ends. May block as shunt_error_of. */
 SHUNT_API const shunt_error *shunt_last_error(void);
 
 /*

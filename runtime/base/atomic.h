@@ -77,6 +77,10 @@
 /* Of an object that is not declared atomic, since nearly all who use it are
  * ordered by other means: for the few who are not, and for who writes it. */
 #define sh_load_bare_rlx(p) __atomic_load_n(SH_AT_(p), __ATOMIC_RELAXED)
+#define sh_load_bare_acq(p) __atomic_load_n(SH_AT_(p), __ATOMIC_ACQUIRE)
+#define sh_cas_bare_acqrel(p, e, v)                               \
+    __atomic_compare_exchange_n(SH_AT_(p), (e), (v), /* weak */ 0, \
+                                __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 #define sh_store_bare_rlx(p, v) \
     __atomic_store_n(SH_AT_(p), (v), __ATOMIC_RELAXED)
 

@@ -38,6 +38,7 @@
 
 #include <string.h>
 
+#include "future/value.h"
 #include "task/data.h"
 #include "task/error.h"
 
@@ -482,7 +483,7 @@ static unsigned fail_with_causes(struct sh_pool *pool, struct sh_record *r)
     struct sh_failure f = { .code = SHUNT_EFAILED, .causes = causes };
 
     if (c->held > 0) {
-        const shunt_error *first = shunt_error_of(c->names[0]);
+        const shunt_error *first = sh_error_seen(c->names[0]);
 
         f.code = first->code != 0 ? first->code : SHUNT_EFAILED;
         f.task_code = first->task_code;
@@ -491,9 +492,9 @@ static unsigned fail_with_causes(struct sh_pool *pool, struct sh_record *r)
         f.whole = first->message;
         f.attempts = first->attempts;
     }
-    /* By the user's call: as a cause each counts as looked at. */
+    /* As a cause each counts as looked at. */
     for (uint32_t i = 0; causes != NULL && i < c->held; i++)
-        causes[f.cause_count++] = shunt_error_of(c->names[i]);
+        causes[f.cause_count++] = sh_error_seen(c->names[i]);
     sh_error_attach(pool, r, &f);
     sh_heap_put(&pool->heap, causes, bytes);
     return sh_outcome_from(f.code);

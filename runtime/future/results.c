@@ -233,7 +233,7 @@ static void remember(const struct sh_ref *scope, enum sort sort, size_t n,
     struct sh_ref ref;
 
     look_up(scope->pool, first, &ref);
-    error = *sh_error_of(&ref);
+    error = *sh_error_tell(sh_error_of(&ref));
     (void)sh_ref_tell(&ref);
     error.cause_count = causes == NULL ? 0 : e.count;
     error.causes = causes;

@@ -304,6 +304,7 @@ static bool may_go_on(const struct sh_pool *pool, const struct sh_ticket *t,
         return false;
     if (q.again == NULL)
         return !is_final(error->code);
+    (void)sh_error_tell(error);
     sh_call_hook(pool->id, ask, &q);
     return q.answer;
 }

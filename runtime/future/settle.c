@@ -384,7 +384,7 @@ static void free_blocks(struct sh_work *work, struct sh_record *r)
 
         if (b->kind == SH_BLOCK_HANDLE && work != NULL)
             sh_work_give(work, *(uint64_t *)sh_block_bytes(b));
-        b->next = b->prev = NULL;
+        sh_block_unlink(b);
         sh_block_free(b);
         b = next;
     }

@@ -120,6 +120,7 @@ bool sh_report_unseen(struct sh_pool *pool, struct sh_record *r, uint64_t word)
         return true;
     if (pool == sh_served)
         return false;
+    (void)sh_error_tell(error);
     if (sh_error_has_far_causes(error)) {
         near = *error;
         near.cause_count = 0;

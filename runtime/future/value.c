@@ -108,7 +108,7 @@ const shunt_error *sh_error_of(const struct sh_ref *ref)
     return sh_error_find(origin.record, sh_outcome_of(origin.word));
 }
 
-const shunt_error *shunt_error_of(shunt_future *f)
+const shunt_error *sh_error_seen(shunt_future *f)
 {
     struct sh_ref ref;
     int rc = sh_handle_find(sh_handle_of(f), SH_LOOK, &ref);
@@ -119,11 +119,18 @@ const shunt_error *shunt_error_of(shunt_future *f)
     return sh_error_of(&ref);
 }
 
+const shunt_error *shunt_error_of(shunt_future *f)
+{
+    return sh_error_tell(sh_error_seen(f));
+}
+
 const shunt_error *shunt_last_error(void)
 {
     struct sh_run *run = sh_here.run;
-    const shunt_error *e = run != NULL ? run->last : sh_here.last;
+    shunt_error *e = run != NULL ? run->last : sh_here.last;
 
+    if (e != NULL)
+        sh_copy_tell(e);
     return e != NULL ? e
                      : sh_error_constant(run != NULL ? run->last_code
                                                      : sh_here.last_code);
@@ -134,7 +141,7 @@ void sh_remember_error(const shunt_error *error)
     struct sh_run *run = sh_here.run;
     shunt_error **last = run != NULL ? &run->last : &sh_here.last;
 
-    free(*last);
+    sh_error_free(*last);
     *last = run != NULL || sh_here_keep() ? sh_error_copy(error) : NULL;
     if (run != NULL)
         run->last_code = error->code;
@@ -154,7 +161,7 @@ static void move_blocks(struct sh_record *r, struct sh_blocks *left)
         struct sh_block *next = b->next;
         bool ours = run != NULL && b->heap == &run->pool->heap;
 
-        b->next = b->prev = NULL;
+        sh_block_unlink(b);
         if (b->kind != SH_BLOCK_USER && b->kind != SH_BLOCK_HANDLE) {
             sh_attach(r, b, b);
         } else if (ours) {

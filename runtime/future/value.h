@@ -19,7 +19,7 @@
 /* The value of a future that succeeded. False if it did not, or went away. */
 bool sh_value_of(const struct sh_ref *ref, struct sh_value *value_out);
 
-/* Never NULL. */
+/* Never NULL. Before it is lent to a user: sh_error_tell. */
 const shunt_error *sh_error_of(const struct sh_ref *ref);
 
 /* Of a handle to what has settled, is held by that handle alone, and has
@@ -76,6 +76,9 @@ static inline bool sh_plain_free(uint64_t handle, struct sh_pool *pool,
 /* Take the block that begins at p out of its list, if the caller could free
  * it: 0, SHUNT_EINVAL or SHUNT_EFORKED. */
 int sh_memory_claim(void *p, struct sh_block **block_out);
+
+/* As shunt_error_of, but the backtrace may not be told. */
+const shunt_error *sh_error_seen(shunt_future *f);
 
 /* For shunt_last_error: a copy is kept. */
 void sh_remember_error(const shunt_error *error);

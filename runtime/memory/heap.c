@@ -142,6 +142,12 @@ void sh_block_free(struct sh_block *b)
     struct sh_heap *h = b->heap;
 
     SH_ASSERT(b->mark == SH_BLOCK_MARK);
+    if (b->kind == SH_BLOCK_ERROR && b->prev != NULL) {
+        struct sh_block *told = b->prev;
+
+        b->prev = NULL;
+        sh_block_free(told);
+    }
     SH_ASSERT(b->next == NULL && b->prev == NULL);
     if (h->tracks && h->slices == NULL) {
         pthread_mutex_lock(&h->lock);

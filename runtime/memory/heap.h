@@ -41,12 +41,18 @@ enum sh_block_kind {
 #define SH_BLOCK_MARK 0x5b10cc3du /* of a live block */
 
 struct sh_block {
-    struct sh_block *next, *prev;
+    struct sh_block *next;
+    union {
+        struct sh_block *prev;
+        _Atomic(struct sh_block *) told; /* ERROR: its backtrace in words, which
+                                          * goes with it; see task/trace.h */
+    };
     uint64_t owner; /* record index of the future, or 0: loose */
     struct sh_heap *heap;
     size_t size; /* without the header */
     uint16_t kind;
-    bool far_causes; /* ERROR: some of its causes lie in other pools */
+    bool far_causes; /* ERROR: some of its causes lie in other pools, */
+    bool traced;     /* and it has a backtrace, or one of them has */
     uint32_t mark;
 };
 _Static_assert(sizeof(struct sh_block) % 16 == 0, "users get 16-aligned bytes");
@@ -122,6 +128,15 @@ bool sh_heap_fasten(struct sh_heap *h, struct sh_block *b);
 /* Whether p points into a live block, or to its end; only if the heap tracks,
  * or is shared. */
 bool sh_heap_knows(struct sh_heap *h, const void *p);
+
+/* Out of its list, whose other blocks do not care. What was told of an ERROR
+ * stays with it. */
+static inline void sh_block_unlink(struct sh_block *b)
+{
+    b->next = NULL;
+    if (b->kind != SH_BLOCK_ERROR)
+        b->prev = NULL;
+}
 
 /* A block that was a task's own is the pool's from now on: it does not go with
  * the process. */

@@ -119,25 +119,25 @@ void sh_crash_exit(struct sh_crash *c, int status);
 /* Whether a signal is one of those that are recorded. */
 bool sh_crash_records(int sig);
 
-/* -- in the host, once the process is dead; any thread; they may allocate and
- * read files, and last some hundred milliseconds -- */
+/* -- in the host, once the process is dead; any thread -- */
 
 enum sh_crash_kind sh_crash_classify(const struct sh_crash *c,
                                      const struct sh_crash_map *map);
 
 /*
  * Say how a process ended: one sentence without its subject, such as "crashed:
- * SIGSEGV at 0x10: dereferenced NULL", the text of a SHUNT_ECRASHED; and the
- * backtrace, one line a frame without an end of line, "" if there is none. Both
- * are cut to their sizes, which may be 0.
+ * SIGSEGV at 0x10: dereferenced NULL", the text of a SHUNT_ECRASHED, cut to its
+ * size, which may be 0.
  *
  * c, use and map may be NULL, and wait_status, that of waitpid, negative, if
  * there is none.
  */
 void sh_crash_tell(const struct sh_crash *c, int wait_status,
                    const struct rusage *use, const struct sh_crash_map *map,
-                   char *text, size_t size, char *backtrace,
-                   size_t backtrace_size);
+                   char *text, size_t size);
+
+/* The frames that were recorded, none if c is NULL. */
+void sh_crash_trace(const struct sh_crash *c, struct sh_trace *trace);
 
 /* Put into f what is known in numbers: signal, exit status, address, use. */
 void sh_crash_fill(struct sh_failure *f, const struct sh_crash *c,

@@ -53,7 +53,7 @@ struct mess {
     int status;                /* as wait has it */
     struct rusage use;
     char text[512]; /* how the process ended */
-    char backtrace[8192];
+    struct sh_untold untold;
 };
 
 /* The run of a record whose code has begun on the dead worker; NULL if it has
@@ -104,8 +104,9 @@ static void describe(struct mess *m)
         map.stack_bytes = f->stack_bytes;
         map.guard_bytes = SH_STACKS_GUARD;
     }
-    sh_crash_tell(c, m->status, &m->use, &map, m->text, sizeof m->text,
-                  m->backtrace, sizeof m->backtrace);
+    sh_crash_tell(c, m->status, &m->use, &map, m->text, sizeof m->text);
+    sh_crash_trace(c, &m->untold.trace);
+    m->untold.task = map.task;
 }
 
 /* How often the task has been started. */
@@ -146,11 +147,10 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
     sh_crash_fill(&f, &m->pool->team->crashes[m->worker->index], m->status,
                   &m->use);
     f.text = m->text;
-    f.backtrace = m->backtrace;
+    f.untold = m->untold.trace.count > 0 && culprit ? &m->untold : NULL;
     f.collateral = !culprit;
     if (!culprit) {
         f.culprit = m->culprit != NULL ? sh_task_name(m->culprit) : "";
-        f.backtrace = "";
         snprintf(text, sizeof text, "waited in a process that ended: %s %s",
                  f.culprit, m->text);
         f.text = text;

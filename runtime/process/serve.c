@@ -13,6 +13,7 @@
 #include "process/birth.h"
 #include "process/crash.h"
 #include "process/forks.h"
+#include "process/symbols.h"
 #include "worker/worker.h"
 
 static struct sh_crash *crash; /* this process's record */
@@ -30,6 +31,7 @@ int sh_serve(void *root, unsigned index)
     struct sh_pool *pool = root;
 
     sh_registry_serve(pool, index);
+    sh_trace_tell_by(sh_symbols_words);
     if (!sh_slices_join(pool->heap.slices, SH_OWNER_WORKER(index)))
         return UNABLE;
     crash = &pool->team->crashes[index];

@@ -5,19 +5,24 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unwind.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "process/dwarf.h"
 #include "worker/worker.h"
 
 #define TIME_NS_MAX SHUNT_MS(500)
 #define INLINED_MAX 16u
 #define LINE_BYTES_MAX 320u
+#define WORDS_BYTES 8192u
 /* What SHUNT_TASK calls the function that calls the task's. */
 #define WRAPPER "shunt_call_"
 
@@ -200,12 +205,14 @@ static bool is_runtime(const struct sh_trace *trace, size_t i)
                      is_within_function(code, (uintptr_t)&sh_worker_loop));
 }
 
-void sh_symbols_tell(const struct sh_trace *trace, const shunt_task *task,
-                     char *to, size_t size)
+/* dwarf: may be NULL. */
+static void tell(const struct sh_trace *trace, const shunt_task *task,
+                 struct sh_dwarf *dwarf, char *to, size_t size)
 {
     struct lines l = { .to = to,
                        .size = size,
                        .task = task,
+                       .dwarf = dwarf,
                        .until = sh_clock_after(TIME_NS_MAX) };
     size_t count = trace->count < SH_TRACE_MAX ? trace->count
                                                : (size_t)SH_TRACE_MAX;
@@ -215,7 +222,6 @@ void sh_symbols_tell(const struct sh_trace *trace, const shunt_task *task,
         to[0] = '\0';
     if (size == 0 || count == 0)
         return;
-    l.dwarf = sh_dwarf_open();
     for (size_t i = 0; i < count && !l.ended && !l.full; i++) {
         if (is_runtime(trace, i))
             break;
@@ -225,5 +231,61 @@ void sh_symbols_tell(const struct sh_trace *trace, const shunt_task *task,
         }
         put_address(&l, trace->at[i], code_at(trace, i));
     }
-    sh_dwarf_close(l.dwarf);
+}
+
+void sh_symbols_tell(const struct sh_trace *trace, const shunt_task *task,
+                     char *to, size_t size)
+{
+    struct sh_dwarf *dwarf = size == 0 || trace->count == 0 ? NULL
+                                                            : sh_dwarf_open();
+
+    tell(trace, task, dwarf, to, size);
+    sh_dwarf_close(dwarf);
+}
+
+/* -- aside -- */
+
+struct wish {
+    const struct sh_untold *untold;
+    char words[WORDS_BYTES];
+};
+
+static void *tell_aside(void *arg)
+{
+    struct wish *w = arg;
+
+    sh_symbols_tell(&w->untold->trace, w->untold->task, w->words,
+                    sizeof w->words);
+    return NULL;
+}
+
+/* Whether a thread could be had, which has done it. */
+static bool aside(struct wish *w)
+{
+    sigset_t all, before;
+    pthread_t thread;
+    int rc;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = sh_fault() ? -1 : pthread_create(&thread, NULL, tell_aside, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc == 0)
+        pthread_join(thread, NULL);
+    return rc == 0;
+}
+
+char *sh_symbols_words(const struct sh_untold *untold)
+{
+    struct wish *w = sh_fault() ? NULL : malloc(sizeof *w);
+    char *words;
+
+    if (w == NULL)
+        return NULL;
+    w->untold = untold;
+    if (!aside(w))
+        tell(&untold->trace, untold->task, NULL, w->words, sizeof w->words);
+    words = strdup(w->words);
+    free(w);
+    return words;
 }

@@ -6,9 +6,9 @@
  *     #1 strlen in libc.so.6
  *     #2 titles+0x1234
  *
- * Idea. The worker has left addresses, and the host has the same code at the
- * same ones. Names and lines are looked up there, where nothing is broken and
- * there is time: in the debugging information, if libdw is there to read it
+ * Idea. The dead worker has left addresses, and the host and the other workers
+ * have the same code at the same ones. Names and lines are looked up there,
+ * where nothing is broken, by who wants to know (task/trace.h): in the debugging information, if libdw is there to read it
  * (dwarf.h), else in what the loader knows; else an address is an offset in its
  * file. A function that was inlined has a line of its own.
  *
@@ -31,17 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shunt/task.h"
-
-#define SH_TRACE_MAX 64u
-
-struct sh_trace {
-    uintptr_t at[SH_TRACE_MAX]; /* innermost first: where it stopped, then
-                                   return addresses */
-    size_t count;
-    size_t gap;     /* this one is not the caller of the one before it, */
-    size_t omitted; /* as so many are missing in between; 0: none */
-};
+#include "task/trace.h"
 
 /* A file of code, in this process. */
 struct sh_module {
@@ -58,5 +48,9 @@ bool sh_module_find(uintptr_t address, struct sh_module *m);
  * not fit is left out, line by line. task is what ran, or NULL. */
 void sh_symbols_tell(const struct sh_trace *trace, const shunt_task *task,
                      char *to, size_t size);
+
+/* A sh_teller. It does not need much of the calling stack, which may be a
+ * task's: a thread of its own does the work. */
+char *sh_symbols_words(const struct sh_untold *untold);
 
 #endif /* SH_PROCESS_SYMBOLS_H */

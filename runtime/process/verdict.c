@@ -303,9 +303,10 @@ static bool has_left(const struct sh_crash *c)
 
 /* -- the backtrace -- */
 
-static void find_trace(const struct sh_crash *c, struct sh_trace *trace)
+void sh_crash_trace(const struct sh_crash *c, struct sh_trace *trace)
 {
-    uint32_t depth = sh_load_acq(&c->depth); /* acquire: frames */
+    /* acquire: frames */
+    uint32_t depth = has_facts(c) ? sh_load_acq(&c->depth) : 0;
     uint32_t head = SH_CRASH_FRAMES - SH_CRASH_TAIL;
     uint32_t turned = 0;
 
@@ -326,22 +327,15 @@ static void find_trace(const struct sh_crash *c, struct sh_trace *trace)
 
 void sh_crash_tell(const struct sh_crash *c, int wait_status,
                    const struct rusage *use, const struct sh_crash_map *map,
-                   char *text, size_t size, char *backtrace,
-                   size_t backtrace_size)
+                   char *text, size_t size)
 {
     struct text t = { .to = text, .size = size };
-    struct sh_trace trace;
 
     SH_ASSERT(text != NULL || size == 0);
     if (size > 0)
         text[0] = '\0';
-    if (backtrace_size > 0)
-        backtrace[0] = '\0';
     if (has_facts(c)) {
         put_crash(&t, c, map);
-        find_trace(c, &trace);
-        sh_symbols_tell(&trace, map == NULL ? NULL : map->task, backtrace,
-                        backtrace_size);
     } else if (wait_status >= 0 && WIFEXITED(wait_status)) {
         put(&t, has_left(c) ? "called exit(%d)" : "called _exit(%d)",
             WEXITSTATUS(wait_status));

@@ -51,6 +51,7 @@
 #include "process/recover.h"
 #include "process/serve.h"
 #include "process/stat.h"
+#include "process/symbols.h"
 #include "process/zygote.h"
 #include "worker/worker.h"
 
@@ -340,6 +341,7 @@ int sh_warden_start(struct sh_pool *pool)
 
     if (d == NULL)
         return SHUNT_ENOMEM;
+    sh_trace_tell_by(sh_symbols_words);
     rc = start_all(d);
     if (rc != 0)
         dismiss(d);

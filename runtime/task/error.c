@@ -4,6 +4,7 @@
  *
  * Edges.
  *   attached  attach: write the head -> find, free: read the head   the block
+ *   told      task/trace.h
  */
 #include "task/error.h"
 
@@ -38,15 +39,15 @@ bool sh_error_is_constant(const shunt_error *error)
            error < constants + sizeof constants / sizeof constants[0];
 }
 
-/* The block of an error that is no constant. */
-static struct sh_block *block_of(const shunt_error *error)
+struct sh_block *sh_error_block(const shunt_error *error)
 {
+    SH_ASSERT(!sh_error_is_constant(error));
     return (struct sh_block *)(uintptr_t)error - 1;
 }
 
 bool sh_error_has_far_causes(const shunt_error *error)
 {
-    return !sh_error_is_constant(error) && block_of(error)->far_causes;
+    return !sh_error_is_constant(error) && sh_error_block(error)->far_causes;
 }
 
 /* Whether one of these causes lies in another pool, or has one that does. */
@@ -54,10 +55,21 @@ static bool are_far(const struct sh_pool *pool, const struct sh_failure *f)
 {
     for (size_t i = 0; i < f->cause_count; i++)
         if (!sh_error_is_constant(f->causes[i]) &&
-            (block_of(f->causes[i])->heap != &pool->heap ||
-             block_of(f->causes[i])->far_causes))
+            (sh_error_block(f->causes[i])->heap != &pool->heap ||
+             sh_error_block(f->causes[i])->far_causes))
             return true;
     return false;
+}
+
+/* Whether it has a backtrace that is not told, or one of its causes had when it
+ * was made. */
+static bool is_traced(const struct sh_failure *f)
+{
+    for (size_t i = 0; i < f->cause_count; i++)
+        if (!sh_error_is_constant(f->causes[i]) &&
+            sh_error_block(f->causes[i])->traced)
+            return true;
+    return f->untold != NULL;
 }
 
 const char *shunt_code_name(int code)
@@ -121,7 +133,8 @@ static int sentence(char *to, size_t size, const struct sh_failure *f,
     return snprintf(to, size, "%s: %s", task, text);
 }
 
-struct sh_failure sh_failure_of(const shunt_error *e)
+/* The failure that an error tells of, whose backtrace has been read. */
+static struct sh_failure failure_of(const shunt_error *e, const char *backtrace)
 {
     return (struct sh_failure){ .code = e->code,
                                 .task_code = e->task_code,
@@ -132,12 +145,18 @@ struct sh_failure sh_failure_of(const shunt_error *e)
                                 .signal = e->signal,
                                 .exit_status = e->exit_status,
                                 .address = e->address,
-                                .backtrace = e->backtrace,
+                                .backtrace = backtrace,
+                                .untold = sh_untold_in(e, backtrace),
                                 .collateral = e->collateral,
                                 .culprit = e->culprit,
                                 .user_ns = e->user_ns,
                                 .system_ns = e->system_ns,
                                 .max_rss_bytes = e->max_rss_bytes };
+}
+
+struct sh_failure sh_failure_of(const shunt_error *e)
+{
+    return failure_of(e, sh_backtrace_of(e));
 }
 
 static char *put(char *at, const char **to, const char *text)
@@ -165,37 +184,61 @@ static shunt_error error_of(const struct sh_failure *f)
                           .max_rss_bytes = f->max_rss_bytes };
 }
 
+/* What is not told goes directly behind the error; returns what follows. */
+static char *put_untold(shunt_error *e, const struct sh_untold *untold)
+{
+    struct sh_untold *to = (void *)(e + 1);
+
+    if (untold == NULL)
+        return (char *)to;
+    *to = *untold;
+    memset(to->empty, 0, sizeof to->empty);
+    e->backtrace = to->empty;
+    return (char *)(to + 1);
+}
+
+static size_t untold_bytes(const struct sh_untold *untold)
+{
+    return untold == NULL ? 0 : sizeof *untold;
+}
+
 struct sh_block *sh_error_new(struct sh_pool *pool, const struct sh_record *r,
                               const struct sh_failure *f)
 {
     const char *task = f->task != NULL ? f->task : sh_task_name(r);
     const char *where = f->where != NULL ? f->where : r->where;
-    const char *backtrace = f->backtrace != NULL ? f->backtrace : "";
+    const char *backtrace = f->backtrace != NULL && f->untold == NULL
+                                ? f->backtrace
+                                : "";
     const char *culprit = f->culprit != NULL ? f->culprit : "";
     int length = sentence(NULL, 0, f, task);
     size_t message_bytes = length > 0 ? (size_t)length + 1 : 1;
     size_t causes_bytes = f->cause_count * sizeof(void *);
-    size_t bytes = sizeof(shunt_error) + causes_bytes + message_bytes +
-                   strlen(task) + strlen(backtrace) + strlen(culprit) + 3;
+    size_t bytes = sizeof(shunt_error) + untold_bytes(f->untold) +
+                   causes_bytes + message_bytes + strlen(task) +
+                   strlen(backtrace) + strlen(culprit) + 3;
     struct sh_block *b = sh_block_new(&pool->heap, bytes, SH_BLOCK_ERROR);
 
     if (b == NULL)
         return NULL;
     b->far_causes = are_far(pool, f);
+    b->traced = is_traced(f);
     shunt_error *e = sh_block_bytes(b);
-    char *causes = (char *)(e + 1);
-    char *message = causes + causes_bytes, *at = message + message_bytes;
+    char *causes, *message, *at;
 
     *e = error_of(f);
+    causes = put_untold(e, f->untold);
     e->causes = (void *)causes;
     if (causes_bytes > 0)
         memcpy(causes, f->causes, causes_bytes);
+    message = causes + causes_bytes;
     message[0] = '\0';
     (void)sentence(message, message_bytes, f, task);
     e->message = message;
     e->where = where != NULL ? where : "";
-    at = put(at, &e->task, task);
-    at = put(at, &e->backtrace, backtrace);
+    at = put(message + message_bytes, &e->task, task);
+    if (f->untold == NULL)
+        at = put(at, &e->backtrace, backtrace);
     (void)put(at, &e->culprit, culprit);
     return b;
 }
@@ -241,56 +284,118 @@ const shunt_error *sh_error_find(struct sh_record *r, unsigned outcome)
     return sh_block_bytes(b);
 }
 
-static size_t string_bytes(const shunt_error *e)
+/* -- copies -- */
+
+/* Before a copy: how long all of it is. Aligned as what follows. */
+struct extent {
+    _Alignas(16) size_t bytes;
+};
+
+static size_t rounded(size_t bytes)
 {
-    return strlen(e->task) + strlen(e->message) + strlen(e->where) +
-           strlen(e->backtrace) + strlen(e->culprit) + 5;
+    return (bytes + 15) & ~(size_t)15;
 }
 
-/* How much a copy takes: itself, its strings, its list of causes. */
-static size_t copy_bytes(const shunt_error *e)
+/* How much a copy takes: itself, what is not told, its strings. Its backtrace
+ * was read before: it may be told meanwhile. */
+static size_t own_bytes(const shunt_error *e, const char *backtrace)
 {
-    size_t bytes =
-        sizeof *e + e->cause_count * sizeof(void *) + string_bytes(e);
+    return sizeof *e + sizeof(struct sh_untold) + strlen(e->task) +
+           strlen(e->message) + strlen(e->where) + strlen(backtrace) +
+           strlen(e->culprit) + 5;
+}
 
-    bytes = (bytes + 15) & ~(size_t)15;
-    for (size_t i = 0; i < e->cause_count; i++)
-        bytes += sizeof *e + string_bytes(e->causes[i]) + 15;
+/* backtraces: of the causes, and at last its own. */
+static size_t copy_bytes(const shunt_error *e, const char **backtraces)
+{
+    size_t n = e->cause_count;
+    size_t bytes;
+
+    backtraces[n] = sh_backtrace_of(e);
+    bytes = rounded(own_bytes(e, backtraces[n]) + n * sizeof(void *));
+    for (size_t i = 0; i < n; i++) {
+        backtraces[i] = sh_backtrace_of(e->causes[i]);
+        bytes += rounded(own_bytes(e->causes[i], backtraces[i]));
+    }
     return bytes;
 }
 
-/* Strings of e go to at; returns what follows them, aligned. */
-static char *copy_strings(shunt_error *e, char *at)
+/* Copy an error but for its causes, with room for so many of them; returns what
+ * follows it, aligned. */
+static char *copy_one(shunt_error *e, const shunt_error *from,
+                      const char *backtrace, size_t causes)
 {
-    at = put(at, &e->task, e->task);
-    at = put(at, &e->message, e->message);
-    at = put(at, &e->where, e->where);
-    at = put(at, &e->backtrace, e->backtrace);
-    at = put(at, &e->culprit, e->culprit);
-    return (char *)(((uintptr_t)at + 15) & ~(uintptr_t)15);
+    struct sh_failure f = failure_of(from, backtrace);
+    char *at;
+
+    *e = error_of(&f);
+    at = put_untold(e, f.untold);
+    e->causes = causes > 0 ? (void *)at : NULL;
+    e->cause_count = causes;
+    at = put(at + causes * sizeof(void *), &e->task, from->task);
+    at = put(at, &e->message, from->message);
+    at = put(at, &e->where, from->where);
+    if (f.untold == NULL)
+        at = put(at, &e->backtrace, backtrace);
+    at = put(at, &e->culprit, from->culprit);
+    return (char *)rounded((size_t)(uintptr_t)at);
+}
+
+static void copy_all(shunt_error *e, const shunt_error *from,
+                     const char **backtraces)
+{
+    size_t n = from->cause_count;
+    char *at = copy_one(e, from, backtraces[n], n);
+    const shunt_error **causes = (const shunt_error **)(uintptr_t)e->causes;
+
+    for (size_t i = 0; i < n; i++) {
+        shunt_error *cause = (shunt_error *)at;
+
+        /* Causes of causes stay behind: their future is about to go. */
+        at = copy_one(cause, from->causes[i], backtraces[i], 0);
+        causes[i] = cause;
+    }
 }
 
 shunt_error *sh_error_copy(const shunt_error *error)
 {
-    shunt_error *e = sh_fault() ? NULL : malloc(copy_bytes(error));
-    const shunt_error **causes;
-    char *at;
+    const char *few[8], **backtraces = few;
+    size_t n = error->cause_count + 1, bytes;
+    struct extent *extent = NULL;
 
-    if (e == NULL)
+    if (n > sizeof few / sizeof few[0])
+        backtraces = sh_fault() ? NULL : malloc(n * sizeof *backtraces);
+    if (backtraces == NULL)
         return NULL;
-    *e = *error;
-    causes = (const shunt_error **)(e + 1);
-    e->causes = causes;
-    at = copy_strings(e, (char *)(causes + e->cause_count));
-    for (size_t i = 0; i < error->cause_count; i++) {
-        shunt_error *cause = (shunt_error *)at;
-
-        /* Causes of causes stay behind: their future is about to go. */
-        *cause = *error->causes[i];
-        cause->cause_count = 0;
-        cause->causes = NULL;
-        at = copy_strings(cause, at + sizeof *cause);
-        causes[i] = cause;
+    bytes = sizeof *extent + copy_bytes(error, backtraces);
+    extent = sh_fault() ? NULL : malloc(bytes);
+    if (extent != NULL) {
+        extent->bytes = bytes;
+        copy_all((shunt_error *)(extent + 1), error, backtraces);
     }
-    return e;
+    if (backtraces != few)
+        free(backtraces);
+    return extent == NULL ? NULL : (shunt_error *)(extent + 1);
+}
+
+/* Words that were told later are not within the copy. */
+static void free_words(const struct extent *extent, const shunt_error *e)
+{
+    uintptr_t at = (uintptr_t)e->backtrace, low = (uintptr_t)extent;
+
+    if (e->backtrace[0] != '\0' && at - low >= extent->bytes)
+        free((void *)at);
+}
+
+void sh_error_free(shunt_error *copy)
+{
+    struct extent *extent;
+
+    if (copy == NULL)
+        return;
+    extent = (struct extent *)copy - 1;
+    for (size_t i = 0; i < copy->cause_count; i++)
+        free_words(extent, copy->causes[i]);
+    free_words(extent, copy);
+    free(extent);
 }

@@ -11,6 +11,7 @@
 #define SH_TASK_ERROR_H
 
 #include "task/pool.h"
+#include "task/trace.h"
 
 struct sh_failure {
     int code;
@@ -25,7 +26,8 @@ struct sh_failure {
     /* Of a process that died; see errors.h. */
     int signal, exit_status;
     void *address;
-    const char *backtrace; /* NULL: "" */
+    const char *backtrace;           /* NULL: "" */
+    const struct sh_untold *untold; /* instead of it; or NULL */
     bool collateral;
     const char *culprit; /* NULL: "" */
     int64_t user_ns, system_ns;
@@ -59,9 +61,15 @@ bool sh_error_is_constant(const shunt_error *error);
  * does not know that those are there must not look at them. */
 bool sh_error_has_far_causes(const shunt_error *error);
 
-/* A copy in memory of the host, causes included; free(3) it. NULL if there is
- * no memory. */
+/* A copy in memory of this process, causes included. NULL if there is no
+ * memory. */
 shunt_error *sh_error_copy(const shunt_error *error);
+
+/* Free such a copy; NULL is none. */
+void sh_error_free(shunt_error *copy);
+
+/* The block of an error that is neither a constant nor a copy. */
+struct sh_block *sh_error_block(const shunt_error *error);
 
 /* What a record's task is called. */
 const char *sh_task_name(const struct sh_record *r);

@@ -35,6 +35,7 @@
 
 #include "base/fault.h"
 #include "sync/futex.h"
+#include "task/error.h"
 #include "task/handle.h"
 #include "task/run.h"
 
@@ -111,7 +112,7 @@ static void thread_ends(void *here)
         seat = next;
     }
     pthread_mutex_unlock(&lock);
-    free(sh_here.last);
+    sh_error_free(sh_here.last);
     memset(&sh_here, 0, sizeof sh_here);
 }
 

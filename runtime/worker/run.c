@@ -77,13 +77,14 @@ static bool find_input(struct sh_run *run, unsigned kind, struct call *call)
     if (sh_handle_find(run->input, SH_LOOK, &ref) != 0)
         return misfit(run, NULL);
     if (kind == SH_KIND_RECOVER) {
-        call->in = sh_error_of(&ref);
+        call->in = sh_error_tell(sh_error_of(&ref));
         sh_mark_seen(run->input, true);
         return t->in_size_ == error.size || misfit(run, &error);
     }
     if (kind == SH_KIND_FINALLY) {
         call->outcome =
-            (shunt_outcome){ sh_ref_status(&ref), sh_error_of(&ref) };
+            (shunt_outcome){ sh_ref_status(&ref),
+                             sh_error_tell(sh_error_of(&ref)) };
         call->in = &call->outcome;
         return t->in_size_ == outcome.size || misfit(run, &outcome);
     }
@@ -248,7 +249,8 @@ static bool end_run(struct sh_run *run)
         give_handles(run);
     if (run->text != NULL)
         sh_heap_put(&run->pool->heap, run->text, run->text_bytes);
-    free(run->last);
+    if (SH_UNLIKELY(run->last != NULL))
+        sh_error_free(run->last);
     return keeps;
 }
 

@@ -172,6 +172,42 @@ static void what_is_said_is_passed_on(void)
     harness_free(pool);
 }
 
+static int tells_its_place(const shunt_error *in, long *out)
+{
+    *out = strstr(in->backtrace, "mortal") != NULL;
+    return 0;
+}
+SHUNT_TASK(tells_its_place, shunt_error, long)
+
+/* Goal: whoever gets an error has all of it: a step in a worker, who took the
+ * value of a future that is gone, who looks at a cause. */
+static void every_reader_finds_the_backtrace(void)
+{
+    shunt_pool *pool = harness_pool(2);
+    shunt_future *first = death_in(pool, BY_ABORT), *all;
+    long out = 0;
+
+    if (!is_told_apart(BY_ABORT)) {
+        assert_settles(first, SHUNT_ECRASHED);
+        assert_ok(shunt_release(first));
+        harness_free(pool);
+        return;
+    }
+    assert_takes(shunt_recover(first, tells_its_place), 1);
+    assert_long(shunt_take(death_in(pool, BY_ABORT), &out), SHUNT_ECRASHED);
+    assert_non_null(strstr(shunt_last_error()->backtrace, "mortal"));
+    all = shunt_when_any((shunt_future *[]){ death_in(pool, BY_ABORT),
+                                             death_in(pool, BY_ABORT) },
+                         2);
+    assert_settles(all, SHUNT_ECRASHED);
+    const shunt_error *error = shunt_error_of(all);
+    assert_long((long)error->cause_count, 2);
+    assert_non_null(strstr(error->causes[0]->backtrace, "mortal"));
+    assert_non_null(strstr(error->causes[1]->backtrace, "mortal"));
+    assert_ok(shunt_release(all));
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM_OF_PROCESSES(the_error_says_how_the_process_died),
     CLAIM_OF_PROCESSES(an_error_as_text_says_it_too),
@@ -179,6 +215,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM_OF_PROCESSES(a_pointer_to_memory_of_the_host_is_told),
     CLAIM_OF_PROCESSES(who_was_parked_there_has_another_to_blame),
     CLAIM_OF_PROCESSES(what_is_said_is_passed_on),
+    CLAIM_OF_PROCESSES(every_reader_finds_the_backtrace),
 };
 
 HARNESS_MAIN(claims)

@@ -22,6 +22,7 @@
 #include "base/fault.h"
 #include "memory/pages.h"
 #include "process/crash.h"
+#include "process/symbols.h"
 
 #define STACK_BYTES ((size_t)256 * 1024)
 #define GUARD_BYTES ((size_t)64 * 1024)
@@ -82,14 +83,23 @@ static inline int end_of(pid_t pid)
     return status;
 }
 
+/* What the frames of a record are in words. */
+static inline void tell_trace(const struct sh_crash *c)
+{
+    struct sh_trace trace;
+
+    sh_crash_trace(c, &trace);
+    sh_symbols_tell(&trace, NULL, backtrace, sizeof backtrace);
+}
+
 static inline void tell(int status)
 {
     const struct sh_crash_map map = { .stack = stack + GUARD_BYTES,
                                       .stack_bytes = STACK_BYTES,
                                       .guard_bytes = GUARD_BYTES };
 
-    sh_crash_tell(&shared->crash, status, &use, &map, text, sizeof text,
-                  backtrace, sizeof backtrace);
+    sh_crash_tell(&shared->crash, status, &use, &map, text, sizeof text);
+    tell_trace(&shared->crash);
 }
 
 /* Run it to its end, which is by that signal, and recorded. */

@@ -270,7 +270,7 @@ static void a_copy_has_everything_of_its_own(void **state)
                 copy->causes[0]->message != cause->message);
     assert_string_equal(copy->causes[0]->message, cause->message);
     assert_int_equal(copy->causes[0]->task_code, 5);
-    free(copy);
+    sh_error_free(copy);
 }
 
 static void a_copy_says_how_a_process_died(void **state)
@@ -291,7 +291,7 @@ static void a_copy_says_how_a_process_died(void **state)
                 copy->culprit != e->culprit &&
                 copy->causes[0]->backtrace != cause->backtrace &&
                 copy->causes[0]->culprit != cause->culprit);
-    free(copy);
+    sh_error_free(copy);
 }
 
 int main(void)

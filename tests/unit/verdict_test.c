@@ -214,7 +214,7 @@ static void other_deaths_without_a_record_are_told(void **state)
                               "no record");
     tell(-1);
     assert_has(text, "is not known");
-    sh_crash_tell(NULL, 3 << 8, NULL, NULL, text, sizeof text, NULL, 0);
+    sh_crash_tell(NULL, 3 << 8, NULL, NULL, text, sizeof text);
     assert_string_equal(text, "called _exit(3)");
 }
 
@@ -231,7 +231,7 @@ static void frames_are_told_in_order(void **state)
         c.frames[n < head ? n : head + (n - head) % SH_CRASH_TAIL] = n + 1;
     atomic_store(&c.depth, depth);
     atomic_store(&c.state, SH_CRASH_WHOLE);
-    sh_crash_tell(&c, SIGILL, NULL, NULL, NULL, 0, backtrace, sizeof backtrace);
+    tell_trace(&c);
     for (uint32_t n = 0; n < depth; n++) {
         if (n == head)
             length += sprintf(expected + length, "\n... 6 frames");
@@ -251,13 +251,13 @@ static void a_spoilt_record_spoils_only_the_text(void **state)
     memset((void *)&c, 0x5a, sizeof c);
     c.signal = SIGABRT;
     c.sender = c.pid;
-    sh_crash_tell(&c, SIGABRT, NULL, NULL, text, sizeof text, backtrace,
-                  sizeof backtrace);
+    sh_crash_tell(&c, SIGABRT, NULL, NULL, text, sizeof text);
+    tell_trace(&c);
     assert_true(strlen(text) < SH_CRASH_WORDS + 200);
     assert_has(backtrace, "#0 0x5a5a5a5a");
     memset((void *)&c, 0xff, sizeof c);
-    sh_crash_tell(&c, SIGABRT, NULL, NULL, text, sizeof text, backtrace,
-                  sizeof backtrace);
+    sh_crash_tell(&c, SIGABRT, NULL, NULL, text, sizeof text);
+    tell_trace(&c);
     assert_has(text, "a signal without a name");
 }
 
@@ -268,8 +268,9 @@ static void a_record_that_was_begun_is_not_believed(void **state)
     (void)state;
     atomic_store(&c.state, SH_CRASH_WRITING);
     assert_int_equal(sh_crash_classify(&c, NULL), SH_CRASH_UNKNOWN);
-    sh_crash_tell(&c, SIGSEGV, NULL, NULL, text, sizeof text, backtrace,
-                  sizeof backtrace);
+    sh_crash_tell(&c, SIGSEGV, NULL, NULL, text, sizeof text);
+    tell_trace(&c);
+    assert_string_equal(backtrace, "");
     assert_has(text, "SIGSEGV");
 }
 
@@ -282,8 +283,7 @@ static void a_sentence_is_cut_to_its_room(void **state)
     memcpy(whole, text, sizeof whole);
     for (size_t size = 0; size < sizeof small; size++) {
         memset(small, '#', sizeof small);
-        sh_crash_tell(&shared->crash, SIGSEGV, NULL, NULL, small, size, NULL,
-                      0);
+        sh_crash_tell(&shared->crash, SIGSEGV, NULL, NULL, small, size);
         assert_int_equal(small[size], '#');
         if (size > 0) {
             assert_int_equal(strlen(small), size - 1);
