@@ -92,6 +92,15 @@ typedef struct shunt_options {
      * tasks come to their ends. No task fails by it. A pool of threads has no
      * use for it, and does not look at it: they share one memory. */
     size_t worker_tasks_max SHUNT_DEFAULT_(0);
+    /* How much private memory a worker process may have, in bytes, beyond what
+     * it has of the program when it is started: heap and anonymous mappings, by
+     * addresses, of its tasks and of what those start; 0: no limit. Below 8 MiB
+     * is SHUNT_EINVAL. Beyond it malloc gives NULL in the task. One that does
+     * not look at that dies of it, and the message says so. What earlier tasks
+     * have left in the process counts. The pool's memory does not: values, what
+     * shunt_alloc gives, stacks (.arena_bytes). A pool of threads has no use for
+     * it: they share the memory of the program. */
+    size_t worker_bytes_max SHUNT_DEFAULT_(0);
 } shunt_options;
 
 /*

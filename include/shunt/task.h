@@ -32,9 +32,8 @@ typedef struct shunt_promise shunt_promise;
 
 /*
  * What is known of a kind of task; given as designators at the end of
- * SHUNT_TASK, in this order (C++ insists on it). .trusted, .blocking,
- * .host_only and .exclusive are kept for later: in this version they change
- * nothing.
+ * SHUNT_TASK, in this order (C++ insists on it). .trusted, .blocking and
+ * .exclusive are kept for later: in this version they change nothing.
  */
 typedef struct shunt_traits {
     /* Shown in errors and reports; the function's name if NULL. */
@@ -56,8 +55,9 @@ typedef struct shunt_traits {
      * process has one thread, but other tasks may run in it while this one
      * waits. */
     bool thread_unsafe SHUNT_DEFAULT_(false);
-    /* Needs the host's own memory: is to run on a thread of the host always.
-     * Not honoured yet: in a process pool it runs in a worker process. */
+    /* Needs the host's own memory: runs on a thread of the host always, of
+     * which a process pool has one for these. Nothing protects the program from
+     * its crash there; and its deadline is as on threads: the code runs on. */
     bool host_only SHUNT_DEFAULT_(false);
     /* Wants no other task parked in its worker process. Not honoured yet. */
     bool exclusive SHUNT_DEFAULT_(false);

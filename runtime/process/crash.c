@@ -31,6 +31,7 @@
 #include "base/assert.h"
 #include "base/fault.h"
 #include "memory/pages.h"
+#include "process/limit.h"
 
 #define STACK_BYTES \
     ((size_t)64 * 1024) /* and what the processor's state takes */
@@ -246,6 +247,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     sh_store_rlx(&record->state, SH_CRASH_WRITING); /* relaxed: nothing yet */
     put_facts(record, info, context);
     put_words(record);
+    record->bytes = sh_limit_taken();
     put_frames(record, context);
     sh_store_rel(&record->state, SH_CRASH_WHOLE); /* release: facts */
     end(sig);

@@ -65,6 +65,7 @@ struct sh_crash {
     int32_t number;       /* of a system call that was forbidden */
     uint64_t address;     /* of a hardware fault, if has_address */
     uint64_t pc, sp;
+    uint64_t bytes, bytes_max; /* of its own memory: had, might have; or 0 */
     uint32_t has_address;
     _Atomic uint32_t depth; /* frames there were, perhaps more than fit */
     _Atomic uint32_t exited;

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "memory/arena.h"
+#include "process/limit.h"
 #include "process/seed.h"
 #include "process/warden.h"
 #include "worker/worker.h"
@@ -25,6 +26,9 @@ static int prepare(const shunt_options *options, struct sh_arena **arena_out)
     rc = sh_seed_start(options->fork_with_threads, &why);
     if (rc != 0)
         return rc;
+    /* A worker could not be limited. */
+    if (options->worker_bytes_max > 0 && sh_limit_used() == 0)
+        return SHUNT_ENOTSUP;
     *arena_out = sh_arena_new(ARENA_LEAST, ARENA_MOST);
     return *arena_out != NULL ? 0 : SHUNT_ENOMEM;
 }

@@ -13,6 +13,7 @@
 #include "process/birth.h"
 #include "process/crash.h"
 #include "process/forks.h"
+#include "process/limit.h"
 #include "process/symbols.h"
 #include "worker/worker.h"
 
@@ -29,6 +30,7 @@ static void note_exit(int status)
 int sh_serve(void *root, unsigned index)
 {
     struct sh_pool *pool = root;
+    size_t most = pool->team->worker_bytes_max;
 
     sh_registry_serve(pool, index);
     sh_trace_tell_by(sh_symbols_words);
@@ -38,5 +40,8 @@ int sh_serve(void *root, unsigned index)
     if (!sh_crash_install(crash) || !sh_forks_allow())
         return UNABLE;
     sh_birth_on_exit(note_exit);
+    if (most > 0 && !sh_limit_set(most))
+        return UNABLE;
+    crash->bytes_max = most;
     return sh_worker_serve(&pool->team->workers[index]) ? 0 : UNABLE;
 }

@@ -286,6 +286,25 @@ static void put_unrecorded(struct text *t, int sig, const struct rusage *use)
     put_use(t, sig, use);
 }
 
+/* What malloc says when there is no memory is not heard by all: how near the
+ * process was to the limit of its own memory, where that may have been it. */
+static void put_memory(struct text *t, const struct sh_crash *c,
+                       enum sh_crash_kind kind)
+{
+    if (c->bytes_max == 0 || c->bytes == 0 ||
+        (kind != SH_CRASH_NULL && kind != SH_CRASH_NOWHERE &&
+         kind != SH_CRASH_ABORT && kind != SH_CRASH_TRAP &&
+         kind != SH_CRASH_INSTRUCTION))
+        return;
+    if (c->bytes >= c->bytes_max - c->bytes_max / 8)
+        put(t, "; its process was out of memory: it had ");
+    else
+        put(t, "; its process had ");
+    put_bytes(t, c->bytes);
+    put(t, " of its own, and .worker_bytes_max allows ");
+    put_bytes(t, c->bytes_max);
+}
+
 static void put_crash(struct text *t, const struct sh_crash *c,
                       const struct sh_crash_map *map)
 {
@@ -294,6 +313,7 @@ static void put_crash(struct text *t, const struct sh_crash *c,
         put(t, " at 0x%" PRIx64, c->address);
     put(t, ": ");
     put_reason(t, c, map);
+    put_memory(t, c, sh_crash_classify(c, map));
 }
 
 static bool has_left(const struct sh_crash *c)

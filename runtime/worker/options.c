@@ -13,6 +13,7 @@
 
 #define SPARES_DEFAULT 16
 #define QUEUE_MAX_DEFAULT ((size_t)1 << 20)
+#define WORKER_BYTES_LEAST ((size_t)8 << 20) /* the allocator needs some */
 #define STACK_BYTES_DEFAULT ((size_t)256 * 1024)
 
 /* A limit in CPUs from "quota period" in microseconds; 0: none. */
@@ -186,6 +187,8 @@ int sh_options_resolve(const shunt_options *given, size_t given_size,
         o->stack_bytes = STACK_BYTES_DEFAULT;
     if (o->stack_bytes < SH_STACKS_BYTES_MIN ||
         o->stack_bytes > ((size_t)1 << 40))
+        return SHUNT_EINVAL;
+    if (o->worker_bytes_max > 0 && o->worker_bytes_max < WORKER_BYTES_LEAST)
         return SHUNT_EINVAL;
     if (o->name == NULL)
         o->name = "shunt";

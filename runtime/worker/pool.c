@@ -156,6 +156,7 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
     pool->team->init_arg = o->init_arg;
     pool->team->stack_bytes = o->stack_bytes;
     pool->team->worker_tasks_max = o->worker_tasks_max;
+    pool->team->worker_bytes_max = o->worker_bytes_max;
     snprintf(pool->team->name, sizeof pool->team->name, "%s", o->name);
     return true;
 }

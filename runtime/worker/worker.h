@@ -77,6 +77,7 @@ struct sh_team {
     char name[16];
     size_t stack_bytes;
     uint64_t worker_tasks_max; /* that a process begins; 0: no limit */
+    size_t worker_bytes_max;   /* that it has of its own; 0: no limit */
     bool joined;
     sigset_t signals; /* that are blocked in a worker */
     int slack_ns;     /* how late a worker's sleeps may end */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * care_test.c - worker processes that are replaced although they are well.
+ * care_test.c - worker processes that are replaced although they are well, and
+ * limits of their memory.
  *
  * Goal: .worker_tasks_max changes which process a task runs in, and nothing
  * else. Method: tasks say where they ran.
  */
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -284,6 +287,144 @@ static void a_process_that_rests_may_die_as_any_other(void)
     harness_free(pool);
 }
 
+/* ---- memory ---- */
+
+#define MOST ((size_t)48 << 20)
+
+static shunt_pool *pool_of_bytes(int workers, size_t most)
+{
+    shunt_pool *pool = NULL;
+
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = workers,
+                                 .worker_bytes_max = most,
+                                 .unobserved = shunt_unobserved_ignore }));
+    return pool;
+}
+
+enum table_manners {
+    FOLLOWS,  /* what malloc gave, whatever that was */
+    ABORTS,   /* as a C++ program would that catches nothing */
+    CONFESSES /* and gives back what it has eaten */
+};
+
+struct guest {
+    enum table_manners manners;
+    size_t bite;
+};
+
+struct bite {
+    struct bite *before;
+};
+
+static int eat(const struct guest *in, long *out)
+{
+    struct bite *last = NULL;
+
+    for (*out = 0; *out < 1 << 20; ++*out) {
+        struct bite *bite = malloc(in->bite);
+
+        if (bite == NULL && in->manners != FOLLOWS)
+            break;
+        memset(bite, 1, in->bite);
+        bite->before = last;
+        last = bite;
+    }
+    if (in->manners == ABORTS)
+        abort();
+    for (struct bite *before; last != NULL; last = before) {
+        before = last->before;
+        free(last);
+    }
+    return shunt_fail(7, "full after %ld", *out);
+}
+SHUNT_TASK(eat, struct guest, long)
+
+static bool has_text(shunt_future *f, const char *text)
+{
+    return strstr(shunt_error_of(f)->message, text) != NULL;
+}
+
+/* Goal: it dies of the limit and not of the machine's, and the message tells.
+ * A sanitizer's malloc ends the process itself. */
+static void a_task_that_eats_memory_until_it_dies_says_of_what(void)
+{
+    static const size_t bites[] = { 1000, 100000, 1 << 20 };
+    shunt_pool *pool = pool_of_bytes(2, MOST);
+
+    for (int i = 0; i < 6 && harness_slowness() == 1; i++) {
+        struct guest in = { i % 2 == 0 ? FOLLOWS : ABORTS, bites[i / 2] };
+        shunt_future *f = shunt_submit(pool, eat, &in);
+
+        assert_settles(f, SHUNT_ECRASHED);
+        if (!has_text(f, "out of memory") ||
+            !has_text(f, ".worker_bytes_max allows 48 MiB"))
+            print_error("%s\n", shunt_error_of(f)->message);
+        assert_true(has_text(f, "out of memory"));
+        assert_true(has_text(f, ".worker_bytes_max allows 48 MiB"));
+        assert_true(shunt_error_of(f)->max_rss_bytes < 2 * MOST);
+        assert_dies(f);
+        for (long j = 0; j < 20; j++)
+            assert_takes(shunt_submit(pool, stage_same, &j), j);
+    }
+    harness_free(pool);
+}
+
+/* Goal: one that looks at what malloc gives fails as it likes, and nobody
+ * dies. */
+static void a_task_that_is_refused_memory_may_fail_by_itself(void)
+{
+    shunt_pool *pool = pool_of_bytes(1, MOST);
+    long pid = next_process(pool);
+
+    for (int i = 0; i < 5 && harness_slowness() == 1; i++) {
+        shunt_future *f =
+            shunt_submit(pool, eat, &(struct guest){ CONFESSES, 1 << 20 });
+
+        assert_fails_with(f, 7);
+        assert_true(has_text(f, "full after 4"));
+        assert_joins(f, SHUNT_EFAILED);
+        assert_long(next_process(pool), pid);
+    }
+    harness_free(pool);
+}
+
+static int fill(const long *in, long *out)
+{
+    for (long i = 0; i < *in; i++) {
+        char *bytes = shunt_alloc(1 << 20);
+
+        if (bytes == NULL)
+            return shunt_fail(1, "no memory after %ld MiB", i);
+        memset(bytes, 1, 1 << 20);
+    }
+    *out = *in;
+    return 0;
+}
+SHUNT_TASK(fill, long, long)
+
+static void the_memory_of_the_pool_does_not_count(void)
+{
+    shunt_pool *pool = pool_of_bytes(2, (size_t)16 << 20);
+
+    for (long i = 0; i < 5; i++)
+        assert_takes(shunt_submit(pool, fill, &(long){ 64 }), 64);
+    harness_free(pool);
+}
+
+static void tasks_run_with_the_least_memory_that_can_be_set(void)
+{
+    shunt_pool *pool = pool_of_bytes(2, (size_t)8 << 20);
+
+    for (long i = 0; i < 20; i++) {
+        assert_takes(shunt_submit(pool, descend, &(struct family){ 4, 3 }),
+                     (243 - 1) / 2);
+        assert_fails_with(shunt_submit(pool, stage_fail, &(int){ 3 }), 3);
+        assert_takes(shunt_submit(pool, fill, &(long){ 1 }), 1);
+    }
+    harness_free(pool);
+}
+
 static const struct CMUnitTest care[] = {
     CLAIM_OF_PROCESSES(
         a_process_begins_so_many_tasks_and_then_there_is_another),
@@ -296,6 +437,10 @@ static const struct CMUnitTest care[] = {
     CLAIM_OF_PROCESSES(what_waits_in_a_used_up_process_is_ended_with_the_pool),
     CLAIM_OF_PROCESSES(a_death_beside_a_process_that_rests_is_one_death),
     CLAIM_OF_PROCESSES(a_process_that_rests_may_die_as_any_other),
+    CLAIM_OF_PROCESSES(a_task_that_eats_memory_until_it_dies_says_of_what),
+    CLAIM_OF_PROCESSES(a_task_that_is_refused_memory_may_fail_by_itself),
+    CLAIM_OF_PROCESSES(the_memory_of_the_pool_does_not_count),
+    CLAIM_OF_PROCESSES(tasks_run_with_the_least_memory_that_can_be_set),
 };
 
 HARNESS_MAIN(care)

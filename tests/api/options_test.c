@@ -441,6 +441,20 @@ static void any_number_of_tasks_of_a_worker_is_taken(void)
             (shunt_options){ .workers = 2, .worker_tasks_max = most[i] }));
 }
 
+static void a_worker_with_less_than_8_mib_of_its_own_is_refused(void)
+{
+    static const size_t bad[] = { 1, 4096, (8 << 20) - 1 };
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_status(pool_new((shunt_options){ .workers = 1,
+                                                .worker_bytes_max = bad[i] }),
+                      SHUNT_EINVAL);
+    assert_ok(
+        pool_new((shunt_options){ .workers = 1, .worker_bytes_max = 8 << 20 }));
+    assert_ok(pool_new(
+        (shunt_options){ .workers = 1, .worker_bytes_max = SIZE_MAX }));
+}
+
 static void options_beyond_the_given_size_are_defaults(void)
 {
     shunt_options options = { .workers = 2, .stack_bytes = 1 };
@@ -479,6 +493,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_long_name_is_cut_by_the_system),
     CLAIM(init_runs_once_on_every_worker_before_its_tasks),
     CLAIM(any_number_of_tasks_of_a_worker_is_taken),
+    CLAIM(a_worker_with_less_than_8_mib_of_its_own_is_refused),
     CLAIM(options_beyond_the_given_size_are_defaults),
 };
 

@@ -6,6 +6,7 @@
  * Method. A task tells its process; the host and its workers have one each.
  */
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -179,12 +180,63 @@ static void tasks_of_the_host_wait_for_each_other(void)
     harness_free(pool);
 }
 
+static int linger_at_home(const struct job *in, long *out)
+{
+    return stage_job(in, out);
+}
+SHUNT_TASK(linger_at_home, struct job, long, .host_only = true)
+
+/* Goal: it is as on threads, since nobody can be killed. */
+static void at_its_deadline_a_task_of_the_host_is_given_up(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct job in = { .started = stage_latch(), .go = stage_latch() };
+    shunt_future *f = shunt_submit_with(pool, linger_at_home, &in,
+                                        .deadline_ns = SHUNT_MS(50));
+
+    assert_true(latch_reaches(in.started, 1));
+    assert_joins(f, SHUNT_ETIMEDOUT);
+    assert_true(told_by(shunt_submit(pool, tell, NULL)) != getpid());
+    f = shunt_submit(pool, at_home, NULL);
+    latch_raise(in.go);
+    assert_takes(f, getpid());
+    harness_free(pool);
+}
+
+static int die_away(const shunt_none *in, long *out)
+{
+    *out = *(volatile char *)in;
+    raise(SIGKILL);
+    return 0;
+}
+SHUNT_TASK(die_away, shunt_none, long)
+
+static int outlive(const long *in, long *out)
+{
+    for (*out = 0; *out < *in; ++*out)
+        if (shunt_join(shunt_submit(NULL, die_away, NULL)) != SHUNT_ECRASHED)
+            return 1;
+    return 0;
+}
+SHUNT_TASK(outlive, long, long, .host_only = true)
+
+static void a_task_of_the_host_is_no_collateral(void)
+{
+    shunt_pool *pool = harness_pool(2);
+
+    for (int i = 0; i < 5; i++)
+        assert_takes(shunt_submit(pool, outlive, &(long){ 5 }), 5);
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM_OF_PROCESSES(tasks_run_in_a_worker_process_whatever_they_are),
     CLAIM_OF_PROCESSES(what_needs_the_host_runs_on_a_thread_of_it),
     CLAIM_OF_PROCESSES(it_has_the_hosts_memory),
     CLAIM_OF_PROCESSES(steps_go_to_and_fro),
     CLAIM_OF_PROCESSES(tasks_of_the_host_wait_for_each_other),
+    CLAIM_OF_PROCESSES(at_its_deadline_a_task_of_the_host_is_given_up),
+    CLAIM_OF_PROCESSES(a_task_of_the_host_is_no_collateral),
 };
 
 HARNESS_MAIN(claims)
