@@ -7,6 +7,7 @@
 #include "graph.h"
 
 #include <stddef.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -48,8 +49,12 @@ void behave_begin(const struct job *job)
 {
     struct fate *fate = &job->graph->fate[job->node];
 
-    if (atomic_fetch_add(&fate->runs, 1) != 0)
+    unsigned retries = job->graph->plan->node[job->node].retries;
+
+    /* Three times more than it says, if others are to blame. */
+    if (atomic_fetch_add(&fate->runs, 1) > (retries > 0 ? retries + 3 : 0))
         fuzz_fail(job->graph, "node %u ran twice", job->node);
+    atomic_store(&fate->pid, getpid());
     if (atomic_load(&fate->drops) != 0)
         fuzz_fail(job->graph, "node %u runs after its drop", job->node);
     atomic_store(&fate->phase, 1);
@@ -130,6 +135,7 @@ int behave(const struct job *job)
     if (rc == 0)
         rc = wait_for_nodes(job);
     moment_left(job, &left);
+    storm_doom(job);
     if (rc == 0)
         rc = heed_commit(job, COMMIT_MIDWAY);
     if (rc == 0)

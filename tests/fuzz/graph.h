@@ -19,6 +19,7 @@
 #ifndef SHUNT_TESTS_FUZZ_GRAPH_H
 #define SHUNT_TESTS_FUZZ_GRAPH_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "plan.h"
@@ -45,6 +46,8 @@ struct fate {
     /* When it was made, at the earliest and at the latest. */
     int64_t begun_ns, built_ns;
     atomic_uint runs, phase, drops, hooks, filler_runs, filler_drops;
+    atomic_int pid; /* where it was started last */
+    atomic_bool doomed;
     atomic_uint children, children_run;      /* those that must run, */
     atomic_uint wards, ward_drops;           /* and those that may not start */
     atomic_uint told, tellers, teller_drops; /* of HEED_THEN */
@@ -64,6 +67,9 @@ struct fate {
 struct census {
     atomic_ulong timed_out, given_up, stand_ins, committed, told, moves;
     atomic_ulong scopes, retries, events;
+    atomic_ulong kills, dooms, culprits, collateral;
+    /* Graphs that leave something, and how much. */
+    atomic_ulong untidy, records, aliases, edges, cells, bytes;
 };
 extern struct census *census;
 
@@ -94,6 +100,16 @@ struct graph {
     _Atomic(struct troop *) outings[OUTINGS_MAX];
     struct queue_fate queues[QUEUES_MAX];
     atomic_uint recruits, discharged; /* members of scopes, and their drops */
+    /* Of a storm: who was hit, and who was to blame for which death. */
+    atomic_uint hit_count;
+    struct {
+        int pid, signal;
+    } hits[HITS_MAX];
+    struct {
+        atomic_int pid;
+        atomic_uint node; /* + 1 */
+    } culprits[CULPRITS_MAX];
+    void *nowhere; /* NULL */
     struct fate fate[NODES_MAX];
 };
 
@@ -235,6 +251,24 @@ shunt_future *play_take_handle(struct graph *g, unsigned n, unsigned use);
 void play_give_back(struct graph *g, unsigned n, shunt_future *h);
 void play_take_at_once(struct graph *g, unsigned n, shunt_future *h,
                        bool joins);
+
+/* storm.c: hit workers from now on, until told otherwise. */
+struct killer {
+    struct graph *graph;
+    pthread_t thread;
+    atomic_bool over;
+};
+void storm_begin(struct killer *killer, struct graph *g);
+void storm_end(struct killer *killer);
+/* In the function of a node: end, if it is doomed. */
+void storm_doom(const struct job *job);
+/* Node n itself has crashed, it says: whether that can be. */
+void storm_blame(struct graph *g, unsigned n, const shunt_error *error);
+/* What the host has at the end of a graph. */
+struct remains {
+    unsigned descriptors, threads, kin, mappings;
+};
+void storm_count(struct remains *out);
 
 /* shared.c: memory that tasks see where they run, zeroed. To be opened before
  * there is a process pool; NULL if it is used up. Reset: all is given back. */

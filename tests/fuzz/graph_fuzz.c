@@ -2,7 +2,7 @@
 /*
  * graph_fuzz - random graphs of futures, against a sequential reference.
  *
- *     graph_fuzz [--mode threads | processes] [--calm] [--seed N]
+ *     graph_fuzz [--mode threads | processes] [--calm | --storm] [--seed N]
  *                [--seeds COUNT | --seconds S] [--nodes N] [--patience S]
  *                [--print] [--dump]
  *
@@ -26,6 +26,11 @@
  * while it runs, so that no process is killed and all of the above holds. In
  * the others tasks may end with SHUNT_ECRASHED, as what was parked beside the
  * late ones does, and what follows from that is allowed as well.
+ *
+ * With --storm workers are hit by signals at random moments (storm.c), and some
+ * functions never come to their end: they leave the process, fault, take all
+ * memory, or loop until they are late. What is still in use then, when all has
+ * settled and was given back, is counted, and told in the end.
  *
  * With --dump another thread dumps all pools again and again meanwhile.
  *
@@ -105,6 +110,19 @@ static void dump(struct graph *g)
         audit_dump(g->pools[i]);
 }
 
+static void tell_storm(void)
+{
+    printf("graph_fuzz: %lu hits, %lu functions ended badly; nodes that "
+           "crashed were %lu times the culprit, %lu times not; left in %lu "
+           "graphs: %lu records, %lu aliases, %lu edges, %lu cells, %lu "
+           "bytes\n",
+           atomic_load(&census->kills), atomic_load(&census->dooms),
+           atomic_load(&census->culprits), atomic_load(&census->collateral),
+           atomic_load(&census->untidy), atomic_load(&census->records),
+           atomic_load(&census->aliases), atomic_load(&census->edges),
+           atomic_load(&census->cells), atomic_load(&census->bytes));
+}
+
 _Noreturn void fuzz_fail(struct graph *g, const char *fmt, ...)
 {
     static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
@@ -122,6 +140,8 @@ _Noreturn void fuzz_fail(struct graph *g, const char *fmt, ...)
         pause();
     }
     dump(g);
+    if (g->plan->mortal)
+        tell_storm();
     say_seed();
     _exit(1);
 }
@@ -243,7 +263,7 @@ int main(int argc, char **argv)
     uint64_t seed = (uint64_t)time(NULL) * 1000000u, seeds = 1, n = 0;
     int64_t begin, seconds = 0;
     unsigned nodes = 0;
-    bool print = false, dumps = false, calm = false;
+    bool print = false, dumps = false, calm = false, storm = false;
     enum weather weather = WEATHER_THREADS;
     const char *mode = getenv("SHUNT_MODE");
 
@@ -256,6 +276,11 @@ int main(int argc, char **argv)
         }
         if (strcmp(argv[i], "--calm") == 0) {
             calm = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--storm") == 0) {
+            storm = true;
+            mode = "processes";
             continue;
         }
         if (strcmp(argv[i], "--dump") == 0) {
@@ -281,7 +306,7 @@ int main(int argc, char **argv)
     printf("graph_fuzz: first seed %" PRIu64 "\n", seed);
     fflush(stdout);
     if (mode != NULL && strcmp(mode, "processes") == 0)
-        weather = calm ? WEATHER_CALM : WEATHER_MIXED;
+        weather = calm ? WEATHER_CALM : storm ? WEATHER_STORM : WEATHER_MIXED;
     if (weather != WEATHER_THREADS && (!shared_open() || shunt_init() != 0))
         return fprintf(stderr, "graph_fuzz: no worker processes\n"), 1;
     prepare(dumps);
@@ -302,6 +327,8 @@ int main(int argc, char **argv)
            atomic_load(&census->told), atomic_load(&census->scopes),
            atomic_load(&census->retries), atomic_load(&census->events),
            atomic_load(&census->moves));
+    if (weather > WEATHER_CALM)
+        tell_storm();
     printf("graph_fuzz: %" PRIu64 " seeds, all as the reference allows\n", n);
     return 0;
 }

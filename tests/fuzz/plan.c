@@ -80,14 +80,13 @@ static int64_t length_of(struct rng *rng, enum span span)
     }
 }
 
-void plan_shorten(struct plan *p, unsigned i)
+void plan_span(struct plan *p, unsigned i, enum span span)
 {
     struct rng rng = { plan_random(p->seed, i, 5) };
     struct node *n = &p->node[i];
-    bool kills = n->op == OP_RETRY || op_traits[n->op].submitted;
 
-    n->span = p->processes && !p->mortal && kills ? SPAN_NONE : SPAN_SHORT;
-    n->span_ns = length_of(&rng, n->span);
+    n->span = span;
+    n->span_ns = length_of(&rng, span);
 }
 
 static unsigned add_use(struct node *n, enum use_kind kind, unsigned by)
@@ -290,43 +289,6 @@ static void add_step(struct plan *p, struct rng *rng, unsigned i, unsigned j)
         n->shape = SHAPE_SMALL;
 }
 
-/* A worker process that is at something which is late is killed, and what waits
- * in it fails. Where none may be, nothing is late. */
-static void calm(struct rng *rng, struct node *n)
-{
-    if (n->op == OP_RETRY || op_traits[n->op].submitted) {
-        if (n->span == SPAN_SHORT)
-            n->span = SPAN_LONG;
-        n->span_ns = length_of(rng, n->span) - (n->span == SPAN_PAST);
-    }
-}
-
-/* What functions can do in a process: not what leads to another pool, nor, in
- * one that is not to be killed, what is late. */
-static void keep_inside(const struct plan *p, struct node *n)
-{
-    if (n->brood == BROOD_ABROAD)
-        n->brood = BROOD_JOIN;
-    if (!p->mortal && (n->brood == BROOD_BOUND || n->brood == BROOD_HEIRS ||
-                       n->brood == BROOD_RETRY))
-        n->brood = BROOD_TAKE;
-}
-
-static void move_to_processes(struct plan *p, struct rng *rng,
-                              enum weather weather)
-{
-    p->processes = true;
-    p->pools = 1;
-    p->mortal = chance(rng, 50) && weather != WEATHER_CALM;
-    if (p->mortal)
-        return;
-    p->leaps[0] = false;
-    if (p->ending == END_KILL)
-        p->ending = END_CANCEL;
-    if (p->storm_how == SHUNT_KILL)
-        p->storm_how = SHUNT_CANCEL;
-}
-
 static void make_node(struct plan *p, unsigned i)
 {
     static const unsigned givers[] = { 45, 35, 12, 8 };
@@ -364,11 +326,11 @@ static void make_node(struct plan *p, unsigned i)
         add_span(p, &rng, i);
     if (n->op == OP_RETRY)
         add_attempts(p, &rng, i);
-    if (p->processes && !p->mortal)
-        calm(&rng, n);
+    if (p->processes)
+        weather_bound(p, i);
     add_behaviour(p, &rng, i);
     if (p->processes)
-        keep_inside(p, n);
+        weather_behave(p, i);
 }
 
 /* Node i goes through queue number q, if that has room. */
@@ -563,7 +525,7 @@ void plan_make(struct plan *p, uint64_t seed, unsigned nodes,
     p->storm_how = (enum shunt_how)below(&rng, 3);
     p->storm_at = below(&rng, 2000);
     if (weather != WEATHER_THREADS)
-        move_to_processes(p, &rng, weather);
+        weather_begin(p, weather);
     p->queues = chance(&rng, 45) ? 0 : 1 + below(&rng, QUEUES_MAX);
     for (unsigned q = 0; q < p->queues; q++)
         add_queue(p, &rng, q);

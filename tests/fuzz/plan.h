@@ -25,7 +25,9 @@ enum {
     ENTRIES_MAX = 24,
     HELD_MAX = 4,
     FILLERS_MAX = 150, /* of a batch: so many go in some at a time */
-    FAILURES = 100     /* failure codes begin here */
+    HITS_MAX = 64,
+    CULPRITS_MAX = 512,
+    FAILURES = 100 /* failure codes begin here */
 };
 
 enum op {
@@ -161,6 +163,20 @@ enum again {
     AGAINS
 };
 
+/* How a function ends instead of returning: storm.c. */
+enum doom {
+    DOOM_NONE,
+    DOOM_EXIT,
+    DOOM_LEAVE,
+    DOOM_NULL,
+    DOOM_ABORT,
+    DOOM_KILL,
+    DOOM_OVERFLOW,
+    DOOM_EAT,
+    DOOM_LOOP, /* until its deadline */
+    DOOMS
+};
+
 enum giver {
     GIVER_THREAD,
     GIVER_TASK,
@@ -209,6 +225,8 @@ struct node {
     int64_t await_ns;
     bool gives_any;
     unsigned gives; /* a promise */
+    enum doom doom;
+    unsigned retries; /* it is idempotent, if not 0 */
     /* Of a retry, whose span is that of each attempt: the number of attempts,
      * 0 being the default; of those that run, the first that succeeds and one
      * that fails for good, 0 if none does. */
@@ -297,7 +315,8 @@ struct plan {
     enum ending ending;
     enum shunt_how storm_how;
     bool processes; /* the pools are of processes; and then: */
-    bool mortal;    /* some of these may be killed */
+    bool mortal;    /* some of these may be killed, */
+    bool stormy;    /* or end at any moment */
     unsigned storm_at;
     struct node node[NODES_MAX];
     struct outing outing[OUTINGS_MAX];
@@ -377,15 +396,24 @@ static inline unsigned input_place(const struct node *n, unsigned k)
 /* Where its pools are to be, and what may happen there. */
 enum weather {
     WEATHER_THREADS,
-    WEATHER_CALM, /* processes, none of which is killed */
-    WEATHER_MIXED /* processes; in every other plan some may be */
+    WEATHER_CALM,  /* processes, none of which is killed */
+    WEATHER_MIXED, /* processes; in every other plan some may be */
+    WEATHER_STORM  /* processes, which end at any moment */
 };
 void plan_make(struct plan *plan, uint64_t seed, unsigned nodes,
                enum weather weather);
-/* A span that may come, or none, in place of one that does not. */
-void plan_shorten(struct plan *plan, unsigned n);
+/* Give node n another span. */
+void plan_span(struct plan *plan, unsigned n, enum span span);
 /* A random number that is the same for the same arguments. */
 uint64_t plan_random(uint64_t seed, uint64_t a, uint64_t b);
+
+/* weather.c, for plans of processes: what they are like; what node i may have
+ * for a deadline; what its function does. A span that may come, or none, in
+ * place of one that does not, of a node of any plan. */
+void weather_begin(struct plan *plan, enum weather weather);
+void weather_bound(struct plan *plan, unsigned i);
+void weather_behave(struct plan *plan, unsigned i);
+void weather_shorten(struct plan *plan, unsigned i);
 
 /* tables.c */
 void plan_print(const struct plan *plan);

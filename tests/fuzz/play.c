@@ -418,6 +418,7 @@ void play(struct graph *g)
 {
     const struct plan *p = g->plan;
     struct hand hands[POOLS_MAX];
+    struct killer killer;
     pthread_t movers[POOLS_MAX];
 
     make_pools(g);
@@ -428,6 +429,7 @@ void play(struct graph *g)
             pthread_create(&movers[i], NULL, moment_move, &hands[i]) != 0)
             fuzz_fail(g, "no thread for the fuzzer itself");
     }
+    storm_begin(&killer, g);
     run_threads(g);
     atomic_store(&g->ended, true);
     while (p->ending != END_FREE && !shut_down(g, how_to_end(p)))
@@ -437,6 +439,7 @@ void play(struct graph *g)
             atomic_store(&hands[i].over, true);
             pthread_join(movers[i], NULL);
         }
+    storm_end(&killer);
     if (p->ending != END_FREE) {
         queues_end(g);
         release_rest(g);

@@ -49,6 +49,8 @@ static void join_own(struct outcomes *to, const struct plan *p, unsigned i)
     bool flat = n->op == OP_FLAT || n->op == OP_THEN_FLAT;
     bool fails = flat ? n->recipe == RECIPE_FAILS : n->fails;
 
+    if (n->doom != DOOM_NONE)
+        return;
     if (fails)
         to->failed |= bit(i);
     else
@@ -173,7 +175,7 @@ static struct outcomes of_step(const struct reference *r, const struct plan *p,
         join_failures(&o, in);
         if (in->ok != 0 && n->fails)
             o.failed |= bit(i);
-        else
+        else if (n->doom == DOOM_NONE)
             o.ok |= in->ok;
         break;
     default:
@@ -415,7 +417,7 @@ static bool bound(const struct reference *r, struct plan *p, unsigned i)
     /* In a storm, what would settle it may have been refused. */
     if (n->span == SPAN_LONG && !may_come(p, n) &&
         (storm || !r->completes[i])) {
-        plan_shorten(p, i);
+        weather_shorten(p, i);
         changed = true;
     }
     return changed;

@@ -77,6 +77,10 @@ static void print_behaviour(const struct node *n)
         fprintf(stderr, " cancel future: %s", heeds[n->heed]);
     if (n->commits != COMMIT_NEVER)
         fprintf(stderr, " commits %s", commits[n->commits]);
+    if (n->doom != DOOM_NONE)
+        fprintf(stderr, " is doomed to %d", (int)n->doom);
+    if (n->retries > 0)
+        fprintf(stderr, " may be retried %u times", n->retries);
     if (n->gives_any)
         fprintf(stderr, " gives %u", n->gives);
     if (n->op == OP_FLAT || n->op == OP_THEN_FLAT)
@@ -134,7 +138,9 @@ void plan_print(const struct plan *p)
             "ending %d (storm %d at %u)%s%s\n",
             p->seed, p->nodes, p->builders, p->observers, (int)p->ending,
             (int)p->storm_how, p->storm_at, p->processes ? ", processes" : "",
-            p->mortal ? ", which may be killed" : "");
+            p->stormy   ? ", which are hit"
+            : p->mortal ? ", which may be killed"
+                        : "");
     for (unsigned i = 0; i < p->pools; i++)
         fprintf(stderr, "pool %u: %u workers, spares %d%s%s\n", i,
                 p->workers[i], p->spares[i],

@@ -32,6 +32,21 @@ static int task_small(const struct job *in, struct small *out)
 }
 SHUNT_TASK(task_small, struct job, struct small, .drop = behave_drop)
 
+/* The same, which may be run again after a crash. */
+static int again_small(const struct job *in, struct small *out)
+{
+    return run(in, SHAPE_SMALL, out);
+}
+SHUNT_TASK(again_small, struct job, struct small, .drop = behave_drop,
+           .idempotent = true)
+
+static int again_big(const struct bigjob *in, struct big *out)
+{
+    return run(&in->job, SHAPE_BIG, out);
+}
+SHUNT_TASK(again_big, struct bigjob, struct big, .drop = behave_drop,
+           .idempotent = true)
+
 static int task_big(const struct bigjob *in, struct big *out)
 {
     return run(&in->job, SHAPE_BIG, out);
@@ -169,6 +184,14 @@ shunt_future *tasks_submit(struct graph *g, unsigned i)
     shunt_pool *pool = g->pools[n->pool];
     struct bigjob in = { .job = { g, i, 0 } };
 
+    if (n->retries > 0 && n->shape == SHAPE_BIG)
+        return shunt_submit_with(pool, again_big, &in,
+                                 .deadline_ns = n->span_ns,
+                                 .retries = n->retries);
+    if (n->retries > 0)
+        return shunt_submit_with(pool, again_small, &in.job,
+                                 .deadline_ns = n->span_ns,
+                                 .retries = n->retries);
     if (n->span != SPAN_NONE && n->op == OP_FLAT)
         return shunt_submit_with(pool, task_flat, &in.job,
                                  .deadline_ns = n->span_ns);
@@ -214,7 +237,10 @@ const char *tasks_name(const struct plan *p, unsigned i)
     const struct node *n = &p->node[i];
     const shunt_task *task = NULL;
 
-    if (n->op == OP_TASK)
+    if (n->retries > 0)
+        task = n->shape == SHAPE_BIG ? &shunt_task_again_big
+                                     : &shunt_task_again_small;
+    else if (n->op == OP_TASK)
         task = n->shape == SHAPE_BIG ? &shunt_task_task_big
                                      : &shunt_task_task_small;
     else if (n->op == OP_FLAT)
@@ -349,8 +375,9 @@ void tasks_give(struct graph *g, unsigned i)
     if (rc == SHUNT_ECANCELED &&
         (cancelled || !check_strictly(g) || !g->reference.completes[i]))
         rc = 0;
-    /* Code that runs on may find that the pool was freed. */
-    if (rc == SHUNT_EINVAL && shunt_cancelled())
+    /* Code that runs on may find that the pool was freed; what runs again, that
+     * it has given it before it crashed. */
+    if (rc == SHUNT_EINVAL && (shunt_cancelled() || g->plan->stormy))
         return;
     if (rc != 0)
         fuzz_fail(g, "promise %u was not given: %s", i, shunt_code_name(rc));

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""storm.py GRAPH_FUZZ [--hits N] [--seed N] [--each N]: graph_fuzz --storm,
+until workers were hit that often; then what went wrong, by kind, and what was
+left in use.
+
+A run that finds a fault ends there, with what there is in its log; this goes on
+with the next seed, so that faults are counted and not only met. Fails if there
+was one, or anything is left. A seed is replayed with graph_fuzz --storm --seed
+N; when signals arrive is not.
+"""
+import argparse
+import collections
+import re
+import subprocess
+import sys
+import time
+
+TOLD = re.compile(
+    r'(\d+) hits, (\d+) functions ended badly; nodes that crashed were (\d+) '
+    r'times the culprit, (\d+) times not; left in (\d+) graphs: (\d+) records, '
+    r'(\d+) aliases, (\d+) edges, (\d+) cells, (\d+) bytes')
+NAMES = ('hits', 'functions ended badly', 'culprits', 'collateral',
+         'graphs that leave something', 'records left', 'aliases left',
+         'edges left', 'cells left', 'bytes left')
+
+
+def play(program, seed, count):
+    """Play seeds: the numbers told, how many passed, and what failed."""
+    run = subprocess.run([program, '--storm', '--patience', '30', '--seed',
+                          str(seed), '--seeds', str(count)],
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         check=False)
+    text = run.stdout.decode(errors='replace')
+    told = TOLD.search(text)
+    numbers = [int(n) for n in told.groups()] if told else [0] * len(NAMES)
+    if run.returncode == 0:
+        return numbers, count, None
+    at = re.search(r'^graph_fuzz: seed (\d+)$', text, re.M)
+    failed = re.search(r'FAILED: (.*)|(Assertion .*)', text)
+    said = failed.group(0) if failed else f'status {run.returncode}'
+    return numbers, int(at.group(1)) - seed + 1 if at else count, said
+
+
+def kind_of(said):
+    """What a failure says, without the numbers."""
+    return re.sub(r'\d+', 'N', said)[:100]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('program')
+    parser.add_argument('--hits', type=int, default=10000)
+    parser.add_argument('--seed', type=int, default=int(time.time()) * 1000)
+    parser.add_argument('--each', type=int, default=20)
+    options = parser.parse_args()
+    print(f'storm: first seed {options.seed}', flush=True)
+    totals, graphs, seed = [0] * len(NAMES), 0, options.seed
+    faults = collections.defaultdict(list)
+    while totals[0] < options.hits:
+        numbers, played, said = play(options.program, seed, options.each)
+        totals = [a + b for a, b in zip(totals, numbers)]
+        graphs += played
+        if said:
+            faults[kind_of(said)].append(seed + played - 1)
+            print(f'storm: seed {seed + played - 1}: {said}', flush=True)
+        seed += played
+    print(f'storm: {graphs} graphs')
+    for name, total in zip(NAMES, totals):
+        print(f'{total:10} {name}')
+    print(f'{sum(map(len, faults.values())):10} graphs that failed')
+    for kind, seeds in sorted(faults.items(), key=lambda f: -len(f[1])):
+        print(f'{len(seeds):10}   {kind}: seeds {seeds[:5]}')
+    return bool(faults) or totals[4] > 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
