@@ -34,6 +34,7 @@
 
 #include "future/call.h"
 #include "future/combine.h"
+#include "future/retry.h"
 #include "future/settle.h"
 #include "future/timer.h"
 #include "process/crash.h"
@@ -124,6 +125,8 @@ static bool may_run_again(struct sh_record *r, uint64_t word, bool culprit)
     if (!r->task->traits_.idempotent || !sh_is_bound(r) ||
         (word & (SH_CANCEL | SH_BUSY)) != 0 ||
         /* relaxed: ours, its process is dead */
+        (sh_load_rlx(&r->deps) & SH_DEPS_DROPPED) != 0 ||
+        /* relaxed: ours, its process is dead */
         sh_load_rlx(&r->kind) > SH_KIND_FINALLY)
         return false;
     most = sh_bound_of(r)->retries + (culprit ? 0 : INNOCENT_MORE);
@@ -165,6 +168,47 @@ static void put_back(struct sh_record *r, uint64_t word)
     /* acq_rel: claim. Flags may be set meanwhile. */
     while (!sh_cas_acqrel(&r->state, &word, sh_word_to(word, SH_READY, 0)))
         continue;
+}
+
+/* Its function was about to be called, or had returned, and what its run kept
+ * was given back: nothing names the run any more. As far as anybody knows it
+ * was at work, so it is not to run as if it had not begun. */
+static void fail_begun(const struct mess *m, struct sh_record *r, uint64_t word)
+{
+    struct sh_failure f = { .code = SHUNT_ECRASHED,
+                            .text = m->text,
+                            .untold = m->untold.trace.count > 0 ? &m->untold
+                                                                : NULL,
+                            .attempts = attempts_of(r) };
+    unsigned kind = sh_load_rlx(&r->kind);   /* relaxed: ours */
+    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
+    struct sh_work drops = { 0 };
+
+    if (kind == SH_KIND_TASK && (word & (SH_KEPT | SH_HELD)) == 0 &&
+        may_run_again(r, word, true)) {
+        sh_bound_of(r)->crashes++;
+        put_back(r, word);
+        return;
+    }
+    sh_crash_fill(&f, &m->pool->team->crashes[m->worker->index], m->status,
+                  &m->use);
+    sh_error_attach(m->pool, r, &f);
+    sh_input_drop(&drops, m->pool, r, kind);
+    sh_work_do(&drops);
+    if (r->task->traits_.inherits)
+        input = 0;
+    else
+        sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
+    sh_settle_running(m->pool, r, sh_outcome_from(SHUNT_ECRASHED), input);
+}
+
+/* It was settled over its code, which has come to its end. */
+static void end_busy(const struct mess *m, struct sh_record *r)
+{
+    struct sh_work work = { 0 };
+
+    sh_settle_returned(&work, m->pool, r);
+    sh_work_do(&work);
 }
 
 /* It was being made: nobody has its name, and what it may have is lost. */
@@ -246,11 +290,16 @@ static void look_at(const struct mess *m, struct sh_record *r)
             return;
         if (run != NULL)
             fail(m, r, run, w);
+        else if (is_culprit(m, sh_index_of(m->pool, r), w))
+            fail_begun(m, r, w);
         else
             put_back(r, w);
     } else if ((w & SH_BUSY) != 0 && run != NULL && run->worker == m->worker) {
         /* Settled over its code, which has come to its end now. */
         sh_run_abort(run, sh_outcome_of(w));
+    } else if ((w & SH_BUSY) != 0 && run == NULL &&
+               is_culprit(m, sh_index_of(m->pool, r), w)) {
+        end_busy(m, r);
     }
 }
 

@@ -200,12 +200,30 @@ struct sh_value sh_record_value(struct sh_record *r)
                               r->task->out_align_, r->task->out_type_, false };
 }
 
+/* Whether drop has yet to be called. In a process pool that is marked in the
+ * record's arrivals before it is, since whoever does the same step again after
+ * a death must not call it twice. */
+static bool is_to_drop(const struct sh_pool *pool, struct sh_record *r)
+{
+    uint64_t old = sh_load_rlx(&r->deps); /* relaxed: the CAS validates it */
+
+    if (!pool->shared)
+        return true;
+    do {
+        if ((old & SH_DEPS_DROPPED) != 0)
+            return false;
+        /* relaxed: read by who repeats the step, which the death orders */
+    } while (!sh_cas_rlx(&r->deps, &old, old | SH_DEPS_DROPPED));
+    return true;
+}
+
 void sh_record_drop_in(struct sh_pool *pool, struct sh_record *r, unsigned kind)
 {
     const shunt_task *t = r->task;
 
     if (t == NULL || t->traits_.drop == NULL || kind > SH_KIND_FORWARD)
         return;
-    if (kind == SH_KIND_TASK || (t->shape_ & SHUNT_SHAPE_STEP_) != 0)
+    if ((kind == SH_KIND_TASK || (t->shape_ & SHUNT_SHAPE_STEP_) != 0) &&
+        is_to_drop(pool, r))
         sh_call_hook(pool->id, t->traits_.drop, sh_record_in(r));
 }

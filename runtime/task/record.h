@@ -27,6 +27,10 @@
 
 #define SH_INLINE_BYTES 48
 
+/* In deps of what runs a function: its .drop was called, or is about to be. No
+ * arrival has this bit. */
+#define SH_DEPS_DROPPED ((uint64_t)1 << 26)
+
 /* What out_at says beside the place of out, if anything. */
 #define SH_OUT_IN_BLOCK 0x80u /* in and out are in data.block */
 #define SH_BOUND 0x40u        /* the end of data is a struct sh_bound */
@@ -107,7 +111,7 @@ struct sh_scoping {
 
 struct sh_record {
     _Atomic uint64_t state; /* task/state.h */
-    /* generation 32 | arrived 32; of a failure SEEN; of a scope:
+    /* generation 32 | arrived 32; of a failure SEEN; DROPPED; of a scope:
      * generation 32 | the scope of who opened it 32 */
     _Atomic uint64_t deps;
     _Atomic uint64_t edge0; /* the first dependant; see future/edge.h */
