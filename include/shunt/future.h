@@ -174,9 +174,9 @@ SHUNT_API int shunt_status(shunt_future *f);
  * may block for some time, half a second at most. */
 SHUNT_API const shunt_error *shunt_error_of(shunt_future *f);
 
-/* Why the last take or join of this task (or, outside, of this thread)
- * failed; code 0 if none has. Lent until the next take or join fails here,
- * or the task or thread ends. May block as shunt_error_of. */
+/* Why the last take, join, shunt_init or shunt_pool_new of this task (or,
+ * outside, of this thread) failed; code 0 if none has. Lent until the next of
+ * these fails here, or the task or thread ends. May block as shunt_error_of. */
 SHUNT_API const shunt_error *shunt_last_error(void);
 
 /*

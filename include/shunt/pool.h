@@ -136,7 +136,7 @@ SHUNT_API void shunt_unobserved_ignore(const shunt_error *error, void *arg);
  * Errors:  SHUNT_ENOTSUP: other threads run, or whether they do cannot be read
  *          in /proc; the kernel has no pidfds (Linux 5.3); in a worker process,
  *          or a child of one. SHUNT_ENOMEM: memory, addresses or processes.
- *          Which of these it was is not told yet.
+ *          The message of shunt_last_error says which of these it was.
  */
 SHUNT_API int shunt_init(void);
 
@@ -157,7 +157,9 @@ SHUNT_API int shunt_init(void);
  *          Of a process pool, if there is no seed yet, also those of
  *          shunt_init; with .fork_with_threads other threads do not matter.
  *          SHUNT_EAGAIN too if the system refuses to fork, SHUNT_EBROKEN if the
- *          seed dies meanwhile.
+ *          seed dies meanwhile, SHUNT_ENOTSUP if .worker_bytes_max cannot be
+ *          had.
+ *          The message of shunt_last_error says what it was.
  *
  * A pool reserves about 2 GiB of addresses, which take no memory until they
  * are used; a quarter of the limit where RLIMIT_AS sets one. A process pool

@@ -296,6 +296,8 @@ static void attach_error(struct sh_pool *pool, struct sh_record *r,
 
     if (outcome == 0 || outcome == SH_OUTCOME_FORWARD)
         return;
+    if (f.code == SHUNT_ENOTSUP)
+        return; /* why was said by who has failed it: worker/home.c */
     if (late && kind == SH_KIND_FORWARD && sh_pool_enter(id)) {
         name_the_slow(r, &f);
         sh_error_attach(pool, r, &f);

@@ -15,6 +15,7 @@
 
 #include "future/bridge.h"
 #include "future/submit.h"
+#include "memory/known.h"
 
 /* Move a record that is ours, INIT or RUNNING, to WAIT or SETTLING. False if a
  * shutdown has settled it meanwhile. */
@@ -188,6 +189,9 @@ static int check(const struct sh_pool *pool, const shunt_task *task,
         return SHUNT_EINVAL;
     if ((task->shape_ & SHUNT_SHAPE_STEP_) == 0 && ctx != NULL)
         return SHUNT_EINVAL;
+    /* Whoever settles the step looks at its description. */
+    if (pool->shared && !sh_known_has(pool->known, task))
+        return SHUNT_ENOTSUP;
     return sh_task_check(pool, task);
 }
 

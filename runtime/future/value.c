@@ -149,6 +149,16 @@ void sh_remember_error(const shunt_error *error)
         sh_here.last_code = error->code;
 }
 
+int sh_refuse(int code, const char *why)
+{
+    shunt_error error = *sh_error_constant(code);
+
+    if (why != NULL)
+        error.message = why;
+    sh_remember_error(&error);
+    return code;
+}
+
 /* The memory of a record goes to the running task, or to the caller. A handle
  * among it that cannot go along is added to `left`. */
 static void move_blocks(struct sh_record *r, struct sh_blocks *left)

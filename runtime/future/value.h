@@ -83,6 +83,10 @@ const shunt_error *sh_error_seen(shunt_future *f);
 /* For shunt_last_error: a copy is kept. */
 void sh_remember_error(const shunt_error *error);
 
+/* The same of a call that has no future: code, and why, a sentence for good, or
+ * NULL. Returns code. */
+int sh_refuse(int code, const char *why);
+
 /* The end of take and join, after the wait for ref ended with status. */
 int sh_take_settled(struct sh_ref *ref, int status, void *out, size_t size,
                     bool joins);

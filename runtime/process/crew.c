@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 
+#include "future/value.h"
 #include "memory/arena.h"
+#include "memory/known.h"
 #include "process/limit.h"
 #include "process/seed.h"
 #include "process/warden.h"
@@ -15,32 +17,46 @@
 #define ARENA_MOST ((size_t)64 << 30)
 #define ARENA_LEAST ((size_t)64 << 20)
 
-static int prepare(const shunt_options *options, struct sh_arena **arena_out)
+static const char no_memory[] = "out of memory";
+
+static int prepare(const shunt_options *options, struct sh_arena **arena_out,
+                   const char **why_out)
 {
-    const char *why;
     int rc;
 
+    *why_out = no_memory;
     /* A task may fork: then its child must know that it is none of ours. */
     if (!sh_forks_count())
         return SHUNT_ENOMEM;
-    rc = sh_seed_start(options->fork_with_threads, &why);
+    rc = sh_seed_start(options->fork_with_threads, why_out);
     if (rc != 0)
         return rc;
-    /* A worker could not be limited. */
-    if (options->worker_bytes_max > 0 && sh_limit_used() == 0)
+    if (options->worker_bytes_max > 0 && sh_limit_used() == 0) {
+        *why_out = ".worker_bytes_max needs /proc/self/status, which cannot be "
+                   "read";
         return SHUNT_ENOTSUP;
+    }
+    *why_out = "no addresses are left for the pool's memory";
     *arena_out = sh_arena_new(ARENA_LEAST, ARENA_MOST);
     return *arena_out != NULL ? 0 : SHUNT_ENOMEM;
 }
 
-static int start(struct sh_pool *pool)
+static int start(struct sh_pool *pool, const char **why_out)
 {
+    struct sh_known *known =
+        sh_arena_map(pool->arena, sizeof *known, SH_PAGES_RW);
     int rc;
 
+    *why_out = no_memory;
+    if (known == NULL)
+        return SHUNT_ENOMEM;
+    sh_seed_known(known);
+    pool->known = known;
+    *why_out = "a thread could not be started";
     /* It does what the workers leave to the host, timers or not. */
     if (sh_timekeeper_start(pool) != 0)
         return SHUNT_ENOMEM;
-    rc = sh_warden_start(pool);
+    rc = sh_warden_start(pool, why_out);
     if (rc != 0)
         sh_timekeeper_stop(pool);
     return rc;
@@ -53,9 +69,12 @@ const struct sh_crew sh_crew_of_processes = { .prepare = prepare,
 
 int shunt_init(void)
 {
-    const char *why;
+    const char *why = no_memory;
+    int rc = SHUNT_ENOMEM;
 
     if (sh_served != NULL)
-        return SHUNT_ENOTSUP;
-    return sh_forks_count() ? sh_seed_start(false, &why) : SHUNT_ENOMEM;
+        return sh_refuse(SHUNT_ENOTSUP, "a worker process makes no pools");
+    if (sh_forks_count())
+        rc = sh_seed_start(false, &why);
+    return rc == 0 ? 0 : sh_refuse(rc, why);
 }

@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/fault.h"
 #include "memory/arena.h"
+#include "memory/known.h"
 #include "process/loops.h"
 #include "process/sprout.h"
 #include "shunt/errors.h"
@@ -23,6 +24,9 @@ static struct seed {
     pid_t host; /* whose it is; 0: none */
     int socket, pidfd;
 } seed;
+
+/* What it has of this process. Under lock. */
+static struct sh_known known;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool prepared;
@@ -135,6 +139,7 @@ static int start(bool beside, const char **why_out)
     if (sh_letter_pair(ends)) {
         const struct sh_sprout s = { ends[1], host, sh_seed_live };
 
+        sh_known_note(&known);
         made = sprout(&s, ends[0], beside);
         close(ends[1]);
         if (!made) {
@@ -187,6 +192,13 @@ int sh_seed_start(bool although_threads, const char **why_out)
     if (rc != 0)
         *why_out = why;
     return rc;
+}
+
+void sh_seed_known(struct sh_known *known_out)
+{
+    pthread_mutex_lock(&lock);
+    *known_out = known;
+    pthread_mutex_unlock(&lock);
 }
 
 bool sh_seed_is_up(void)

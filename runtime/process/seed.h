@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct sh_known;
 struct sh_letter;
 
 /* Have a seed. although_threads: also while other threads run; what they have
@@ -36,6 +37,9 @@ struct sh_letter;
  * SHUNT_ENOMEM: the system refused. Unless 0, *why_out is a sentence, for good.
  * Any thread. */
 int sh_seed_start(bool although_threads, const char **why_out);
+
+/* What the last one that was started has of this process. */
+void sh_seed_known(struct sh_known *known_out);
 
 /* Whether this process has one that lives. */
 bool sh_seed_is_up(void);

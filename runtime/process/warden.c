@@ -334,7 +334,7 @@ static int start_all(struct sh_warden *d)
     return rc;
 }
 
-int sh_warden_start(struct sh_pool *pool)
+int sh_warden_start(struct sh_pool *pool, const char **why_out)
 {
     struct sh_warden *d = make(pool);
     int rc;
@@ -343,6 +343,8 @@ int sh_warden_start(struct sh_pool *pool)
         return SHUNT_ENOMEM;
     sh_trace_tell_by(sh_symbols_words);
     rc = start_all(d);
+    if (rc != 0 && d->zygote.why != NULL)
+        *why_out = d->zygote.why;
     if (rc != 0)
         dismiss(d);
     else

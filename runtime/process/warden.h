@@ -14,8 +14,8 @@
 struct sh_pool;
 
 /* Start the zygote, the workers and the warden of a pool: 0 or SHUNT_E*, and
- * then nothing of it is left. */
-int sh_warden_start(struct sh_pool *pool);
+ * then nothing of it is left, and *why_out may be a sentence for good. */
+int sh_warden_start(struct sh_pool *pool, const char **why_out);
 
 /* Have the warden look whether a worker is at code that was given up, and kill
  * its process. */

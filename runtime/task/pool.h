@@ -145,6 +145,7 @@ struct sh_pool {
     _Atomic uint32_t active;
     bool shared;            /* other processes map it, in */
     struct sh_arena *arena; /* which it lies; NULL: it is of this process */
+    const struct sh_known *known; /* of a process pool: memory/known.h */
     bool allow_unsafe;
     bool checks_pointers;
     uint64_t queue_max;

@@ -12,6 +12,8 @@
  * those of a thread pool, with the post behind those of the processes, but it
  * takes up nothing else, and sleeps outside of the protocol of sleepers, so
  * that nobody counts on it. The timekeeper starts it for the first such task.
+ * Tasks that no process has, of libraries that were loaded too late, come here
+ * as well, and are told so.
  *
  * Edges.
  *   accepted task/handle.c
@@ -25,13 +27,27 @@
  * READY: its death moves rescan, and others come upon it. What the thread does
  * is the host's, whose death ends the pool.
  */
+#define _GNU_SOURCE 1
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "future/timer.h"
+#include "memory/known.h"
 #include "sync/futex.h"
+#include "task/error.h"
 #include "worker/worker.h"
+
+/* A process that looked at its description would crash. */
+static bool is_late(const struct sh_pool *pool, const struct sh_record *r)
+{
+    return !sh_known_has(pool->known, r->task);
+}
 
 bool sh_home_wants(const struct sh_pool *pool, const struct sh_record *r)
 {
-    return pool->shared && r->task != NULL && r->task->traits_.host_only;
+    return pool->shared && r->task != NULL &&
+           (is_late(pool, r) || r->task->traits_.host_only);
 }
 
 void sh_home_call(struct sh_pool *pool)
@@ -84,6 +100,33 @@ void sh_home_join(struct sh_pool *pool)
         pthread_join(pool->team->workers[pool->workers].thread, NULL);
 }
 
+/* Fail a task of which the processes have nothing, seen READY with word. */
+static SH_COLD void refuse_late(struct sh_pool *pool, struct sh_record *r,
+                                uint64_t word)
+{
+    struct sh_failure f = { .code = SHUNT_ENOTSUP, .attempts = 0 };
+    struct sh_work work = { 0 };
+    const char *path = "", *slash;
+    char text[320];
+    Dl_info info;
+
+    if (!sh_settle_begin(r, word, sh_outcome_from(SHUNT_ENOTSUP)))
+        return;
+    if (dladdr(r->task, &info) != 0 && info.dli_fname != NULL)
+        path = info.dli_fname;
+    slash = strrchr(path, '/');
+    snprintf(text, sizeof text,
+             "%.120s was loaded after the workers were "
+             "started: load it before shunt_init",
+             path[0] == '\0' ? "what describes the task"
+             : slash != NULL ? slash + 1
+                             : path);
+    f.text = text;
+    sh_error_attach(pool, r, &f);
+    sh_work_settle(&work, pool, r);
+    sh_work_do(&work);
+}
+
 uint64_t sh_home_find(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;
@@ -102,7 +145,11 @@ uint64_t sh_home_find(struct sh_worker *w)
         struct sh_record *r = sh_record_at(pool, at);
         uint64_t word = sh_load_acq(&r->state); /* acquire: accepted */
 
-        if (sh_phase_of(word) == SH_READY && sh_home_wants(pool, r))
+        if (sh_phase_of(word) != SH_READY || !sh_home_wants(pool, r))
+            continue;
+        if (is_late(pool, r) && !r->task->traits_.host_only)
+            refuse_late(pool, r, word);
+        else
             hint = sh_hint(at, sh_generation_of(word));
     }
     if (at >= used && hint == 0) {

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "future/timer.h"
+#include "future/value.h"
 #include "memory/arena.h"
 #include "sync/futex.h"
 #include "task/unobserved.h"
@@ -314,17 +315,20 @@ static void join(struct sh_pool *pool)
     team->joined = true;
 }
 
-static int prepare(const shunt_options *options, struct sh_arena **arena_out)
+static int prepare(const shunt_options *options, struct sh_arena **arena_out,
+                   const char **why_out)
 {
     (void)options;
+    (void)why_out;
     *arena_out = NULL;
     return 0;
 }
 
-static int start(struct sh_pool *pool)
+static int start(struct sh_pool *pool, const char **why_out)
 {
     int rc = 0;
 
+    *why_out = "a thread could not be started";
     for (unsigned i = 0; i < pool->workers && rc == 0; i++) {
         rc = sh_worker_start(pool, i);
         pool->team->started += rc == 0;
@@ -341,41 +345,68 @@ const struct sh_crew sh_crew_of_threads = { .prepare = prepare,
                                             .join = join,
                                             .relieve = sh_worker_replace };
 
-int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,
-                         const shunt_options *options)
+/* What is wrong with options that were refused. */
+static const char *complaint(int rc, const shunt_options *o)
 {
-    shunt_options o;
-    const struct sh_crew *crew;
+    if (rc == SHUNT_ENOTSUP)
+        return "SHUNT_AUTO is not there yet in this version";
+    if (o->mode < SHUNT_THREADS || o->mode > SHUNT_AUTO)
+        return "no such .mode, or $SHUNT_MODE";
+    if (o->workers < 1 || o->workers > SHUNT_WORKERS_MAX)
+        return ".workers, or $SHUNT_WORKERS, is out of range";
+    return "an option is out of range, or $SHUNT_CHECK is not understood";
+}
+
+/* Make the pool that resolved options ask for: 0, or SHUNT_E* and why. */
+static int build(const shunt_options *o, bool checks, struct sh_pool **pool_out,
+                 const char **why_out)
+{
+    const struct sh_crew *crew = o->mode == SHUNT_PROCESSES
+                                     ? &sh_crew_of_processes
+                                     : &sh_crew_of_threads;
     struct sh_arena *arena = NULL;
     struct sh_pool *pool;
-    int rc, checks;
+    int rc = crew->prepare(o, &arena, why_out);
 
-    if (pool_out == NULL)
-        return SHUNT_EINVAL;
-    if (sh_served != NULL)
-        return SHUNT_ENOTSUP;
-    rc = sh_options_resolve(options, options_size, &o, &checks);
     if (rc != 0)
         return rc;
-    crew = o.mode == SHUNT_PROCESSES ? &sh_crew_of_processes
-                                     : &sh_crew_of_threads;
-    rc = crew->prepare(&o, &arena);
-    if (rc != 0)
-        return rc;
-    pool = pool_new(&o, checks != 0, arena);
+    pool = pool_new(o, checks, arena);
+    *why_out = NULL;
     if (pool == NULL)
         return SHUNT_ENOMEM;
     pool->team->crew = crew;
     if (!sh_registry_add(pool)) {
+        *why_out = "there are 4,095 pools";
         sh_pool_destroy(pool);
         return SHUNT_EAGAIN;
     }
-    rc = crew->start(pool);
+    rc = crew->start(pool, why_out);
     if (rc != 0) {
         sh_registry_remove(pool);
         sh_pool_destroy(pool);
-        return rc;
     }
+    *pool_out = pool;
+    return rc;
+}
+
+int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,
+                         const shunt_options *options)
+{
+    shunt_options o;
+    struct sh_pool *pool;
+    const char *why = NULL;
+    int rc, checks;
+
+    if (pool_out == NULL)
+        return sh_refuse(SHUNT_EINVAL, "there is no place to put the pool");
+    if (sh_served != NULL)
+        return sh_refuse(SHUNT_ENOTSUP, "a worker process makes no pools");
+    rc = sh_options_resolve(options, options_size, &o, &checks);
+    if (rc != 0)
+        return sh_refuse(rc, complaint(rc, &o));
+    rc = build(&o, checks != 0, &pool, &why);
+    if (rc != 0)
+        return sh_refuse(rc, why);
     *pool_out = pool->name;
     return 0;
 }

@@ -53,10 +53,12 @@ struct sh_worker {
  * processes (process/crew.c). All are of the host. */
 struct sh_crew {
     /* Before there is a pool: where it is to lie; NULL: in memory of this
-     * process. 0 or SHUNT_E*. */
-    int (*prepare)(const shunt_options *options, struct sh_arena **arena_out);
-    /* Start all workers: 0, or SHUNT_E*, and then none of them is left. */
-    int (*start)(struct sh_pool *pool);
+     * process. 0 or SHUNT_E*; *why_out is a sentence then, or unwritten. */
+    int (*prepare)(const shunt_options *options, struct sh_arena **arena_out,
+                   const char **why_out);
+    /* Start all workers: 0, or SHUNT_E*, and then none of them is left.
+     * *why_out as above. */
+    int (*start)(struct sh_pool *pool, const char **why_out);
     /* They were told to end: wait until they have. */
     void (*join)(struct sh_pool *pool);
     /* Some are stuck at code that was given up. */
