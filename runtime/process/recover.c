@@ -133,7 +133,27 @@ static bool may_run_again(struct sh_record *r, uint64_t word, bool culprit)
     return sh_bound_of(r)->crashes < most;
 }
 
-/* Fail a task that ran, or was parked, on the dead worker. */
+/* A task whose code has ended, or was just to begin, so that its run has been
+ * left, or not been entered: what it held has been given back. */
+static void settle_left(const struct mess *m, struct sh_record *r,
+                        unsigned outcome)
+{
+    uint64_t input = sh_load_acq(&r->input); /* acquire: claim */
+
+    sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
+    sh_settle_running(m->pool, r, outcome, input);
+}
+
+/* Claimed, and not begun, or to begin anew: as if it had not been. */
+static void put_back(struct sh_record *r, uint64_t word)
+{
+    /* acq_rel: claim. Flags may be set meanwhile. */
+    while (!sh_cas_acqrel(&r->state, &word, sh_word_to(word, SH_READY, 0)))
+        continue;
+}
+
+/* Fail a task that ran, or was parked, on the dead worker. run is NULL if it
+ * has been left. */
 static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
                  uint64_t word)
 {
@@ -144,7 +164,12 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
 
     if (may_run_again(r, word, culprit)) {
         sh_bound_of(r)->crashes++;
-        sh_run_renew(run);
+        if (run != NULL) {
+            sh_run_renew(run);
+        } else {
+            (void)sh_deps_renew(r);
+            put_back(r, word);
+        }
         return;
     }
     sh_crash_fill(&f, &m->pool->team->crashes[m->worker->index], m->status,
@@ -159,15 +184,10 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
         f.text = text;
     }
     sh_error_attach(m->pool, r, &f);
-    sh_run_abort(run, sh_outcome_from(SHUNT_ECRASHED));
-}
-
-/* Claimed, and not begun: as if it had not been. */
-static void put_back(struct sh_record *r, uint64_t word)
-{
-    /* acq_rel: claim. Flags may be set meanwhile. */
-    while (!sh_cas_acqrel(&r->state, &word, sh_word_to(word, SH_READY, 0)))
-        continue;
+    if (run != NULL)
+        sh_run_abort(run, sh_outcome_from(SHUNT_ECRASHED));
+    else
+        settle_left(m, r, sh_outcome_from(SHUNT_ECRASHED));
 }
 
 /* Its function was about to be called, or had returned, and what its run kept
@@ -288,7 +308,10 @@ static void look_at(const struct mess *m, struct sh_record *r)
     if (sh_phase_of(w) <= SH_PARKED) {
         if (!theirs || sh_phase_of(w) < SH_RUNNING)
             return;
-        if (run != NULL)
+        /* If its run cannot be found, the post knows that it has begun: nothing
+         * else tells a task that has ended, and whose end is not in its state
+         * yet, from one that was claimed. */
+        if (run != NULL || is_culprit(m, sh_index_of(m->pool, r), w))
             fail(m, r, run, w);
         else if (is_culprit(m, sh_index_of(m->pool, r), w))
             fail_begun(m, r, w);
