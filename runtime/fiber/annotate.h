@@ -117,6 +117,11 @@ SH_ANNOTATE void sh_tsan_destroy(struct sh_fiber *f)
         __tsan_destroy_fiber(f->tsan_context);
     f->tsan_context = NULL;
 }
+
+SH_ANNOTATE void sh_tsan_forget(struct sh_fiber *f)
+{
+    f->tsan_context = NULL;
+}
 #else
 SH_ANNOTATE void sh_tsan_adopt(struct sh_fiber *base)
 {
@@ -134,6 +139,11 @@ SH_ANNOTATE void sh_tsan_switch(struct sh_fiber *to)
 }
 
 SH_ANNOTATE void sh_tsan_destroy(struct sh_fiber *f)
+{
+    (void)f;
+}
+
+SH_ANNOTATE void sh_tsan_forget(struct sh_fiber *f)
 {
     (void)f;
 }
@@ -208,6 +218,14 @@ SH_ANNOTATE void sh_annotate_mapped(struct sh_fiber *f)
 SH_ANNOTATE void sh_annotate_given(struct sh_fiber *f)
 {
     sh_tsan_destroy(f);
+    sh_asan_wipe(f);
+}
+
+/* f was another process's, which has died: what its checker kept about the
+ * stack lay in memory of that process. */
+SH_ANNOTATE void sh_annotate_inherited(struct sh_fiber *f)
+{
+    sh_tsan_forget(f);
     sh_asan_wipe(f);
 }
 

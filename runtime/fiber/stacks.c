@@ -188,6 +188,7 @@ bool sh_stacks_inherit(struct sh_stacks *s)
         empty(s, f);
         guarded = guarded && sh_pages_guard(f->stack_low - SH_STACKS_GUARD,
                                             SH_STACKS_GUARD);
+        sh_annotate_inherited(f);
         f->sp = NULL;
         f->next = s->free;
         s->free = f;

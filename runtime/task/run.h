@@ -11,6 +11,11 @@
 
 #include "task/pool.h"
 
+/* A function whose locals are read by who repairs what its process has left:
+ * they lie on the stack itself, not where address sanitizer would put them to
+ * find uses after the return, which is memory of that process alone. */
+#define SH_ON_STACK __attribute__((no_sanitize("address")))
+
 /* The writing end of a future is its handle with this bit, which is that of a
  * lent handle: no user holds one of a promise that is pending. */
 #define SH_PROMISE_BIT ((uint64_t)1 << 27)

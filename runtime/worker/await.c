@@ -134,8 +134,8 @@ static int limit(struct sh_pool *pool, uint32_t timer, uint32_t generation,
                : SHUNT_ENOMEM;
 }
 
-static int await_in_task(struct sh_run *run, struct sh_ref *ref, int64_t ns,
-                         bool stubborn)
+static SH_ON_STACK int await_in_task(struct sh_run *run, struct sh_ref *ref,
+                                     int64_t ns, bool stubborn)
 {
     struct sh_record *r = run->record;
     bool foreign = ref->pool != run->pool;
@@ -383,7 +383,7 @@ int sh_await_record(struct sh_ref *ref, bool stubborn)
     return rc;
 }
 
-int shunt_await_for(shunt_future *f, int64_t ns)
+SH_ON_STACK int shunt_await_for(shunt_future *f, int64_t ns)
 {
     unsigned id = sh_handle_pool(sh_handle_of(f));
     struct sh_ref ref;
@@ -431,7 +431,7 @@ static bool take_plain(uint64_t handle, void *out, size_t size)
     return true;
 }
 
-static int take(shunt_future *f, void *out, size_t size, bool joins)
+static SH_ON_STACK int take(shunt_future *f, void *out, size_t size, bool joins)
 {
     unsigned id = sh_handle_pool(sh_handle_of(f));
     bool guest;

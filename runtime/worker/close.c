@@ -78,7 +78,7 @@ static int bring_to_end(struct sh_ref *scope, shunt_results *all_out)
     return rc;
 }
 
-int shunt_scope_close(shunt_scope *scope, shunt_results *all)
+SH_ON_STACK int shunt_scope_close(shunt_scope *scope, shunt_results *all)
 {
     struct sh_work work = { 0 };
     struct sh_ref ref = { .handle = 0 };

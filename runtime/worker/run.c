@@ -430,8 +430,8 @@ static bool is_plain(const struct sh_run *run)
            (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) == 0;
 }
 
-void sh_worker_execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
-                       unsigned kind)
+SH_ON_STACK void sh_worker_execute(struct sh_worker *w, struct sh_record *r,
+                                   uint64_t word, unsigned kind)
 {
     struct sh_run run;
     struct call call = { 0 };

@@ -459,6 +459,7 @@ static void a_task_that_was_given_up_does_not_wait_for_its_scope(void)
         shunt_submit_with(pool, be_given_up, &in, .deadline_ns = SHUNT_S(1));
 
     assert_true(latch_reaches(in.opened, 1));
+    stage_asleep(pool, 1); /* it waits: else its process would be killed */
     assert_ok(shunt_pool_advance(pool, SHUNT_S(2)));
     assert_joins(f, SHUNT_ETIMEDOUT);
     assert_true(latch_reaches(in.ended, 1));
