@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -102,8 +103,12 @@ static void *take_window(size_t least, size_t most, size_t *bytes_out)
     void *window = NULL;
 
     pthread_mutex_lock(&lock);
-    if (reserve_if_none() && most <= UNITS * unit_bytes) {
+    if (reserve_if_none()) {
         size_t units = (most + unit_bytes - 1) / unit_bytes;
+
+        /* Where addresses are limited the range may be less than that. */
+        if (units > UNITS)
+            units = UNITS;
 
         for (; units > 0 && window == NULL; units /= 2) {
             unsigned first = find_units((unsigned)units);
@@ -136,7 +141,7 @@ static void give_window(char *window, size_t bytes)
     (void)madvise(p, bytes, MADV_DONTDUMP);
     pthread_mutex_lock(&lock);
     mark_units((unsigned)((size_t)(window - range) / unit_bytes),
-               (unsigned)(bytes / unit_bytes), false);
+               (unsigned)((bytes + unit_bytes - 1) / unit_bytes), false);
     pthread_mutex_unlock(&lock);
 }
 
@@ -175,14 +180,35 @@ bool sh_arena_attach(int fd, void *at, size_t bytes)
     return true;
 }
 
+/* Who grows a file beyond this limit is sent a signal. */
+static size_t file_bytes_max(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur >= SIZE_MAX)
+        return SIZE_MAX;
+    return (size_t)limit.rlim_cur & ~(sh_pages_size() - 1);
+}
+
 struct sh_arena *sh_arena_new(size_t least, size_t most)
 {
-    size_t bytes = 0;
-    struct sh_arena *a = take_window(least, most, &bytes);
-    int fd = a == NULL ? -1 : make_file(bytes);
+    size_t bytes = 0, bytes_max = file_bytes_max();
+    struct sh_arena *a;
+    int fd;
 
+    if (bytes_max < least) {
+        errno = EFBIG;
+        return NULL;
+    }
+    if (most > bytes_max)
+        most = bytes_max;
+    a = take_window(least, most, &bytes);
     if (a == NULL)
         return NULL;
+    /* Part of the window's last unit may be too much. */
+    if (bytes > bytes_max)
+        bytes = bytes_max;
+    fd = make_file(bytes);
     if (fd < 0 || !sh_arena_attach(fd, a, bytes)) {
         int error = errno != 0 ? errno : ENOMEM;
 
@@ -194,6 +220,7 @@ struct sh_arena *sh_arena_new(size_t least, size_t most)
     }
     a->bytes = bytes;
     a->fd = fd;
+    a->mark = sh_mark_of(fd);
     /* relaxed: nobody else has it yet */
     sh_store_rlx(&a->taken, sh_pages_round(sizeof *a));
     return a;
@@ -203,7 +230,8 @@ void sh_arena_free(struct sh_arena *a)
 {
     size_t bytes = a->bytes;
 
-    close(a->fd);
+    if (sh_arena_has_file(a))
+        close(a->fd);
     give_window((char *)a, bytes);
 }
 

@@ -31,12 +31,14 @@
 #include <stdint.h>
 
 #include "base/atomic.h"
+#include "base/mark.h"
 #include "memory/pages.h"
 
 struct sh_arena {
     size_t bytes;         /* of the window, this struct included */
     _Atomic size_t taken; /* handed out, from the start; pages */
     int fd;               /* of the host */
+    struct sh_mark mark;  /* of fd */
 };
 
 /* Reserve the range, if this process has not yet: before its first fork. Much,
@@ -46,12 +48,19 @@ bool sh_range_reserve(void);
 /* Whether p lies in the range, and so perhaps in an arena. */
 bool sh_range_has(const void *p);
 
-/* An arena of as many bytes as there are, least..most; its pages are zero. NULL
- * with errno if the system refuses, or the range is used up (ENOMEM). */
+/* An arena of as many bytes as there are, least..most, in the range and by
+ * RLIMIT_FSIZE; its pages are zero. NULL with errno if the system refuses, or
+ * the range is used up (ENOMEM). */
 struct sh_arena *sh_arena_new(size_t least, size_t most);
 
 /* Unmap it here, and close the descriptor. */
 void sh_arena_free(struct sh_arena *a);
+
+/* Whether the descriptor is still the arena's, and not closed by the host. */
+static inline bool sh_arena_has_file(const struct sh_arena *a)
+{
+    return sh_mark_is_of(a->mark, a->fd);
+}
 
 /* In a process that shares the range: map the arena that has that descriptor,
  * address and size, as the host has it. False with errno. */

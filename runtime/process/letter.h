@@ -80,6 +80,14 @@ bool sh_pidfd_ended(int pidfd);
  * reaps. -1 with errno. */
 int sh_pidfd_of(pid_t pid);
 
+/* Whether there is no such process, or only what is left of one until it is
+ * waited for; false also if the system does not say. */
+bool sh_pid_ended(pid_t pid);
+
+/* The number that it has in /proc, which may be that of another namespace. -1
+ * if it has none, or has ended. */
+pid_t sh_pidfd_in_proc(int pidfd);
+
 /* Send it a signal. */
 void sh_pidfd_kill(int pidfd, int signal);
 

@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/fault.h"
+#include "base/mark.h"
 #include "memory/arena.h"
 #include "memory/known.h"
 #include "process/loops.h"
@@ -22,7 +23,9 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct seed {
     pid_t host; /* whose it is; 0: none */
+    pid_t pid;  /* 0: it is no child of that one */
     int socket, pidfd;
+    struct sh_mark mark; /* of the socket */
 } seed;
 
 /* What it has of this process. Under lock. */
@@ -45,14 +48,29 @@ static void prepare(void)
 
 /* -- under lock -- */
 
+/* Whether the host has left our descriptors alone. If it has closed one, it has
+ * closed both, and what has their numbers is none of ours. */
+static bool has_descriptors(void)
+{
+    return sh_mark_is_of(seed.mark, seed.socket);
+}
+
 /* Also of a parent's seed, which stays as it is. */
 static void forget(void)
 {
-    if (seed.host == 0)
-        return;
-    close(seed.socket);
-    close(seed.pidfd);
+    if (seed.host != 0 && has_descriptors()) {
+        close(seed.socket);
+        close(seed.pidfd);
+    }
     seed = (struct seed){ .host = 0 };
+}
+
+/* It ends, since nobody has the other end of its socket. */
+static void lose(void)
+{
+    if (seed.pid != 0)
+        sh_sprout_end(seed.pid);
+    forget();
 }
 
 /* The seed has ended, or is about to. */
@@ -66,6 +84,10 @@ static bool is_up(void)
 {
     if (seed.host != getpid())
         return false;
+    if (!has_descriptors()) {
+        lose();
+        return false;
+    }
     if (!sh_pidfd_ended(seed.pidfd))
         return true;
     bury();
@@ -113,16 +135,21 @@ static int greet(const char **why_out)
 static bool sprout(const struct sh_sprout *s, int from, bool beside)
 {
     sigset_t all, before;
+    pid_t pid = 0;
     int pidfd = -1;
     bool made;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     made = beside ? sh_sprout_beside(s, from, &pidfd)
-                  : sh_sprout_alone(s, &pidfd);
+                  : sh_sprout_alone(s, &pidfd, &pid);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (made)
-        seed = (struct seed){ getpid(), from, pidfd };
+        seed = (struct seed){ .host = getpid(),
+                              .pid = pid,
+                              .socket = from,
+                              .pidfd = pidfd,
+                              .mark = sh_mark_of(from) };
     return made;
 }
 
@@ -160,6 +187,10 @@ static int start_if_none(bool although_threads, const char **why_out)
         return 0;
     forget();
     company = sh_sprout_company();
+    if (company == SH_COMPANY_REFUSED && !although_threads) {
+        *why_out = "no descriptor was left";
+        return SHUNT_ENOMEM;
+    }
     if (company != SH_COMPANY_NONE && !although_threads) {
         *why_out = company == SH_COMPANY_THREADS
                        ? "other threads run already: start process pools, or "

@@ -43,12 +43,15 @@ static bool runs_code(int tasks, const char *tid)
 
 enum sh_company sh_sprout_company(void)
 {
-    DIR *tasks = sh_fault() ? NULL : opendir("/proc/self/task");
+    DIR *tasks = sh_fault() ? (errno = EACCES, NULL)
+                            : opendir("/proc/self/task");
     struct dirent *entry;
     unsigned threads = 0;
 
     if (tasks == NULL)
-        return SH_COMPANY_UNKNOWN;
+        return errno == EMFILE || errno == ENFILE || errno == ENOMEM
+                   ? SH_COMPANY_REFUSED
+                   : SH_COMPANY_UNKNOWN;
     while ((entry = readdir(tasks)) != NULL)
         threads += entry->d_name[0] != '.' &&
                    runs_code(dirfd(tasks), entry->d_name);
@@ -68,7 +71,7 @@ static pid_t clone_unnoticed(void)
     return (pid_t)syscall(SYS_clone, 0UL, NULL, NULL, NULL, NULL);
 }
 
-bool sh_sprout_alone(const struct sh_sprout *s, int *pidfd_out)
+bool sh_sprout_alone(const struct sh_sprout *s, int *pidfd_out, pid_t *pid_out)
 {
     pid_t pid = clone_unnoticed();
     int pidfd;
@@ -87,7 +90,21 @@ bool sh_sprout_alone(const struct sh_sprout *s, int *pidfd_out)
         return false;
     }
     *pidfd_out = pidfd;
+    *pid_out = pid;
     return true;
+}
+
+void sh_sprout_end(pid_t pid)
+{
+    siginfo_t info;
+
+    /* Until it is waited for, the number is that of the child. */
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) !=
+        0)
+        return;
+    (void)kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+        ;
 }
 
 /* -- a child that was never the host's -- */

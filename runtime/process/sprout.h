@@ -26,6 +26,7 @@
 #define SH_PROCESS_SPROUT_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct sh_sprout {
     int socket;                         /* the child's end */
@@ -36,15 +37,21 @@ struct sh_sprout {
 enum sh_company {
     SH_COMPANY_NONE,
     SH_COMPANY_THREADS,
-    SH_COMPANY_UNKNOWN /* the system does not say */
+    SH_COMPANY_UNKNOWN, /* the system does not say */
+    SH_COMPANY_REFUSED  /* there is no descriptor, or no memory, to ask */
 };
 
 /* Whether this process has other threads that may run code of its own. */
 enum sh_company sh_sprout_company(void);
 
 /* Make a child that lives by s->live. All signals must be blocked. A child of
- * this process. False if refused. */
-bool sh_sprout_alone(const struct sh_sprout *s, int *pidfd_out);
+ * this process, which nobody else reaps but by its number or __WALL. False if
+ * refused. */
+bool sh_sprout_alone(const struct sh_sprout *s, int *pidfd_out,
+                     pid_t *pid_out);
+
+/* End such a child whose pidfd was lost, if it still is one. */
+void sh_sprout_end(pid_t pid);
 
 /* The same while other threads run, and no child of this process. from: the
  * other end of s->socket. */

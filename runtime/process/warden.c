@@ -15,6 +15,11 @@
  * whatever exit status; but one that is used up (worker/care.c) has nothing that
  * could fail by that.
  *
+ * A host that closes our descriptors has broken the pool: the zygote ends since
+ * nobody has the other end of its socket, and its workers with it. The dead are
+ * then found by their numbers, and no other file is read, written or closed for
+ * one of ours.
+ *
  * Crash loops. A worker that dies before its .init has ended will not do better
  * next time: after a few such deaths in a row the pool is broken, and all that
  * is pending fails with SHUNT_EBROKEN. A task that kills every worker that runs
@@ -46,6 +51,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/mark.h"
 #include "process/crash.h"
 #include "process/letter.h"
 #include "process/recover.h"
@@ -72,6 +78,8 @@ struct sh_warden {
     struct sh_zygote zygote;
     pthread_t thread;
     int bell; /* an eventfd */
+    struct sh_mark bell_mark;
+    bool cut_off; /* the host has closed our descriptors */
     unsigned alive;
     struct pollfd *polled; /* the bell, the wards */
     struct ward wards[];
@@ -132,8 +140,10 @@ static void bury(struct sh_warden *d, unsigned i)
     struct sh_death death = { .signal = SIGKILL };
     bool served;
 
-    (void)sh_zygote_reap(&d->zygote, ward->pid, &death);
-    close(ward->pidfd);
+    if (!d->cut_off) {
+        (void)sh_zygote_reap(&d->zygote, ward->pid, &death);
+        close(ward->pidfd);
+    }
     ward->pidfd = -1;
     d->alive--;
     pthread_mutex_lock(&pool->team->repair);
@@ -156,12 +166,12 @@ static bool is_stuck(struct sh_warden *d, unsigned i)
 
 /* Wait until a process that was told to stop has, or has ended. False if the
  * system does not say. */
-static bool await_stopped(pid_t pid)
+static bool await_stopped(int pidfd)
 {
     char path[32], text[256];
     const char *state;
 
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)sh_pidfd_in_proc(pidfd));
     do {
         sched_yield();
         state = sh_stat_read(AT_FDCWD, path, text, sizeof text);
@@ -180,7 +190,7 @@ static bool kill_if_stuck(struct sh_warden *d, unsigned i)
     bool stopped;
 
     sh_pidfd_kill(ward->pidfd, SIGSTOP);
-    stopped = await_stopped(ward->pid);
+    stopped = await_stopped(ward->pidfd);
     sh_pidfd_kill(ward->pidfd, stopped && is_stuck(d, i) ? SIGKILL : SIGCONT);
     return stopped;
 }
@@ -225,6 +235,10 @@ static unsigned wait_for_news(struct sh_warden *d, int64_t until_ns)
 {
     unsigned n = d->pool->workers;
 
+    if (d->cut_off) {
+        (void)poll(NULL, 0, AGAIN_NS / 1000000);
+        return n;
+    }
     d->polled[0] = (struct pollfd){ .fd = d->bell, .events = POLLIN };
     for (unsigned i = 0; i < n; i++)
         d->polled[1 + i] =
@@ -234,11 +248,38 @@ static unsigned wait_for_news(struct sh_warden *d, int64_t until_ns)
     return n;
 }
 
+/* Whether something has happened that may mean that the host has closed our
+ * descriptors; then what poll says is of other files, or of none. */
+static bool look_strange(const struct sh_warden *d, unsigned n)
+{
+    for (unsigned i = 0; i <= n; i++)
+        if (d->polled[i].revents != 0 &&
+            (i > 0 || (d->polled[i].revents & POLLIN) == 0 ||
+             !sh_mark_is_of(d->bell_mark, d->bell)))
+            return true;
+    return false;
+}
+
+/* Look after the dead: by what poll says, or one by one. */
+static void look_after(struct sh_warden *d, unsigned n)
+{
+    uint64_t rung;
+
+    if (!d->cut_off && look_strange(d, n) && sh_zygote_is_cut_off(&d->zygote))
+        d->cut_off = true;
+    if (!d->cut_off && (d->polled[0].revents & POLLIN) != 0)
+        (void)!read(d->bell, &rung, sizeof rung);
+    for (unsigned i = 0; i < n; i++)
+        if (d->wards[i].pidfd >= 0 &&
+            (d->cut_off ? sh_pid_ended(d->wards[i].pid)
+                        : d->polled[1 + i].revents != 0))
+            bury(d, i);
+}
+
 static void *warden_main(void *arg)
 {
     struct sh_warden *d = arg;
     int64_t until_ns = INT64_MAX;
-    uint64_t rung;
 
     while (!is_ending(d->pool) || d->alive > 0) {
         unsigned n;
@@ -249,13 +290,9 @@ static void *warden_main(void *arg)
             break;
         }
         n = wait_for_news(d, until_ns);
-
-        if ((d->polled[0].revents & POLLIN) != 0)
-            (void)!read(d->bell, &rung, sizeof rung);
-        for (unsigned i = 0; i < n; i++)
-            if (d->wards[i].pidfd >= 0 && d->polled[1 + i].revents != 0)
-                bury(d, i);
-        until_ns = kill_the_stuck(d);
+        look_after(d, n);
+        if (!d->cut_off)
+            until_ns = kill_the_stuck(d);
     }
     return NULL;
 }
@@ -264,7 +301,8 @@ static void ring(struct sh_warden *d)
 {
     uint64_t one = 1;
 
-    (void)!write(d->bell, &one, sizeof one);
+    if (sh_mark_is_of(d->bell_mark, d->bell))
+        (void)!write(d->bell, &one, sizeof one);
 }
 
 /* A thread that no signal of the host interrupts. */
@@ -282,10 +320,10 @@ static int start_thread(struct sh_warden *d)
 
 static void dismiss(struct sh_warden *d)
 {
-    for (unsigned i = 0; i < d->pool->workers; i++)
+    for (unsigned i = 0; i < d->pool->workers && !d->cut_off; i++)
         if (d->wards[i].pidfd >= 0)
             close(d->wards[i].pidfd);
-    if (d->bell >= 0)
+    if (d->bell >= 0 && !d->cut_off)
         close(d->bell);
     free(d->polled);
     free(d);
@@ -304,6 +342,7 @@ static struct sh_warden *make(struct sh_pool *pool)
         d->wards[i].pidfd = -1;
     d->polled = sh_fault() ? NULL : calloc(n + 1, sizeof *d->polled);
     d->bell = sh_fault() ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    d->bell_mark = sh_mark_of(d->bell);
     if (d->polled != NULL && d->bell >= 0)
         return d;
     dismiss(d);
@@ -370,6 +409,7 @@ void sh_warden_join(struct sh_pool *pool)
     ring(d);
     pthread_join(d->thread, NULL);
     sh_home_join(pool);
+    d->cut_off = d->cut_off || sh_zygote_is_cut_off(&d->zygote);
     sh_zygote_stop(&d->zygote);
     dismiss(d);
 }

@@ -14,6 +14,8 @@
 #include "process/seed.h"
 #include "shunt/errors.h"
 
+#define CLOSED "the program has closed descriptors of the pool's"
+
 static bool is_ours(const struct sh_zygote *z)
 {
     return z->host == getpid();
@@ -69,11 +71,15 @@ int sh_zygote_start(struct sh_zygote *z, const struct sh_arena *arena,
                                .root = root };
     int rc;
 
-    *z = (struct sh_zygote){ .socket = -1, .pidfd = -1, .host = getpid() };
+    *z = (struct sh_zygote){ .socket = -1, .pidfd = -1 };
     copy_name(order.name, name);
+    if (!sh_arena_has_file(arena))
+        return fail(z, SHUNT_EBROKEN, CLOSED);
     rc = sh_seed_ask(&order, arena->fd, &z->socket, &z->why);
     if (rc != 0)
         return rc;
+    z->host = getpid();
+    z->mark = sh_mark_of(z->socket);
     rc = greet(z);
     if (rc == 0 && pthread_mutex_init(&z->lock, NULL) != 0)
         rc = fail(z, SHUNT_ENOMEM, "out of memory");
@@ -93,9 +99,12 @@ int sh_zygote_start(struct sh_zygote *z, const struct sh_arena *arena,
 static int ask(struct sh_zygote *z, const struct sh_letter *question,
                struct sh_letter *answer_out, int *fd_out)
 {
-    int rc = sh_letter_send(z->socket, question, -1);
+    int rc;
 
     *fd_out = -1;
+    if (sh_zygote_is_cut_off(z))
+        return fail(z, SHUNT_EBROKEN, CLOSED);
+    rc = sh_letter_send(z->socket, question, -1);
     if (rc != 0 && rc != -EPIPE)
         return fail(z, SHUNT_EAGAIN, "the system refused to send a message");
     if (rc == 0 && sh_letter_await(z->socket, z->pidfd))
@@ -176,17 +185,27 @@ void sh_zygote_stop(struct sh_zygote *z)
 {
     const struct sh_letter end = { .kind = SH_LETTER_END };
 
-    if (is_ours(z)) {
+    bool has_descriptors = !sh_zygote_is_cut_off(z);
+
+    if (is_ours(z) && has_descriptors) {
         /* If it cannot be told, it sees the end of the socket. */
         if (sh_letter_send(z->socket, &end, -1) != 0)
             (void)shutdown(z->socket, SHUT_RDWR);
         sh_pidfd_bury(z->pidfd);
-        pthread_mutex_destroy(&z->lock);
     }
-    close(z->socket);
-    close(z->pidfd);
+    if (is_ours(z))
+        pthread_mutex_destroy(&z->lock);
+    if (has_descriptors) {
+        close(z->socket);
+        close(z->pidfd);
+    }
     z->socket = z->pidfd = -1;
     z->host = 0;
+}
+
+bool sh_zygote_is_cut_off(const struct sh_zygote *z)
+{
+    return z->socket >= 0 && !sh_mark_is_of(z->mark, z->socket);
 }
 
 int sh_zygote_fault(struct sh_zygote *z, int64_t nth)

@@ -53,6 +53,7 @@ struct sh_death {
 struct sh_zygote {
     pthread_mutex_t lock; /* guards the socket, from question to answer */
     int socket;
+    struct sh_mark mark; /* of the socket */
     int pidfd; /* readable: it is gone, and its workers are or will be */
     pid_t pid;
     pid_t host;      /* the process that has started it */
@@ -63,7 +64,8 @@ struct sh_zygote {
  * number). name is for those who look at lists of processes, and may be NULL.
  *
  * 0; SHUNT_ENOMEM: the system refused, and it may be tried again;
- * SHUNT_EBROKEN: there is no seed (any more), or the zygote died at once.
+ * SHUNT_EBROKEN: there is no seed (any more), the zygote died at once, or the
+ * host has closed the arena's descriptor.
  * Unless 0, there is nothing to stop; z->why says why. Any thread. */
 int sh_zygote_start(struct sh_zygote *z, const struct sh_arena *arena,
                     sh_worker_main *enter, void *root, const char *name);
@@ -83,6 +85,10 @@ int sh_zygote_reap(struct sh_zygote *z, pid_t pid, struct sh_death *death_out);
 /* Kill all its workers and end it; return when they are gone. Also of one that
  * has died. No other thread may be in a call with it. */
 void sh_zygote_stop(struct sh_zygote *z);
+
+/* Whether the host has closed our descriptors. The zygote then ends, and its
+ * workers: if not at once, when no child of the host has its socket either. */
+bool sh_zygote_is_cut_off(const struct sh_zygote *z);
 
 /* For tests: the nth request of the zygote to the system from now fails, as
  * with sh_fault_set; 0: none. Workers inherit that. */
