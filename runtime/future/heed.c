@@ -30,8 +30,9 @@ static uint64_t name_of(struct sh_pool *pool, uint32_t index,
     return sh_handle_make(pool->id, index, generation);
 }
 
-void sh_heed_tell(struct sh_work *work, struct sh_pool *pool,
-                  struct sh_record *r, uint64_t word)
+/* Bring an arrival to what heeds a record, seen with word. */
+static void tell(struct sh_work *work, struct sh_pool *pool,
+                 struct sh_record *r, uint64_t word, int status)
 {
     uint32_t generation = sh_generation_of(word);
     uint64_t name = name_of(pool, sh_index_of(pool, r), generation);
@@ -48,7 +49,7 @@ void sh_heed_tell(struct sh_work *work, struct sh_pool *pool,
             /* acquire: accept */
             sh_load_acq(&sh_record_at(pool, sh_target_index(target))->input) ==
                 name)
-            sh_deliver_to(work, pool, target, SHUNT_ECANCELED);
+            sh_deliver_to(work, pool, target, status);
         w = sh_load_acq(&r->state); /* acquire: claim */
         /* If it has ended, so has C; and its edges may be another's. */
         if (i == SH_NONE || sh_generation_of(w) != generation ||
@@ -57,6 +58,18 @@ void sh_heed_tell(struct sh_work *work, struct sh_pool *pool,
         target = sh_load_acq(&e->target); /* acquire: hang */
         i = sh_load_rlx(&e->next); /* relaxed: never changes in the list */
     }
+}
+
+void sh_heed_tell(struct sh_work *work, struct sh_pool *pool,
+                  struct sh_record *r, uint64_t word)
+{
+    tell(work, pool, r, word, SHUNT_ECANCELED);
+}
+
+void sh_heed_end(struct sh_work *work, struct sh_pool *pool,
+                 struct sh_record *r, uint64_t word)
+{
+    tell(work, pool, r, word, 0);
 }
 
 uint64_t sh_heed_name(const struct sh_run *run)

@@ -106,6 +106,11 @@ bool sh_cancel_plain(uint64_t handle);
 void sh_heed_tell(struct sh_work *work, struct sh_pool *pool,
                   struct sh_record *r, uint64_t word);
 
+/* The run of a record, seen with word, has ended, and the record has not: tell
+ * what heeds that run. */
+void sh_heed_end(struct sh_work *work, struct sh_pool *pool,
+                 struct sh_record *r, uint64_t word);
+
 /* What says whose a record is that heeds the running task; the target of its
  * edge there; and hang it there, when it waits. False: no memory. */
 uint64_t sh_heed_name(const struct sh_run *run);

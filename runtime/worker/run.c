@@ -394,6 +394,10 @@ void sh_run_renew(struct sh_run *run)
     sh_run_unwait(run);
     if (run->fail_as != 0)
         sh_give_now(run->fail_as);
+    /* What heeds this run would otherwise wait for its end, which waits for
+     * what it has submitted. */
+    sh_heed_end(&work, pool, r, w);
+    sh_work_do(&work);
     cancel_children(run);
     keeps = end_run(run);
     (void)sh_deps_renew(r);

@@ -3,6 +3,7 @@
  * crash_again_test.c - what runs again when its process has died, and what is
  * killed since it does not heed a cancel.
  */
+#include <stdlib.h>
 #include <time.h>
 
 #include "death.h"
@@ -34,6 +35,48 @@ static void what_is_idempotent_runs_again(void)
         assert_long(tally_of(in.ran), 4);
     }
     harness_free(pool);
+}
+
+/* Follow the future that tells of a cancel, give that up, and die; the second
+ * time end well. */
+struct followed {
+    struct tally *runs, *notes, *asked;
+};
+
+static int note_end(const shunt_outcome *in, const struct followed *ctx,
+                    shunt_none *out)
+{
+    (void)out;
+    tally_add(ctx->notes, 1);
+    tally_add(ctx->asked, in->status == 0);
+    return 0;
+}
+SHUNT_STEP(note_end, shunt_outcome, struct followed, shunt_none)
+
+static int dies_followed(const struct followed *in, long *out)
+{
+    shunt_future *f = shunt_finally_with(shunt_cancel_future(), note_end, in);
+
+    *out = tally_add(in->runs, 1);
+    (void)shunt_release(f);
+    if (*out == 0)
+        abort();
+    return 0;
+}
+SHUNT_TASK(dies_followed, struct followed, long, .idempotent = true,
+           .retries = 1)
+
+/* What follows it waits for the end of the run, and the next run for that. */
+static void what_follows_its_cancel_future_does_not_keep_it_from_running_again(
+    void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct followed in = { stage_tally(), stage_tally(), stage_tally() };
+
+    assert_takes(shunt_submit(pool, dies_followed, &in), 1);
+    harness_free(pool);
+    assert_long(tally_of(in.notes), 2);
+    assert_long(tally_of(in.asked), 0);
 }
 
 static void a_retry_tries_again_after_a_death(void)
@@ -125,6 +168,8 @@ static void losers_are_asked_and_not_killed(void)
 
 static const struct CMUnitTest claims[] = {
     CLAIM_OF_PROCESSES(what_is_idempotent_runs_again),
+    CLAIM_OF_PROCESSES(
+        what_follows_its_cancel_future_does_not_keep_it_from_running_again),
     CLAIM_OF_PROCESSES(a_retry_tries_again_after_a_death),
     CLAIM_OF_PROCESSES(what_does_not_heed_a_cancel_is_killed_after_its_grace),
     CLAIM_OF_PROCESSES(so_it_is_never_if_its_grace_has_no_end),

@@ -326,9 +326,10 @@ void storm_blame(struct graph *g, unsigned n, const shunt_error *e)
         return;
     atomic_fetch_add(e->collateral ? &census->collateral : &census->culprits,
                      1);
-    if (e->collateral ? e->culprit == NULL : pid == 0)
-        return;
-    if (e->collateral)
+    if (e->collateral && e->culprit == NULL)
+        fuzz_fail(g, "node %u fell with nobody: %s", n, e->message);
+    /* What may run again may have died before it said where. */
+    if (e->collateral || pid == 0 || node->retries > 0)
         return;
     culprit = culprit_of(g, pid);
     if (culprit != NULL &&
