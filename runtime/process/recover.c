@@ -138,9 +138,16 @@ static bool may_run_again(struct sh_record *r, uint64_t word, bool culprit)
 static void settle_left(const struct mess *m, struct sh_record *r,
                         unsigned outcome)
 {
+    unsigned kind = sh_load_rlx(&r->kind);   /* relaxed: ours */
     uint64_t input = sh_load_acq(&r->input); /* acquire: claim */
+    struct sh_work drops = { 0 };
 
-    sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
+    sh_input_drop(&drops, m->pool, r, kind);
+    sh_work_do(&drops);
+    if (r->task->traits_.inherits)
+        input = 0;
+    else
+        sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
     sh_settle_running(m->pool, r, outcome, input);
 }
 
@@ -150,6 +157,15 @@ static void put_back(struct sh_record *r, uint64_t word)
     /* acq_rel: claim. Flags may be set meanwhile. */
     while (!sh_cas_acqrel(&r->state, &word, sh_word_to(word, SH_READY, 0)))
         continue;
+}
+
+/* Whether what has left its run can be put back: it has its input, and nothing
+ * that it submitted is at work. */
+static bool can_begin(struct sh_record *r, uint64_t word)
+{
+    /* relaxed: ours, its process is dead */
+    return sh_load_rlx(&r->kind) == SH_KIND_TASK &&
+           (word & (SH_KEPT | SH_HELD)) == 0;
 }
 
 /* Fail a task that ran, or was parked, on the dead worker. run is NULL if it
@@ -162,7 +178,8 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
     bool culprit = is_culprit(m, sh_index_of(m->pool, r), word);
     char text[640];
 
-    if (may_run_again(r, word, culprit)) {
+    if (may_run_again(r, word, culprit) &&
+        (run != NULL || can_begin(r, word))) {
         sh_bound_of(r)->crashes++;
         if (run != NULL) {
             sh_run_renew(run);
@@ -188,38 +205,6 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
         sh_run_abort(run, sh_outcome_from(SHUNT_ECRASHED));
     else
         settle_left(m, r, sh_outcome_from(SHUNT_ECRASHED));
-}
-
-/* Its function was about to be called, or had returned, and what its run kept
- * was given back: nothing names the run any more. As far as anybody knows it
- * was at work, so it is not to run as if it had not begun. */
-static void fail_begun(const struct mess *m, struct sh_record *r, uint64_t word)
-{
-    struct sh_failure f = { .code = SHUNT_ECRASHED,
-                            .text = m->text,
-                            .untold = m->untold.trace.count > 0 ? &m->untold
-                                                                : NULL,
-                            .attempts = attempts_of(r) };
-    unsigned kind = sh_load_rlx(&r->kind);   /* relaxed: ours */
-    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
-    struct sh_work drops = { 0 };
-
-    if (kind == SH_KIND_TASK && (word & (SH_KEPT | SH_HELD)) == 0 &&
-        may_run_again(r, word, true)) {
-        sh_bound_of(r)->crashes++;
-        put_back(r, word);
-        return;
-    }
-    sh_crash_fill(&f, &m->pool->team->crashes[m->worker->index], m->status,
-                  &m->use);
-    sh_error_attach(m->pool, r, &f);
-    sh_input_drop(&drops, m->pool, r, kind);
-    sh_work_do(&drops);
-    if (r->task->traits_.inherits)
-        input = 0;
-    else
-        sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
-    sh_settle_running(m->pool, r, sh_outcome_from(SHUNT_ECRASHED), input);
 }
 
 /* It was settled over its code, which has come to its end. */
@@ -313,8 +298,6 @@ static void look_at(const struct mess *m, struct sh_record *r)
          * yet, from one that was claimed. */
         if (run != NULL || is_culprit(m, sh_index_of(m->pool, r), w))
             fail(m, r, run, w);
-        else if (is_culprit(m, sh_index_of(m->pool, r), w))
-            fail_begun(m, r, w);
         else
             put_back(r, w);
     } else if ((w & SH_BUSY) != 0 && run != NULL && run->worker == m->worker) {
