@@ -32,8 +32,8 @@ typedef struct shunt_promise shunt_promise;
 
 /*
  * What is known of a kind of task; given as designators at the end of
- * SHUNT_TASK, in this order (C++ insists on it). .trusted, .blocking and
- * .exclusive are kept for later: in this version they change nothing.
+ * SHUNT_TASK, in this order (C++ insists on it). .trusted and .blocking are kept
+ * for later: in this version they change nothing.
  */
 typedef struct shunt_traits {
     /* Shown in errors and reports; the function's name if NULL. */
@@ -59,7 +59,13 @@ typedef struct shunt_traits {
      * which a process pool has one for these. Nothing protects the program from
      * its crash there; and its deadline is as on threads: the code runs on. */
     bool host_only SHUNT_DEFAULT_(false);
-    /* Wants no other task parked in its worker process. Not honoured yet. */
+    /* Wants no other task in its worker process: in a process pool it runs in
+     * one beside the workers which runs nothing else meanwhile, not even while
+     * it waits, so that whichever dies does not take the other along. What it
+     * submits runs in the workers, unless it is exclusive too. There are as many
+     * such processes as workers at most, started when they are needed. Only if
+     * each of them has one that waits does a further one run beside such a one,
+     * which may wait for it. Nothing on threads. */
     bool exclusive SHUNT_DEFAULT_(false);
     /* How often it is run again after a crash; needs .idempotent. Of a
      * shunt_retry the attempts alone count. */

@@ -293,6 +293,15 @@ static void put_cycle(void *to, const struct sh_cycle *cycle)
     sh_text_put(&d->text, "\n");
 }
 
+static const char *part_of(const struct sh_pool *pool, unsigned w)
+{
+    if (w < pool->workers)
+        return "";
+    if (!pool->shared)
+        return " (stand-in)";
+    return w == pool->workers ? " (of the host)" : " (exclusive)";
+}
+
 static void put_worker(struct dump *d, struct sh_pool *pool, unsigned w)
 {
     static const char *const doing[] = {
@@ -304,8 +313,8 @@ static void put_worker(struct dump *d, struct sh_pool *pool, unsigned w)
     struct sh_working now = sh_working_look(pool, w);
     struct sh_view v;
 
-    sh_text_put(&d->text, "  worker %u%s: %s", w,
-                w >= pool->workers ? " (stand-in)" : "", doing[now.doing]);
+    sh_text_put(&d->text, "  worker %u%s: %s", w, part_of(pool, w),
+                doing[now.doing]);
     if (now.doing == SHUNT_RUNS) {
         if (sh_view_take(pool, now.index, &v))
             sh_view_put_name(&d->text, &v, d->here);

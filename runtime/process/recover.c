@@ -20,6 +20,7 @@
  *   claim    worker/run.c
  *   park     worker/await.c
  *   rest     worker/standin.c
+ *   seclude  worker/lane.c
  *   sleep    sync/sleep.c
  *   stuck    future/timer.c
  *   settled  future/settle.c
@@ -347,6 +348,7 @@ static void reset(struct sh_pool *pool, struct sh_worker *w)
     sh_store_sc(&post->running, 0);       /* seq_cst: stuck */
     sh_store_sc(&post->stuck, 0);         /* seq_cst: rest */
     sh_store_sc(&post->rests, SH_WORKS);  /* seq_cst: care */
+    sh_store_sc(&post->waits, 0);         /* seq_cst: seclude */
     w->resumed = SH_NONE;
     w->parked = 0;
     w->waiting = NULL;

@@ -12,8 +12,8 @@
  * Idea. A pidfd is readable when the process has ended, whoever is its parent,
  * so no signal is needed, and the host's own children are none of our
  * business. A worker that ends when nobody has told it to has died, with
- * whatever exit status; but one that is used up (worker/care.c) has nothing that
- * could fail by that.
+ * whatever exit status; but one that is used up (worker/care.c) has nothing
+ * that could fail by that.
  *
  * A host that closes our descriptors has broken the pool: the zygote ends since
  * nobody has the other end of its socket, and its workers with it. The dead are
@@ -30,6 +30,7 @@
  *   stuck    future/timer.c
  *   stop     worker/pool.c
  *   quiet    future/settle.c
+ *   seclude  worker/lane.c
  *   warden   start: write warden -> relieve, join: read it      it is set up
  *
  * Crash. It is a thread of the host, whose death ends the pool.
@@ -153,6 +154,23 @@ static void bury(struct sh_warden *d, unsigned i)
         replace(d, i, served);
 }
 
+/* Start as many lanes as were asked for, so far as there may be more. */
+static void start_lanes(struct sh_warden *d)
+{
+    struct sh_pool *pool = d->pool;
+    uint32_t n = sh_xchg_sc(&pool->lanes_wanted, 0); /* seq_cst: seclude */
+
+    for (unsigned i = pool->workers + 1; i < pool->team->count && n > 0; i++) {
+        if (d->wards[i].pidfd >= 0 || is_ending(pool) ||
+            sh_load_acq(&pool->broken) != 0) /* acquire: broken */
+            continue;
+        (void)sh_worker_prepare(pool, i);
+        sh_post_open(pool, i);
+        replace(d, i, true);
+        n--;
+    }
+}
+
 /* Whether worker i is at code that was given up. */
 static bool is_stuck(struct sh_warden *d, unsigned i)
 {
@@ -200,7 +218,7 @@ static int64_t kill_the_stuck(struct sh_warden *d)
 {
     int64_t next_ns = INT64_MAX;
 
-    for (unsigned i = 0; i < d->pool->workers; i++) {
+    for (unsigned i = 0; i < d->pool->team->count; i++) {
         int64_t until_ns;
 
         if (!is_stuck(d, i))
@@ -233,7 +251,7 @@ static int ms_until(int64_t when_ns)
 /* Wait for something to happen, or until a moment; how many wards there are. */
 static unsigned wait_for_news(struct sh_warden *d, int64_t until_ns)
 {
-    unsigned n = d->pool->workers;
+    unsigned n = d->pool->team->count;
 
     if (d->cut_off) {
         (void)poll(NULL, 0, AGAIN_NS / 1000000);
@@ -291,8 +309,10 @@ static void *warden_main(void *arg)
         }
         n = wait_for_news(d, until_ns);
         look_after(d, n);
-        if (!d->cut_off)
+        if (!d->cut_off) {
+            start_lanes(d);
             until_ns = kill_the_stuck(d);
+        }
     }
     return NULL;
 }
@@ -320,7 +340,7 @@ static int start_thread(struct sh_warden *d)
 
 static void dismiss(struct sh_warden *d)
 {
-    for (unsigned i = 0; i < d->pool->workers && !d->cut_off; i++)
+    for (unsigned i = 0; i < d->pool->team->count && !d->cut_off; i++)
         if (d->wards[i].pidfd >= 0)
             close(d->wards[i].pidfd);
     if (d->bell >= 0 && !d->cut_off)
@@ -331,7 +351,7 @@ static void dismiss(struct sh_warden *d)
 
 static struct sh_warden *make(struct sh_pool *pool)
 {
-    unsigned n = pool->workers;
+    unsigned n = pool->team->count;
     struct sh_warden *d =
         sh_fault() ? NULL : calloc(1, sizeof *d + n * sizeof(struct ward));
 
@@ -355,7 +375,7 @@ static int start_all(struct sh_warden *d)
     int rc;
 
     pool->team->crashes = sh_arena_map(
-        pool->arena, pool->workers * sizeof(struct sh_crash), SH_PAGES_RW);
+        pool->arena, pool->team->count * sizeof(struct sh_crash), SH_PAGES_RW);
     if (pool->team->crashes == NULL)
         return SHUNT_ENOMEM;
     rc = sh_zygote_start(&d->zygote, pool->arena, sh_serve, pool,

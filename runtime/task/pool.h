@@ -98,6 +98,7 @@ struct sh_post {
     /* Of a process: when it is killed for that, by the system's clock. */
     _Atomic int64_t patience_ns;
     _Atomic uint32_t rests; /* a futex: enum sh_rests */
+    _Atomic uint32_t waits; /* of a lane: it rests, and has a task parked */
 };
 
 /* A pool's time, and what its timekeeper shares: future/timer.c. */
@@ -174,6 +175,10 @@ struct sh_pool {
     /* Of a process pool. Moves when a READY record is left to the host's own
      * worker: worker/home.c. */
     _Atomic uint64_t hosted;
+    /* The same of one that is left to a lane; and how many more lanes were asked
+     * for: worker/lane.c. */
+    _Atomic uint64_t secluded;
+    _Atomic uint32_t lanes_wanted;
     /* Futexes: room in the queue; a change that a shutdown waits for. */
     _Atomic uint32_t room, room_waiters;
     _Atomic uint32_t quiet, quiet_waiters;

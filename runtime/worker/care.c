@@ -35,6 +35,10 @@ bool sh_care_takes(struct sh_worker *w, struct sh_record *r, unsigned kind)
         sh_home_call(w->pool);
         return false;
     }
+    if (sh_lane_wants(r) && !sh_is_lane(w)) {
+        sh_lane_call(w->pool);
+        return false;
+    }
     /* Of two that come upon it at a time, both have begun it: so it is a limit,
      * and no number that each of them reaches. */
     w->begun += kind != SH_KIND_DEAL && kind != SH_KIND_RETRY;
@@ -87,7 +91,7 @@ bool sh_care_rests(struct sh_worker *w)
 {
     _Atomic uint32_t *rests = &w->post->rests;
 
-    if (!is_used_up(w))
+    if (!is_used_up(w) || sh_is_lane(w))
         return false;
     SH_ASSERT(w->parked > 0);
     sh_store_sc(rests, SH_RESTS); /* seq_cst: care */

@@ -17,7 +17,6 @@
  *
  * Edges.
  *   accepted task/handle.c
- *   active   worker/standin.c
  *   home     process: move hosted, then read rests || at home: write rests,
  *            then read hosted; all seq_cst: one sees the other. Likewise with
  *            resumed (future/deliver.c) and stop
@@ -53,7 +52,8 @@ bool sh_home_wants(const struct sh_pool *pool, const struct sh_record *r)
 void sh_home_call(struct sh_pool *pool)
 {
     sh_add_sc(&pool->hosted, 1); /* seq_cst: home */
-    if (sh_pool_active(pool) > pool->workers)
+    /* seq_cst: home */
+    if (sh_load_sc(&pool->posts[pool->workers].rests) != SH_UNFIT)
         sh_post_rouse(pool, &pool->posts[pool->workers]);
     else
         sh_time_recruit(pool);
@@ -81,15 +81,15 @@ void sh_home_start(struct sh_pool *pool)
     unsigned i = pool->workers;
 
     if (sh_load_sc(&pool->hosted) == 0 || /* seq_cst: home */
-        sh_pool_active(pool) > i)
+        pool->team->started > 0)
         return;
     /* Before it runs, since it is looked for from then on. */
-    sh_store_rel(&pool->active, i + 1); /* release: active */
+    sh_post_open(pool, i);
     if (sh_worker_start(pool, i) == 0) {
         pool->team->started = 1;
         return;
     }
-    sh_store_sc(&pool->active, i); /* seq_cst: active, quiet */
+    sh_post_close(&pool->posts[i]);
     sh_quiet_notify(pool);
     fail_all(pool);
 }

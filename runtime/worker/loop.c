@@ -247,14 +247,16 @@ void sh_worker_loop(void *arg)
                 break;
             if (sh_care_rests(w))
                 continue;
-            hint = sh_is_at_home(w) ? sh_home_find(w) : sh_worker_find(w);
+            hint = sh_is_at_home(w) ? sh_home_find(w)
+                   : sh_is_lane(w)  ? sh_lane_find(w)
+                                    : sh_worker_find(w);
         } else {
             hint = sh_worker_find(w);
         }
         if (SH_UNLIKELY(sh_is_standin(w)) && hint == 0)
             sh_standin_rest(w);
-        if (SH_UNLIKELY(sh_is_at_home(w)) && hint == 0 && w->resumed == SH_NONE)
-            sh_home_rest(w);
+        if (SH_UNLIKELY(sh_is_aside(w)) && hint == 0 && w->resumed == SH_NONE)
+            sh_is_lane(w) ? sh_lane_rest(w) : sh_home_rest(w);
         else if (hint == 0 && w->resumed == SH_NONE)
             hint = idle(w);
         if (hint != 0)

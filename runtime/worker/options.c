@@ -174,9 +174,11 @@ int sh_options_resolve(const shunt_options *given, size_t given_size,
         o->spares = o->workers < SPARES_DEFAULT ? o->workers : SPARES_DEFAULT;
     if (o->spares < 0)
         o->spares = 0;
-    /* A process that is stuck is killed; but one worker may be of the host. */
+    /* A process that is stuck is killed; but one worker may be of the host, and
+     * some run what is .exclusive. */
     if (o->mode == SHUNT_PROCESSES)
-        o->spares = 1;
+        o->spares = o->workers < SHUNT_WORKERS_MAX ? 1 + o->workers
+                                                   : SHUNT_WORKERS_MAX;
     if (o->spares > SHUNT_WORKERS_MAX)
         return SHUNT_EINVAL; /* more than sync/sleep.h has bits for */
     if (o->queue_max == 0)

@@ -148,6 +148,8 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
         w->pool = pool;
         w->index = i;
         w->post = &pool->posts[i];
+        if (pool->shared && i >= pool->workers)
+            sh_post_close(w->post); /* until somebody is started */
     }
     pthread_mutex_init(&pool->team->repair, NULL);
     pool->team->host = getpid();

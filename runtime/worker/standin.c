@@ -123,6 +123,16 @@ void sh_post_close(struct sh_post *post)
     sh_store_sc(&post->rests, SH_UNFIT); /* seq_cst: rest */
 }
 
+void sh_post_open(struct sh_pool *pool, unsigned i)
+{
+    uint32_t active = sh_pool_active(pool);
+
+    sh_store_sc(&pool->posts[i].rests, SH_WORKS); /* seq_cst: rest */
+    while (active <= i &&
+           !sh_cas_sc(&pool->active, &active, i + 1)) /* seq_cst: active */
+        continue;
+}
+
 void sh_standin_unfit(struct sh_worker *w)
 {
     sh_post_close(w->post);

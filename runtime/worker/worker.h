@@ -229,6 +229,9 @@ static inline bool sh_worker_begins(struct sh_worker *w,
 /* Whether nobody should count on this worker: it is stuck, or rests. */
 bool sh_post_is_off(struct sh_post *post);
 
+/* Somebody of a process pool is about to work at post i, beyond .workers. */
+void sh_post_open(struct sh_pool *pool, unsigned i);
+
 /* Nobody will work at this post any more. */
 void sh_post_close(struct sh_post *post);
 
@@ -252,8 +255,30 @@ static inline bool sh_is_standin(const struct sh_worker *w)
 /* Whether it is a process pool's worker in the host: worker/home.c. */
 static inline bool sh_is_at_home(const struct sh_worker *w)
 {
+    return w->index == w->pool->workers && w->pool->shared;
+}
+
+/* Whether it is one of those behind that: worker/lane.c. */
+static inline bool sh_is_lane(const struct sh_worker *w)
+{
+    return w->index > w->pool->workers && w->pool->shared;
+}
+
+/* Either of them. */
+static inline bool sh_is_aside(const struct sh_worker *w)
+{
     return w->index >= w->pool->workers && w->pool->shared;
 }
+
+/* Whether a record's task is to run in a lane. */
+bool sh_lane_wants(const struct sh_record *r);
+
+/* A process has come upon such a task: a lane is to look for it. */
+void sh_lane_call(struct sh_pool *pool);
+
+/* A lane: the next hint, or 0; and sleep until there is something. */
+uint64_t sh_lane_find(struct sh_worker *w);
+void sh_lane_rest(struct sh_worker *w);
 
 /* Whether a record's task is to run there. */
 bool sh_home_wants(const struct sh_pool *pool, const struct sh_record *r);
