@@ -4,10 +4,9 @@
  * InitializerMixin in the list that follows CPython's
  * test_concurrent_futures, but for those about map: map_rows_test.c.
  *
- *   row                                   when   why not here
- *   initializer, on processes             later  and all of
- *   ProcessPoolExecutorTest               later
- *   ExecutorDeadlockTest                  later
+ *   row                                   where
+ *   ProcessPoolExecutorTest               process_rows_test.c
+ *   ExecutorDeadlockTest                  deadlock_rows_test.c
  */
 #include <dirent.h>
 #include <pthread.h>

@@ -6,7 +6,8 @@
  *   row                                   when   why not here
  *   map_buffersize                        now    lazy_rows_test.c: shunt_map is
  *                                                not lazy, a lookahead is
- *   map_chunksize                         later  of processes
+ *   map_chunksize                         now    of processes, in
+ *                                                process_rows_test.c
  *   map_submits_without_iteration         now    in executor_rows_test.c, and
  *   executor_map_current_future_cancel    now    so is this
  */

@@ -4,10 +4,10 @@
  * ThreadPoolShutdownTest in the list that follows CPython's
  * test_concurrent_futures.
  *
- *   row                              when   why not here
- *   ProcessPoolShutdownTest          later
- *   processes_terminate              later
- *   shutdown_gh_132969, recycling    later  of workers; the rest is here
+ *   row                              where
+ *   ProcessPoolShutdownTest          process_rows_test.c, and
+ *   processes_terminate              there
+ *   shutdown_gh_132969, recycling    there; the rest is here
  *
  * CPython joins its pools when the interpreter ends; a C program that wants
  * its tasks to finish drains its pool. The rows about the end of a program
