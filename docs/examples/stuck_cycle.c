@@ -25,19 +25,19 @@ SHUNT_TASK(charge, struct needs, shunt_none)
 
 int main(void)
 {
-    static shunt_future *reserved, *charged;
     shunt_promise *both;
-    shunt_future *ready;
+    shunt_future *ready, **fs;
     shunt_pool *pool;
 
     if (shunt_pool_new(&pool, &(shunt_options){ .workers = 1 }) != 0 ||
-        shunt_promise_new(pool, shunt_none, &both, &ready) != 0)
+        shunt_promise_new(pool, shunt_none, &both, &ready) != 0 ||
+        (fs = shunt_pool_alloc(pool, 2 * sizeof *fs)) == NULL)
         return 1;
-    reserved = shunt_submit(pool, reserve, (&(struct needs){ ready, &charged }));
-    charged = shunt_submit(pool, charge, (&(struct needs){ ready, &reserved }));
+    fs[0] = shunt_submit(pool, reserve, (&(struct needs){ ready, &fs[1] }));
+    fs[1] = shunt_submit(pool, charge, (&(struct needs){ ready, &fs[0] }));
     if (shunt_promise_give(both, NULL) != 0)
         return 1;
-    if (shunt_await_for(charged, SHUNT_MS(200)) == SHUNT_PENDING)
+    if (shunt_await_for(fs[1], SHUNT_MS(200)) == SHUNT_PENDING)
         return -shunt_dump(pool, STDOUT_FILENO);
     return 1;
 }

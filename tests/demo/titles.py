@@ -30,7 +30,7 @@ sys.path.insert(0, EXAMPLES)
 import server  # noqa: E402
 
 # Whether this build is none that processes are tested in.
-THREADS_ONLY = "TITLES_THREADS_ONLY" in os.environ
+THREADS_ONLY = "DEMO_THREADS_ONLY" in os.environ
 
 LINE = re.compile(r" *(\d+|-) +(\d+|-)  (\S+)  (.*)")
 SECONDS_MAX = 120  # for one run; far more than it takes, sanitizers included

@@ -20,7 +20,8 @@ A page reads from its top to its bottom as one source file:
 
 In a header, an indented part of a comment that has statements is a fragment;
 SETTINGS has what it takes for granted. Everything is built with each compiler
-that is here and run with the first. An exit status other than 0 is a fault.
+that is here and run with the first, on threads and in worker processes. An exit
+status other than 0 is a fault.
 """
 import os
 import re
@@ -35,6 +36,7 @@ FLAGS = {
 }
 COMPILERS = {"c": ("gcc", "clang"), "cpp": ("g++", "clang++")}
 SECONDS_MAX = 60
+MODES = "threads", "processes"
 
 # Fragments may use POSIX, as a page on threads and forks must.
 PRELUDE = """\
@@ -277,23 +279,29 @@ class Checker:
         return program
 
     def execute(self, program, block):
+        for mode in MODES:
+            self.execute_in(mode, program, block)
+
+    def execute_in(self, mode, program, block):
         environment = {k: v for k, v in os.environ.items()
                        if not k.startswith("SHUNT_")}
+        environment["SHUNT_MODE"] = mode
         try:
             done = subprocess.run(
                 [program], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 text=True, timeout=SECONDS_MAX, cwd=self.work,
                 env=environment, check=False)
         except subprocess.TimeoutExpired:
-            self.fault(block, "still runs after %d s" % SECONDS_MAX)
+            self.fault(block, "in %s still runs after %d s" % (
+                mode, SECONDS_MAX))
             return
         self.run += 1
         if done.returncode != 0:
-            self.fault(block, "ends with %d\n%s" % (
-                done.returncode, done.stderr))
+            self.fault(block, "in %s ends with %d\n%s" % (
+                mode, done.returncode, done.stderr))
         elif block.output is not None and \
                 SPAN.sub("T", done.stdout) != SPAN.sub("T", block.output):
-            self.fault(block, "prints\n%s" % done.stdout)
+            self.fault(block, "in %s prints\n%s" % (mode, done.stdout))
 
     def compare(self, block):
         """A block that is an example is what its file says."""
