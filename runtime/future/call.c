@@ -22,7 +22,7 @@
  * do not call it, but hand the record over (hand.c). Until then that stays
  * COMPLETE with an edge that is not CLOSED; so whoever looks through the table
  * after a death finds what is left to be called, and drops what the dead one
- * was to be called for.
+ * was to be called for, unless nothing was.
  */
 #include "future/call.h"
 
@@ -37,6 +37,9 @@ uint64_t sh_call_build(const struct sh_ref *ref, struct sh_call *call)
 
     if (index == SH_NONE)
         return 0;
+    /* relaxed: for who finds this process dead. Of the host nobody asks. */
+    if (sh_place_in(pool) > 0)
+        sh_store_rlx(&pool->posts[sh_place_in(pool) - 1].calls, 1);
     cell = sh_cell_at(pool, index);
     generation = sh_arrivals_renew(&cell->word);
     sh_store_rel(&cell->up, (uint64_t)(uintptr_t)call); /* release: cell */

@@ -2,14 +2,19 @@
 /*
  * process/recover.c - repairing what a worker process left when it died.
  *
- *     what it handed over | what it ran, and what was parked there | its free
- *     lists | its hints, by a look through the table | its bits of sleep
+ *     what it handed over | what it ran, and what was parked there | a look
+ *     through the table | its free lists, its hints, its bits of sleep
  *
  * Idea. The death is a fence: nothing that the process wrote is still to come.
  * The state words say what it was at, and its stacks lie in the arena, so that
  * the run of each of its tasks is there to be read: memory, handles, promises.
  * The task whose code ran is the culprit; those that were parked on the same
  * worker fail with it.
+ *
+ * Of these somebody may be waiting, and the table may be long. So what the
+ * process's own notes name (its post, its list of parked runs) is settled
+ * first. But they are hints, which it may have died in the middle of: nothing
+ * counts as done that the table does not say.
  *
  * Edges.
  *   accept   future/step.c, future/combine.c
@@ -51,7 +56,8 @@ struct mess {
     struct sh_pool *pool;
     struct sh_worker *worker;
     uint64_t running;          /* the hint of what it was at, or 0 */
-    struct sh_record *culprit; /* that task's, or NULL */
+    struct sh_record *culprit; /* that task's, or NULL, */
+    const char *name;          /* and what it is called, or "" */
     int status;                /* as wait has it */
     struct rusage use;
     char text[512]; /* how the process ended */
@@ -196,7 +202,7 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
     f.untold = m->untold.trace.count > 0 && culprit ? &m->untold : NULL;
     f.collateral = !culprit;
     if (!culprit) {
-        f.culprit = m->culprit != NULL ? sh_task_name(m->culprit) : "";
+        f.culprit = m->name;
         snprintf(text, sizeof text, "waited in a process that ended: %s %s",
                  f.culprit, m->text);
         f.text = text;
@@ -258,6 +264,13 @@ static void tell_again(const struct mess *m, struct sh_record *r)
                       sh_ref_status_now(&ref));
     }
     sh_work_do(&work);
+}
+
+/* Whether a record may have to do with it, by its state. */
+static bool concerns(const struct mess *m, uint64_t word)
+{
+    return sh_owner_of(word) == SH_OWNER_WORKER(m->worker->index) ||
+           sh_phase_of(word) == SH_WAIT || (word & SH_BUSY) != 0;
 }
 
 /* What one record has to do with it. */
@@ -326,6 +339,78 @@ static struct sh_record *culprit_of(const struct mess *m)
     return r;
 }
 
+/* What it ran, and what was parked there. */
+static void look_at_runs(const struct mess *m)
+{
+    const struct sh_run *run = m->worker->waiting, *next;
+    uint32_t left = sh_table_used(&m->pool->records);
+
+    if (m->culprit != NULL)
+        look_at(m, m->culprit);
+    for (; is_there(m->pool, run) && left > 0; run = next, left--) {
+        struct sh_record *r = run->record;
+
+        next = run->beside;
+        if (!is_there(m->pool, r) || run_of(m, r) != run)
+            break;
+        look_at(m, r);
+    }
+}
+
+/* Records that are fetched beforehand. */
+#define AHEAD 32u
+/* Hints that are given anew, after one death. */
+#define HINTS_MAX 256u
+
+/* All there is. Most of a long table is not concerned, as the states tell. What
+ * is READY may have been in the dead process's deque, or nowhere yet, and is
+ * queued once more. If that is much, workers find it in the table themselves;
+ * but a process that has been there has mapped all of it, which its own death
+ * then takes milliseconds to undo. */
+static void look_through(const struct mess *m)
+{
+    struct sh_pool *pool = m->pool;
+    uint32_t used = sh_table_used(&pool->records);
+    struct sh_work work = { 0 };
+    unsigned ready = 0;
+
+    for (uint32_t i = 1; i < used; i++) {
+        struct sh_record *r = sh_record_at(pool, i);
+        uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
+
+        __builtin_prefetch(r + AHEAD);
+        if (concerns(m, w)) {
+            look_at(m, r);
+            w = sh_load_acq(&r->state); /* acquire: claim */
+        }
+        if (sh_phase_of(w) == SH_READY && ready++ < HINTS_MAX)
+            sh_make_ready(&work, pool, r, w);
+    }
+    sh_work_do(&work);
+    if (ready > HINTS_MAX)
+        sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
+}
+
+/* What it was to be called for, it is not any more; and what others have left
+ * to it goes on without. Before a record is settled that may be among that. */
+static void forget_calls(const struct mess *m)
+{
+    struct sh_pool *pool = m->pool;
+    uint32_t used = sh_table_used(&pool->records);
+    unsigned place = m->worker->index + 1;
+
+    if (sh_load_rlx(&m->worker->post->calls) == 0) /* relaxed: it is dead */
+        return;
+    for (uint32_t i = 1; i < used; i++) {
+        struct sh_record *r = sh_record_at(pool, i);
+        uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+
+        if (sh_is_live(w) && (w & SH_WATCHED) != 0)
+            sh_call_forget(pool, r, place);
+    }
+    sh_handed_do(pool, place);
+}
+
 /* Free items that it kept. */
 static void flush(struct sh_pool *pool, struct sh_seat *seat)
 {
@@ -347,6 +432,7 @@ static void reset(struct sh_pool *pool, struct sh_worker *w)
     sh_store_sc(&post->resumed, SH_NONE); /* seq_cst: sleep */
     sh_store_sc(&post->running, 0);       /* seq_cst: stuck */
     sh_store_sc(&post->stuck, 0);         /* seq_cst: rest */
+    sh_store_rlx(&post->calls, 0);        /* relaxed: nobody runs it */
     sh_store_sc(&post->rests, SH_WORKS);  /* seq_cst: care */
     sh_store_sc(&post->waits, 0);         /* seq_cst: seclude */
     w->resumed = SH_NONE;
@@ -405,26 +491,21 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
         .status = death->signal != 0 ? death->signal : death->exit_status << 8,
         .use = use_of(death),
     };
-    uint32_t used = sh_table_used(&pool->records);
     bool served;
 
     m.running = sh_load_sc(&w->post->running); /* seq_cst: stuck */
     m.culprit = culprit_of(&m);
+    m.name = m.culprit != NULL ? sh_task_name(m.culprit) : "";
     served = w->serves;
     describe(&m);
     sh_handed_do(pool, 0);
-    for (uint32_t i = 1; i < used; i++)
-        if (sh_is_live(sh_load_acq(
-                &sh_record_at(pool, i)->state))) /* acquire: settled */
-            sh_call_forget(pool, sh_record_at(pool, i), index + 1);
-    sh_handed_do(pool, index + 1);
-    for (uint32_t i = 1; i < used; i++)
-        look_at(&m, sh_record_at(pool, i));
+    forget_calls(&m);
+    look_at_runs(&m);
+    m.running = 0; /* once: that is not told by its record from now on */
+    look_through(&m);
     sh_heap_refund(&pool->heap,
                    sh_slices_retire(pool->heap.slices, SH_OWNER_WORKER(index)));
     reset(pool, w);
-    /* What was in its deque, and what it was about to queue. */
-    sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
     sh_sleep_bury(&pool->sleep, index);
     rouse_others(pool, index);
     return served;

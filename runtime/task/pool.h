@@ -93,8 +93,9 @@ struct sh_post {
     /* One that was settled over its code. As long as it is the one that runs,
      * somebody else may run in the worker's stead. */
     _Atomic uint64_t stuck;
-    /* Records that others have left to this worker's process: a list. */
-    _Atomic uint32_t handed;
+    /* Records that others have left to this worker's process: a list; and
+     * whether anything of that process is to be called at all. */
+    _Atomic uint32_t handed, calls;
     /* Of a process: when it is killed for that, by the system's clock. */
     _Atomic int64_t patience_ns;
     _Atomic uint32_t rests; /* a futex: enum sh_rests */
