@@ -15,6 +15,10 @@
  * whatever exit status; but one that is used up (worker/care.c) has nothing
  * that could fail by that.
  *
+ * What the system refuses, processes or descriptors, it may grant a little
+ * later: the place stays empty until then, and the pool is broken only after
+ * ten seconds of that.
+ *
  * A host that closes our descriptors has broken the pool: the zygote ends since
  * nobody has the other end of its socket, and its workers with it. The dead are
  * then found by their numbers, and no other file is read, written or closed for
@@ -65,13 +69,21 @@
 /* How often a worker is begun in vain. */
 #define FUTILE_MAX 5
 
-/* When to try again what the system has refused. */
+/* When to try again what the system has refused; and how often, each time after
+ * twice as long, but a second at the most: ten seconds and some. */
 #define AGAIN_NS 1000000
+#define REFUSED_MAX 20
+#define DOUBLED_MAX 10
+
+/* How often to ask again how a worker ended, at once. */
+#define ASKED_MAX 100
 
 struct ward {
     pid_t pid;
-    int pidfd;       /* -1: there is no such process */
-    unsigned futile; /* deaths in a row before .init had ended */
+    int pidfd;        /* -1: there is no such process */
+    unsigned futile;  /* deaths in a row before .init had ended */
+    unsigned refused; /* how often the system has, in a row */
+    int64_t again_ns; /* when to fork one all the same; 0: not to */
 };
 
 struct sh_warden {
@@ -114,35 +126,96 @@ static int renew_zygote(struct sh_warden *d)
                            pool->team->name);
 }
 
+/* Fork worker i, with another zygote if need be: 0 or SHUNT_E*. */
+static int start_again(struct sh_warden *d, unsigned i)
+{
+    int rc = start_one(d, i);
+
+    /* EFORKED: there is none, as another one was refused. */
+    if (rc == SHUNT_EBROKEN || rc == SHUNT_EFORKED) {
+        rc = renew_zygote(d);
+        if (rc == 0)
+            rc = start_one(d, i);
+    }
+    return rc;
+}
+
+/* There will be no worker i any more, and so no pool. */
+static void give_up(struct sh_warden *d, unsigned i)
+{
+    sh_store_rel(&d->pool->broken, 1); /* release: broken */
+    sh_post_close(&d->pool->posts[i]);
+    sh_standins_rouse(d->pool);
+    sh_quiet_ring(d->pool);
+}
+
+/* Have a worker i, now or later. */
+static void fill(struct sh_warden *d, unsigned i)
+{
+    struct ward *ward = &d->wards[i];
+    int rc = SHUNT_EBROKEN;
+
+    if (ward->futile < FUTILE_MAX)
+        rc = start_again(d, i);
+    ward->again_ns = 0;
+    if ((rc == SHUNT_EAGAIN || rc == SHUNT_ENOMEM) &&
+        ward->refused < REFUSED_MAX) {
+        unsigned doubled =
+            ward->refused < DOUBLED_MAX ? ward->refused : DOUBLED_MAX;
+
+        ward->again_ns = sh_clock_after((int64_t)AGAIN_NS << doubled);
+        ward->refused++;
+    } else if (rc != 0) {
+        give_up(d, i);
+    }
+}
+
 /* Worker i has died, and left nothing behind. */
 static void replace(struct sh_warden *d, unsigned i, bool served)
 {
-    int rc = SHUNT_EBROKEN;
-
     d->wards[i].futile = served ? 0 : d->wards[i].futile + 1;
-    if (d->wards[i].futile < FUTILE_MAX)
-        rc = start_one(d, i);
-    if (rc == SHUNT_EBROKEN && d->wards[i].futile < FUTILE_MAX &&
-        renew_zygote(d) == 0)
-        rc = start_one(d, i);
-    if (rc != 0) {
-        sh_store_rel(&d->pool->broken, 1); /* release: broken */
-        sh_post_close(&d->pool->posts[i]);
-        sh_standins_rouse(d->pool);
-        sh_quiet_ring(d->pool);
+    d->wards[i].refused = 0;
+    fill(d, i);
+}
+
+/* Fork those whose time has come; when the next one's is. */
+static int64_t fill_all(struct sh_warden *d)
+{
+    int64_t next_ns = INT64_MAX;
+
+    for (unsigned i = 0; i < d->pool->workers; i++) {
+        struct ward *ward = &d->wards[i];
+
+        if (ward->again_ns != 0 && ward->again_ns <= sh_clock_ns())
+            fill(d, i);
+        if (ward->again_ns != 0 && ward->again_ns < next_ns)
+            next_ns = ward->again_ns;
     }
+    return next_ns;
+}
+
+/* How worker i ended. If nobody knows: it dies with its zygote. */
+static struct sh_death ask(struct sh_warden *d, unsigned i)
+{
+    struct sh_death death = { .signal = SIGKILL };
+
+    for (unsigned n = 0; n < ASKED_MAX; n++) {
+        if (sh_zygote_reap(&d->zygote, d->wards[i].pid, &death) != SHUNT_EAGAIN)
+            break;
+        sched_yield();
+    }
+    return death;
 }
 
 static void bury(struct sh_warden *d, unsigned i)
 {
     struct sh_pool *pool = d->pool;
     struct ward *ward = &d->wards[i];
-    /* If nobody knows: it dies with its zygote. */
     struct sh_death death = { .signal = SIGKILL };
     bool served;
 
     if (!d->cut_off) {
-        (void)sh_zygote_reap(&d->zygote, ward->pid, &death);
+        death = ask(d, i);
         close(ward->pidfd);
     }
     ward->pidfd = -1;
@@ -300,14 +373,15 @@ static void *warden_main(void *arg)
     int64_t until_ns = INT64_MAX;
 
     while (!is_ending(d->pool) || d->alive > 0) {
+        int64_t fill_ns = fill_all(d);
         unsigned n;
 
         /* No process is left, nor will there be: refuse what comes. */
-        if (d->alive == 0) {
+        if (d->alive == 0 && fill_ns == INT64_MAX) {
             (void)sh_worker_serve(&d->pool->team->workers[0]);
             break;
         }
-        n = wait_for_news(d, until_ns);
+        n = wait_for_news(d, fill_ns < until_ns ? fill_ns : until_ns);
         look_after(d, n);
         if (!d->cut_off) {
             start_lanes(d);
