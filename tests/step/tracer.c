@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "process/symbols.h"
 #include "stepper.h"
 
@@ -140,14 +141,13 @@ void victim_kill(struct victim *v)
 /* Its last step ends first: else the trap behind that would kill it. */
 void victim_let(struct victim *v, struct sh_pool *pool)
 {
-    int status;
+    const int64_t begin = sh_clock_ns();
 
-    if (v->waits) {
+    if (v->waits)
         sh_sleep_wake(&pool->sleep, v->index);
-        if (waitpid(v->pid, &status, __WALL) != v->pid)
-            wrong("worker %u: waitpid: %s", v->index, strerror(errno));
-        look(v, status);
-    }
+    while (v->waits && !is_back(v, LOOKS_AT_CALL))
+        if (sh_clock_ns() - begin > SHUNT_S(20))
+            wrong("worker %u is told to wake up, and does not", v->index);
     if (ptrace(PTRACE_DETACH, v->pid, NULL, NULL) != 0)
         wrong("worker %u: not to be let go: %s", v->index, strerror(errno));
     v->attached = false;
