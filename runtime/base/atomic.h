@@ -83,6 +83,9 @@
                                 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 #define sh_store_bare_rlx(p, v) \
     __atomic_store_n(SH_AT_(p), (v), __ATOMIC_RELAXED)
+/* And for who may die behind it, while what it did before shall be there. */
+#define sh_store_bare_rel(p, v) \
+    __atomic_store_n(SH_AT_(p), (v), __ATOMIC_RELEASE)
 
 /* Tell the CPU that we spin. */
 static inline void sh_relax(void)

@@ -20,9 +20,10 @@
  *   chain   give: push a chain -> take: pop a chain     the links are there
  *   grow    take: move used -> used: read used          (a bound only)
  *
- * Crash. What a process kept is a list that its death leaves whole, or short of
- * the one item that it had in hand: recovery gives the list to the others, and
- * that item is lost until the table goes. A death between the charge and the
+ * Crash. What a process kept are lists that its death leaves whole, or short of
+ * the one item that it had in hand, or of the chain that it was about to push
+ * or had just popped: recovery gives the lists to the others, and what is
+ * missing is lost until the table goes. A death between the charge and the
  * growth leaves a run charged that nobody has.
  */
 #include "memory/table.h"
@@ -121,29 +122,41 @@ uint32_t sh_table_take_more(struct sh_table *t, struct sh_cache *c)
     SH_ASSERT(c->out == SH_NONE);
     if (chain == SH_NONE && grow(t, c))
         return c->fresh++;
-    if (chain == SH_NONE) { /* nothing but what came back here */
+    if (chain != SH_NONE) {
+        c->out = sh_load_rlx(sh_table_link(t, chain)); /* relaxed: ours now */
+    } else if (c->in != SH_NONE) { /* nothing but what came back here */
         chain = c->in;
-        c->in = SH_NONE;
+        c->out = sh_load_rlx(sh_table_link(t, chain)); /* relaxed: ours */
+        sh_store_bare_rel(&c->in, SH_NONE); /* release: chain; see flush */
         c->in_count = 0;
     }
-    if (chain != SH_NONE)
-        c->out = sh_load_rlx(sh_table_link(t, chain)); /* relaxed: ours now */
     return chain;
 }
 
 void sh_table_give_more(struct sh_table *t, struct sh_cache *c)
 {
     SH_ASSERT(c->in_count == SH_CHAIN);
-    if (c->out == SH_NONE)
-        c->out = c->in;
-    else
-        push_chain(t, c->in);
-    c->in = SH_NONE;
+    uint32_t chain = c->in;
+
+    if (c->out == SH_NONE) {
+        c->out = chain;
+        sh_store_bare_rel(&c->in, SH_NONE); /* release: chain; see flush */
+    } else {
+        /* First: if we die between the two it is lost, but nobody has it
+         * twice. */
+        c->in = SH_NONE;
+        push_chain(t, chain);
+    }
     c->in_count = 0;
 }
 
 void sh_table_flush(struct sh_table *t, struct sh_cache *c)
 {
+    /* Who kept it may have died while one list became, or gave to, the other:
+     * then both are one, but for the first item. relaxed: ours */
+    if (c->in != SH_NONE &&
+        (c->out == c->in || c->out == sh_load_rlx(sh_table_link(t, c->in))))
+        c->out = SH_NONE;
     if (c->out != SH_NONE)
         push_chain(t, c->out);
     if (c->in != SH_NONE)
