@@ -552,6 +552,14 @@ bool play_once(struct play *p, const struct scene *s,
     return !over;
 }
 
+/* Whether whoever is stepped is at code that is of interest. */
+static bool is_in(const struct course *c)
+{
+    uintptr_t at = c->victims[c->who].at;
+
+    return c->how.in_to == 0 || (at >= c->how.in_from && at < c->how.in_to);
+}
+
 void play_images(struct play *p, const struct scene *s,
                  const struct schedule *how, long from, long to, long stride)
 {
@@ -561,7 +569,7 @@ void play_images(struct play *p, const struct scene *s,
     while (c.steps < to && atomic_load(&report->wrong) < how->wrong_max &&
            advance(p, s, &c)) {
         atomic_store(&board->at, c.steps);
-        if (c.steps < from || (c.steps - from) % stride != 0 ||
+        if (c.steps < from || (c.steps - from) % stride != 0 || !is_in(&c) ||
             image_take(p, s, &c))
             continue;
         tell_wrong(s, how, true, c.steps);

@@ -320,6 +320,26 @@ static int many_does(long *out)
 }
 DO(many)
 
+/* So many come back that a chain of them goes to the others, and is taken
+ * again. */
+static int chains_does(long *out)
+{
+    shunt_future *f = send(1, 60), *fs[140];
+    int rc;
+
+    for (int n = 0; n < 2; n++) {
+        for (int i = 0; i < 140; i++)
+            fs[i] = shunt_retain(f);
+        for (int i = 0; i < 140; i++)
+            if (shunt_release(fs[i]) != 0)
+                return UNEXPECTED;
+    }
+    rc = shunt_take(f, out);
+    now_at(0);
+    return rc;
+}
+DO(chains)
+
 /* -- giving up -- */
 
 static int cancel_does(long *out)
@@ -370,6 +390,7 @@ const struct scene scenes_of_futures[] = {
     { "promised", promised_begins, give, 0, 0 },
     { "handles", handles_begins, NULL, 0, 0 },
     { "many", many_begins, NULL, 0, 0 },
+    { "chains", chains_begins, NULL, 0, 0 },
     { "cancel", cancel_begins, NULL, 0x2, 0 },
     { "fail", failed_begins, NULL, 0, 0 },
     { NULL, NULL, NULL, 0, 0 },

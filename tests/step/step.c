@@ -47,8 +47,9 @@ struct wish {
     unsigned jobs;
     int64_t until_ns; /* no scene goes on after that */
     long wrong_max;   /* of one scene */
-    bool images;      /* and nobody is killed */
-    bool here;        /* the host is this process: for a debugger */
+    uintptr_t in_from, in_to;
+    bool images; /* and nobody is killed */
+    bool here;   /* the host is this process: for a debugger */
 };
 
 /* What was found of one scene. */
@@ -89,7 +90,8 @@ void tell_wrong(const struct scene *s, const struct schedule *how, bool image,
 static _Noreturn void be_host(const struct wish *w, const struct scene *s,
                               unsigned job, long from, long stride)
 {
-    struct schedule how = { w->workers, w->victims, w->seed, w->wrong_max };
+    struct schedule how = { w->workers,   w->victims, w->seed,
+                            w->wrong_max, w->in_from, w->in_to };
     struct play p = { .count = 0 };
 
     sit_on_cpu(job);
@@ -171,7 +173,10 @@ static void collect(const struct wish *w, const struct scene *s, struct job *j,
     if (report->text[0] == '\0')
         snprintf(report->text, TEXT_MAX, "the host ended: status %x",
                  (unsigned)status);
-    tell_wrong(s, &(struct schedule){ w->workers, w->victims, w->seed, 0 },
+    tell_wrong(s,
+               &(struct schedule){ .workers = w->workers,
+                                   .victims = w->victims,
+                                   .seed = w->seed },
                w->images, at);
     if (at < 0 || t->wrong >= w->wrong_max)
         j->done = true;
@@ -347,6 +352,8 @@ static bool read_option(struct wish *w, int option, const char *value)
     case 'S':
         w->until_ns = sh_clock_after(SHUNT_S(n));
         return n > 0;
+    case 'n':
+        return find_code(value, &w->in_from, &w->in_to);
     case 'i':
         w->images = true;
         return true;
@@ -377,6 +384,7 @@ int main(int argc, char **argv)
         { "jobs", required_argument, NULL, 'j' },
         { "seconds", required_argument, NULL, 'S' },
         { "images", no_argument, NULL, 'i' },
+        { "in", required_argument, NULL, 'n' },
         { "here", no_argument, NULL, 'h' },
         { "wrong-max", required_argument, NULL, 'm' },
         { NULL, 0, NULL, 0 },

@@ -130,6 +130,9 @@ void victim_kill(struct victim *v);
 void victim_let(struct victim *v, struct sh_pool *pool);
 /* The name of what is at an address of code. */
 void name_code(uintptr_t address, char *to, size_t size);
+/* Where a function of this program is. False: there is none of that name, or
+ * there is no nm. */
+bool find_code(const char *name, uintptr_t *from_out, uintptr_t *to_out);
 
 /* -- audit -- */
 
@@ -156,6 +159,7 @@ struct schedule {
     unsigned victims; /* that are stepped; of two, by turns that are drawn */
     uint64_t seed;
     long wrong_max;
+    uintptr_t in_from, in_to; /* images only of code that is there; 0: of all */
 };
 
 /* How far a play has come. */

@@ -183,3 +183,26 @@ void name_code(uintptr_t address, char *to, size_t size)
     }
     pclose(f);
 }
+
+bool find_code(const char *name, uintptr_t *from_out, uintptr_t *to_out)
+{
+    char self[200] = "", command[300], line[300], symbol[200];
+    unsigned long at, bytes;
+    struct sh_module m;
+    bool found = false;
+    FILE *f;
+
+    if (!sh_module_find((uintptr_t)find_code, &m) ||
+        readlink("/proc/self/exe", self, sizeof self - 1) <= 0)
+        return false;
+    snprintf(command, sizeof command, "nm -S '%s'", self);
+    f = popen(command, "r");
+    while (f != NULL && !found && fgets(line, sizeof line, f) != NULL)
+        found = sscanf(line, "%lx %lx %*c %199s", &at, &bytes, symbol) == 3 &&
+                strcmp(symbol, name) == 0;
+    if (f != NULL)
+        pclose(f);
+    *from_out = m.bias + (found ? at : 0);
+    *to_out = *from_out + (found ? bytes : 0);
+    return found;
+}
