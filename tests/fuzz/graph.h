@@ -264,11 +264,9 @@ void storm_end(struct killer *killer);
 void storm_doom(const struct job *job);
 /* Node n itself has crashed, it says: whether that can be. */
 void storm_blame(struct graph *g, unsigned n, const shunt_error *error);
-/* What the host has at the end of a graph. */
-struct remains {
-    unsigned descriptors, threads, kin, mappings;
-};
-void storm_count(struct remains *out);
+/* All pools are gone: whether they left descriptors, threads, processes or
+ * mappings of the host; then what, in words. */
+bool storm_leaves(char *text, size_t size);
 
 /* shared.c: memory that tasks see where they run, zeroed. To be opened before
  * there is a process pool; NULL if it is used up. Reset: all is given back. */

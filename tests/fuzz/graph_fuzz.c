@@ -206,6 +206,7 @@ static void fuzz(uint64_t seed, unsigned nodes, enum weather weather,
 {
     struct plan *plan = shared_new(sizeof *plan);
     struct graph *g = shared_new(sizeof *g);
+    char left[200];
 
     if (plan == NULL || g == NULL)
         abort();
@@ -218,6 +219,8 @@ static void fuzz(uint64_t seed, unsigned nodes, enum weather weather,
     }
     announce(g, seed);
     play(g);
+    if (weather != WEATHER_THREADS && storm_leaves(left, sizeof left))
+        fuzz_fail(g, "%s", left);
     announce(NULL, seed);
     shared_free(g);
     shared_free(plan);

@@ -33,7 +33,10 @@
 enum {
     KIN_MAX = 128,
     EATEN = 1 << 20,
-    ROOM = 64 << 20
+    ROOM = 64 << 20,
+    LOOKS = 2000,
+    GRAPHS_FIRST = 4,  /* until what is made once has been made */
+    MAPPINGS_MORE = 64 /* of allocators, which have some for each thread */
 };
 
 /* -- who there is -- */
@@ -375,10 +378,55 @@ static unsigned count_files(const char *path)
     return n;
 }
 
-void storm_count(struct remains *out)
+/* What the host has. */
+struct remains {
+    unsigned descriptors, threads, kin, mappings;
+};
+
+static void count(struct remains *out)
 {
     out->descriptors = count_files("/proc/self/fd");
     out->threads = count_files("/proc/self/task");
     out->kin = count_kin();
     out->mappings = count_lines("/proc/self/maps");
+}
+
+/* A process that was waited for is listed for a moment longer. Bounded. */
+static bool come_back_to(const struct remains *base, struct remains *now)
+{
+    for (unsigned look = 0; look < LOOKS; look++) {
+        count(now);
+        if (now->descriptors <= base->descriptors &&
+            now->threads <= base->threads && now->kin <= base->kin &&
+            now->mappings <= base->mappings + MAPPINGS_MORE)
+            return true;
+        nap(1000);
+    }
+    return false;
+}
+
+bool storm_leaves(char *text, size_t size)
+{
+    static struct remains base;
+    static unsigned graphs;
+    struct remains now;
+
+    if (graphs++ < GRAPHS_FIRST) {
+        nap(10000);
+        count(&now);
+        base.descriptors = now.descriptors;
+        base.threads = now.threads;
+        base.kin = now.kin;
+        if (now.mappings > base.mappings)
+            base.mappings = now.mappings;
+        return false;
+    }
+    if (come_back_to(&base, &now))
+        return false;
+    snprintf(text, size,
+             "the host had %u descriptors, %u threads, %u processes, %u "
+             "mappings, and has %u, %u, %u, %u",
+             base.descriptors, base.threads, base.kin, base.mappings,
+             now.descriptors, now.threads, now.kin, now.mappings);
+    return true;
 }
