@@ -123,12 +123,12 @@ static shunt_future *combine(unsigned kind, shunt_future *const *fs, size_t n,
                             /* relaxed: ours in INIT */
                             sh_generation_of(sh_load_rlx(&r->state)));
     rc = hang_all(&work, pool, r, fs, (uint32_t)n);
+    if (sh_here.run != NULL)
+        sh_run_note(sh_here.run, handle); /* before it can settle */
     if (rc != 0)
         sh_combine_refuse(&work, pool, r, rc);
     else
         sh_combine_accept(&work, pool, r);
-    if (sh_here.run != NULL)
-        sh_run_note(sh_here.run, handle);
     sh_work_do(&work);
     return sh_handle_future(handle);
 }

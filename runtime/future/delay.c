@@ -72,12 +72,12 @@ shunt_future *shunt_delay_here(shunt_pool *name, int64_t ns, const char *where)
     w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
     handle =
         sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
+    if (sh_here.run != NULL)
+        sh_run_note(sh_here.run, handle); /* before it can end */
     if (ns > 0)
         accept(pool, r, w);
     else
         sh_store_rel(&r->state, sh_word_to(w, SH_DONE, 0)); /* release:
                                                              * accepted */
-    if (sh_here.run != NULL)
-        sh_run_note(sh_here.run, handle);
     return sh_handle_future(handle);
 }

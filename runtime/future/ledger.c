@@ -6,19 +6,36 @@
  * handle is still held stands in its own word. So giving one back costs
  * nothing here, and what is out of date is swept out when the list is full.
  *
+ * Crash. Who repairs a run that died reads these lists, so a name is in its
+ * list before its record can do anything, and a name whose record was never
+ * accepted is as good as one that was given back. The name comes before the
+ * count, and a larger list before the smaller one is freed.
+ *
  * Edges.
  *   registry task/registry.c
  *   settled  future/settle.c
+ *   noted    add: write the name, then count -> (a death) -> who ends the run:
+ *            read count, then names
  */
 #include <string.h>
 
 #include "future/combine.h"
 
+static void put(struct sh_run *run, uint64_t *names, uint32_t room)
+{
+    if (room > sizeof run->handles.few / sizeof *names)
+        sh_heap_put(&run->pool->heap, names, room * sizeof *names);
+}
+
 void sh_ledger_fini(struct sh_run *run, struct sh_ledger *l)
 {
-    if (l->room > sizeof l->few / sizeof l->few[0])
-        sh_heap_put(&run->pool->heap, l->names, l->room * sizeof *l->names);
-    l->room = 0;
+    uint64_t *names = l->names;
+    uint32_t room = l->room;
+
+    /* First, so that who repeats this reads no names that are gone. */
+    sh_store_bare_rel(&l->count, 0); /* release: noted */
+    sh_store_bare_rel(&l->room, 0);  /* release: noted */
+    put(run, names, room);
 }
 
 static bool is_open_promise(uint64_t handle)
@@ -62,14 +79,15 @@ static void sweep(const struct sh_run *run, struct sh_ledger *l, bool promise)
 static void grow(struct sh_run *run, struct sh_ledger *l)
 {
     uint32_t room = l->room * 2;
+    uint64_t *old = l->names;
     uint64_t *more = sh_heap_scratch(&run->pool->heap, room * sizeof *more);
 
     if (more == NULL)
         return;
-    memcpy(more, l->names, l->count * sizeof *more);
-    sh_ledger_fini(run, l);
-    l->names = more;
+    memcpy(more, old, l->count * sizeof *more);
+    sh_store_bare_rel(&l->names, more); /* release: noted */
     l->room = room;
+    put(run, old, room / 2);
 }
 
 static void add(struct sh_run *run, struct sh_ledger *l, uint64_t handle,
@@ -84,10 +102,12 @@ static void add(struct sh_run *run, struct sh_ledger *l, uint64_t handle,
         if (l->count > l->room / 2)
             grow(run, l);
     }
-    if (l->count < l->room)
-        l->names[l->count++] = handle;
-    else
+    if (l->count < l->room) {
+        l->names[l->count] = handle;
+        sh_store_bare_rel(&l->count, l->count + 1); /* release: noted */
+    } else {
         run->unnoted = true;
+    }
 }
 
 void sh_run_note(struct sh_run *run, uint64_t handle)

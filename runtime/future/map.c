@@ -125,13 +125,16 @@ static uint64_t element(struct sh_pool *pool, struct sh_seat *seat,
         sh_record_retire(pool, seat, r, w);
         return 0;
     }
+    *handle_out =
+        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
+    /* It may run on when the map has failed, and read our memory. */
+    if (sh_here.run != NULL)
+        sh_run_note(sh_here.run, *handle_out);
     w = sh_word_to(w, SH_READY, 0);
     if (SH_LIKELY(batch->deadline_ns == INT64_MAX))
         sh_store_rel(&r->state, w); /* release: accepted */
     else
         sh_store_sc(&r->state, w); /* seq_cst: accepted, due */
-    *handle_out =
-        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
     return sh_hint(sh_index_of(pool, r), sh_generation_of(w));
 }
 
@@ -176,9 +179,6 @@ static uint32_t fill(struct sh_work *work, struct sh_pool *pool,
         hints[made] = element(pool, seat, batch, in, &handle);
         if (hints[made] == 0)
             break;
-        /* It may run on when the map has failed, and read our memory. */
-        if (sh_here.run != NULL)
-            sh_run_note(sh_here.run, handle);
         if (sh_handle_find(handle, SH_OWN, &ref) == 0)
             (void)sh_handle_lend(&ref, SH_WATCHED);
         c->names[made] = sh_handle_future(ref.handle);
@@ -271,7 +271,7 @@ shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
         c->starved = true;
     }
     if (sh_here.run != NULL)
-        sh_run_note(sh_here.run, handle);
+        sh_run_note(sh_here.run, handle); /* before it can settle */
     if (sh_load_sc(&pool->gate) == SH_STOPPED) /* seq_cst: closing */
         close_elements(&work, r);
     sh_combine_accept(&work, pool, r);

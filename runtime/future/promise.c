@@ -98,6 +98,13 @@ int shunt_promise_new_typed(shunt_pool *name, size_t size, size_t align,
         sh_record_retire(pool, seat, r, w);
         return SHUNT_ENOMEM;
     }
+    handle =
+        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
+    /* Before it is one: see ledger.c. */
+    if (sh_here.run != NULL) {
+        sh_run_note(sh_here.run, handle);
+        sh_run_note_promise(sh_here.run, handle);
+    }
     w = sh_word_to(w, SH_PROMISE, 0) | SH_KEPT;
     sh_store_sc(&r->state, w); /* seq_cst: accepted, closing */
     if (sh_load_sc(&pool->gate) == SH_STOPPED) { /* seq_cst: closing */
@@ -106,12 +113,6 @@ int shunt_promise_new_typed(shunt_pool *name, size_t size, size_t align,
         if (sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECANCELED)))
             sh_work_settle(&work, pool, r);
         sh_work_do(&work);
-    }
-    handle =
-        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
-    if (sh_here.run != NULL) {
-        sh_run_note(sh_here.run, handle);
-        sh_run_note_promise(sh_here.run, handle);
     }
     *promise_out = promise_of(handle);
     *future_out = sh_handle_future(handle);

@@ -133,6 +133,8 @@ static uint64_t open_record(struct sh_pool *pool, struct sh_record *r,
     const struct sh_run *run = sh_here.run;
     struct sh_scoping *s = &r->data.scoping;
     uint64_t w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
+    uint64_t handle =
+        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
     uint64_t in = (uint64_t)sh_generation_of(w) << 32 |
                   (o->keep_going ? SH_SCOPE_KEEPS_GOING : 0) |
                   (o->forget ? SH_SCOPE_FORGETS : 0);
@@ -149,9 +151,12 @@ static uint64_t open_record(struct sh_pool *pool, struct sh_record *r,
         sh_store_rlx(&r->input, sh_heed_name(run)); /* relaxed: published with
                                                      * the state */
     }
+    /* Known as a promise is: by a KEPT record. Before it is one. */
+    if (run != NULL)
+        sh_run_note_promise(sh_here.run, handle);
     w = sh_word_to(w, SH_WAIT, 0) | SH_KEPT | SH_GONE | SH_ORPHAN;
     sh_store_sc(&r->state, w); /* seq_cst: accepted, accept */
-    return sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
+    return handle;
 }
 
 /* Have a scope that has just been opened cancelled with the running task.
@@ -204,9 +209,6 @@ int shunt_scope_open_sized(shunt_scope **scope_out, shunt_pool *name,
     SH_ASSERT(rc == 0);
     if (rc != 0 || !follow_opener(&ref))
         return SHUNT_ENOMEM;
-    /* Known as a promise is: by a KEPT record. */
-    if (sh_here.run != NULL)
-        sh_run_note_promise(sh_here.run, ref.handle);
     *scope_out = (shunt_scope *)(uintptr_t)handle;
     return 0;
 }

@@ -150,10 +150,11 @@ static SH_COLD void end_late(struct sh_pool *pool, struct sh_record *r,
     sh_work_do(&work);
 }
 
-/* A task is accepted, which is set up in INIT and seen with word: 0, or
- * SHUNT_EAGAIN if there is no room. */
+/* A task is accepted, which is set up in INIT and seen with word, and whose
+ * handle the running task may have noted: 0, or SHUNT_EAGAIN if there is no
+ * room. */
 static inline int accept(struct sh_pool *pool, struct sh_seat *seat,
-                         struct sh_record *r, uint64_t w)
+                         struct sh_record *r, uint64_t w, uint64_t handle)
 {
     uint32_t index = sh_index_of(pool, r);
     bool bound = sh_is_bound(r);
@@ -166,8 +167,11 @@ static inline int accept(struct sh_pool *pool, struct sh_seat *seat,
         sh_store_sc(&r->state, w); /* seq_cst: accepted, due, sibling */
     if (SH_UNLIKELY(
             !enqueue(pool, seat, sh_hint(index, sh_generation_of(w))))) {
-        if (take_back(pool, seat, r, w))
+        if (take_back(pool, seat, r, w)) {
+            if (sh_here.run != NULL)
+                sh_run_forget(sh_here.run, handle);
             return SHUNT_EAGAIN;
+        }
         /* A worker found it in the table, and has counted it as taken; or it
          * was cancelled, and counted as dropped. */
         sh_add_acqrel(&pool->spilled, 1); /* acq_rel: room */
@@ -225,13 +229,15 @@ static inline int submit_order(struct sh_pool *pool, const struct order *o,
         w |= SH_LENT | SH_WATCHED;
     if (SH_UNLIKELY(o->child != NULL))
         w = sh_scope_adopt(pool, r, w, o->child);
+    /* Before it is accepted: if we die in between, who ends our task gives
+     * back what is good of its names. */
+    if (sh_here.run != NULL && o->kind == SH_KIND_TASK)
+        sh_run_note(sh_here.run, *handle_out);
     if (SH_UNLIKELY(o->child != NULL && o->deadline_ns != INT64_MAX &&
                     o->deadline_ns <= sh_pool_now(pool)))
         end_late(pool, r, w);
     else
-        rc = accept(pool, seat, r, w);
-    if (rc == 0 && sh_here.run != NULL && o->kind == SH_KIND_TASK)
-        sh_run_note(sh_here.run, *handle_out);
+        rc = accept(pool, seat, r, w, *handle_out);
     return rc;
 }
 

@@ -7,6 +7,7 @@
  *   ready     future/deliver.c: write READY -> claim: read state
  *   claim     claim: write RUNNING -> cancel, shutdown: read state
  *   idle      future/settle.c
+ *   noted     future/ledger.c
  *   broken    loop.c: write broken -> claim: read broken
  */
 #include <stdarg.h>
@@ -207,8 +208,10 @@ static void drop_promise(uint64_t handle)
 static void give_handles(struct sh_run *run)
 {
     struct sh_work work = { 0 };
+    /* acquire: noted */
+    uint32_t count = sh_load_bare_acq(&run->handles.count);
 
-    for (uint32_t i = 0; i < run->handles.count; i++)
+    for (uint32_t i = 0; i < count; i++)
         if ((run->handles.names[i] & SH_HANDLE_LENT) == 0)
             sh_work_give(&work, run->handles.names[i]);
     for (uint32_t i = 0; i < run->promises.count; i++)
