@@ -199,7 +199,8 @@ static bool build_tree(struct sh_pool *pool, struct sh_seat *seat,
         if (index == SH_NONE)
             return false;
         (void)sh_arrivals_renew(&sh_cell_at(pool, index)->word);
-        c->cell[c->cells++] = index;
+        c->cell[c->cells] = index;
+        sh_store_bare_rel(&c->cells, c->cells + 1); /* release: cell */
     }
     /* relaxed: ours in INIT */
     if (sh_load_rlx(&r->kind) == SH_KIND_SOME) {
@@ -221,12 +222,14 @@ struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
                                  unsigned kind, uint32_t n, uint32_t quorum)
 {
     uint32_t cells = cells_for(n, kind);
-    struct sh_record *r = sh_record_new(pool, seat, kind, NULL, NULL);
+    struct sh_record *r = sh_record_new(pool, seat, SH_KIND_NONE, NULL, NULL);
     struct sh_combine *c;
     uint32_t generation;
 
     if (r == NULL)
         return NULL;
+    r->data.combining.more = NULL;
+    sh_store_rel(&r->kind, (uint8_t)kind); /* release: cell */
     /* relaxed: ours in INIT */
     generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
     /* relaxed: ours in INIT */
@@ -243,8 +246,8 @@ struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
     return r;
 }
 
-/* Where input i arrives. */
-static uint64_t target_of(struct sh_pool *pool, struct sh_record *r, uint32_t i)
+uint64_t sh_combine_target(struct sh_pool *pool, struct sh_record *r,
+                           uint32_t i)
 {
     struct sh_combine *c = r->data.combining.more;
 
@@ -259,7 +262,7 @@ void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
                      struct sh_record *r, uint32_t i, const struct sh_ref *ref)
 {
     struct sh_combine *c = r->data.combining.more;
-    uint64_t here = target_of(pool, r, i);
+    uint64_t here = sh_combine_target(pool, r, i);
     enum sh_attached how = SH_ATTACH_SETTLED;
 
     if (ref->record != NULL && !sh_is_settled(ref->word))

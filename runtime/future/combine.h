@@ -19,7 +19,8 @@
 struct sh_combine {
     size_t bytes;  /* of this block */
     uint32_t n;    /* inputs */
-    uint32_t held; /* of names, from the front, at the end: still ours */
+    uint32_t held; /* of names, from the front: in INIT, may have been lent;
+                    * at the end, still ours */
     uint32_t cells;
     bool starved;   /* memory ran out: accept fails it */
     uint64_t spare; /* KEEP: a handle that is given back at the end, or 0 */
@@ -77,6 +78,14 @@ static inline uint32_t sh_verdict_index(uint64_t v)
  * built; NULL if there is no memory. */
 struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
                                  unsigned kind, uint32_t n, uint32_t quorum);
+
+/* Where its input number i arrives. */
+uint64_t sh_combine_target(struct sh_pool *pool, struct sh_record *r,
+                           uint32_t i);
+
+/* Lend it the handle of ref, as its input number i; those before it have been.
+ * False if ref's handle is good no more. */
+bool sh_combine_lend(struct sh_record *r, uint32_t i, struct sh_ref *ref);
 
 /* Hang it on its input number i, which ref was just lent from. */
 void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,

@@ -4,6 +4,11 @@
  *
  * Every handle is consumed, whatever happens: the good ones are lent to the
  * combinator, and if it cannot be made they are given back.
+ *
+ * Edges.
+ *   cell     future/combine.c
+ *
+ * Crash. Until it is accepted, future/undo.c gives back what it was lent.
  */
 #include "future/combine.h"
 #include "task/data.h"
@@ -55,6 +60,19 @@ static shunt_future *bring_near(struct sh_pool *pool, shunt_future *f)
     return shunt_via(pool->name, f);
 }
 
+bool sh_combine_lend(struct sh_record *r, uint32_t i, struct sh_ref *ref)
+{
+    struct sh_combine *c = r->data.combining.more;
+    uint64_t handle = ref->handle;
+
+    if (ref->record != NULL)
+        handle |= SH_HANDLE_LENT;
+    /* Before it is lent: see undo.c. */
+    c->names[i] = sh_handle_future(handle);
+    sh_store_bare_rel(&c->held, i + 1); /* release: cell */
+    return ref->record == NULL || sh_handle_lend(ref, SH_WATCHED);
+}
+
 /* Hang r on its inputs: 0, or why one of them was no handle. */
 static int hang_all(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, shunt_future *const *fs, uint32_t n)
@@ -67,12 +85,10 @@ static int hang_all(struct sh_work *work, struct sh_pool *pool,
         shunt_future *f = bring_near(pool, fs[i]);
         int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
 
-        if (rc == 0 && ref.record != NULL) {
-            if (i + 8 < n)
-                sh_handle_prefetch(pool, sh_handle_of(fs[i + 8]));
-            if (!sh_handle_lend(&ref, SH_WATCHED))
-                rc = SHUNT_EINVAL;
-        }
+        if (rc == 0 && ref.record != NULL && i + 8 < n)
+            sh_handle_prefetch(pool, sh_handle_of(fs[i + 8]));
+        if (rc == 0 && !sh_combine_lend(r, i, &ref))
+            rc = SHUNT_EINVAL;
         if (rc != 0) {
             /* Counts as a failed input; accept makes it one of the whole. */
             if (why != SHUNT_EFORKED)
@@ -80,8 +96,8 @@ static int hang_all(struct sh_work *work, struct sh_pool *pool,
             ref.record = NULL;
             ref.reserved = sh_outcome_from(SHUNT_EINVAL);
             ref.handle = sh_handle_of(sh_handle_failed(0, SHUNT_EINVAL));
+            c->names[i] = sh_handle_future(ref.handle);
         }
-        c->names[i] = sh_handle_future(ref.handle);
         sh_combine_hang(work, pool, r, i, &ref);
     }
     return why;

@@ -180,8 +180,7 @@ static uint32_t fill(struct sh_work *work, struct sh_pool *pool,
         if (hints[made] == 0)
             break;
         if (sh_handle_find(handle, SH_OWN, &ref) == 0)
-            (void)sh_handle_lend(&ref, SH_WATCHED);
-        c->names[made] = sh_handle_future(ref.handle);
+            (void)sh_combine_lend(r, made, &ref);
         sh_combine_hang(work, pool, r, made, &ref);
         if (batch->deadline_ns != INT64_MAX)
             sh_bound_accepted(work, pool, ref.record, ref.word);

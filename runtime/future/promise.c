@@ -31,6 +31,23 @@ struct listener {
 
 #define TOLD ((uint64_t)1) /* in the place of a listener: was cancelled */
 
+/* The block of a value that is not inside; NULL: none yet, or it is. */
+static struct sh_block *block_of(struct sh_promised *p)
+{
+    struct sh_block *b = NULL;
+
+    if (!sh_promised_is_inside(p))
+        memcpy(&b, p + 1, sizeof b);
+    return b;
+}
+
+static void set_block(struct sh_promised *p, struct sh_block *b)
+{
+    if (!sh_promised_is_inside(p))
+        sh_store_bare_rel((struct sh_block **)(void *)(p + 1), b); /* release:
+                                                                    * accepted */
+}
+
 static shunt_promise *promise_of(uint64_t handle)
 {
     return (shunt_promise *)(uintptr_t)(handle | SH_PROMISE_BIT);
@@ -87,13 +104,15 @@ int shunt_promise_new_typed(shunt_pool *name, size_t size, size_t align,
     /* Promises are for what takes its time, and may get lost: their ages shall
      * be right. */
     sh_stamp_forget(&seat->stamp);
-    r = sh_record_new(pool, seat, SH_KIND_PROMISE, NULL, where);
+    r = sh_record_new(pool, seat, SH_KIND_NONE, NULL, where);
     if (r == NULL)
         return SHUNT_ENOMEM;
     w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
     r->data.promised = (struct sh_promised){ .type = type,
                                              .size = (uint32_t)size,
                                              .align = (uint32_t)align };
+    set_block(&r->data.promised, NULL);
+    sh_store_rel(&r->kind, SH_KIND_PROMISE); /* release: accepted */
     if (!sh_promise_make_data(pool, r)) {
         sh_record_retire(pool, seat, r, w);
         return SHUNT_ENOMEM;
@@ -291,7 +310,7 @@ bool sh_promise_make_data(struct sh_pool *pool, struct sh_record *r)
     if (sh_promised_is_inside(p))
         return true;
     b = sh_block_new(&pool->heap, (size_t)p->size + p->align, SH_BLOCK_VALUE);
-    memcpy(p + 1, &b, sizeof b);
+    set_block(p, b);
     return b != NULL;
 }
 
@@ -300,12 +319,14 @@ void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r)
     struct sh_promised *p = &r->data.promised;
     /* relaxed: ours in RELEASING */
     uint64_t l = sh_load_rlx(&r->input);
-    struct sh_block *b;
+    struct sh_block *b = block_of(p);
 
+    /* First, both, so that who repeats this frees nothing twice.
+     * release: hook; nobody else looks any more */
+    sh_store_rel(&r->input, 0);
     if (l != TOLD)
         sh_heap_put(&pool->heap, (void *)(uintptr_t)l, sizeof(struct listener));
-    if (sh_promised_is_inside(p))
-        return;
-    memcpy(&b, p + 1, sizeof b);
-    sh_block_free(b);
+    set_block(p, NULL);
+    if (b != NULL)
+        sh_block_free(b);
 }

@@ -161,6 +161,9 @@ static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
     w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
     handle =
         sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
+    /* Before it is lent: see undo.c. relaxed: the lending is a CAS */
+    if (ref->record != NULL)
+        sh_store_rlx(&r->input, ref->handle | SH_HANDLE_LENT);
     if (ref->record != NULL && !sh_handle_lend(ref, SH_WATCHED)) {
         drop_ctx(pool, task, ctx);
         follower_free(pool, r);

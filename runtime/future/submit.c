@@ -97,10 +97,12 @@ static bool enqueue(struct sh_pool *pool, struct sh_seat *seat, uint64_t hint)
 
 /* The queue has no room for a record that is READY: take it back. False if a
  * worker was first. */
-static bool take_back(struct sh_pool *pool, struct sh_seat *seat,
+static SH_COLD bool take_back(struct sh_pool *pool, struct sh_seat *seat,
                       struct sh_record *r, uint64_t w)
 {
     uint64_t gone = sh_word_to(w, SH_RELEASING, sh_owner_here());
+    uint64_t handle =
+        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
 
     /* Nobody has its handle, so no flag of it can change.
      * acq_rel: accepted */
@@ -109,6 +111,8 @@ static bool take_back(struct sh_pool *pool, struct sh_seat *seat,
     sh_record_free_data(pool, r);
     sh_record_retire(pool, seat, r, gone);
     sh_quiet_notify(pool);
+    if (sh_here.run != NULL)
+        sh_run_forget(sh_here.run, handle);
     return true;
 }
 
@@ -150,11 +154,10 @@ static SH_COLD void end_late(struct sh_pool *pool, struct sh_record *r,
     sh_work_do(&work);
 }
 
-/* A task is accepted, which is set up in INIT and seen with word, and whose
- * handle the running task may have noted: 0, or SHUNT_EAGAIN if there is no
- * room. */
+/* A task is accepted, which is set up in INIT and seen with word; the running
+ * task has noted it. 0, or SHUNT_EAGAIN if there is no room. */
 static inline int accept(struct sh_pool *pool, struct sh_seat *seat,
-                         struct sh_record *r, uint64_t w, uint64_t handle)
+                         struct sh_record *r, uint64_t w)
 {
     uint32_t index = sh_index_of(pool, r);
     bool bound = sh_is_bound(r);
@@ -167,11 +170,8 @@ static inline int accept(struct sh_pool *pool, struct sh_seat *seat,
         sh_store_sc(&r->state, w); /* seq_cst: accepted, due, sibling */
     if (SH_UNLIKELY(
             !enqueue(pool, seat, sh_hint(index, sh_generation_of(w))))) {
-        if (take_back(pool, seat, r, w)) {
-            if (sh_here.run != NULL)
-                sh_run_forget(sh_here.run, handle);
+        if (take_back(pool, seat, r, w))
             return SHUNT_EAGAIN;
-        }
         /* A worker found it in the table, and has counted it as taken; or it
          * was cancelled, and counted as dropped. */
         sh_add_acqrel(&pool->spilled, 1); /* acq_rel: room */
@@ -216,6 +216,12 @@ static inline int submit_order(struct sh_pool *pool, const struct order *o,
     if (SH_UNLIKELY(r == NULL))
         return SHUNT_ENOMEM;
     w = sh_load_rlx(&r->state); /* relaxed: ours */
+    *handle_out =
+        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
+    /* Before it is accepted, or refused: if we die in between, who ends our
+     * task gives back what is good of its names. */
+    if (sh_here.run != NULL && o->kind == SH_KIND_TASK)
+        sh_run_note(sh_here.run, *handle_out);
     if (SH_UNLIKELY(o->child != NULL))
         sh_record_bind(r)->scope = o->child->id;
     if (SH_UNLIKELY(
@@ -223,21 +229,15 @@ static inline int submit_order(struct sh_pool *pool, const struct order *o,
         sh_record_retire(pool, seat, r, w);
         return SHUNT_ENOMEM;
     }
-    *handle_out =
-        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
     if (SH_UNLIKELY(o->kind == SH_KIND_TRY))
         w |= SH_LENT | SH_WATCHED;
     if (SH_UNLIKELY(o->child != NULL))
         w = sh_scope_adopt(pool, r, w, o->child);
-    /* Before it is accepted: if we die in between, who ends our task gives
-     * back what is good of its names. */
-    if (sh_here.run != NULL && o->kind == SH_KIND_TASK)
-        sh_run_note(sh_here.run, *handle_out);
     if (SH_UNLIKELY(o->child != NULL && o->deadline_ns != INT64_MAX &&
                     o->deadline_ns <= sh_pool_now(pool)))
         end_late(pool, r, w);
     else
-        rc = accept(pool, seat, r, w, *handle_out);
+        rc = accept(pool, seat, r, w);
     return rc;
 }
 

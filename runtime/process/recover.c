@@ -43,6 +43,7 @@
 #include "future/retry.h"
 #include "future/settle.h"
 #include "future/timer.h"
+#include "future/undo.h"
 #include "process/crash.h"
 #include "task/data.h"
 #include "task/error.h"
@@ -223,9 +224,13 @@ static void end_busy(const struct mess *m, struct sh_record *r)
     sh_work_do(&work);
 }
 
-/* It was being made: nobody has its name, and what it may have is lost. */
+/* It was being made: nobody has a good name of it. */
 static void drop(const struct mess *m, struct sh_record *r, uint64_t w)
 {
+    struct sh_work work = { 0 };
+
+    sh_undo(&work, m->pool, r);
+    sh_work_do(&work);
     sh_record_retire(m->pool, sh_seat_of(m->pool), r, w);
 }
 

@@ -98,9 +98,14 @@ bool sh_record_make_room(struct sh_pool *pool, struct sh_record *r)
     struct sh_block *b;
 
     SH_ASSERT(r->task != NULL);
-    r->out_at |= l.inside ? (uint8_t)l.out_at : SH_OUT_IN_BLOCK;
-    if (SH_LIKELY(l.inside))
+    if (SH_LIKELY(l.inside)) {
+        r->out_at |= (uint8_t)l.out_at;
         return true;
+    }
+    /* First, so that who finds that it has one finds none yet. */
+    r->data.block = NULL;
+    /* release: accepted */
+    sh_store_bare_rel(&r->out_at, r->out_at | SH_OUT_IN_BLOCK);
     if (l.bytes > PTRDIFF_MAX - l.align)
         return false;
     b = sh_block_new(&pool->heap, l.bytes + (l.align > 16 ? l.align : 0),

@@ -37,6 +37,7 @@
 #define SH_OUT_AT 0x3fu
 
 enum sh_kind {
+    SH_KIND_NONE,     /* INIT, as long as its data are not those of a kind */
     SH_KIND_TASK = 1, /* runs its function when it is ready ... */
     SH_KIND_THEN,     /* ... if input succeeded; else forwards it */
     SH_KIND_RECOVER,  /* ... if input failed; else forwards it */

@@ -188,10 +188,19 @@ static bool flatten(struct sh_run *run, shunt_future *inner)
 
     sh_give_now(run->fail_as);
     run->fail_as = 0;
-    return sh_handle_find(sh_handle_of(inner), SH_OWN, &ref) == 0 &&
-           ref.record != run->record &&
-           (ref.record == NULL || sh_handle_lend(&ref, SH_WATCHED)) &&
-           (run->fail_as = ref.handle) != 0;
+    if (sh_handle_find(sh_handle_of(inner), SH_OWN, &ref) != 0 ||
+        ref.record == run->record)
+        return false;
+    /* The name first: who repairs the run gives back what was lent. */
+    run->fail_as = ref.handle;
+    if (ref.record == NULL)
+        return true;
+    sh_store_bare_rel(&run->fail_as,
+                      ref.handle | SH_HANDLE_LENT); /* release: noted */
+    if (sh_handle_lend(&ref, SH_WATCHED))
+        return true;
+    run->fail_as = 0;
+    return false;
 }
 
 static void drop_promise(uint64_t handle)
