@@ -285,10 +285,11 @@ SHUNT_API int shunt_promise_drop(shunt_promise *p);
 
 /*
  * Have fn(user) called, at most once, when the future is asked to cancel. The
- * future then stays pending until p is given, failed or dropped. fn runs on
- * the asking thread, outside of any task, and must not wait. One call for each
- * promise. Of a process pool it is called in whichever process asks: the host,
- * or a worker, where user is to mean the same.
+ * future then stays pending until p is given, failed or dropped. fn runs
+ * outside of any task, and must not wait; on the asking thread, or, if another
+ * process asks, in the one that called this function: on a thread of the host,
+ * soon, or in a worker process as soon as the task that it runs waits or ends.
+ * If that process dies before, it is not called. One call for each promise.
  *
  * Errors: SHUNT_EINVAL (p was consumed, fn is NULL, there is one already),
  *         SHUNT_ENOMEM; SHUNT_ECANCELED if the future has been cancelled

@@ -11,16 +11,23 @@
  * handed over as it is, in COMPLETE or RELEASING: the other does that step once
  * more, and what has been done already makes no difference.
  *
+ * A listener of a promise names a function and memory of the process that has
+ * set it, so it is handed to that, by a list of its own: the record may be
+ * settled, and handed over, meanwhile. BUSY keeps it until it was called.
+ *
  * Edges.
  *   handed   settler: push on handed -> other: take all         the record
  *   alarm    future/timer.c
  *   care     worker/care.c
+ *   seclude  worker/lane.c
  *   settled  future/settle.c
  *   sleep    sync/sleep.c
  *
  * Crash. A record is still its worker's when it is pushed: whoever repairs
  * what a dead worker left takes the list first, and then does the rest of the
- * steps that the worker was at.
+ * steps that the worker was at. Listeners of a dead process are not called. Who
+ * dies between taking a listener and handing it over leaves it and its record
+ * behind, until the pool goes.
  */
 #include "future/settle.h"
 #include "future/timer.h"
@@ -28,6 +35,21 @@
 static _Atomic uint32_t *list_of(struct sh_pool *pool, unsigned place)
 {
     return place == 0 ? &pool->handed : &pool->posts[place - 1].handed;
+}
+
+static _Atomic uint64_t *hooks_of(struct sh_pool *pool, unsigned place)
+{
+    return place == 0 ? &pool->hooks : &pool->posts[place - 1].hooks;
+}
+
+static void ring(struct sh_pool *pool, unsigned place)
+{
+    if (place == 0) {
+        sh_time_ring_idle(pool);
+        return;
+    }
+    sh_sleep_wake(&pool->sleep, place - 1);
+    (void)sh_post_rouse(pool, &pool->posts[place - 1]);
 }
 
 void sh_hand_over(struct sh_pool *pool, struct sh_record *r, unsigned place)
@@ -41,12 +63,19 @@ void sh_hand_over(struct sh_pool *pool, struct sh_record *r, unsigned place)
     } while (!sh_cas_sc(list, &head, sh_index_of(pool, r))); /* seq_cst: handed,
                                                               * alarm, sleep,
                                                               * care */
-    if (place == 0) {
-        sh_time_ring_idle(pool);
-        return;
-    }
-    sh_sleep_wake(&pool->sleep, place - 1);
-    (void)sh_post_rouse(pool, &pool->posts[place - 1]);
+    ring(pool, place);
+}
+
+void sh_hand_hook(struct sh_pool *pool, void *listener, uint64_t *next,
+                  unsigned place)
+{
+    _Atomic uint64_t *list = hooks_of(pool, place);
+
+    *next = sh_load_rlx(list); /* relaxed: the CAS validates it */
+    /* seq_cst: handed, alarm, sleep, care, seclude */
+    while (!sh_cas_sc(list, next, (uint64_t)(uintptr_t)listener))
+        continue;
+    ring(pool, place);
 }
 
 void sh_handed_do(struct sh_pool *pool, unsigned place)
@@ -67,4 +96,6 @@ void sh_handed_do(struct sh_pool *pool, unsigned place)
             sh_work_settle(&work, pool, r);
         sh_work_do(&work);
     }
+    /* seq_cst: handed */
+    sh_promise_hear(&work, pool, sh_xchg_sc(hooks_of(pool, place), 0));
 }

@@ -24,9 +24,13 @@
 #include "task/data.h"
 #include "task/error.h"
 
+/* Both name things of the process that has set it. */
 struct listener {
     void (*fn)(void *user);
     void *user;
+    unsigned place, process; /* sh_place_in, sh_self */
+    uint32_t record;         /* that it is of, once it was handed over, */
+    uint64_t next;           /* and the next listener on that list */
 };
 
 #define TOLD ((uint64_t)1) /* in the place of a listener: was cancelled */
@@ -263,6 +267,8 @@ int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
         return SHUNT_ENOMEM;
     l->fn = fn;
     l->user = user;
+    l->place = sh_place_in(ref.pool);
+    l->process = sh_self;
     mine = (uint64_t)(uintptr_t)l;
     /* One listener, for good. seq_cst: hook */
     if (!sh_cas_sc(&ref.record->input, &none, mine)) {
@@ -279,6 +285,18 @@ int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
     return SHUNT_ECANCELED;
 }
 
+/* The listener of a record that is BUSY for it was told, or nobody is left to
+ * be. */
+static void told(struct sh_work *work, struct sh_pool *pool,
+                 struct sh_record *r, struct listener *l)
+{
+    if (l != NULL)
+        sh_heap_put(&pool->heap, l, sizeof *l);
+    sh_settle_idle(work, pool, r, SH_BUSY);
+    /* A keeper may have waited for the listener. */
+    sh_keep_returned(work, pool);
+}
+
 enum sh_told sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
                              struct sh_record *r, uint64_t word)
 {
@@ -292,14 +310,29 @@ enum sh_told sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
         return SH_TOLD_STALE;
     /* From now on the listener is ours. seq_cst: hook */
     l = (void *)(uintptr_t)sh_xchg_sc(&r->input, TOLD);
-    if (l != NULL) {
-        sh_call_hook(pool->id, l->fn, l->user);
-        sh_heap_put(&pool->heap, l, sizeof *l);
+    if (l != NULL && l->place != sh_place_in(pool)) {
+        l->record = sh_index_of(pool, r);
+        sh_hand_hook(pool, l, &l->next, l->place);
+        return SH_TOLD;
     }
-    sh_settle_idle(work, pool, r, SH_BUSY);
-    /* A keeper may have waited for the listener. */
-    sh_keep_returned(work, pool);
+    if (l != NULL && l->process == sh_self)
+        sh_call_hook(pool->id, l->fn, l->user);
+    told(work, pool, r, l);
     return l != NULL ? SH_TOLD : SH_TOLD_NOBODY;
+}
+
+void sh_promise_hear(struct sh_work *work, struct sh_pool *pool, uint64_t hook)
+{
+    while (hook != 0) {
+        struct listener *l = (void *)(uintptr_t)hook;
+
+        hook = l->next;
+        /* Who has set it may have died. */
+        if (l->process == sh_self)
+            sh_call_hook(pool->id, l->fn, l->user);
+        told(work, pool, sh_record_at(pool, l->record), l);
+        sh_work_do(work);
+    }
 }
 
 bool sh_promise_make_data(struct sh_pool *pool, struct sh_record *r)

@@ -7,7 +7,10 @@
  * no chain grows a stack.
  *
  * Edges.
+ *   care     worker/care.c
  *   quiet    future/settle.c
+ *   seclude  worker/lane.c
+ *   sleep    sync/sleep.c
  */
 #ifndef SH_FUTURE_SETTLE_H
 #define SH_FUTURE_SETTLE_H
@@ -36,6 +39,20 @@ void sh_work_free(struct sh_work *work, struct sh_pool *pool,
 /* A record in COMPLETE or RELEASING, which is the caller's: the process at that
  * place is to go on with it. */
 void sh_hand_over(struct sh_pool *pool, struct sh_record *r, unsigned place);
+
+/* A listener of a promise, which is the caller's: the process at that place is
+ * to call it. next is within it. */
+void sh_hand_hook(struct sh_pool *pool, void *listener, uint64_t *next,
+                  unsigned place);
+
+/* Whether something was handed to the worker of that post. */
+static inline bool sh_is_handed(struct sh_post *post)
+{
+    return sh_load_sc(&post->handed) != SH_NONE || /* seq_cst: sleep, care,
+                                                    * seclude */
+           sh_load_sc(&post->hooks) != 0;          /* seq_cst: sleep, care,
+                                                    * seclude */
+}
 
 /* Go on with what was handed to that place: the worker there; in the host, or
  * when that worker is dead, one thread at a time. */
@@ -196,6 +213,10 @@ enum sh_told {
 /* A promise, seen with word, is asked to cancel. */
 enum sh_told sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
                              struct sh_record *r, uint64_t word);
+
+/* The listeners that were handed to this process, as a list: call them; those
+ * of a process that is no more are dropped. */
+void sh_promise_hear(struct sh_work *work, struct sh_pool *pool, uint64_t hook);
 
 /* A promise in RELEASING: free what it has beside its value. */
 void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r);

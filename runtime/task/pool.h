@@ -93,9 +93,11 @@ struct sh_post {
     /* One that was settled over its code. As long as it is the one that runs,
      * somebody else may run in the worker's stead. */
     _Atomic uint64_t stuck;
-    /* Records that others have left to this worker's process: a list; and
-     * whether anything of that process is to be called at all. */
+    /* Records that others have left to this worker's process, and listeners of
+     * promises: lists; and whether anything of that process is to be called at
+     * all. */
     _Atomic uint32_t handed, calls;
+    _Atomic uint64_t hooks;
     /* Of a process: when it is killed for that, by the system's clock. */
     _Atomic int64_t patience_ns;
     _Atomic uint32_t rests; /* a futex: enum sh_rests */
@@ -184,8 +186,10 @@ struct sh_pool {
     _Atomic uint32_t room, room_waiters;
     _Atomic uint32_t quiet, quiet_waiters;
 
-    /* Records that worker processes have left to the host: a list. */
+    /* Records that worker processes have left to the host, and listeners of
+     * promises: lists. */
     _Atomic uint32_t handed;
+    _Atomic uint64_t hooks;
     struct sh_time time;
     /* Told of failures that nobody has looked at; never NULL. */
     void (*unobserved)(const shunt_error *error, void *arg);

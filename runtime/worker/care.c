@@ -78,7 +78,7 @@ static bool is_called(struct sh_worker *w)
 {
     return w->resumed != SH_NONE ||
            sh_load_sc(&w->post->resumed) != SH_NONE || /* seq_cst: care */
-           sh_load_sc(&w->post->handed) != SH_NONE;    /* seq_cst: care */
+           sh_is_handed(w->post);
 }
 
 /* What is parked in it when the pool ends is for the warden. */

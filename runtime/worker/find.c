@@ -190,8 +190,7 @@ bool sh_worker_sees_work(struct sh_worker *w)
     struct sh_pool *pool = w->pool;
 
     /* seq_cst: sleep */
-    if (sh_load_sc(&w->post->resumed) != SH_NONE ||
-        sh_load_sc(&w->post->handed) != SH_NONE) /* seq_cst: sleep */
+    if (sh_load_sc(&w->post->resumed) != SH_NONE || sh_is_handed(w->post))
         return true;
     if (sh_ring_size(&pool->ring) > 0 || sh_ring_size(&pool->side) > 0)
         return true;

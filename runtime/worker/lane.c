@@ -119,8 +119,8 @@ static bool is_called(struct sh_worker *w)
 
     return (more && may_begin(w)) ||
            sh_load_sc(&w->post->resumed) != SH_NONE || /* seq_cst: seclude */
-           sh_load_sc(&w->post->handed) != SH_NONE ||  /* seq_cst: seclude */
-           sh_load_sc(&pool->team->stop) != 0;         /* seq_cst: seclude */
+           sh_is_handed(w->post) ||
+           sh_load_sc(&pool->team->stop) != 0; /* seq_cst: seclude */
 }
 
 void sh_lane_rest(struct sh_worker *w)

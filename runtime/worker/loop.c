@@ -126,8 +126,7 @@ static void collect_resumed(struct sh_worker *w)
 {
     uint32_t more;
 
-    /* relaxed: a look that may be repeated */
-    if (SH_UNLIKELY(sh_load_rlx(&w->post->handed) != SH_NONE))
+    if (SH_UNLIKELY(w->pool->shared) && sh_is_handed(w->post))
         sh_handed_do(w->pool, w->index + 1);
     /* relaxed: a look that may be repeated */
     if (sh_load_rlx(&w->post->resumed) == SH_NONE)

@@ -72,6 +72,18 @@ bool sh_report_unseen(struct sh_pool *p, struct sh_record *r, uint64_t word)
 /* All are of one process. */
 struct sh_pool *sh_served;
 
+unsigned sh_self = 1;
+
+void sh_hand_hook(struct sh_pool *p, void *listener, uint64_t *next,
+                  unsigned place)
+{
+    (void)p;
+    (void)listener;
+    (void)next;
+    (void)place;
+    assert(false);
+}
+
 void sh_hand_over(struct sh_pool *p, struct sh_record *r, unsigned place)
 {
     (void)place;
