@@ -12,27 +12,14 @@
 #define SH_BASE_MARK_H
 
 #include <stdbool.h>
-#include <sys/stat.h>
+#include <stdint.h>
 
 struct sh_mark {
-    dev_t device;
-    ino_t file; /* 0: none */
+    uint64_t device, file; /* file 0: none */
 };
 
-static inline struct sh_mark sh_mark_of(int fd)
-{
-    struct stat s;
+struct sh_mark sh_mark_of(int fd);
 
-    if (fd < 0 || fstat(fd, &s) != 0)
-        return (struct sh_mark){ .file = 0 };
-    return (struct sh_mark){ s.st_dev, s.st_ino };
-}
-
-static inline bool sh_mark_is_of(struct sh_mark mark, int fd)
-{
-    struct sh_mark now = sh_mark_of(fd);
-
-    return now.file != 0 && now.file == mark.file && now.device == mark.device;
-}
+bool sh_mark_is_of(struct sh_mark mark, int fd);
 
 #endif /* SH_BASE_MARK_H */

@@ -28,7 +28,7 @@ void copy_nothing(void *to, const void *from, size_t size);
 #include "../../runtime/future/promise.c"
 
 static struct listener listener;
-static int told, user_data;
+static int heard, user_data;
 static int rc;
 
 void *sh_heap_get(struct sh_heap *h, size_t size)
@@ -54,17 +54,17 @@ void sh_error_attach(struct sh_pool *p, struct sh_record *r,
     (void)f;
 }
 
-static void tell(void *user)
+static void listen_to(void *user)
 {
     assert(*(int *)user == 42);
-    told++;
+    heard++;
 }
 
 static void *writer(void *unused)
 {
     (void)unused;
     user_data = 42;
-    rc = shunt_promise_on_cancel(promise_of(handle_of(1)), tell, &user_data);
+    rc = shunt_promise_on_cancel(promise_of(handle_of(1)), listen_to, &user_data);
     return NULL;
 }
 
@@ -89,6 +89,6 @@ int main(void)
     thread_join(one);
     thread_join(two);
     assert(rc == 0 || rc == SHUNT_ECANCELED);
-    assert(told == (rc == 0));
+    assert(heard == (rc == 0));
     return 0;
 }
