@@ -15,9 +15,9 @@
  *   claim    worker/run.c
  *   settled  future/settle.c
  *
- * Crash. Users may be too many: see task/ticket.h. Between the last one's
- * leaving and the end of BUSY the record of the retry stays BUSY until the pool
- * goes, and the input may not have been dropped. Recovery repairs neither yet.
+ * Crash. Users may be too many: see task/ticket.h. Then, and if the last one
+ * dies between its leaving and the end of BUSY, the record of the retry stays
+ * BUSY until the pool is freed, which drops the input if that was not done.
  */
 #include "future/combine.h"
 #include "future/retry.h"
@@ -43,6 +43,29 @@ int sh_retry_attempt(struct sh_pool *pool, struct sh_record *r,
     return rc;
 }
 
+/* Nobody runs with the input any more. Marked first: who dies at it has called
+ * the hook, or never will. */
+static void drop_input(struct sh_pool *pool, struct sh_ticket *t,
+                       const shunt_task *task)
+{
+    /* relaxed: one does this, who was last or is alone */
+    sh_store_rlx(&t->dropped, 1);
+    if (task->traits_.drop != NULL)
+        sh_call_hook(pool->id, task->traits_.drop, t->in);
+}
+
+void sh_retry_wreck(struct sh_pool *pool, struct sh_record *r)
+{
+    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+
+    /* Of threads, whoever runs on will drop it yet. */
+    if (!pool->shared || sh_phase_of(w) < SH_WAIT || (w & SH_BUSY) == 0)
+        return;
+    /* relaxed: nobody else is left */
+    if (sh_load_rlx(&sh_ticket_of(r)->dropped) == 0)
+        drop_input(pool, sh_ticket_of(r), r->task);
+}
+
 void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r)
 {
@@ -57,8 +80,7 @@ void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
     SH_ASSERT(before > 0);
     if (before > 1)
         return;
-    if (task->traits_.drop != NULL)
-        sh_call_hook(pool->id, task->traits_.drop, t->in);
+    drop_input(pool, t, task);
     sh_settle_idle(work, pool, retry, SH_BUSY);
     sh_keep_returned(work, pool);
 }

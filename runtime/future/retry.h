@@ -30,6 +30,10 @@ void sh_retry_conclude(struct sh_pool *pool, struct sh_record *r,
 void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r);
 
+/* The pool of a retry goes, and nothing runs in it: see that its input was
+ * dropped. */
+void sh_retry_wreck(struct sh_pool *pool, struct sh_record *r);
+
 /* Nobody runs with the input of a record any more. */
 static inline void sh_input_drop(struct sh_work *work, struct sh_pool *pool,
                                  struct sh_record *r, unsigned kind)

@@ -123,6 +123,17 @@ static char *data_of(struct sh_record *r, const struct layout *l)
     return (char *)((at + l->align - 1) & ~(uintptr_t)(l->align - 1));
 }
 
+/* First it names the ticket no more: who repeats this does not let go of it
+ * twice. */
+static void let_go(struct sh_record *r)
+{
+    struct sh_ticket *t = sh_ticket_of(r);
+
+    *(struct sh_ticket **)sh_record_in(r) = NULL;
+    if (t != NULL)
+        sh_ticket_let_go(t);
+}
+
 void sh_record_free_data(struct sh_pool *pool, struct sh_record *r)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours */
@@ -130,7 +141,7 @@ void sh_record_free_data(struct sh_pool *pool, struct sh_record *r)
     (void)pool;
     kind &= ~SH_KIND_FLAT;
     if (kind == SH_KIND_TRY || kind == SH_KIND_RETRY)
-        sh_ticket_let_go(sh_ticket_of(r));
+        let_go(r);
     if (r->task != NULL && (r->out_at & SH_OUT_IN_BLOCK) != 0) {
         struct sh_block *b = r->data.block;
 

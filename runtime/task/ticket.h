@@ -17,9 +17,9 @@
  *   leave    ticket.c
  *
  * Crash. A death between the mark and the count leaves the count too high: the
- * input is not dropped, and stays as long as the pool. Both counts repeat what
- * the records of kind TRY and RETRY say, as hold of a record does; recovery does
- * not count them anew yet.
+ * input is dropped when the pool is freed, and stays until then. Both counts
+ * repeat what the records of kind TRY and RETRY say, as hold of a record does;
+ * recovery does not count them anew yet.
  */
 #ifndef SH_TASK_TICKET_H
 #define SH_TASK_TICKET_H
@@ -34,7 +34,9 @@ struct sh_ticket {
                                * whose code may run */
     _Atomic uint32_t holders; /* records */
     _Atomic uint32_t made;    /* attempts */
-    uint32_t retry;           /* the index of its record */
+    _Atomic uint32_t
+        dropped;    /* the input was given to .drop, or is about to be */
+    uint32_t retry; /* the index of its record */
     void *in;
 
     /* What follows is of whoever owns the record of the retry. */

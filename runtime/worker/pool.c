@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "future/retry.h"
 #include "future/timer.h"
 #include "future/value.h"
 #include "memory/arena.h"
@@ -201,8 +202,12 @@ static void free_records(struct sh_pool *pool)
         struct sh_record *r = sh_record_at(pool, i);
 
         /* acquire: ended */
-        if (sh_phase_of(sh_load_acq(&r->state)) != SH_FREE)
-            sh_record_wreck(pool, r);
+        if (sh_phase_of(sh_load_acq(&r->state)) == SH_FREE)
+            continue;
+        /* relaxed: nobody else is left */
+        if (sh_load_rlx(&r->kind) == SH_KIND_RETRY)
+            sh_retry_wreck(pool, r);
+        sh_record_wreck(pool, r);
     }
 }
 
