@@ -187,9 +187,13 @@ static void put_dependants(struct dump *d, const struct sh_site *site,
     sh_text_put(&d->text, " wait%s for it", futures + threads == 1 ? "s" : "");
 }
 
-/* When its deadline is, if it has one that is still of interest. */
+/* When its deadline is, or the end of its grace, if it has one that is still of
+ * interest. */
 static void put_deadline(struct dump *d, const struct sh_view *v)
 {
+    const char *what = v->kind == SH_KIND_DELAY      ? "due"
+                       : (v->word & SH_GRACED) != 0 ? "given up"
+                                                    : "deadline";
     struct sh_timer *t = &v->pool->timers[sh_timer_of_deadline(v->index)];
     int64_t ms;
 
@@ -197,8 +201,7 @@ static void put_deadline(struct dump *d, const struct sh_view *v)
         return;
     /* relaxed: for a report */
     ms = (sh_load_rlx(&t->when_ns) - sh_pool_now(v->pool)) / SHUNT_MS(1);
-    sh_text_put(&d->text,
-                v->kind == SH_KIND_DELAY ? "; due in " : "; deadline in ");
+    sh_text_put(&d->text, "; %s in ", what);
     sh_text_span(&d->text, ms > 0 ? (uint64_t)ms : 0);
 }
 

@@ -110,7 +110,7 @@ static void describe(struct mess *m)
         map.task = m->culprit->task;
     if (f != NULL) {
         map.stack = f->stack_low;
-        map.stack_bytes = f->stack_bytes;
+        map.stack_bytes = m->worker->stacks.stack_bytes; /* as it was asked for */
         map.guard_bytes = SH_STACKS_GUARD;
     }
     sh_crash_tell(c, m->status, &m->use, &map, m->text, sizeof m->text);

@@ -79,6 +79,7 @@ static void a_fault_has_an_address_and_a_place(void)
     if (is_told_apart(BY_STACK)) {
         assert_non_null(shunt_error_of(f)->address);
         assert_non_null(strstr(shunt_error_of(f)->backtrace, "use_up"));
+        assert_non_null(strstr(shunt_error_of(f)->message, "of 256 KiB"));
     }
     assert_ok(shunt_release(f));
     f = death_in(pool, BY_ABORT);

@@ -299,6 +299,35 @@ static void what_was_asked_to_cancel_or_given_up_says_so(void)
     harness_free(pool);
 }
 
+static int ignore_it_in_grace(struct latch *const *in, long *out)
+{
+    return ignore_the_request(in, out);
+}
+SHUNT_TASK(ignore_it_in_grace, struct latch *, long, .grace_ns = SHUNT_S(600))
+
+/* A process whose task does not heed a cancel is killed at the end of its
+ * grace. */
+static void what_has_its_grace_says_when_that_ends(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct latch *latch = stage_latch();
+    shunt_future *f = shunt_submit_with(pool, ignore_it_in_grace, &latch,
+                                        .deadline_ns = SHUNT_S(6000));
+
+    assert_true(latch_reaches(latch, 1));
+    assert_line(dump_of(pool),
+                "  #1 task ignore_it_in_grace: runs on worker 0 for T; deadline "
+                "in T; age T, submitted at HERE");
+    assert_long(shunt_cancel(f), 1);
+    assert_true(latch_reaches(latch, 2));
+    assert_line(dump_of(pool),
+                "  #1 task ignore_it_in_grace: runs on worker 0 for T, asked "
+                "to cancel; given up in T; age T, submitted at HERE");
+    latch_raise(latch);
+    assert_takes(f, 0);
+    harness_free(pool);
+}
+
 static int fail_it(const long *in, long *out)
 {
     *out = *in;
@@ -448,6 +477,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(what_keeps_memory_and_deals_is_named_too),
     CLAIM(what_has_settled_and_is_held_comes_last),
     CLAIM(what_was_asked_to_cancel_or_given_up_says_so),
+    CLAIM_OF_PROCESSES(what_has_its_grace_says_when_that_ends),
     CLAIM(what_waits_for_its_time_says_when_that_is),
     CLAIM(a_scope_says_what_is_in_it),
     CLAIM(threads_outside_are_counted),
