@@ -2,12 +2,14 @@
 /*
  * peers/futex_processes.c - two processes and two futex words in memory that
  * they share: the least that a round trip to another process that sleeps can
- * cost. As peers/futex.c, but for where the words are and who answers.
+ * cost. As peers/futex.c, but for where the words are and who answers. With a
+ * payload the other one copies that before it answers.
  */
 #define _GNU_SOURCE
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -19,6 +21,7 @@
 enum {
     EMPTY,
     FULL,
+    LOADED, /* with a payload */
     CLOSE
 };
 
@@ -26,6 +29,8 @@ enum {
 struct words {
     _Alignas(64) atomic_uint request;
     _Alignas(64) atomic_uint reply;
+    _Alignas(4096) unsigned char there[BENCH_PAYLOAD];
+    _Alignas(4096) unsigned char back[BENCH_PAYLOAD];
 };
 
 static struct words *words;
@@ -48,9 +53,14 @@ static void fill(atomic_uint *word, unsigned value)
 
 static _Noreturn void answer(void)
 {
+    unsigned what;
+
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    while (sleep_until_filled(&words->request) == FULL)
+    while ((what = sleep_until_filled(&words->request)) != CLOSE) {
+        if (what == LOADED)
+            memcpy(words->back, words->there, BENCH_PAYLOAD);
         fill(&words->reply, FULL);
+    }
     _exit(0);
 }
 
@@ -81,6 +91,16 @@ static int peer_ping(void)
     return sleep_until_filled(&words->reply) == FULL ? 0 : -1;
 }
 
+static int peer_payload(const unsigned char *source, unsigned *last_out)
+{
+    memcpy(words->there, source, BENCH_PAYLOAD);
+    fill(&words->request, LOADED);
+    if (sleep_until_filled(&words->reply) != FULL)
+        return -1;
+    *last_out = words->back[BENCH_PAYLOAD - 1];
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct bench_system peer = {
@@ -88,6 +108,7 @@ int main(int argc, char **argv)
         .open = peer_open,
         .close = peer_close,
         .ping = peer_ping,
+        .payload = peer_payload,
     };
 
     return bench_main(argc, argv, &peer, NULL);
