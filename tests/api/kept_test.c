@@ -354,6 +354,7 @@ enum {
 };
 
 struct promised {
+    shunt_promise *promise;
     shunt_future *future;
     struct latch *made, *told, *go;
 };
@@ -371,12 +372,10 @@ static void take_leave(void *promised)
 static int leave_a_promise(struct promised *const *in, shunt_none *out)
 {
     struct promised *p = *in;
-    shunt_promise *promise;
 
     (void)out;
     if (shunt_alloc(MUCH) == NULL ||
-        shunt_promise_new(NULL, long, &promise, &p->future) != 0 ||
-        shunt_promise_on_cancel(promise, take_leave, p) != 0)
+        shunt_promise_new(NULL, long, &p->promise, &p->future) != 0)
         return 1;
     latch_raise(p->made);
     return latch_reaches(p->told, 1) ? 0 : STAGE_LATE;
@@ -397,7 +396,8 @@ static int use_much(const shunt_none *in, shunt_none *out)
 }
 SHUNT_TASK(use_much, shunt_none, shunt_none)
 
-/* Method: there is memory for one of them at a time. */
+/* Method: there is memory for one of them at a time. The listener is of the
+ * host: one of the task, in a process, would not be called while that runs. */
 static void memory_goes_when_a_promise_has_no_listener_at_work(void)
 {
     struct promised *p = stage_bytes(sizeof *p);
@@ -407,9 +407,12 @@ static void memory_goes_when_a_promise_has_no_listener_at_work(void)
 
     assert_ok(shunt_pool_new(
         &pool, &(shunt_options){ .workers = 1, .arena_bytes = 1 << 20 }));
-    *p = (struct promised){ NULL, stage_latch(), stage_latch(), stage_latch() };
+    *p = (struct promised){ .made = stage_latch(),
+                            .told = stage_latch(),
+                            .go = stage_latch() };
     f = shunt_submit(pool, leave_a_promise, &p);
     assert_true(latch_reaches(p->made, 1));
+    assert_ok(shunt_promise_on_cancel(p->promise, take_leave, p));
     assert_ok(pthread_create(&thread, NULL, cancel_in_thread, p));
     assert_joins(f, 0);
     assert_joins(shunt_submit(pool, use_much, NULL), SHUNT_EFAILED);
