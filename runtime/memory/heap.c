@@ -123,8 +123,9 @@ struct sh_block *sh_block_new(struct sh_heap *h, size_t size,
     struct sh_block *b = NULL;
 
     if (size <= PTRDIFF_MAX - sizeof *b)
-        b = kind == SH_BLOCK_USER ? sh_heap_scratch(h, sizeof *b + size)
-                                  : sh_heap_get(h, sizeof *b + size);
+        b = sh_block_begins_as_scratch(kind)
+                ? sh_heap_scratch(h, sizeof *b + size)
+                : sh_heap_get(h, sizeof *b + size);
     if (b == NULL)
         return NULL;
     *b = (struct sh_block){

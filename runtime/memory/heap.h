@@ -104,6 +104,13 @@ static inline void sh_heap_refund(struct sh_heap *h, size_t size)
  * is: the arena goes. */
 void sh_heap_fini(struct sh_heap *h);
 
+/* What nobody but its maker needs before it is attached to a record: it goes
+ * with the process until then. */
+static inline bool sh_block_begins_as_scratch(unsigned kind)
+{
+    return kind == SH_BLOCK_USER || kind == SH_BLOCK_ERROR;
+}
+
 /* A block that is in no list yet; NULL if there is no memory. */
 struct sh_block *sh_block_new(struct sh_heap *h, size_t size,
                               enum sh_block_kind kind);
@@ -138,7 +145,7 @@ static inline void sh_block_unlink(struct sh_block *b)
         b->prev = NULL;
 }
 
-/* A block that was a task's own is the pool's from now on: it does not go with
+/* A block that was scratch, as a task's own, is the pool's from now on: it does not go with
  * the process. */
 void sh_block_keep(struct sh_block *b);
 

@@ -202,8 +202,9 @@ static size_t untold_bytes(const struct sh_untold *untold)
     return untold == NULL ? 0 : sizeof *untold;
 }
 
-struct sh_block *sh_error_new(struct sh_pool *pool, const struct sh_record *r,
-                              const struct sh_failure *f)
+/* Scratch of this process, which a death takes with it. */
+static struct sh_block *make(struct sh_pool *pool, const struct sh_record *r,
+                             const struct sh_failure *f)
 {
     const char *task = f->task != NULL ? f->task : sh_task_name(r);
     const char *where = f->where != NULL ? f->where : r->where;
@@ -243,10 +244,20 @@ struct sh_block *sh_error_new(struct sh_pool *pool, const struct sh_record *r,
     return b;
 }
 
+struct sh_block *sh_error_new(struct sh_pool *pool, const struct sh_record *r,
+                              const struct sh_failure *f)
+{
+    struct sh_block *b = make(pool, r, f);
+
+    if (b != NULL)
+        sh_block_keep(b);
+    return b;
+}
+
 void sh_error_attach(struct sh_pool *pool, struct sh_record *r,
                      const struct sh_failure *f)
 {
-    struct sh_block *b = sh_error_new(pool, r, f);
+    struct sh_block *b = make(pool, r, f);
 
     if (b != NULL)
         sh_attach(r, b, b);
@@ -258,7 +269,7 @@ void sh_attach(struct sh_record *r, struct sh_block *first,
     struct sh_block *head = sh_load_acq(&r->attached); /* acquire: attached */
 
     for (struct sh_block *b = first;; b = b->next) {
-        if (b->kind == SH_BLOCK_USER)
+        if (sh_block_begins_as_scratch(b->kind))
             sh_block_keep(b);
         if (b == last)
             break;

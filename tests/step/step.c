@@ -77,6 +77,23 @@ static void sit_on_cpu(unsigned job)
     }
 }
 
+/* What was wrong, by the word that says so; in all processes of ours. */
+static const char *const kinds[] = { "lost:", "doubled:", "wrong:", "leaked:",
+                                     "" };
+enum {
+    KINDS = sizeof kinds / sizeof *kinds
+};
+static _Atomic long *counts;
+
+static void count_wrong(void)
+{
+    unsigned i = 0;
+
+    while (strstr(report->text, kinds[i]) == NULL)
+        i++;
+    atomic_fetch_add(&counts[i], 1);
+}
+
 void tell_wrong(const struct scene *s, const struct schedule *how, bool image,
                 long at)
 {
@@ -85,6 +102,7 @@ void tell_wrong(const struct scene *s, const struct schedule *how, bool image,
            s->name, how->workers, how->victims, (unsigned long long)how->seed,
            image ? " --images" : "", at, report->text);
     fflush(stdout);
+    count_wrong();
 }
 
 static _Noreturn void be_host(const struct wish *w, const struct scene *s,
@@ -259,6 +277,8 @@ static int run(const struct wish *w)
     struct tally all = { .wrong = 0 };
     unsigned played = 0;
 
+    counts = share(KINDS * sizeof *counts);
+
     size_t list;
 
     for (const struct scene *s = next_scene(NULL, &list); s != NULL;
@@ -284,6 +304,11 @@ static int run(const struct wish *w)
            "instructions stepped\n",
            played, (unsigned long long)w->seed, all.deaths, all.images,
            all.wrong, all.steps);
+    printf("of these: %ld lost, %ld doubled, %ld wrong, %ld leaked, %ld hosts "
+           "that crashed or hung\n",
+           atomic_load(&counts[0]), atomic_load(&counts[1]),
+           atomic_load(&counts[2]), atomic_load(&counts[3]),
+           atomic_load(&counts[4]));
     return all.wrong == 0 && all.deaths + all.images > 0 ? 0 : 1;
 }
 
