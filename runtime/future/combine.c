@@ -79,7 +79,7 @@ static struct sh_combine *block_new(struct sh_pool *pool, uint32_t n,
         sizeof(shunt_future *) + sizeof(struct sh_hung) + sizeof(size_t);
     size_t bytes = sizeof(struct sh_combine) + (size_t)n * each +
                    (size_t)cells * sizeof(uint32_t);
-    struct sh_combine *c = sh_heap_get(&pool->heap, bytes);
+    struct sh_combine *c = sh_heap_scratch(&pool->heap, bytes);
 
     if (c == NULL)
         return NULL;
@@ -103,7 +103,9 @@ static void block_free(struct sh_pool *pool, struct sh_record *r)
 
     if (c == NULL)
         return;
-    /* First, so that who repeats this gives nothing back twice. */
+    /* First, so that who repeats this gives nothing back twice; and it goes
+     * with us if we die before it is freed. */
+    sh_heap_scrap(&pool->heap, c);
     r->data.combining.more = NULL;
     for (uint32_t i = 0; i < c->cells; i++) {
         struct sh_cell *cell = sh_cell_at(pool, c->cell[i]);
@@ -236,6 +238,8 @@ struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
     sh_store_rlx(&r->input, sh_verdict_make(generation, SH_VERDICT_NONE, 0));
     c = block_new(pool, n, cells);
     r->data.combining.more = c;
+    if (c != NULL)
+        sh_heap_keep(&pool->heap, c);
     if (c == NULL || !build_tree(pool, seat, r, c, cells, quorum)) {
         block_free(pool, r);
         sh_record_retire(pool, seat, r,

@@ -375,20 +375,21 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
            was_asked(sh_word_settled(w, SH_COMPLETE, 0, outcome)));
 }
 
-/* work may be NULL: then the pool goes, and handles with it. */
+/* work may be NULL: then the pool goes, and handles with it. Each block is given
+ * back by steps that who repeats them does not do twice. */
 static void free_blocks(struct sh_work *work, struct sh_record *r)
 {
-    /* acquire: attached */
-    struct sh_block *b = sh_xchg_acqrel(&r->attached, NULL);
+    struct sh_block *b = sh_load_acq(&r->attached); /* acquire: attached */
 
     while (b != NULL) {
-        struct sh_block *next = b->next;
-
         if (b->kind == SH_BLOCK_HANDLE && work != NULL)
             sh_work_give(work, *(uint64_t *)sh_block_bytes(b));
+        sh_block_scrap(b);
+        if (!sh_cas_acqrel(&r->attached, &b, b->next)) /* acq_rel: attached */
+            continue;
         sh_block_unlink(b);
         sh_block_free(b);
-        b = next;
+        b = sh_load_acq(&r->attached); /* acquire: attached */
     }
 }
 

@@ -64,10 +64,21 @@ void *sh_heap_get(struct sh_heap *h, size_t size)
     return p;
 }
 
+void sh_heap_keep(struct sh_heap *h, void *p)
+{
+    if (SH_UNLIKELY(h->slices != NULL))
+        sh_slices_publish(h->slices, p, NAME_KEPT);
+}
+
+void sh_heap_scrap(struct sh_heap *h, void *p)
+{
+    if (SH_UNLIKELY(h->slices != NULL))
+        sh_slices_publish(h->slices, p, sh_slices_scratch(h->slices));
+}
+
 void sh_block_keep(struct sh_block *b)
 {
-    if (SH_UNLIKELY(b->heap->slices != NULL))
-        sh_slices_publish(b->heap->slices, b, NAME_KEPT);
+    sh_heap_keep(b->heap, b);
 }
 
 void sh_heap_put(struct sh_heap *h, void *p, size_t size)
@@ -117,15 +128,13 @@ static bool track(struct sh_heap *h, struct sh_block *b)
     return added;
 }
 
-struct sh_block *sh_block_new(struct sh_heap *h, size_t size,
-                              enum sh_block_kind kind)
+struct sh_block *sh_block_new_scratch(struct sh_heap *h, size_t size,
+                                      enum sh_block_kind kind)
 {
     struct sh_block *b = NULL;
 
     if (size <= PTRDIFF_MAX - sizeof *b)
-        b = sh_block_begins_as_scratch(kind)
-                ? sh_heap_scratch(h, sizeof *b + size)
-                : sh_heap_get(h, sizeof *b + size);
+        b = sh_heap_scratch(h, sizeof *b + size);
     if (b == NULL)
         return NULL;
     *b = (struct sh_block){
@@ -136,6 +145,26 @@ struct sh_block *sh_block_new(struct sh_heap *h, size_t size,
         return NULL;
     }
     return b;
+}
+
+struct sh_block *sh_block_new(struct sh_heap *h, size_t size,
+                              enum sh_block_kind kind)
+{
+    struct sh_block *b = sh_block_new_scratch(h, size, kind);
+
+    if (SH_UNLIKELY(h->slices != NULL) && b != NULL &&
+        !sh_block_begins_as_scratch(kind))
+        sh_block_keep(b);
+    return b;
+}
+
+void sh_block_scrap(struct sh_block *b)
+{
+    if (SH_LIKELY(b->heap->slices == NULL))
+        return;
+    if (b->kind == SH_BLOCK_ERROR && b->prev != NULL)
+        sh_block_scrap(b->prev);
+    sh_heap_scrap(b->heap, b);
 }
 
 void sh_block_free(struct sh_block *b)

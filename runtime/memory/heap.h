@@ -145,8 +145,20 @@ static inline void sh_block_unlink(struct sh_block *b)
         b->prev = NULL;
 }
 
-/* A block that was scratch, as a task's own, is the pool's from now on: it does not go with
- * the process. */
+/* The same, as scratch whatever its kind: for who links it before it keeps it,
+ * so that a death leaves it linked or gone. */
+struct sh_block *sh_block_new_scratch(struct sh_heap *h, size_t size,
+                                      enum sh_block_kind kind);
+
+/* Memory of sh_heap_scratch is the pool's from now on; and becomes the calling
+ * process's again before it is unlinked and freed, so that a death in between
+ * takes it along. */
+void sh_heap_keep(struct sh_heap *h, void *p);
+void sh_heap_scrap(struct sh_heap *h, void *p);
+void sh_block_scrap(struct sh_block *b);
+
+/* A block that was scratch, as a task's own, is the pool's from now on: it does
+ * not go with the process. */
 void sh_block_keep(struct sh_block *b);
 
 /* Plain memory that is not shared with users; NULL if there is none. Scratch

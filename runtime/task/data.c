@@ -108,9 +108,11 @@ bool sh_record_make_room(struct sh_pool *pool, struct sh_record *r)
     sh_store_bare_rel(&r->out_at, r->out_at | SH_OUT_IN_BLOCK);
     if (l.bytes > PTRDIFF_MAX - l.align)
         return false;
-    b = sh_block_new(&pool->heap, l.bytes + (l.align > 16 ? l.align : 0),
-                     SH_BLOCK_VALUE);
+    b = sh_block_new_scratch(
+        &pool->heap, l.bytes + (l.align > 16 ? l.align : 0), SH_BLOCK_VALUE);
     r->data.block = b;
+    if (b != NULL)
+        sh_block_keep(b);
     return b != NULL;
 }
 
@@ -145,7 +147,10 @@ void sh_record_free_data(struct sh_pool *pool, struct sh_record *r)
     if (r->task != NULL && (r->out_at & SH_OUT_IN_BLOCK) != 0) {
         struct sh_block *b = r->data.block;
 
-        /* First, so that who repeats this frees nothing twice. */
+        /* So that who repeats this frees nothing twice, and what he does not
+         * find any more goes with the dead. */
+        if (b != NULL)
+            sh_block_scrap(b);
         r->data.block = NULL;
         if (b != NULL)
             sh_block_free(b);
