@@ -72,6 +72,16 @@ bool sh_range_reserve(void)
     return reserved;
 }
 
+size_t sh_range_bytes(void)
+{
+    size_t bytes;
+
+    pthread_mutex_lock(&lock);
+    bytes = range == NULL ? 0 : UNITS * unit_bytes;
+    pthread_mutex_unlock(&lock);
+    return bytes;
+}
+
 bool sh_range_has(const void *p)
 {
     return range != NULL &&

@@ -45,6 +45,9 @@ struct sh_arena {
  * halved until it maps. False if the system refuses even a little. */
 bool sh_range_reserve(void);
 
+/* How large it is; 0: there is none. */
+size_t sh_range_bytes(void);
+
 /* Whether p lies in the range, and so perhaps in an arena. */
 bool sh_range_has(const void *p);
 

@@ -17,6 +17,20 @@
 #define ARENA_MOST ((size_t)64 << 30)
 #define ARENA_LEAST ((size_t)64 << 20)
 
+/* Where addresses are limited, one pool does not take all: its share of the
+ * range, or a gigabyte, but never more than a quarter. */
+#define ARENA_SHARES 256
+#define ARENA_FAIR ((size_t)1 << 30)
+
+static size_t arena_most(void)
+{
+    size_t range = sh_range_bytes(), most = range / ARENA_SHARES;
+
+    if (most < ARENA_FAIR)
+        most = range / 4 < ARENA_FAIR ? range / 4 : ARENA_FAIR;
+    return most < ARENA_MOST ? most : ARENA_MOST;
+}
+
 static const char no_memory[] = "out of memory";
 
 static int prepare(const shunt_options *options, struct sh_arena **arena_out,
@@ -37,7 +51,7 @@ static int prepare(const shunt_options *options, struct sh_arena **arena_out,
         return SHUNT_ENOTSUP;
     }
     *why_out = "no addresses are left for the pool's memory";
-    *arena_out = sh_arena_new(ARENA_LEAST, ARENA_MOST);
+    *arena_out = sh_arena_new(ARENA_LEAST, arena_most());
     return *arena_out != NULL ? 0 : SHUNT_ENOMEM;
 }
 

@@ -18,7 +18,7 @@ static void use_pool(shunt_pool *pool, long i)
 }
 
 /* Method: after a few pools, whatever is kept for reuse is there; from then
- * on nothing may grow: the second census is taken after the first hundred. */
+ * on nothing may grow: the first census is taken after some. */
 static void pool_after_pool_leaves_nothing_behind(void)
 {
     static struct census early, late;
@@ -34,7 +34,7 @@ static void pool_after_pool_leaves_nothing_behind(void)
         if (i % 5 == 0)
             (void)stage_promise(pool);
         harness_free(pool);
-        if (i == 100)
+        if (i == pools / 8)
             census_take(&early);
     }
     census_settle(&early, &late);

@@ -121,6 +121,32 @@ static void without_addresses_there_is_an_error_or_a_smaller_pool(void **state)
     assert_int_equal(kin_run_host(is_short_of_addresses, NULL), 0);
 }
 
+static int shares_addresses(void *unused)
+{
+    const struct rlimit limit = { 4 * GIB, RLIM_INFINITY };
+    shunt_pool *pools[3];
+
+    (void)unused;
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(host_pool(&pools[i]) == 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(host_works(pools[i]) == 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(shunt_pool_free(pools[i]) == 0);
+    return 0;
+}
+
+static void one_pool_does_not_take_all_addresses(void **state)
+{
+    (void)state;
+    if (HOST_SANITIZED) {
+        print_message("the sanitizer needs more addresses than any limit\n");
+        skip();
+    }
+    assert_int_equal(kin_run_host(shares_addresses, NULL), 0);
+}
+
 /* A file that grows beyond its limit is a signal, SIGXFSZ, and memory that is
  * shared is a file. */
 static int is_short_of_files(void *unused)
@@ -254,6 +280,7 @@ int main(int argc, char **argv)
         CLAIM(neither_umask_nor_folder_matter),
         CLAIM(without_descriptors_there_is_an_error_and_then_a_pool),
         CLAIM(without_addresses_there_is_an_error_or_a_smaller_pool),
+        CLAIM(one_pool_does_not_take_all_addresses),
         CLAIM(a_limit_of_files_is_none_of_a_pool),
         CLAIM(a_host_may_close_everything_before_there_are_pools),
         CLAIM(a_host_that_closes_everything_breaks_its_pools),
