@@ -44,7 +44,7 @@ unsigned kin_descriptors(void)
 
 size_t kin_read(pid_t pid, const char *name, char *to, size_t size)
 {
-    char path[64];
+    char path[96];
     ssize_t n;
     int fd;
 
