@@ -68,12 +68,12 @@ static void a_killed_child_costs_its_task_and_the_pool_goes_on(void)
 static void each_future_owns_its_error(void)
 {
     shunt_pool *pool = harness_pool(2);
-    shunt_future *f = death_in(pool, BY_NULL), *g = death_in(pool, BY_EXIT_3);
+    shunt_future *f = death_in(pool, BY_ABORT), *g = death_in(pool, BY_EXIT_3);
 
     assert_settles(f, SHUNT_ECRASHED);
     assert_settles(g, SHUNT_ECRASHED);
     assert_true(shunt_error_of(f) != shunt_error_of(g));
-    assert_non_null(strstr(shunt_error_of(f)->message, "SIGSEGV"));
+    assert_non_null(strstr(shunt_error_of(f)->message, "SIGABRT"));
     assert_non_null(strstr(shunt_error_of(g)->message, "exit(3)"));
     assert_dies(f);
     assert_non_null(strstr(shunt_error_of(g)->message, "exit(3)"));
@@ -93,8 +93,9 @@ static void what_a_worker_says_of_a_failure_reaches_the_host(void)
     assert_joins(f, SHUNT_EFAILED);
     f = death_in(pool, BY_ABORT);
     assert_settles(f, SHUNT_ECRASHED);
+    /* Names take time to look up, which may be cut short. */
     if (harness_slowness() == 1)
-        assert_non_null(strstr(shunt_error_of(f)->backtrace, "mortal"));
+        assert_non_null(strstr(shunt_error_of(f)->backtrace, "#0 "));
     assert_dies(f);
     harness_free(pool);
 }
