@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""storm.py GRAPH_FUZZ [--hits N] [--seed N] [--each N]: graph_fuzz --storm,
-until workers were hit that often; then what went wrong, by kind, and what was
-left in use.
+"""storm.py GRAPH_FUZZ [--hits N] [--seed N] [--each N] [--keep DIR]: graph_fuzz
+--storm, until workers were hit that often; then what went wrong, by kind, and
+what was left in use. What a run says that fails is kept in DIR.
 
 A run that finds a fault ends there, with what there is in its log; this goes on
 with the next seed, so that faults are counted and not only met. Fails if there
@@ -11,6 +11,7 @@ N; when signals arrive is not.
 """
 import argparse
 import collections
+import os
 import re
 import subprocess
 import sys
@@ -25,8 +26,8 @@ NAMES = ('hits', 'functions ended badly', 'culprits', 'collateral',
          'edges left', 'cells left', 'bytes left')
 
 
-def play(program, seed, count):
-    """Play seeds: the numbers told, how many passed, and what failed."""
+def play(program, seed, count, keep):
+    """Play seeds: the numbers told, how many were played, what failed."""
     run = subprocess.run([program, '--storm', '--patience', '30', '--seed',
                           str(seed), '--seeds', str(count)],
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -39,7 +40,11 @@ def play(program, seed, count):
     at = re.search(r'^graph_fuzz: seed (\d+)$', text, re.M)
     failed = re.search(r'FAILED: (.*)|(Assertion .*)', text)
     said = failed.group(0) if failed else f'status {run.returncode}'
-    return numbers, int(at.group(1)) - seed + 1 if at else count, said
+    played = int(at.group(1)) - seed + 1 if at else count
+    if keep:
+        with open(os.path.join(keep, str(seed + played - 1)), 'wb') as file:
+            file.write(run.stdout)
+    return numbers, played, said
 
 
 def kind_of(said):
@@ -53,12 +58,14 @@ def main():
     parser.add_argument('--hits', type=int, default=10000)
     parser.add_argument('--seed', type=int, default=int(time.time()) * 1000)
     parser.add_argument('--each', type=int, default=20)
+    parser.add_argument('--keep')
     options = parser.parse_args()
     print(f'storm: first seed {options.seed}', flush=True)
     totals, graphs, seed = [0] * len(NAMES), 0, options.seed
     faults = collections.defaultdict(list)
     while totals[0] < options.hits:
-        numbers, played, said = play(options.program, seed, options.each)
+        numbers, played, said = play(options.program, seed, options.each,
+                                     options.keep)
         totals = [a + b for a, b in zip(totals, numbers)]
         graphs += played
         if said:
