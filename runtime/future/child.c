@@ -16,6 +16,7 @@
  * Edges.
  *   sibling  future/scope.c
  *   inside   future/scope.c
+ *   death    process/recover.c
  *   spare    forget: push a cell -> submit: pop it                  its link
  *   cell     adopt: write its fields -> deliver, fail: read them    as of this
  *            use
@@ -156,6 +157,7 @@ shunt_future *shunt_scope_submit_here(shunt_scope *scope,
 
     if (rc != 0)
         return sh_handle_failed(0, rc);
+    sh_scope_begin(ref.pool);
     shut = SH_SCOPE_CANCELLED | (sh_scope_has_us(&ref) ? 0 : SH_SCOPE_CLOSING);
     if (sh_scope_enter(&ref, shut, &seen)) {
         rc = submit_child(&work, &ref, task, in, where, &handle);
@@ -167,6 +169,7 @@ shunt_future *shunt_scope_submit_here(shunt_scope *scope,
     } else {
         rc = SHUNT_ECLOSED;
     }
+    sh_scope_done(ref.pool);
     sh_work_do(&work);
     return rc == 0 ? sh_handle_future(handle) : sh_submit_refuse(ref.pool, rc);
 }
@@ -209,15 +212,17 @@ void sh_scope_arrive(struct sh_work *work, struct sh_pool *pool,
     if ((uint32_t)(word >> 32) != sh_target_generation(target) ||
         (word >> SH_BIT_CHILD & 1) != 0)
         return;
+    sh_scope_begin(pool);
     (void)sh_arrive(&c->word, sh_target_generation(target), SH_BIT_CHILD, NULL);
     if (!forgets(r, status)) {
         sh_scope_leave(work, pool, r, 0);
-        return;
+    } else {
+        let_go(work, pool, child);
+        push_spare(pool, &r->data.scoping, sh_target_index(target));
+        sh_scope_leave(work, pool, r,
+                       status == SHUNT_ECANCELED ? SH_SCOPE_LOST : 0);
     }
-    let_go(work, pool, child);
-    push_spare(pool, &r->data.scoping, sh_target_index(target));
-    sh_scope_leave(work, pool, r,
-                   status == SHUNT_ECANCELED ? SH_SCOPE_LOST : 0);
+    sh_scope_done(pool);
 }
 
 void sh_scope_let_go(struct sh_work *work, struct sh_pool *pool,
@@ -251,6 +256,9 @@ void sh_scope_dispose(struct sh_work *work, struct sh_pool *pool,
         uint32_t next = sh_load_rlx(&c->link); /* relaxed: ours */
 
         (void)sh_arrivals_renew(&c->word);
+        /* Taken off first: who repeats this gives none back twice.
+         * release: death */
+        sh_store_rel(&r->data.scoping.cells, next);
         sh_table_give(&pool->cells, &seat->cells, i);
         i = next;
     }

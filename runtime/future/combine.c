@@ -22,6 +22,7 @@
  * with a generation. The block of handles is the owner's alone.
  *
  * Edges.
+ *   death    process/recover.c
  *   cell     build: write fields -> deliver: read fields     as of this use
  *   arrive   future/edge.c
  *   accept   accept: write WAIT, then read the verdict || deliver: write the
@@ -72,11 +73,12 @@ static uint32_t cells_for(uint32_t n, unsigned kind)
     return cells;
 }
 
-static struct sh_combine *block_new(struct sh_pool *pool, uint32_t n,
-                                    uint32_t cells)
+static struct sh_combine *block_new(struct sh_pool *pool, unsigned kind,
+                                    uint32_t n, uint32_t cells)
 {
+    size_t some = kind == SH_KIND_SOME ? sizeof(shunt_future *) : 0;
     size_t each =
-        sizeof(shunt_future *) + sizeof(struct sh_hung) + sizeof(size_t);
+        sizeof(shunt_future *) + sizeof(struct sh_hung) + sizeof(size_t) + some;
     size_t bytes = sizeof(struct sh_combine) + (size_t)n * each +
                    (size_t)cells * sizeof(uint32_t);
     struct sh_combine *c = sh_heap_scratch(&pool->heap, bytes);
@@ -88,11 +90,14 @@ static struct sh_combine *block_new(struct sh_pool *pool, uint32_t n,
     c->held = 0;
     c->cells = 0;
     c->starved = false;
+    c->sifted = false;
     c->spare = 0;
-    c->names = (shunt_future **)(c + 1);
+    c->names = c->inputs = (shunt_future **)(c + 1);
     c->hung = (struct sh_hung *)(c->names + n);
     c->indices = (size_t *)(c->hung + n);
-    c->cell = (uint32_t *)(c->indices + n);
+    c->chosen = (shunt_future **)(c->indices + n);
+    c->cell = (uint32_t *)(c->chosen + (some != 0 ? n : 0));
+    memset(c->names, 0, (size_t)n * sizeof *c->names);
     return c;
 }
 
@@ -103,17 +108,19 @@ static void block_free(struct sh_pool *pool, struct sh_record *r)
 
     if (c == NULL)
         return;
-    /* First, so that who repeats this gives nothing back twice; and it goes
-     * with us if we die before it is freed. */
-    sh_heap_scrap(&pool->heap, c);
-    r->data.combining.more = NULL;
-    for (uint32_t i = 0; i < c->cells; i++) {
-        struct sh_cell *cell = sh_cell_at(pool, c->cell[i]);
+    /* Each is taken off before it is given, so that who repeats this gives
+     * nothing back twice, and little is lost. */
+    while (c->cells > 0) {
+        uint32_t i = c->cell[c->cells - 1];
 
-        (void)sh_arrivals_renew(&cell->word);
+        (void)sh_arrivals_renew(&sh_cell_at(pool, i)->word);
+        sh_store_bare_rel(&c->cells, c->cells - 1); /* release: death */
         if (seat != NULL)
-            sh_table_give(&pool->cells, &seat->cells, c->cell[i]);
+            sh_table_give(&pool->cells, &seat->cells, i);
     }
+    /* It goes with us if we die before it is freed. */
+    sh_heap_scrap(&pool->heap, c);
+    sh_store_bare_rel(&r->data.combining.more, NULL); /* release: death */
     sh_heap_put(&pool->heap, c, c->bytes);
 }
 
@@ -234,10 +241,11 @@ struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
     sh_store_rel(&r->kind, (uint8_t)kind); /* release: cell */
     /* relaxed: ours in INIT */
     generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
-    /* relaxed: ours in INIT */
-    sh_store_rlx(&r->input, sh_verdict_make(generation, SH_VERDICT_NONE, 0));
-    c = block_new(pool, n, cells);
-    r->data.combining.more = c;
+    r->data.combining.more = NULL;
+    /* With a verdict there is a block, or none yet. release: death */
+    sh_store_rel(&r->input, sh_verdict_make(generation, SH_VERDICT_NONE, 0));
+    c = block_new(pool, kind, n, cells);
+    sh_store_bare_rel(&r->data.combining.more, c); /* release: death */
     if (c != NULL)
         sh_heap_keep(&pool->heap, c);
     if (c == NULL || !build_tree(pool, seat, r, c, cells, quorum)) {
@@ -429,11 +437,10 @@ void sh_combine_arrive(struct sh_work *work, struct sh_pool *pool,
         climb(work, pool, r, t, root_need);
 }
 
-/* Take our edge off input i and let it go. */
-static void let_go(struct sh_work *work, struct sh_pool *pool,
-                   struct sh_combine *c, uint32_t i)
+void sh_combine_let_go(struct sh_work *work, struct sh_pool *pool,
+                       struct sh_combine *c, uint32_t i)
 {
-    uint64_t handle = sh_handle_of(c->names[i]);
+    uint64_t handle = sh_handle_of(c->inputs[i]);
     unsigned id = sh_handle_pool(handle);
     struct sh_ref ref;
 
@@ -446,67 +453,6 @@ static void let_go(struct sh_work *work, struct sh_pool *pool,
     sh_pool_exit(id);
 }
 
-/* The status of input i, SHUNT_PENDING if it has not settled. */
-static int input_status(const struct sh_combine *c, uint32_t i)
-{
-    uint64_t handle = sh_handle_of(c->names[i]);
-    unsigned id = sh_handle_pool(handle);
-    int status = SHUNT_ECLOSED; /* its pool was freed */
-    struct sh_ref ref;
-
-    if (!sh_pool_enter(id))
-        return status;
-    if (sh_handle_find(handle, SH_LOOK, &ref) == 0)
-        status = sh_ref_status(&ref);
-    sh_pool_exit(id);
-    return status;
-}
-
-/* Keep the inputs of one sort, at most `most`, in front; let others go. */
-static void sift(struct sh_work *work, struct sh_pool *pool,
-                 struct sh_combine *c, bool good, uint32_t most)
-{
-    uint32_t held = 0;
-
-    for (uint32_t i = 0; i < c->n; i++) {
-        int status = input_status(c, i);
-
-        if (held < most && status != SHUNT_PENDING && (status == 0) == good) {
-            c->indices[held] = i;
-            c->names[held++] = c->names[i];
-        } else {
-            let_go(work, pool, c, i);
-        }
-    }
-    c->held = held;
-}
-
-/* The failure of a combinator all or most of whose inputs failed. */
-static unsigned fail_with_causes(struct sh_pool *pool, struct sh_record *r)
-{
-    struct sh_combine *c = r->data.combining.more;
-    size_t bytes = (c->held > 0 ? c->held : 1) * sizeof(shunt_error *);
-    const shunt_error **causes = sh_heap_scratch(&pool->heap, bytes);
-    struct sh_failure f = { .code = SHUNT_EFAILED, .causes = causes };
-
-    if (c->held > 0) {
-        const shunt_error *first = sh_error_seen(c->names[0]);
-
-        f.code = first->code != 0 ? first->code : SHUNT_EFAILED;
-        f.task_code = first->task_code;
-        f.task = first->task;
-        f.where = first->where;
-        f.whole = first->message;
-        f.attempts = first->attempts;
-    }
-    /* As a cause each counts as looked at. */
-    for (uint32_t i = 0; causes != NULL && i < c->held; i++)
-        causes[f.cause_count++] = sh_error_seen(c->names[i]);
-    sh_error_attach(pool, r, &f);
-    sh_heap_put(&pool->heap, causes, bytes);
-    return sh_outcome_from(f.code);
-}
-
 static void let_all_go(struct sh_work *work, struct sh_pool *pool,
                        struct sh_record *r, uint32_t but)
 {
@@ -514,7 +460,7 @@ static void let_all_go(struct sh_work *work, struct sh_pool *pool,
 
     for (uint32_t i = 0; i < c->n; i++)
         if (i != but)
-            let_go(work, pool, c, i);
+            sh_combine_let_go(work, pool, c, i);
     block_free(pool, r);
 }
 
@@ -527,17 +473,21 @@ unsigned sh_combine_conclude(struct sh_work *work, struct sh_pool *pool,
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in SETTLING */
     unsigned failed = sh_outcome_from(SHUNT_EFAILED);
 
-    if (kind == SH_KIND_KEEP)
+    /* Without its block it was concluded before, by one who then died. */
+    if (kind == SH_KIND_KEEP || c == NULL)
         return outcome;
     if (outcome == SH_OUTCOME_FORWARD) {
-        /* relaxed: published by the commit */
-        sh_store_rlx(&r->input, sh_handle_of(c->names[index]));
+        if (c->spare == 0)
+            c->spare = (uint64_t)index + 1; /* the verdict is about to go */
+        index = (uint32_t)(c->spare - 1);
+        /* release: death; published by the commit */
+        sh_store_rel(&r->input, sh_handle_of(c->names[index]));
         let_all_go(work, pool, r, index);
     } else if (outcome == failed && kind == SH_KIND_SOME) {
-        sift(work, pool, c, false, c->n);
-        return fail_with_causes(pool, r);
+        sh_combine_sift(work, pool, c, false, c->n);
+        return sh_combine_fail(pool, r);
     } else if (outcome == failed && kind == SH_KIND_ANY) {
-        return fail_with_causes(pool, r);
+        return sh_combine_fail(pool, r);
     } else if (outcome != 0) {
         let_all_go(work, pool, r, UINT32_MAX);
     } else if (kind == SH_KIND_ANY || kind == SH_KIND_RACE) {
@@ -549,7 +499,7 @@ unsigned sh_combine_conclude(struct sh_work *work, struct sh_pool *pool,
 
         if (some)
             /* relaxed: set before it was accepted */
-            sift(work, pool, c, true, sh_load_rlx(&r->data.combining.quorum));
+            sh_combine_sift(work, pool, c, true, sh_load_rlx(&r->data.combining.quorum));
         r->data.combining.value.results =
             (shunt_results){ .count = c->held,
                              .futures = c->names,

@@ -23,8 +23,14 @@ struct sh_combine {
                     * at the end, still ours */
     uint32_t cells;
     bool starved;   /* memory ran out: accept fails it */
-    uint64_t spare; /* KEEP: a handle that is given back at the end, or 0 */
-    shunt_future **names; /* lent handles of the inputs */
+    bool sifted;    /* of some: what it holds on to was chosen */
+    /* KEEP: a handle that is given back at the end, or 0. Else: which input it
+     * forwards, + 1, when that has been found out. */
+    uint64_t spare;
+    shunt_future **names; /* lent handles of the inputs; of some, in the end,
+                           * of those that were chosen */
+    shunt_future **inputs; /* of the inputs */
+    shunt_future **chosen; /* of some: room for as many */
     struct sh_hung *hung; /* our edges; target 0: none hangs there */
     size_t *indices;      /* of some; KEEP: the names of what it waits for */
     uint32_t *cell;       /* the cells of the tree */
@@ -33,6 +39,10 @@ struct sh_combine {
 /* If tasks that the ending one submitted are still pending, make a keeper that
  * waits for them: its record is KEPT as long. False if none is. */
 bool sh_keep(struct sh_run *run);
+
+/* The process of a run has died, maybe while it held some of what its ledger
+ * names for a keeper: it does so no more. */
+void sh_keep_unhold(struct sh_work *work, struct sh_run *run);
 
 /* A keeper is about to let go. True if the code of something that it waited for
  * runs on: then it does so later. */
@@ -103,6 +113,18 @@ void sh_combine_refuse(struct sh_work *work, struct sh_pool *pool,
  * rest. Returns the outcome, which may have become a forwarded one. */
 unsigned sh_combine_conclude(struct sh_work *work, struct sh_pool *pool,
                              struct sh_record *r, unsigned outcome);
+
+/* Take our edge off input i and let it go. */
+void sh_combine_let_go(struct sh_work *work, struct sh_pool *pool,
+                       struct sh_combine *c, uint32_t i);
+
+/* Hold on to inputs of one sort, at most `most`, and let the others go. */
+void sh_combine_sift(struct sh_work *work, struct sh_pool *pool,
+                     struct sh_combine *c, bool good, uint32_t most);
+
+/* The outcome of one whose inputs have failed, with an error that has theirs as
+ * causes. */
+unsigned sh_combine_fail(struct sh_pool *pool, struct sh_record *r);
 
 /* A combinator in RELEASING: give everything back. */
 void sh_combine_dispose(struct sh_work *work, struct sh_pool *pool,

@@ -263,13 +263,13 @@ void sh_edge_free(struct sh_pool *pool, struct sh_record *r)
     struct sh_seat *seat = sh_seat_of(pool);
     uint32_t i = sh_load_acq(&r->edges); /* acquire: list */
 
-    /* First, so that who repeats this gives nothing back twice.
-     * relaxed: the record is ours */
-    sh_store_rlx(&r->edges, SH_EDGES_CLOSED);
     for (i &= ~SH_EDGES_CLOSED; i != SH_NONE && seat != NULL;) {
         /* relaxed: never changes in the list, and the record is ours */
         uint32_t next = sh_load_rlx(&sh_edge_at(pool, i)->next);
 
+        /* First, so that who repeats this gives nothing back twice.
+         * release: list; the record is ours */
+        sh_store_rel(&r->edges, next | SH_EDGES_CLOSED);
         sh_table_give(&pool->edges, &seat->edges, i);
         i = next;
     }

@@ -19,13 +19,15 @@
  * pool; whoever returns from such code looks.
  *
  * Edges.
+ *   death    process/recover.c
  *   late     postpone: push, then read returned || returned: BUSY cleared, move
  *            returned, then read the list; all seq_cst: one sees the other
  *   settled  future/settle.c
  *   registry task/registry.c
  *
- * Crash. Until the keeper waits, a child stays HELD or the task's record KEPT:
- * recovery does not clear either yet, so that it stays until the pool goes.
+ * Crash. The run names its keeper before that is accepted, so recovery, which
+ * ends the run as if it had returned, makes another only if there is none. What
+ * the run holds by HELD its ledger names: recovery lets go of it first.
  */
 #include "future/combine.h"
 
@@ -99,6 +101,20 @@ static uint32_t hang(struct sh_work *work, struct sh_run *run,
     return n;
 }
 
+/* Whether a process that has died since had a keeper made, and accepted. Those
+ * that it was making are dropped later. */
+static bool is_kept_already(const struct sh_run *run)
+{
+    uint64_t w;
+
+    if (SH_LIKELY(run->keeper == 0))
+        return false;
+    /* acquire: settled */
+    w = sh_load_acq(
+        &sh_record_at(run->pool, sh_handle_index(run->keeper))->state);
+    return !sh_handle_same_use(run->keeper, w) || sh_phase_of(w) != SH_INIT;
+}
+
 bool sh_keep(struct sh_run *run)
 {
     struct sh_seat *seat = sh_seat_of(run->pool);
@@ -107,21 +123,31 @@ bool sh_keep(struct sh_run *run)
     struct sh_record *r = NULL;
     struct sh_combine *c;
     uint32_t n = 0;
-    uint64_t w, spare;
+    uint64_t w;
+
+    if (is_kept_already(run)) {
+        run->spare = 0;
+        /* acquire: settled */
+        return (sh_load_acq(&run->record->state) & SH_KEPT) != 0;
+    }
 
     for (uint32_t i = 0; i < run->handles.count; i++)
         n += pending(run, run->handles.names[i], &w) != NULL;
     if (n == 0 && !run->unnoted)
         return false;
     sh_or_sc(&run->record->state, SH_KEPT); /* seq_cst: settled */
-    spare = run->spare;
-    run->spare = 0;
     if (!run->unnoted)
         r = sh_combine_new(run->pool, seat, SH_KIND_KEEP, n, n);
-    if (r == NULL)
+    if (r == NULL) {
+        run->spare = 0;
         return true; /* then the memory stays until the pool goes */
+    }
     c = r->data.combining.more;
-    c->spare = spare;
+    c->spare = run->spare;
+    /* relaxed: ours in INIT; release: death */
+    sh_store_bare_rel(&run->keeper,
+                      sh_handle_make(run->pool->id, sh_index_of(run->pool, r),
+                                     sh_generation_of(sh_load_rlx(&r->state))));
     for (n = hang(&work, run, r); n < c->n; n++) {
         c->indices[n] = 0;
         sh_combine_hang(&work, run->pool, r, n, &none);
@@ -137,8 +163,27 @@ bool sh_keep(struct sh_run *run)
     w = sh_load_rlx(&r->state) | SH_GONE | SH_ORPHAN; /* relaxed: INIT, ours */
     sh_store_rlx(&r->state, w); /* relaxed: ours in INIT */
     sh_combine_accept(&work, run->pool, r);
+    run->spare = 0; /* the keeper has it */
     sh_work_do(&work);
     return true;
+}
+
+void sh_keep_unhold(struct sh_work *work, struct sh_run *run)
+{
+    for (uint32_t i = 0; i < run->handles.count; i++) {
+        uint64_t name = run->handles.names[i];
+        uint32_t index = sh_handle_index(name);
+        struct sh_record *r;
+        uint64_t w;
+
+        if (sh_handle_pool(name) != run->pool->id ||
+            (index & SH_ALIAS_BIT) != 0 || index >= run->pool->records.capacity)
+            continue;
+        r = sh_record_at(run->pool, index);
+        w = sh_load_acq(&r->state); /* acquire: settled */
+        if (sh_handle_same_use(name, w) && (w & SH_HELD) != 0)
+            sh_settle_idle(work, run->pool, r, SH_HELD);
+    }
 }
 
 /* Whether code that a keeper waited for runs on. */

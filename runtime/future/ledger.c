@@ -137,6 +137,22 @@ void sh_run_lend(struct sh_run *run, uint64_t handle)
     }
 }
 
+void sh_run_regain(struct sh_run *run, uint64_t handle)
+{
+    struct sh_ledger *l = &run->handles;
+
+    for (uint32_t n = 0, i = l->at; n < l->count; n++, i++) {
+        if (i >= l->count)
+            i = 0;
+        if (l->names[i] == (handle | SH_HANDLE_LENT)) {
+            l->names[i] = handle;
+            l->at = i + 1;
+            return;
+        }
+    }
+    sh_run_note(run, handle);
+}
+
 void sh_run_hold(struct sh_run *run, uint64_t handle)
 {
     struct sh_block *b =

@@ -4,6 +4,7 @@
  * forwards to.
  *
  * Edges.
+ *   death    process/recover.c
  *   attached task/error.c
  *   settled  future/settle.c: write state -> here: read state
  */
@@ -82,9 +83,9 @@ int sh_status_of(struct sh_record *r, uint64_t word)
     return status_behind(sh_load_rlx(&r->input)); /* relaxed: as state */
 }
 
-/* A handle to what the one of ref, which forwards, forwards to; 0 if there is
- * none to be had. */
-static uint64_t pass_over(struct sh_ref *ref)
+/* A handle of our own to what the one of ref, which forwards, forwards to; 0
+ * if there is none to be had. */
+static uint64_t alias_of_origin(const struct sh_ref *ref)
 {
     uint64_t origin = sh_load_rlx(&ref->record->input); /* relaxed: as its
                                                          * state */
@@ -92,11 +93,6 @@ static uint64_t pass_over(struct sh_ref *ref)
     struct sh_ref next;
     uint64_t lent = 0;
 
-    if (sh_handle_is_sole(ref)) {
-        /* Nobody else can look at it: take its handle over. */
-        sh_store_rlx(&ref->record->input, 0); /* relaxed: we are alone */
-        return origin;
-    }
     if (!sh_pool_enter(id))
         return 0;
     if (sh_handle_find(origin, SH_LOOK, &next) == 0 && next.record != NULL)
@@ -105,11 +101,32 @@ static uint64_t pass_over(struct sh_ref *ref)
     return lent;
 }
 
-void sh_shorten(struct sh_work *work, struct sh_record *r)
+/* Have r name what its input, ref, forwards to. */
+static void pass_over(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r, struct sh_ref *ref)
+{
+    uint64_t input = ref->handle;
+    /* Nobody else can look at it: take its handle over. */
+    bool sole = sh_handle_is_sole(ref);
+    uint64_t origin = !sole ? alias_of_origin(ref)
+                            /* relaxed: as its state */
+                            : sh_load_rlx(&ref->record->input);
+
+    if (origin == 0)
+        return;
+    sh_hand_hold(pool, r, input, sole ? SH_HAND_SHORTENS : 0);
+    sh_store_rel(&r->input, origin); /* release: death; published by the commit
+                                      */
+    if (sole)
+        sh_store_rel(&ref->record->input, 0); /* release: death; we are alone */
+    sh_work_give(work, input);
+    sh_hand_clear(pool);
+}
+
+void sh_shorten(struct sh_work *work, struct sh_pool *pool, struct sh_record *r)
 {
     uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
     unsigned id = sh_handle_pool(input);
-    uint64_t origin = 0;
     struct sh_ref ref;
 
     if (!sh_pool_enter(id))
@@ -119,10 +136,6 @@ void sh_shorten(struct sh_work *work, struct sh_record *r)
         sh_is_settled(ref.word) &&
         sh_outcome_of(ref.word) == SH_OUTCOME_FORWARD &&
         sh_load_acq(&ref.record->attached) == NULL)
-        origin = pass_over(&ref);
-    if (origin != 0) {
-        sh_store_rlx(&r->input, origin); /* relaxed: published by the commit */
-        sh_work_give(work, input);
-    }
+        pass_over(work, pool, r, &ref);
     sh_pool_exit(id);
 }

@@ -30,6 +30,7 @@
  * with a look at the arrivals, and waits on if there are none.
  *
  * Edges.
+ *   death    process/recover.c
  *   accept   future/deliver.c: here the state is written, then the arrivals are
  *            read
  *   arrive   future/edge.c
@@ -38,9 +39,11 @@
  *   claim    worker/run.c
  *
  * Crash. A turn that was cut short is done again, by whoever finds the record
- * RUNNING with a dead owner and makes it READY: its arrival is still there. An
- * attempt that it had submitted, and does not name yet, runs for nobody; its
- * handle is lent to no record, and stays until the pool goes.
+ * RUNNING with a dead owner and makes it READY. What it had come to it sees by
+ * what the record and the ticket say: the input is an attempt that has settled,
+ * one that was made, and is named before it is accepted, or none; the failure
+ * of so many attempts was noted; it pauses, and its timer is set or not. A
+ * pause may then be another one, or shorter, and .again be asked twice.
  *
  * Full jitter: M. Brooker, Exponential Backoff and Jitter, AWS Architecture
  * Blog, 2015; docs/decisions/0025-retries.md.
@@ -204,6 +207,20 @@ static void wait_on(struct sh_work *work, struct sh_pool *pool,
     sh_cancel_marked(work, pool, r, sh_generation_of(next));
 }
 
+/* Wait for an attempt that was made. */
+static void wait_for(struct sh_work *work, struct sh_pool *pool,
+                     struct sh_record *r, const struct sh_ref *attempt)
+{
+    /* relaxed: ours */
+    uint32_t generation = sh_generation_of(sh_load_rlx(&r->state));
+
+    (void)sh_deps_renew(r);
+    if (sh_follow(work, pool, r, attempt))
+        sh_cancel_marked(work, pool, r, generation);
+    else
+        give_up(work, pool, r);
+}
+
 static void try_again(struct sh_work *work, struct sh_pool *pool,
                       struct sh_record *r)
 {
@@ -215,11 +232,7 @@ static void try_again(struct sh_work *work, struct sh_pool *pool,
         return;
     }
     (void)sh_retry_attempt(pool, r, &ref);
-    (void)sh_deps_renew(r);
-    if (sh_follow(work, pool, r, &ref))
-        sh_cancel_marked(work, pool, r, sh_generation_of(w));
-    else
-        give_up(work, pool, r);
+    wait_for(work, pool, r, &ref);
 }
 
 /* Uniform over all of 0 to most, and another for each retry in the world as far
@@ -252,15 +265,34 @@ static void pause_for(struct sh_work *work, struct sh_pool *pool,
                       struct sh_record *r, int64_t ns)
 {
     uint32_t timer = sh_timer_of_wait(pool, sh_index_of(pool, r));
-    uint32_t generation = sh_deps_renew(r);
     int64_t when_ns = sh_pool_after(pool, ns);
+    uint32_t generation;
 
-    ticket_of(r)->pauses = sh_timer_set(
-        pool, timer, generation, when_ns < INT64_MAX ? when_ns : INT64_MAX - 1);
-    if (ticket_of(r)->pauses)
+    /* First, so that a turn which is done again knows that it waits for no
+     * attempt. */
+    ticket_of(r)->pauses = true;
+    generation = sh_deps_renew(r);
+    if (sh_timer_set(pool, timer, generation,
+                     when_ns < INT64_MAX ? when_ns : INT64_MAX - 1)) {
         wait_on(work, pool, r);
+        return;
+    }
+    ticket_of(r)->pauses = false;
+    end(work, pool, r, sh_outcome_from(SHUNT_ENOMEM));
+}
+
+/* A failure was noted: another attempt, now or after a pause. */
+static void go_on(struct sh_work *work, struct sh_pool *pool,
+                  struct sh_record *r)
+{
+    struct sh_ticket *t = ticket_of(r);
+    /* relaxed: only we write it */
+    int64_t ns = draw(t, most_after(&t->options, sh_load_rlx(&t->made)));
+
+    if (ns > 0)
+        pause_for(work, pool, r, ns);
     else
-        end(work, pool, r, sh_outcome_from(SHUNT_ENOMEM));
+        try_again(work, pool, r);
 }
 
 /* What is asked of the user's function. */
@@ -309,59 +341,87 @@ static bool may_go_on(const struct sh_pool *pool, const struct sh_ticket *t,
     return q.answer;
 }
 
+/* Note why the last attempt failed, if that was not done before: a turn may be
+ * done again. That error, if there is memory for it. */
+static const shunt_error *note(struct sh_pool *pool, struct sh_record *r,
+                               const struct sh_ref *attempt)
+{
+    struct sh_ticket *t = ticket_of(r);
+    uint32_t made = sh_load_rlx(&t->made); /* relaxed: only we write it */
+    struct sh_block *failure = NULL;
+
+    if (t->noted != made) {
+        failure = failure_of(pool, r, attempt);
+        remember(t, failure);
+        t->noted = failure != NULL ? made : t->noted;
+    }
+    return t->noted == made ? error_in(t->failure[t->failures - 1]) : NULL;
+}
+
 /* Fail as the last attempt did. If there were others, that takes an error of
  * our own, which has them as causes. */
 static void fail(struct sh_work *work, struct sh_pool *pool,
-                 struct sh_record *r, struct sh_block *last)
+                 struct sh_record *r, const shunt_error *last)
 {
     struct sh_ticket *t = ticket_of(r);
     unsigned outcome = SH_OUTCOME_FORWARD;
 
-    if (last != NULL && t->failures > 0) {
-        const shunt_error *e = error_in(last);
-
+    if (last != NULL && t->failures > 1) {
         /* It becomes a cause. */
         sh_mark_seen(sh_load_rlx(&r->input), true); /* relaxed: ours */
-        remember(t, last);
-        t->end = end_with(pool, r, sh_failure_of(e));
+        if (t->end == NULL)
+            t->end = end_with(pool, r, sh_failure_of(last));
         if (t->end != NULL)
-            outcome = sh_outcome_from(e->code);
-    } else if (last != NULL) {
-        sh_block_free(last);
+            outcome = sh_outcome_from(last->code);
     }
     end(work, pool, r, outcome);
 }
 
-/* The attempt has ended. */
+/* The attempt has ended. Or the turn in which it was looked at, or made, was
+ * cut short by a death, and is done again. */
 static void look_at_attempt(struct sh_work *work, struct sh_pool *pool,
                             struct sh_record *r)
 {
     struct sh_ticket *t = ticket_of(r);
     uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours */
-    struct sh_block *failure;
+    const shunt_error *failure;
     struct sh_ref ref;
-    int64_t ns;
 
-    if (sh_handle_find(input, SH_LOOK, &ref) != 0 || sh_ref_status(&ref) == 0) {
-        end(work, pool, r, SH_OUTCOME_FORWARD);
+    if (input == 0 || sh_handle_find(input, SH_LOOK, &ref) != 0) {
+        go_on(work, pool, r); /* it was given back, or never accepted */
         return;
     }
-    failure = failure_of(pool, r, &ref);
-    if (!may_go_on(pool, t,
-                   failure != NULL ? error_in(failure) : sh_error_of(&ref))) {
+    switch (sh_ref_status(&ref)) {
+    case 0:
+        end(work, pool, r, SH_OUTCOME_FORWARD);
+        return;
+    case SHUNT_PENDING:
+        wait_for(work, pool, r, &ref);
+        return;
+    default:
+        break;
+    }
+    failure = note(pool, r, &ref);
+    if (!may_go_on(pool, t, failure != NULL ? failure : sh_error_of(&ref))) {
         fail(work, pool, r, failure);
         return;
     }
-    remember(t, failure);
     sh_mark_seen(input, true);
-    sh_store_rlx(&r->input, 0); /* relaxed: ours */
     sh_work_give(work, input);
-    /* relaxed: only we write it */
-    ns = draw(t, most_after(&t->options, sh_load_rlx(&t->made)));
-    if (ns > 0)
-        pause_for(work, pool, r, ns);
-    else
-        try_again(work, pool, r);
+    sh_store_rel(&r->input, 0); /* release: death; who does this again gives
+                                 * nothing that was given */
+    go_on(work, pool, r);
+}
+
+/* It waits for a pause whose timer was not set, since that was cut short. */
+static bool lacks_timer(struct sh_pool *pool, struct sh_record *r)
+{
+    uint32_t timer = sh_timer_of_wait(pool, sh_index_of(pool, r));
+    /* relaxed: ours */
+    uint32_t generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
+
+    return pool->shared && ticket_of(r)->pauses &&
+           !sh_timer_is_for(&pool->timers[timer], generation);
 }
 
 void sh_retry_turn(struct sh_pool *pool, struct sh_record *r, uint64_t word)
@@ -372,7 +432,10 @@ void sh_retry_turn(struct sh_pool *pool, struct sh_record *r, uint64_t word)
     if ((word & SH_CANCEL) != 0) {
         end(&work, pool, r, sh_outcome_from(SHUNT_ECANCELED));
     } else if ((sh_load_acq(&r->deps) & ARRIVED) == 0) { /* acquire: arrive */
-        wait_on(&work, pool, r);
+        if (lacks_timer(pool, r))
+            go_on(&work, pool, r);
+        else
+            wait_on(&work, pool, r);
     } else if (t->pauses) {
         t->pauses = false;
         try_again(&work, pool, r);

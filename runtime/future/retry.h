@@ -6,6 +6,7 @@
 
 #include "future/settle.h"
 #include "task/data.h"
+#include "task/ticket.h"
 
 /* Submit the next attempt of a retry: 0, or SHUNT_E*. Its handle, which is
  * lent, is written to *ref_out in either case. */
@@ -33,6 +34,15 @@ void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
 /* The pool of a retry goes, and nothing runs in it: see that its input was
  * dropped. */
 void sh_retry_wreck(struct sh_pool *pool, struct sh_record *r);
+
+/* How often a record that runs has started its task. */
+static inline unsigned sh_attempts_of(struct sh_record *r)
+{
+    /* relaxed: set before it was accepted */
+    if (sh_load_rlx(&r->kind) != SH_KIND_RETRY)
+        return 1;
+    return sh_load_rlx(&sh_ticket_of(r)->made); /* relaxed: a report */
+}
 
 /* Nobody runs with the input of a record any more. */
 static inline void sh_input_drop(struct sh_work *work, struct sh_pool *pool,

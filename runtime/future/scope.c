@@ -140,6 +140,7 @@ static uint64_t open_record(struct sh_pool *pool, struct sh_record *r,
                   (o->forget ? SH_SCOPE_FORGETS : 0);
 
     s->deadline_ns = deadline_ns;
+    s->closer = 0;
     sh_store_rlx(&s->spares, 0); /* relaxed: published with the state */
     sh_store_rlx(&s->cells, 0);  /* relaxed: published with the state */
     sh_store_rlx(&s->next, 0);   /* relaxed: published with the state */
@@ -236,7 +237,8 @@ static void end(struct sh_work *work, struct sh_pool *pool, struct sh_record *r)
     bool ours = sh_settle_begin(r, sh_load_acq(&r->state), 0); /* acquire:
                                                                 * settled */
 
-    SH_ASSERT(ours);
+    /* In a process pool one who repairs may have been first. */
+    SH_ASSERT(ours || pool->shared);
     if (ours)
         sh_work_settle(work, pool, r);
 }
@@ -341,10 +343,13 @@ static void ask_later(struct sh_work *work, struct sh_pool *pool,
 {
     uint64_t in = sh_load_sc(&r->hold); /* seq_cst: sibling */
 
+    sh_scope_begin(pool);
     do {
         if ((uint32_t)(in >> 32) != generation ||
-            (in & SH_SCOPE_CANCELLED) != 0 || is_over(in))
+            (in & SH_SCOPE_CANCELLED) != 0 || is_over(in)) {
+            sh_scope_done(pool);
             return;
+        }
         /* seq_cst: sibling, inside */
     } while (!sh_cas_sc(&r->hold, &in, (in | SH_SCOPE_CANCELLED) + 1));
     sh_work_settle(work, pool, r);
@@ -355,6 +360,7 @@ void sh_scope_walk(struct sh_work *work, struct sh_pool *pool,
 {
     (void)ask_all(work, pool, r);
     sh_scope_leave(work, pool, r, 0);
+    sh_scope_done(pool); /* begun in ask_later */
 }
 
 void sh_scope_heed(struct sh_work *work, struct sh_pool *pool, uint64_t target,
@@ -397,12 +403,31 @@ int shunt_scope_cancel(shunt_scope *scope)
 
     if (rc != 0)
         return rc;
-    if (!sh_scope_enter(&ref, 0, &in))
+    sh_scope_begin(ref.pool);
+    if (!sh_scope_enter(&ref, 0, &in)) {
+        sh_scope_done(ref.pool);
         return sh_scope_is_use(&ref, in) ? 0 : SHUNT_EINVAL;
+    }
     asked = sh_scope_ask(&work, &ref);
     sh_scope_leave(&work, ref.pool, ref.record, 0);
+    sh_scope_done(ref.pool);
     sh_work_do(&work);
     return asked ? 1 : 0;
+}
+
+void sh_scopes_desert(struct sh_work *work, const struct sh_run *run)
+{
+    for (uint32_t i = 0; i < run->promises.count; i++) {
+        uint64_t name = run->promises.names[i] | SH_SCOPE_BIT;
+        struct sh_ref ref;
+
+        if (sh_handle_pool(name) != run->pool->id ||
+            sh_scope_find((shunt_scope *)(uintptr_t)name, &ref) != 0 ||
+            ref.record->data.scoping.closer != sh_heed_name(run))
+            continue;
+        (void)sh_scope_ask(work, &ref);
+        sh_scope_give(work, &ref);
+    }
 }
 
 void sh_scopes_leave(const struct sh_run *run)

@@ -62,6 +62,17 @@ static inline uint32_t sh_scope_id(uint32_t index, uint64_t word)
  * one that a member opened in the same pool. */
 bool sh_scope_has_us(const struct sh_ref *scope);
 
+/* The caller is about to change who is in a scope, in more than one step; and
+ * it has done so. They pair, and may be nested. */
+void sh_scope_begin(struct sh_pool *pool);
+void sh_scope_done(struct sh_pool *pool);
+
+/* For who repairs, of a scope that waits: have its children asked, if it was
+ * cancelled, and count anew who is in it. False if somebody is about to change
+ * that: to be done again later. */
+bool sh_scope_mend(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r);
+
 /* Come in, unless hold has one of those flags, or it has ended; *hold_out is
  * hold as it was. */
 bool sh_scope_enter(const struct sh_ref *scope, uint64_t shut,
@@ -101,6 +112,10 @@ void sh_scope_let_go(struct sh_work *work, struct sh_pool *pool,
 /* The task of a run ends: cancel and let go of the scopes that it left open.
  * Its promises, of which the same ledger knows, are not touched. */
 void sh_scopes_leave(const struct sh_run *run);
+
+/* The process of a run has died: the scopes that it was closing nobody closes
+ * any more. */
+void sh_scopes_desert(struct sh_work *work, const struct sh_run *run);
 
 /* Of a scope that has settled: handles to all children that it has. False: no
  * memory, and *all_out is unwritten. */

@@ -17,6 +17,7 @@
  * A task that nobody depends on, the usual case, is settled by one CAS.
  *
  * Edges.
+ *   death    process/recover.c
  *   attached task/error.c
  *   cell     future/combine.c
  *   ready    future/deliver.c
@@ -257,9 +258,10 @@ void sh_input_abandon(struct sh_work *work, struct sh_pool *pool,
     struct sh_ref ref;
     bool pending;
 
-    sh_store_rlx(&r->input, 0); /* relaxed: published by the commit */
-    if (input == 0 || !sh_pool_enter(id))
+    if (input == 0 || !sh_pool_enter(id)) {
+        sh_store_rlx(&r->input, 0); /* relaxed: published by the commit */
         return;
+    }
     pending = sh_handle_find(input, SH_LOOK, &ref) == 0 && ref.record != NULL &&
               !sh_is_settled(ref.word);
     /* Of a step it was not noted where it hangs, since this is rare. */
@@ -270,6 +272,8 @@ void sh_input_abandon(struct sh_work *work, struct sh_pool *pool,
                       sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0,
                                 (uint32_t)(deps >> 32)));
     sh_work_abandon(work, input);
+    /* Last: who does this again gives nothing back that was given. */
+    sh_store_rel(&r->input, 0); /* release: death; published by the commit */
     sh_pool_exit(id);
 }
 
@@ -294,10 +298,9 @@ static void attach_error(struct sh_pool *pool, struct sh_record *r,
     unsigned id = sh_handle_pool(sh_load_rlx(&r->input)); /* relaxed: ours */
     bool late = outcome == sh_outcome_from(SHUNT_ETIMEDOUT);
 
-    if (outcome == 0 || outcome == SH_OUTCOME_FORWARD)
-        return;
-    if (f.code == SHUNT_ENOTSUP)
-        return; /* why was said by who has failed it: worker/home.c */
+    if (outcome == 0 || outcome == SH_OUTCOME_FORWARD ||
+        !sh_error_is_constant(sh_error_find(r, outcome)))
+        return; /* or it has one: who has failed it has said why */
     if (late && kind == SH_KIND_FORWARD && sh_pool_enter(id)) {
         name_the_slow(r, &f);
         sh_error_attach(pool, r, &f);
@@ -362,7 +365,7 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     if (kind == SH_KIND_HEED)
         sh_store_rlx(&r->input, 0); /* relaxed: published by the commit */
     if (outcome == SH_OUTCOME_FORWARD)
-        sh_shorten(work, r);
+        sh_shorten(work, pool, r);
     else if (((kind >= SH_KIND_THEN && kind <= SH_KIND_FORWARD) ||
               (kind & SH_KIND_FLAT) != 0 || kind == SH_KIND_RETRY) &&
              sh_load_rlx(&r->input) != 0) /* relaxed: ours */
@@ -480,8 +483,9 @@ void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
     if (over)
         sh_work_free(work, pool, r);
     else if (SH_UNLIKELY(flag == SH_KEPT && sh_phase_of(w) == SH_WAIT &&
-                         /* relaxed: as the state */
-                         sh_load_rlx(&r->kind) == SH_KIND_TASK))
+                         /* relaxed: as the state. A step, too, may run again;
+                          * it was KEPT since it had run before. */
+                         sh_load_rlx(&r->kind) <= SH_KIND_FINALLY))
         sh_settle_renewed(work, pool, r, sh_generation_of(w));
     sh_quiet_notify(pool);
 }
@@ -491,10 +495,12 @@ void sh_settle_returned(struct sh_work *work, struct sh_pool *pool,
 {
     struct sh_post *post = sh_here.seat != NULL ? sh_here.seat->post : NULL;
 
+    sh_telling(pool, r);
     /* Nobody need stand in for us any more. */
     if (post != NULL)
         sh_store_sc(&post->running, 0); /* seq_cst: stuck, rest */
     sh_settle_idle(work, pool, r, SH_BUSY);
+    sh_telling(pool, NULL);
     sh_keep_returned(work, pool);
 }
 
@@ -524,18 +530,11 @@ void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
     }
     if (given_up)
         sh_settle_returned(&work, pool, r);
-    if (input != 0)
+    if (input != 0) {
         sh_work_give(&work, input);
+        sh_hand_clear(pool);
+    }
     sh_work_do(&work);
-}
-
-/* How often a record that runs has started its task. */
-static unsigned attempts_of(struct sh_record *r)
-{
-    /* relaxed: set before it was accepted */
-    if (sh_load_rlx(&r->kind) != SH_KIND_RETRY)
-        return 1;
-    return sh_load_rlx(&sh_ticket_of(r)->made); /* relaxed: a report */
 }
 
 static const char *why_given_up(const struct sh_pool *pool, uint64_t w,
@@ -576,7 +575,7 @@ enum sh_over sh_settle_over(struct sh_work *work, struct sh_pool *pool,
         sh_error_attach(
             pool, r,
             &(struct sh_failure){ .code = code,
-                                  .attempts = attempts_of(r),
+                                  .attempts = sh_attempts_of(r),
                                   .text = why_given_up(pool, w, code) });
         fail_fast_and_commit(work, pool, r, outcome);
         finish(work, pool, r, true);

@@ -8,6 +8,7 @@
  *
  * Edges.
  *   care     worker/care.c
+ *   death    process/recover.c
  *   quiet    future/settle.c
  *   seclude  worker/lane.c
  *   sleep    sync/sleep.c
@@ -147,6 +148,35 @@ void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
 void sh_combine_act(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, uint64_t verdict);
 
+/* In hand_of of a post: the record of the handle forwards, and what it forwards
+ * to is about to be the other's. */
+#define SH_HAND_SHORTENS (1u << 31)
+
+/* A worker process is about to have r name this handle no more, and to give it
+ * back: then it has it in hand, for who repairs what a death cuts short. */
+static inline void sh_hand_hold(struct sh_pool *pool, const struct sh_record *r,
+                                uint64_t handle, uint32_t how)
+{
+    const struct sh_seat *seat = sh_here.seat;
+
+    if (SH_LIKELY(!pool->shared) || handle == 0 || pool != sh_served ||
+        seat == NULL || seat->post == NULL)
+        return;
+    /* release: death */
+    sh_store_rel(&seat->post->hand_of, sh_index_of(pool, r) | how);
+    sh_store_rel(&seat->post->hand, handle); /* release: death */
+}
+
+/* It was given. */
+static inline void sh_hand_clear(const struct sh_pool *pool)
+{
+    const struct sh_seat *seat = sh_here.seat;
+
+    if (SH_UNLIKELY(pool->shared) && pool == sh_served && seat != NULL &&
+        seat->post != NULL)
+        sh_store_rel(&seat->post->hand, 0); /* release: death */
+}
+
 /* A running record's task has ended with outcome: settle it; input, if not 0,
  * is given back afterwards. */
 void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
@@ -251,7 +281,8 @@ unsigned sh_import(struct sh_work *work, struct sh_pool *pool,
 
 /* r, which is ours, is to forward to its input, and that may forward itself:
  * point to the origin, so that no chain of forwards grows. */
-void sh_shorten(struct sh_work *work, struct sh_record *r);
+void sh_shorten(struct sh_work *work, struct sh_pool *pool,
+                struct sh_record *r);
 
 /* The final status of a record that has settled. */
 int sh_status_of(struct sh_record *r, uint64_t word);
@@ -302,6 +333,23 @@ static inline uint32_t sh_hint_index(uint64_t hint)
 static inline uint32_t sh_hint_generation(uint64_t hint)
 {
     return (uint32_t)(hint >> 24);
+}
+
+/* A worker process says whose BUSY it is the one to clear; NULL: nobody's now.
+ */
+static inline void sh_telling(struct sh_pool *pool, struct sh_record *r)
+{
+    const struct sh_seat *seat = sh_here.seat;
+    uint64_t hint = 0;
+
+    if (SH_LIKELY(!pool->shared) || pool != sh_served || seat == NULL ||
+        seat->post == NULL)
+        return;
+    if (r != NULL)
+        /* relaxed: BUSY keeps it in this use */
+        hint = sh_hint(sh_index_of(pool, r),
+                       sh_generation_of(sh_load_rlx(&r->state)));
+    sh_store_rel(&seat->post->telling, hint); /* release: death */
 }
 
 #endif /* SH_FUTURE_SETTLE_H */

@@ -194,6 +194,8 @@ struct order {
     int64_t deadline_ns;
     struct sh_child *child; /* what it is to be of a scope, or NULL */
     unsigned retries;       /* after crashes */
+    struct sh_record *retry; /* TRY: whose attempt it is, and what names it
+                              * before it is accepted; else NULL */
 };
 
 static inline int submit_order(struct sh_pool *pool, const struct order *o,
@@ -229,8 +231,11 @@ static inline int submit_order(struct sh_pool *pool, const struct order *o,
         sh_record_retire(pool, seat, r, w);
         return SHUNT_ENOMEM;
     }
-    if (SH_UNLIKELY(o->kind == SH_KIND_TRY))
+    if (SH_UNLIKELY(o->kind == SH_KIND_TRY)) {
         w |= SH_LENT | SH_WATCHED;
+        /* relaxed: published by accept */
+        sh_store_rlx(&o->retry->input, *handle_out | SH_HANDLE_LENT);
+    }
     if (SH_UNLIKELY(o->child != NULL))
         w = sh_scope_adopt(pool, r, w, o->child);
     if (SH_UNLIKELY(o->child != NULL && o->deadline_ns != INT64_MAX &&
@@ -247,7 +252,7 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
 {
     return submit_order(pool,
                         &(struct order){ SH_KIND_TASK, task, in, where,
-                                         deadline_ns, NULL, retries },
+                                         deadline_ns, NULL, retries, NULL },
                         handle_out);
 }
 
@@ -258,7 +263,7 @@ int sh_submit_attempt(struct sh_pool *pool, struct sh_record *retry,
     int rc = submit_order(pool,
                           &(struct order){ SH_KIND_TRY, retry->task,
                                            sh_ticket_of(retry), retry->where,
-                                           deadline_ns, NULL, 0 },
+                                           deadline_ns, NULL, 0, retry },
                           &handle);
 
     *ref_out = (struct sh_ref){ .pool = pool };
@@ -301,7 +306,7 @@ int sh_submit_child(struct sh_pool *pool, const shunt_task *task,
                ? rc
                : submit_order(pool,
                               &(struct order){ SH_KIND_TASK, task, in, where,
-                                               deadline_ns, child, 0 },
+                                               deadline_ns, child, 0, NULL },
                               handle_out);
 }
 

@@ -34,6 +34,7 @@
  *   quiet    happen: write happens, clear SET, do what follows, clear happens,
  *            then future/settle.c || shutdown: there, then read the timers,
  *            then happens
+ *   lost     death: what setting says -> timekeeper: take lost, then the lists
  *   active   worker/standin.c
  *   accepted future/submit.c
  *   settled  future/settle.c
@@ -44,8 +45,11 @@
  *   rest     worker/standin.c
  *
  * Crash. A timer is a hint: that its record has a deadline stands in the
- * record. Whoever dies between SET and the push leaves a timer that does not
- * happen: it is not repaired yet.
+ * record. Whoever dies between SET and the push leaves a timer that is in no
+ * list, and that nobody pushes when the record is used again. Its post says
+ * which one, and the timekeeper, who alone knows the lists, puts it where it
+ * belongs. A timer whose moment came before its record waited, and which its
+ * maker did not come to look at, is looked at by recovery.
  */
 #include "future/timer.h"
 
@@ -179,6 +183,16 @@ static void push_moved(struct sh_pool *pool, uint32_t index)
          &pool->timers[index].moved, index);
 }
 
+/* A worker process says which timer it is about to set, and for which
+ * generation; 0: none. Recovery finds it if we die before it is in a list. */
+static void announce(struct sh_pool *pool, uint64_t setting)
+{
+    const struct sh_seat *seat = sh_here.seat;
+
+    if (SH_UNLIKELY(pool->shared) && seat != NULL && seat->post != NULL)
+        sh_store_rel(&seat->post->setting, setting); /* release: lost */
+}
+
 bool sh_timer_set(struct sh_pool *pool, uint32_t index, uint32_t generation,
                   int64_t when_ns)
 {
@@ -190,6 +204,7 @@ bool sh_timer_set(struct sh_pool *pool, uint32_t index, uint32_t generation,
     SH_ASSERT(index != SH_TIMER_NONE && when_ns != INT64_MAX);
     if (SH_UNLIKELY(!have_keeper(pool)))
         return false;
+    announce(pool, (uint64_t)index << 32 | generation);
     /* Before the state: whoever reads the new one sees it. And who sees it with
      * the old state puts off what is of no interest any more. */
     sh_store_rlx(&t->when_ns, when_ns); /* relaxed: published by the CAS */
@@ -198,13 +213,15 @@ bool sh_timer_set(struct sh_pool *pool, uint32_t index, uint32_t generation,
         if ((w & SH_TIMER_SET) != 0 && when_ns < before_ns)
             next |= SH_TIMER_MOVED;
     } while (!sh_cas_sc(&t->state, &w, next)); /* seq_cst: timer, due */
-    if (SH_LIKELY((w & SH_TIMER_SET) != 0 && when_ns >= before_ns))
-        return true; /* the timekeeper comes by before that */
-    if ((w & SH_TIMER_SET) == 0)
-        push_set(pool, index);
-    else if ((w & SH_TIMER_MOVED) == 0)
-        push_moved(pool, index);
-    ring_before(pool, when_ns);
+    /* Else the timekeeper comes by before that. */
+    if (SH_UNLIKELY((w & SH_TIMER_SET) == 0 || when_ns < before_ns)) {
+        if ((w & SH_TIMER_SET) == 0)
+            push_set(pool, index);
+        else if ((w & SH_TIMER_MOVED) == 0)
+            push_moved(pool, index);
+        ring_before(pool, when_ns);
+    }
+    announce(pool, 0);
     return true;
 }
 
@@ -338,6 +355,14 @@ void sh_bound_accepted(struct sh_work *work, struct sh_pool *pool,
         end_at_deadline(work, pool, r, generation);
 }
 
+void sh_bound_recheck(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r, uint64_t word)
+{
+    /* Of a later use it is no business of ours: the generation says so. */
+    if (sh_is_bound(r) && sh_bound_of(r)->deadline_ns <= sh_pool_now(pool))
+        sh_bound_accepted(work, pool, r, word);
+}
+
 /* The moment of a timer, set for that generation, has come. */
 static void reach(struct sh_pool *pool, uint32_t index, uint32_t generation)
 {
@@ -413,6 +438,39 @@ static void take_moved(struct sh_pool *pool, struct sh_wheel *wheel,
     }
 }
 
+/* What a process that has died was about to set, or to put forward. Its lists,
+ * and all others, have been taken since: if it is in no list, it was not pushed
+ * and will not be. */
+static void list_lost(struct sh_pool *pool, struct sh_wheel *wheel,
+                      uint64_t lost)
+{
+    uint32_t i = (uint32_t)(lost >> 32);
+    struct sh_timer *t = &pool->timers[i];
+    uint64_t w = sh_load_acq(&t->state); /* acquire: timer */
+
+    if ((w & SH_TIMER_SET) == 0 || timer_generation(w) != (uint32_t)lost)
+        return;
+    if (t->slot != SH_NOWHERE) {
+        if ((w & SH_TIMER_MOVED) == 0)
+            return;
+        sh_and_sc(&t->state, ~SH_TIMER_MOVED); /* seq_cst: timer */
+        sh_wheel_remove(wheel, i);
+    }
+    look_at(pool, wheel, i);
+}
+
+bool sh_timer_lose(struct sh_pool *pool, uint64_t setting)
+{
+    for (unsigned i = 0; i < SH_LOST; i++) {
+        uint64_t none = 0;
+
+        /* seq_cst: lost, alarm */
+        if (sh_cas_sc(&pool->time.lost[i], &none, setting))
+            return true;
+    }
+    return false;
+}
+
 /* A list, by link, the other way round. */
 static uint32_t reversed(struct sh_pool *pool, uint32_t i)
 {
@@ -431,14 +489,21 @@ static uint32_t reversed(struct sh_pool *pool, uint32_t i)
 int64_t sh_timers_pass(struct sh_pool *pool, struct sh_wheel *wheel)
 {
     unsigned posts = sh_pool_active(pool);
+    uint64_t lost[SH_LOST];
     uint32_t i;
 
+    /* Before the lists. */
+    for (i = 0; i < SH_LOST && pool->shared; i++)
+        lost[i] = sh_xchg_sc(&pool->time.lost[i], 0); /* seq_cst: lost */
     take_set(pool, wheel, &pool->time.timers_set);
     take_moved(pool, wheel, &pool->time.timers_moved);
     for (i = 0; i < posts; i++) {
         take_set(pool, wheel, &pool->posts[i].timers_set);
         take_moved(pool, wheel, &pool->posts[i].timers_moved);
     }
+    for (i = 0; i < SH_LOST && pool->shared; i++)
+        if (lost[i] != 0)
+            list_lost(pool, wheel, lost[i]);
     /* Earlier ones first. */
     i = reversed(pool, sh_wheel_advance(wheel, sh_pool_now(pool)));
     while (i != SH_TIMER_NONE) {

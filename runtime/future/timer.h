@@ -120,6 +120,15 @@ bool sh_bound_set(struct sh_pool *pool, struct sh_record *r, uint64_t word);
 void sh_bound_accepted(struct sh_work *work, struct sh_pool *pool,
                        struct sh_record *r, uint64_t word);
 
+/* The same of any record that is pending, by whoever repairs what its maker
+ * may not have come to. */
+void sh_bound_recheck(struct sh_work *work, struct sh_pool *pool,
+                      struct sh_record *r, uint64_t word);
+
+/* A worker process has died that was setting a timer, as its post says: have
+ * the timekeeper see to it. False: there is no room to tell it. */
+bool sh_timer_lose(struct sh_pool *pool, uint64_t setting);
+
 /* Whether something will happen to a record by itself, or is happening. */
 bool sh_timers_any(struct sh_pool *pool);
 

@@ -17,6 +17,8 @@
  * counts as done that the table does not say.
  *
  * Edges.
+ *   lost     future/timer.c
+ *   death    who dies: writes in the order of the program -> here: what it was at
  *   accept   future/step.c, future/combine.c
  *   handed   future/hand.c
  *   care     worker/care.c
@@ -45,12 +47,16 @@
 #include "future/timer.h"
 #include "future/undo.h"
 #include "process/crash.h"
+#include "process/mend.h"
 #include "task/data.h"
 #include "task/error.h"
+#include "task/ticket.h"
 
 /* How often a task that can be run again is, beyond .retries, when others have
  * ended the process that it was parked in. */
 #define INNOCENT_MORE 3u
+/* How often a claim may come to nothing. */
+#define CLAIMS_MAX 16u
 
 /* One death, and what is found of it. */
 struct mess {
@@ -159,11 +165,68 @@ static void settle_left(const struct mess *m, struct sh_record *r,
     sh_settle_running(m->pool, r, outcome, input);
 }
 
-/* Claimed, and not begun, or to begin anew: as if it had not been. */
-static void put_back(struct sh_record *r, uint64_t word)
+/* It cannot be run, or run to its end: settle what is RUNNING. */
+static void give_up(const struct mess *m, struct sh_record *r, uint64_t word,
+                    const char *text)
 {
+    struct sh_failure f = { .code = SHUNT_ECRASHED,
+                            .attempts = attempts_of(r) };
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours, as above */
+    struct sh_work work = { 0 };
+
+    sh_crash_fill(&f, &m->pool->team->crashes[m->worker->index], m->status,
+                  &m->use);
+    f.text = text != NULL ? text : m->text;
+    f.untold = text == NULL && m->untold.trace.count > 0 ? &m->untold : NULL;
+    if (kind == SH_KIND_RETRY && sh_ticket_of(r)->end == NULL)
+        sh_ticket_of(r)->end = sh_error_new(m->pool, r, &f);
+    else if (kind != SH_KIND_RETRY)
+        sh_error_attach(m->pool, r, &f);
+    /* It has left the queue, and was counted as taken up then. */
+    while (sh_phase_of(word) == SH_RUNNING)
+        if (sh_cas_acqrel(&r->state, &word, /* acq_rel: settled */
+                          sh_word_settled(word & ~SH_OUTSIDE, SH_SETTLING,
+                                          sh_owner_here(),
+                                          sh_outcome_from(SHUNT_ECRASHED)))) {
+            sh_work_settle(&work, m->pool, r);
+            sh_work_do(&work);
+            return;
+        }
+    /* It was given up meanwhile. */
+    sh_settle_returned(&work, m->pool, r);
+    sh_work_do(&work);
+}
+
+/* How often this claim has come to nothing. */
+static unsigned times_put_back(const struct mess *m, uint64_t hint)
+{
+    struct sh_team *team = m->pool->team;
+    struct sh_vain *v = NULL;
+
+    for (unsigned i = 0; i < SH_VAIN && v == NULL; i++)
+        if (team->vain[i].hint == hint)
+            v = &team->vain[i];
+    if (v == NULL) {
+        v = &team->vain[team->vain_at++ % SH_VAIN];
+        *v = (struct sh_vain){ .hint = hint };
+    }
+    return ++v->times;
+}
+
+/* Claimed, and not begun: as if it had not been. But what has its worker die
+ * each time shall not do so for ever. */
+static void put_back(const struct mess *m, struct sh_record *r, uint64_t word)
+{
+    uint64_t hint =
+        sh_hint(sh_index_of(m->pool, r), sh_generation_of(word));
+
+    if (times_put_back(m, hint) > CLAIMS_MAX) {
+        give_up(m, r, word, "its process died each time before it had begun");
+        return;
+    }
     /* acq_rel: claim. Flags may be set meanwhile. */
-    while (!sh_cas_acqrel(&r->state, &word, sh_word_to(word, SH_READY, 0)))
+    while (sh_phase_of(word) == SH_RUNNING &&
+           !sh_cas_acqrel(&r->state, &word, sh_word_to(word, SH_READY, 0)))
         continue;
 }
 
@@ -193,7 +256,7 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
             sh_run_renew(run);
         } else {
             (void)sh_deps_renew(r);
-            put_back(r, word);
+            put_back(m, r, word);
         }
         return;
     }
@@ -246,31 +309,6 @@ static void repeat(const struct mess *m, struct sh_record *r, uint64_t w)
     sh_work_do(&work);
 }
 
-/* Who made a record wait, or brought its last arrival, may have died before it
- * went on with that: it is told again, which does no harm. */
-static void tell_again(const struct mess *m, struct sh_record *r)
-{
-    /* acquire: accept */
-    uint64_t deps = sh_load_acq(&r->deps), input = sh_load_acq(&r->input);
-    unsigned kind = sh_load_acq(&r->kind); /* acquire: accept */
-    struct sh_work work = { 0 };
-    struct sh_ref ref;
-
-    if (sh_kind_combines(kind)) {
-        if (sh_verdict_code(input) != SH_VERDICT_NONE)
-            sh_combine_act(&work, m->pool, r, input);
-    } else if (((kind >= SH_KIND_THEN && kind <= SH_KIND_FORWARD) ||
-                (kind & SH_KIND_FLAT) != 0) &&
-               sh_handle_find(input, SH_LOOK, &ref) == 0 &&
-               ref.record != NULL && sh_is_settled(ref.word)) {
-        sh_deliver_to(&work, m->pool,
-                      sh_target(SH_TARGET_RECORD, sh_index_of(m->pool, r), 0,
-                                (uint32_t)(deps >> 32)),
-                      sh_ref_status_now(&ref));
-    }
-    sh_work_do(&work);
-}
-
 /* Whether a record may have to do with it, by its state. */
 static bool concerns(const struct mess *m, uint64_t word)
 {
@@ -295,7 +333,7 @@ static void look_at(const struct mess *m, struct sh_record *r)
     if (sh_phase_of(w) == SH_FREE)
         return;
     if (sh_phase_of(w) == SH_WAIT) {
-        tell_again(m, r);
+        sh_mend(m->pool, r, w);
         return;
     }
     if (sh_phase_of(w) == SH_INIT && theirs) {
@@ -318,7 +356,7 @@ static void look_at(const struct mess *m, struct sh_record *r)
         if (run != NULL || is_culprit(m, sh_index_of(m->pool, r), w))
             fail(m, r, run, w);
         else
-            put_back(r, w);
+            put_back(m, r, w);
     } else if ((w & SH_BUSY) != 0 && run != NULL && run->worker == m->worker) {
         /* Settled over its code, which has come to its end now. */
         sh_run_abort(run, sh_outcome_of(w));
@@ -416,6 +454,43 @@ static void forget_calls(const struct mess *m)
     sh_handed_do(pool, place);
 }
 
+/* What it had in hand: a handle that a record names no more, and that was not
+ * given back yet; or had not named less so far. */
+static void finish_hand(const struct mess *m)
+{
+    struct sh_post *post = m->worker->post;
+    uint64_t hand = sh_load_acq(&post->hand); /* acquire: death */
+    uint32_t of = (uint32_t)sh_load_acq(&post->hand_of); /* acquire: death */
+    struct sh_record *r = sh_record_at(m->pool, of & ~SH_HAND_SHORTENS);
+    struct sh_ref ref;
+
+    sh_store_rel(&post->hand, 0); /* release: death */
+    /* acquire: claim */
+    if (hand == 0 || sh_load_acq(&r->input) == hand || run_of(m, r) != NULL)
+        return;
+    if ((of & SH_HAND_SHORTENS) != 0 &&
+        sh_handle_find(hand, SH_LOOK, &ref) == 0 && ref.record != NULL)
+        sh_store_rel(&ref.record->input, 0); /* release: death */
+    sh_give_now(hand);
+}
+
+/* Whose BUSY it was to clear. */
+static void finish_telling(const struct mess *m)
+{
+    struct sh_post *post = m->worker->post;
+    uint64_t hint = sh_load_acq(&post->telling); /* acquire: death */
+    struct sh_record *r = sh_record_at(m->pool, sh_hint_index(hint));
+    struct sh_work work = { 0 };
+
+    sh_store_rel(&post->telling, 0); /* release: death */
+    if (hint == 0 || sh_generation_of(sh_load_acq(&r->state)) !=
+                         sh_hint_generation(hint)) /* acquire: settled */
+        return;
+    sh_settle_idle(&work, m->pool, r, SH_BUSY);
+    sh_keep_returned(&work, m->pool);
+    sh_work_do(&work);
+}
+
 /* Free items that it kept. */
 static void flush(struct sh_pool *pool, struct sh_seat *seat)
 {
@@ -437,6 +512,7 @@ static void reset(struct sh_pool *pool, struct sh_worker *w)
     sh_store_sc(&post->resumed, SH_NONE); /* seq_cst: sleep */
     sh_store_sc(&post->running, 0);       /* seq_cst: stuck */
     sh_store_sc(&post->stuck, 0);         /* seq_cst: rest */
+    sh_store_sc(&post->setting, 0);       /* seq_cst: lost */
     sh_store_rlx(&post->calls, 0);        /* relaxed: nobody runs it */
     sh_store_sc(&post->rests, SH_WORKS);  /* seq_cst: care */
     sh_store_sc(&post->waits, 0);         /* seq_cst: seclude */
@@ -506,8 +582,11 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
     sh_handed_do(pool, 0);
     forget_calls(&m);
     look_at_runs(&m);
+    finish_hand(&m);
     m.running = 0; /* once: that is not told by its record from now on */
     look_through(&m);
+    finish_telling(&m);
+    sh_mend_posts(pool, index);
     sh_heap_refund(&pool->heap,
                    sh_slices_retire(pool->heap.slices, SH_OWNER_WORKER(index)));
     reset(pool, w);

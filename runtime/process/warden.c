@@ -59,6 +59,7 @@
 #include "base/mark.h"
 #include "process/crash.h"
 #include "process/letter.h"
+#include "process/mend.h"
 #include "process/recover.h"
 #include "process/serve.h"
 #include "process/stat.h"
@@ -367,6 +368,19 @@ static void look_after(struct sh_warden *d, unsigned n)
             bury(d, i);
 }
 
+/* What could not be told after a death since somebody was at it; when to look
+ * again, at until_ns at the latest. */
+static int64_t mend_again(struct sh_pool *pool, int64_t until_ns)
+{
+    int64_t again_ns = sh_clock_after(AGAIN_NS);
+    bool unsure;
+
+    pthread_mutex_lock(&pool->team->repair);
+    unsure = sh_mend_scopes(pool);
+    pthread_mutex_unlock(&pool->team->repair);
+    return unsure && again_ns < until_ns ? again_ns : until_ns;
+}
+
 static void *warden_main(void *arg)
 {
     struct sh_warden *d = arg;
@@ -387,6 +401,8 @@ static void *warden_main(void *arg)
             start_lanes(d);
             until_ns = kill_the_stuck(d);
         }
+        if (d->pool->unsure)
+            until_ns = mend_again(d->pool, until_ns);
     }
     return NULL;
 }

@@ -298,7 +298,7 @@ static uint64_t unlend(uint64_t handle)
     /* If its pool was freed, the name is stale. */
     if (sh_handle_find(handle, SH_LOOK, &ref) == 0 && sh_handle_unlend(&ref) &&
         sh_here.run != NULL)
-        sh_run_note(sh_here.run, ref.handle);
+        sh_run_regain(sh_here.run, ref.handle);
     return handle & ~SH_HANDLE_LENT;
 }
 

@@ -3,6 +3,7 @@
  * task/data.c - records and their data: see data.h.
  *
  * Edges.
+ *   death    process/recover.c
  *   accepted  submit: write state -> handle.c, workers: read state
  *   quiet     future/settle.c
  *   free      retire: write FREE -> new: read state    (through a free list)
@@ -70,7 +71,6 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
     SH_ASSERT(sh_phase_of(w) == SH_FREE);
     generation = w == 0 ? pool->generation : sh_generation_of(w);
     w = (uint64_t)generation << 32 | SH_INIT | (uint64_t)sh_owner_here() << 12;
-    sh_store_rlx(&r->state, w); /* relaxed: see above */
     /* release: accepted. A stale arrival that sees a later word of this use
      * must find the generation of deps moved. */
     sh_store_rel(&r->deps, ((sh_load_rlx(&r->deps) >> 32) + 1)
@@ -88,6 +88,9 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
     sh_store_bare_rlx(&r->task, task);
     sh_store_bare_rlx(&r->where, where); /* relaxed: likewise */
     r->out_at = 0;
+    /* Last: whoever finds it in INIT, when its maker has died, finds nothing
+     * in it that is of an earlier use. release: accepted */
+    sh_store_rel(&r->state, w);
     return r;
 }
 

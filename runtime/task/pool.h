@@ -87,6 +87,12 @@ struct sh_post {
     struct sh_counts counts;
     /* Timers that the worker has set, or put forward: see sh_time. */
     _Alignas(SH_LINE) _Atomic uint32_t timers_set, timers_moved;
+    /* Of a process: what it is just about, for who repairs it. A timer: index
+     * 32 | generation 32. A handle that a record is about to name no more, and
+     * that record: future/settle.h. A promise whose listener it calls. */
+    _Atomic uint64_t setting, hand, hand_of, telling;
+    /* And how often it has begun, and ended, to change who is in a scope. */
+    _Atomic uint32_t scoped_in, scoped_out;
     /* The hint of the record whose code runs, or of the last that has ended; 0
      * after one was given up, or parked. Only the worker writes. */
     _Atomic uint64_t running;
@@ -103,6 +109,8 @@ struct sh_post {
     _Atomic uint32_t rests; /* a futex: enum sh_rests */
     _Atomic uint32_t waits; /* of a lane: it rests, and has a task parked */
 };
+
+#define SH_LOST 32u
 
 /* A pool's time, and what its timekeeper shares: future/timer.c. */
 struct sh_time {
@@ -121,6 +129,8 @@ struct sh_time {
     /* Timers that threads outside have set, or put forward, and the timekeeper
      * has not seen: the last one. Workers have lists of their own. */
     _Alignas(SH_LINE) _Atomic uint32_t timers_set, timers_moved;
+    /* Timers that processes were about to set as they died. */
+    _Atomic uint64_t lost[SH_LOST];
     /* Of a folder above: start the timekeeper. */
     int (*start)(struct sh_pool *pool);
 };
@@ -190,6 +200,9 @@ struct sh_pool {
      * promises: lists. */
     _Atomic uint32_t handed;
     _Atomic uint64_t hooks;
+    /* As of posts, of threads of the host: future/rescope.c. */
+    _Atomic uint32_t scoped_in, scoped_out;
+    bool unsure; /* of the warden: a scope is to be counted anew */
     struct sh_time time;
     /* Told of failures that nobody has looked at; never NULL. */
     void (*unobserved)(const shunt_error *error, void *arg);

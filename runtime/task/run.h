@@ -41,6 +41,7 @@ struct sh_run {
     struct sh_ledger handles;
     struct sh_ledger promises;
     uint64_t heed;  /* of shunt_cancel_future, or 0 */
+    uint64_t keeper; /* the name of what keeps its memory, once it is made */
     uint64_t spare; /* an input that only tasks which it submitted may need */
     char *text;     /* of shunt_fail; of the pool's heap */
     size_t text_bytes;
@@ -142,6 +143,9 @@ void sh_run_note_promise(struct sh_run *run, uint64_t handle);
  * it is not to be given back when the task ends. */
 void sh_run_lend(struct sh_run *run, uint64_t handle);
 
+/* It is the task's again. */
+void sh_run_regain(struct sh_run *run, uint64_t handle);
+
 /* The task's memory includes that of this lent handle's future. If there is no
  * memory to note it, that stays until the pool goes. */
 void sh_run_hold(struct sh_run *run, uint64_t handle);
@@ -168,6 +172,7 @@ static inline void sh_run_init(struct sh_run *run, struct sh_pool *pool,
     run->handles.at = run->promises.at = 0;
     run->text = NULL;
     run->heed = 0;
+    run->keeper = 0;
     run->spare = 0;
     run->fail_as = 0;
     run->last = NULL;

@@ -43,6 +43,7 @@ struct sh_ticket {
     shunt_retry_options options; /* defaults filled in */
     bool pauses;                 /* it waits for a moment, not an attempt */
     uint32_t failures;           /* in the list: of attempts, oldest first */
+    uint32_t noted;              /* as many were made when the last came in */
     struct sh_block *failure[SH_FAILURES]; /* errors */
     struct sh_block *end; /* the error that it is about to settle with */
 };

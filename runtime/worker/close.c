@@ -63,8 +63,14 @@ static int bring_to_end(struct sh_ref *scope, shunt_results *all_out)
     struct sh_work work = { 0 };
     int rc;
 
+    /* If we die, it is given up: so we name it, and it us. */
+    if (run != NULL)
+        sh_run_note_promise(run, scope->handle);
     if (!sh_scope_shut(&work, scope))
         return SHUNT_EINVAL;
+    if (run != NULL && run->pool == scope->pool)
+        sh_store_bare_rlx(&scope->record->data.scoping.closer,
+                          sh_heed_name(run)); /* relaxed: for who repairs */
     sh_work_do(&work);
     rc = run != NULL && run->pool == scope->pool ? wait_in_task(run, scope)
                                                  : wait_for_children(scope);
@@ -74,6 +80,10 @@ static int bring_to_end(struct sh_ref *scope, shunt_results *all_out)
         sh_scope_give(&work, scope);
     else if (rc == SHUNT_ENOMEM)
         sh_scope_unshut(scope);
+    /* Another may close it now. It is the last that the run has noted. */
+    if (rc == SHUNT_ENOMEM && run != NULL && run->promises.count > 0 &&
+        run->promises.names[run->promises.count - 1] == scope->handle)
+        run->promises.count--;
     sh_work_do(&work);
     return rc;
 }

@@ -3,6 +3,8 @@
  * worker/run.c - running one task, from the claim to the settling.
  *
  * Edges.
+ *   attached task/error.c
+ *   death    process/recover.c
  *   accepted  future/submit.c: write READY -> claim: read state
  *   ready     future/deliver.c: write READY -> claim: read state
  *   claim     claim: write RUNNING -> cancel, shutdown: read state
@@ -239,8 +241,32 @@ static void attach_blocks(struct sh_run *run)
         return;
     while (last->next != NULL)
         last = last->next;
-    run->blocks.first = NULL;
     sh_attach(run->record, first, last);
+    /* Last, so that none of them is nobody's if we die. release: death */
+    sh_store_bare_rel(&run->blocks.first, NULL);
+}
+
+static bool is_attached(struct sh_record *r, const struct sh_block *block)
+{
+    const struct sh_block *b = sh_load_acq(&r->attached); /* acquire:
+                                                           * attached */
+
+    while (b != NULL && b != block)
+        b = b->next;
+    return b != NULL;
+}
+/* Before the same is done by who repairs: a dead process may have done it, or
+ * come so far that its last block leads into the record's list. */
+static void cut_blocks(struct sh_run *run)
+{
+    struct sh_block *b = run->blocks.first;
+
+    if (is_attached(run->record, b))
+        run->blocks.first = b = NULL;
+    while (b != NULL && b->next != NULL && !is_attached(run->record, b->next))
+        b = b->next;
+    if (b != NULL)
+        b->next = NULL;
 }
 
 /* Everything that the run kept goes where it belongs. True if the record must
@@ -347,13 +373,29 @@ static void finish_run(struct sh_run *run, unsigned kind,
         if (outcome == SH_OUTCOME_FORWARD) {
             struct sh_work work = { 0 };
 
-            sh_shorten(&work, r);
+            sh_shorten(&work, run->pool, r);
             sh_work_do(&work);
         }
     } else {
+        sh_hand_hold(run->pool, r, input, 0);
         sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
     }
     sh_settle_running(run->pool, r, outcome, input);
+}
+
+/* Before a run whose process has died is ended as if it had returned: what of
+ * that was done already, or half done. */
+static void take_over(struct sh_work *work, struct sh_run *run)
+{
+    run->last = NULL; /* memory of that process */
+    sh_run_unwait(run);
+    sh_keep_unhold(work, run);
+    sh_scopes_desert(work, run);
+    cut_blocks(run);
+    /* What was lent to queues of that process is nobody's now. */
+    for (uint32_t i = 0; i < run->handles.count; i++)
+        if ((run->handles.names[i] & SH_HANDLE_LENT) != 0)
+            sh_work_give(work, run->handles.names[i]);
 }
 
 void sh_run_abort(struct sh_run *run, unsigned outcome)
@@ -364,8 +406,7 @@ void sh_run_abort(struct sh_run *run, unsigned outcome)
     uint64_t input = run->input;
     bool keeps;
 
-    run->last = NULL; /* memory of that process */
-    sh_run_unwait(run);
+    take_over(&drops, run);
     sh_input_drop(&drops, run->pool, r, kind);
     sh_work_do(&drops);
     if (run->fail_as != 0)
@@ -402,8 +443,8 @@ void sh_run_renew(struct sh_run *run)
     struct sh_work work = { 0 };
     bool keeps;
 
-    run->last = NULL; /* memory of that process */
-    sh_run_unwait(run);
+    take_over(&work, run);
+    sh_work_do(&work);
     if (run->fail_as != 0)
         sh_give_now(run->fail_as);
     /* What heeds this run would otherwise wait for its end, which waits for

@@ -66,6 +66,13 @@ struct sh_crew {
 };
 extern const struct sh_crew sh_crew_of_threads, sh_crew_of_processes;
 
+/* A claim that came to nothing, and how often: of processes. */
+#define SH_VAIN 32u
+struct sh_vain {
+    uint64_t hint;
+    unsigned times;
+};
+
 struct sh_team {
     const struct sh_crew *crew;
     _Atomic(struct sh_warden *) warden; /* of process/; the host's */
@@ -84,6 +91,8 @@ struct sh_team {
     sigset_t signals; /* that are blocked in a worker */
     int slack_ns;     /* how late a worker's sleeps may end */
     pthread_t timekeeper;
+    struct sh_vain vain[SH_VAIN]; /* of the warden */
+    unsigned vain_at;
     pthread_mutex_t repair; /* of the host's threads: see process/recover.c */
     _Atomic uint32_t stop;  /* the workers are to end */
     /* Threads that have not ended, and one that stands for whoever frees the

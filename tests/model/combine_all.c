@@ -16,6 +16,7 @@
 /* Left out, since unused: the checker cannot copy structures. */
 #define sh_combine_conclude static unused_conclude
 #include "../../runtime/future/combine.c"
+#include "../../runtime/future/sift.c"
 #undef sh_combine_conclude
 
 static int values[4]; /* of records 1 and 3: plain */

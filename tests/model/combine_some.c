@@ -17,6 +17,7 @@
 /* Left out, since unused: the checker cannot copy structures. */
 #define sh_combine_conclude static unused_conclude
 #include "../../runtime/future/combine.c"
+#include "../../runtime/future/sift.c"
 #undef sh_combine_conclude
 
 #define NEXT 7u /* to go, in the next use of a counter */

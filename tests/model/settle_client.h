@@ -123,7 +123,7 @@ void sh_record_retire(struct sh_pool *p, struct sh_seat *s,
 }
 
 /* What no execution may come to. */
-void sh_shorten(struct sh_work *work, struct sh_record *r)
+void sh_shorten(struct sh_work *work, struct sh_pool *pool, struct sh_record *r)
 {
     (void)work;
     (void)r;

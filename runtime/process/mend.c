@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process/mend.c - what waits, maybe for something that a dead worker process
+ * was about to say.
+ *
+ *     WAIT            tell it again what it waits for, if that has come
+ *     any, bound      its moment has come, and nobody has looked
+ *     scopes          count anew who is in them
+ *
+ * Idea. A record that waits says what for; if that has settled it is told, once
+ * more or for the first time, which does no harm.
+ *
+ * Edges.
+ *   lost     future/timer.c
+ *   counted  future/rescope.c
+ *   accept   future/deliver.c
+ *   accepted task/handle.c
+ *   settled  future/settle.c
+ *
+ * Crash. As process/recover.c.
+ */
+#include "process/mend.h"
+
+#include "future/combine.h"
+#include "future/retry.h"
+#include "future/scope.h"
+#include "future/timer.h"
+
+/* It follows a future, or an attempt: if that has settled, it is told. */
+static void tell_follower(struct sh_work *work, struct sh_pool *pool,
+                          struct sh_record *r, uint64_t deps, uint64_t input)
+{
+    struct sh_ref ref;
+
+    if (sh_handle_find(input, SH_LOOK, &ref) != 0)
+        return;
+    if (ref.record == NULL || sh_is_settled(ref.word))
+        sh_deliver_to(work, pool,
+                      sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0,
+                                (uint32_t)(deps >> 32)),
+                      sh_ref_status_now(&ref));
+}
+
+/* Who made a record wait, or brought its last arrival, may have died before it
+ * went on with that: it is told again, which does no harm. */
+static void tell_again(struct sh_work *work, struct sh_pool *pool,
+                       struct sh_record *r, uint64_t w)
+{
+    /* Of the same wait: what it waits for is written after deps is renewed.
+     * acquire: accept */
+    uint64_t deps = sh_load_acq(&r->deps), input = sh_load_acq(&r->input);
+    unsigned kind = sh_load_acq(&r->kind); /* acquire: accept */
+
+    if (sh_kind_combines(kind)) {
+        if (sh_verdict_code(input) != SH_VERDICT_NONE)
+            sh_combine_act(work, pool, r, input);
+    } else if (kind == SH_KIND_TASK) {
+        /* To run again, when nothing keeps it. */
+        sh_settle_renewed(work, pool, r, sh_generation_of(w));
+    } else if (kind == SH_KIND_HEED) {
+        /* Nobody holds it: its task has ended, and it was not hung there. */
+        if ((w & SH_ORPHAN) != 0 &&
+            sh_settle_begin(r, w, sh_outcome_from(SHUNT_ECANCELED)))
+            sh_work_settle(work, pool, r);
+    } else if ((kind <= SH_KIND_FORWARD && (w & SH_KEPT) == 0) ||
+               (kind & SH_KIND_FLAT) != 0 || kind == SH_KIND_RETRY) {
+        tell_follower(work, pool, r, deps, input);
+    }
+}
+
+/* -- scopes -- */
+
+bool sh_mend_scopes(struct sh_pool *pool)
+{
+    uint32_t used = sh_table_used(&pool->records);
+    struct sh_work work = { 0 };
+    bool done = true;
+
+    for (uint32_t i = 1; i < used && pool->unsure; i++) {
+        struct sh_record *r = sh_record_at(pool, i);
+
+        /* acquire: accepted; relaxed: as the state */
+        if (sh_phase_of(sh_load_acq(&r->state)) == SH_WAIT &&
+            sh_load_rlx(&r->kind) == SH_KIND_SCOPE)
+            done &= sh_scope_mend(&work, pool, r);
+        sh_work_do(&work);
+    }
+    pool->unsure = !done;
+    return pool->unsure;
+}
+
+void sh_mend(struct sh_pool *pool, struct sh_record *r, uint64_t w)
+{
+    struct sh_work work = { 0 };
+
+    if (sh_phase_of(w) == SH_WAIT)
+        tell_again(&work, pool, r, w);
+    /* relaxed: as the state */
+    if (sh_phase_of(w) == SH_WAIT && sh_load_rlx(&r->kind) == SH_KIND_SCOPE)
+        pool->unsure = true;
+    sh_bound_recheck(&work, pool, r, w);
+    sh_work_do(&work);
+}
+
+void sh_mend_posts(struct sh_pool *pool, unsigned index)
+{
+    /* seq_cst: lost */
+    uint64_t setting = sh_load_sc(&pool->posts[index].setting);
+
+    /* The timekeeper is woken when all is done. */
+    if (setting != 0)
+        (void)sh_timer_lose(pool, setting);
+    /* It changes no scope any more. seq_cst: counted */
+    sh_store_sc(&pool->posts[index].scoped_out,
+                sh_load_sc(&pool->posts[index].scoped_in));
+    (void)sh_mend_scopes(pool);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* process/mend.h - what waits for what a dead process was about to say. */
+#ifndef SH_PROCESS_MEND_H
+#define SH_PROCESS_MEND_H
+
+#include <stdbool.h>
+
+#include "task/pool.h"
+
+/* After a death, of a record that was seen with word, in WAIT or READY: what
+ * waits is told again what it waits for. By the host's thread that repairs. */
+void sh_mend(struct sh_pool *pool, struct sh_record *r, uint64_t word);
+
+/* When that was done: what the post of worker index, who has died, says that it
+ * was at; and the scopes that there are. */
+void sh_mend_posts(struct sh_pool *pool, unsigned index);
+
+/* Look again at what could not be told then. True if that is to be done once
+ * more, in a while. */
+bool sh_mend_scopes(struct sh_pool *pool);
+
+#endif /* SH_PROCESS_MEND_H */
