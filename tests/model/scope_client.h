@@ -91,4 +91,15 @@ static void make_scope(uint64_t flags)
                  sh_word_to(w, SH_RUNNING, SH_OWNER_WORKER(0)));
 }
 
+/* Of process pools alone. */
+void sh_scope_begin(struct sh_pool *pool)
+{
+    (void)pool;
+}
+
+void sh_scope_done(struct sh_pool *pool)
+{
+    (void)pool;
+}
+
 #endif /* SH_MODEL_SCOPE_CLIENT_H */
