@@ -153,6 +153,7 @@ static bool start(struct sh_work *work, struct sh_pool *pool,
         sh_record_retire(pool, seat, r, w);
         return false;
     }
+    sh_block_keep(deck->block);
     sh_attach(r, deck->block, deck->block);
     memcpy(sh_record_in(r), deck, sizeof *deck);
     /* Nobody holds a dealer. */
@@ -248,8 +249,8 @@ shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
         return sh_handle_empty(pool->id);
     seat = sh_seat_of(pool);
     if (seat != NULL && n < SH_INDEX_MAX)
-        deck.block =
-            sh_block_new(&pool->heap, n * sizeof *deck.hints, SH_BLOCK_VALUE);
+        deck.block = sh_block_new_scratch(
+            &pool->heap, n * sizeof *deck.hints, SH_BLOCK_VALUE);
     if (deck.block != NULL)
         r = sh_combine_new(pool, seat, settled ? SH_KIND_SETTLED : SH_KIND_ALL,
                            (uint32_t)n, (uint32_t)n);
