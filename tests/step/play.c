@@ -528,8 +528,11 @@ static void begin(struct play *p, const struct scene *s,
     snprintf(place, sizeof place, "nobody killed");
 }
 
+/* The scene is over. Who is let go is woken for that, so look before. */
 static void let_all(struct play *p, struct course *c)
 {
+    if (!becomes(p, have_settled))
+        wrong("lost: something is pending, and nobody is awake");
     for (unsigned i = 0; i < c->how.victims; i++)
         victim_let(&c->victims[i], p->pool);
 }
