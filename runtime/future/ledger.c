@@ -153,14 +153,15 @@ void sh_run_regain(struct sh_run *run, uint64_t handle)
     sh_run_note(run, handle);
 }
 
-void sh_run_hold(struct sh_run *run, uint64_t handle)
+struct sh_block *sh_run_hold(struct sh_run *run, uint64_t handle)
 {
     struct sh_block *b =
         sh_block_new(&run->pool->heap, sizeof handle, SH_BLOCK_HANDLE);
 
     if (b == NULL)
-        return;
+        return NULL;
     *(uint64_t *)sh_block_bytes(b) = handle;
     b->owner = run->index;
     sh_blocks_add(&run->blocks, b);
+    return b;
 }

@@ -342,9 +342,13 @@ bool sh_promise_make_data(struct sh_pool *pool, struct sh_record *r)
 
     if (sh_promised_is_inside(p))
         return true;
-    b = sh_block_new(&pool->heap, (size_t)p->size + p->align, SH_BLOCK_VALUE);
+    b = sh_block_new_scratch(&pool->heap, (size_t)p->size + p->align,
+                             SH_BLOCK_VALUE);
+    if (b == NULL)
+        return false;
     set_block(p, b);
-    return b != NULL;
+    sh_block_keep(b);
+    return true;
 }
 
 void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r)

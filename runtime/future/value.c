@@ -300,6 +300,21 @@ shunt_future *shunt_retain(shunt_future *f)
     return sh_handle_future(handle);
 }
 
+/* The handle is the running task's memory from now on; its block names it
+ * before it is lent, as future/undo.c has it. False if it is good no more. */
+static bool lend_to_run(struct sh_run *run, struct sh_ref *ref)
+{
+    struct sh_block *b = sh_run_hold(run, ref->handle | SH_HANDLE_LENT);
+
+    if (sh_handle_lend(ref, 0))
+        return true;
+    if (b != NULL) {
+        sh_blocks_remove(&run->blocks, b);
+        sh_block_free(b);
+    }
+    return false;
+}
+
 /* Move the value of a settled future out and give its handle back. */
 static int take_value(struct sh_ref *ref, void *out, size_t size)
 {
@@ -315,10 +330,8 @@ static int take_value(struct sh_ref *ref, void *out, size_t size)
     else if (v.size > sizeof(shunt_none))
         rc = SHUNT_EINVAL;
     if (rc == 0 && sh_here.run != NULL && is_kept(*ref) &&
-        sh_handle_lend(ref, 0)) {
-        sh_run_hold(sh_here.run, ref->handle);
+        lend_to_run(sh_here.run, ref))
         return 0;
-    }
     if (rc == 0)
         move_memory(ref);
     if (give(ref) != 0)

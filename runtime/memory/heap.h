@@ -108,7 +108,8 @@ void sh_heap_fini(struct sh_heap *h);
  * with the process until then. */
 static inline bool sh_block_begins_as_scratch(unsigned kind)
 {
-    return kind == SH_BLOCK_USER || kind == SH_BLOCK_ERROR;
+    return kind == SH_BLOCK_USER || kind == SH_BLOCK_ERROR ||
+           kind == SH_BLOCK_HANDLE;
 }
 
 /* A block that is in no list yet; NULL if there is no memory. */

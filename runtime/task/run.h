@@ -146,9 +146,10 @@ void sh_run_lend(struct sh_run *run, uint64_t handle);
 /* It is the task's again. */
 void sh_run_regain(struct sh_run *run, uint64_t handle);
 
-/* The task's memory includes that of this lent handle's future. If there is no
- * memory to note it, that stays until the pool goes. */
-void sh_run_hold(struct sh_run *run, uint64_t handle);
+/* The task's memory includes that of this lent handle's future: the block that
+ * says so. If there is no memory to note it, NULL, that stays until the pool
+ * goes. */
+struct sh_block *sh_run_hold(struct sh_run *run, uint64_t handle);
 
 /* A hint that the running task has given this handle back. */
 static inline void sh_run_forget(struct sh_run *run, uint64_t handle)

@@ -4,6 +4,7 @@
  *
  * Edges.
  *   claim    worker/run.c
+ *   noted    future/ledger.c
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,16 @@
 #include "future/timer.h"
 #include "future/value.h"
 #include "worker/worker.h"
+
+void sh_run_forget_text(struct sh_run *run)
+{
+    char *text = run->text;
+
+    if (text == NULL)
+        return;
+    sh_store_bare_rel(&run->text, NULL); /* release: noted */
+    sh_heap_put(&run->pool->heap, text, run->text_bytes);
+}
 
 int shunt_fail(int code, const char *fmt, ...)
 {
@@ -23,9 +34,7 @@ int shunt_fail(int code, const char *fmt, ...)
     /* It is this failure now. */
     sh_give_now(run->fail_as);
     run->fail_as = 0;
-    if (run->text != NULL)
-        sh_heap_put(&run->pool->heap, run->text, run->text_bytes);
-    run->text = NULL;
+    sh_run_forget_text(run);
     va_start(args, fmt);
     length = vsnprintf(NULL, 0, fmt, args);
     va_end(args);

@@ -285,8 +285,7 @@ static bool end_run(struct sh_run *run)
     attach_blocks(run);
     if (run->handles.room > 0 || run->promises.room > 0)
         give_handles(run);
-    if (run->text != NULL)
-        sh_heap_put(&run->pool->heap, run->text, run->text_bytes);
+    sh_run_forget_text(run);
     if (SH_UNLIKELY(run->last != NULL))
         sh_error_free(run->last);
     return keeps;
@@ -354,7 +353,7 @@ static void finish_run(struct sh_run *run, unsigned kind,
     sh_work_do(&drops);
     if (flat) {
         if (t->traits_.inherits && run->input != 0)
-            sh_run_hold(run, run->input);
+            (void)sh_run_hold(run, run->input);
         else
             run->spare = run->input;
         (void)end_run(run);

@@ -129,6 +129,10 @@ bool sh_worker_serve(struct sh_worker *w);
  * had returned. */
 void sh_run_abort(struct sh_run *run, unsigned outcome);
 
+/* The text of its failure goes; before, it is not named any more, so that who
+ * repairs the run does not free what has come there since. */
+void sh_run_forget_text(struct sh_run *run);
+
 /* What a run that has died waited for, it waits for no more. */
 void sh_run_unwait(struct sh_run *run);
 
