@@ -165,9 +165,7 @@ static shunt_future *handle_to(struct sh_pool *pool, uint32_t cell)
 
     look_up(pool, cell, &ref);
     if (seat != NULL)
-        handle = sh_handle_alias(seat, &ref);
-    if (handle != 0 && sh_here.run != NULL)
-        sh_run_note(sh_here.run, handle);
+        handle = sh_handle_alias(seat, &ref, sh_here.run);
     return sh_handle_future(handle);
 }
 

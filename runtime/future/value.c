@@ -294,9 +294,7 @@ shunt_future *shunt_retain(shunt_future *f)
     if (ref.record == NULL)
         return f; /* reserved handles need not be counted */
     seat = sh_seat_of(ref.pool);
-    handle = seat == NULL ? 0 : sh_handle_alias(seat, &ref);
-    if (handle != 0 && sh_here.run != NULL)
-        sh_run_note(sh_here.run, handle);
+    handle = seat == NULL ? 0 : sh_handle_alias(seat, &ref, sh_here.run);
     return sh_handle_future(handle);
 }
 

@@ -115,3 +115,12 @@ void sh_mend_posts(struct sh_pool *pool, unsigned index)
                 sh_load_sc(&pool->posts[index].scoped_in));
     (void)sh_mend_scopes(pool);
 }
+
+void sh_mend_hold(struct sh_work *work, struct sh_pool *pool,
+                  struct sh_record *r, uint64_t word)
+{
+    struct sh_ref ref = { .pool = pool, .record = r, .word = word };
+
+    if (sh_handle_reclose(&ref) == SH_GIVEN_LAST)
+        sh_work_free(work, pool, r);
+}

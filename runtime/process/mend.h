@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "future/settle.h"
 #include "task/pool.h"
 
 /* After a death, of a record that was seen with word, in WAIT or READY: what
@@ -18,5 +19,10 @@ void sh_mend_posts(struct sh_pool *pool, unsigned index);
 /* Look again at what could not be told then. True if that is to be done once
  * more, in a while. */
 bool sh_mend_scopes(struct sh_pool *pool);
+
+/* Who gave the last handle of a record back, seen with that word, may have died
+ * before it saw that off. */
+void sh_mend_hold(struct sh_work *work, struct sh_pool *pool,
+                  struct sh_record *r, uint64_t word);
 
 #endif /* SH_PROCESS_MEND_H */

@@ -426,6 +426,8 @@ static void look_through(const struct mess *m)
             look_at(m, r);
             w = sh_load_acq(&r->state); /* acquire: claim */
         }
+        if (SH_UNLIKELY((w & (SH_GONE | SH_ALIASED)) == (SH_GONE | SH_ALIASED)))
+            sh_mend_hold(&work, pool, r, w);
         if (sh_phase_of(w) == SH_READY && ready++ < HINTS_MAX)
             sh_make_ready(&work, pool, r, w);
     }

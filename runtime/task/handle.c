@@ -32,9 +32,11 @@
  *   idle     give: what the last holder did before -> RELEASING, by the
  *            acq_rel chain of CASes on state and hold
  *
- * Crash. Between 1 and 2 of retain nothing is held; between 2 and 3, and
- * between 1 and 2 of give, hold is one too high, and the record stays until the
- * pool goes: recovery does not count yet. What the dead waited for it unpins.
+ * Crash. Between 1 and 2 of retain nothing is held, and before 3 the task that
+ * retains has noted the name. Between 2 and 3, and between 1 and 2 of give, a
+ * few instructions each, hold is one too high, and the record stays until the
+ * pool goes: recovery does not count. Before 3 of give it is recovery that
+ * closes. What the dead waited for it unpins.
  */
 #include "task/handle.h"
 
@@ -230,6 +232,18 @@ static enum sh_given close_hold(struct sh_ref *ref, uint32_t generation)
     return given;
 }
 
+enum sh_given sh_handle_reclose(struct sh_ref *ref)
+{
+    const uint64_t given = SH_ALIASED | SH_GONE;
+
+    if (!sh_is_live(ref->word) || (ref->word & given) != given ||
+        (ref->word & SH_ORPHAN) != 0 ||
+        /* relaxed: set before it was accepted */
+        sh_load_rlx(&ref->record->kind) == SH_KIND_SCOPE)
+        return SH_GIVEN;
+    return close_hold(ref, sh_generation_of(ref->word));
+}
+
 static enum sh_given lower(struct sh_ref *ref, uint32_t by)
 {
     uint64_t hold = sh_sub_sc(&ref->record->hold, by); /* seq_cst: last, idle */
@@ -259,16 +273,19 @@ static enum sh_given give_alias(struct sh_ref *ref)
     uint64_t word = sh_load_acq(&a->word); /* acquire: alias */
     uint64_t freed = ((word >> SH_ALIAS_SHIFT) + 1) << SH_ALIAS_SHIFT;
     struct sh_seat *seat = sh_seat_of(ref->pool);
+    enum sh_given given;
 
     if (!alias_matches(word, ref->handle))
         return SH_GIVEN_INVALID;
     if (!sh_cas_acqrel(&a->word, &word, freed)) /* acq_rel: alias, idle */
         return SH_GIVEN_INVALID;
+    /* At once, since a death in between leaves hold too high. */
+    given = sh_handle_unpin(ref);
     /* Without memory for a seat, the alias is lost until the pool goes. */
     if (seat != NULL)
         sh_table_give(&ref->pool->aliases, &seat->aliases,
                       sh_handle_index(ref->handle) & ~SH_ALIAS_BIT);
-    return sh_handle_unpin(ref);
+    return given;
 }
 
 enum sh_given sh_handle_give(struct sh_ref *ref)
@@ -315,36 +332,44 @@ bool sh_handle_pin(const struct sh_ref *ref)
     return true;
 }
 
-uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref)
+uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref,
+                         struct sh_run *run)
 {
     struct sh_table *table = &ref->pool->aliases;
     uint32_t index = sh_table_take(table, &seat->aliases);
     struct sh_alias *a;
-    uint64_t word;
+    uint64_t word, handle;
 
     SH_ASSERT(sh_load_rlx(&seat->pool) == ref->pool); /* relaxed: ours */
     if (index == SH_NONE)
         return 0;
-    if (!sh_handle_pin(ref)) {
-        sh_table_give(table, &seat->aliases, index);
-        return 0;
-    }
     a = sh_alias_at(ref->pool, index);
     word = sh_load_rlx(&a->word) >> SH_ALIAS_SHIFT; /* relaxed: it is ours */
     /* Begin beyond those of an old pool with this identifier. */
     if (word == 0)
         word = ref->pool->generation & SH_HANDLE_GENERATION;
+    handle =
+        sh_handle_make(ref->pool->id, index | SH_ALIAS_BIT, (uint32_t)word);
+    /* Before it is good, so that who ends the run in our stead gives it back. */
+    if (run != NULL)
+        sh_run_note(run, handle);
+    if (!sh_handle_pin(ref)) {
+        if (run != NULL)
+            sh_run_forget(run, handle);
+        sh_table_give(table, &seat->aliases, index);
+        return 0;
+    }
     sh_store_rel(&a->word,
                  word << SH_ALIAS_SHIFT | ALIAS_HELD |
                      sh_index_of(ref->pool, ref->record)); /*
                                                             * release: alias */
-    return sh_handle_make(ref->pool->id, index | SH_ALIAS_BIT, (uint32_t)word);
+    return handle;
 }
 
 uint64_t sh_handle_alias_lent(const struct sh_ref *ref)
 {
     struct sh_seat *seat = sh_seat_of(ref->pool);
-    uint64_t alias = seat == NULL ? 0 : sh_handle_alias(seat, ref);
+    uint64_t alias = seat == NULL ? 0 : sh_handle_alias(seat, ref, NULL);
     struct sh_ref lent;
 
     if (alias == 0 || sh_handle_find(alias, SH_OWN, &lent) != 0 ||

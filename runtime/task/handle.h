@@ -140,13 +140,18 @@ enum sh_given sh_handle_give(struct sh_ref *ref);
 bool sh_handle_pin(const struct sh_ref *ref);
 enum sh_given sh_handle_unpin(struct sh_ref *ref);
 
+/* Somebody may have died between giving the last handle of ref's record back
+ * and seeing it off. */
+enum sh_given sh_handle_reclose(struct sh_ref *ref);
+
 /* What the scope of a record counts for in its hold: a pin that is told from
  * all others, since a scope does not want its children for itself. */
 #define SH_HOLD_SCOPE (1u << 31)
 enum sh_given sh_handle_unscope(struct sh_ref *ref);
 
 /* Another handle to ref's record; 0 if there is no memory or ref has gone. */
-uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref);
+uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref,
+                         struct sh_run *run);
 
 /* The same, lent to a record or a run from the start. */
 uint64_t sh_handle_alias_lent(const struct sh_ref *ref);

@@ -358,11 +358,14 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
     }
     rc = run != NULL ? await_in_task(run, ref, ns, false)
                      : await_in_thread(ref, ns);
+    if (ref->record == NULL) {
+        if (run != NULL)
+            run->pinned = false;
+        return rc;
+    }
+    word = sh_load_acq(&ref->record->state); /* acquire: settled */
     if (run != NULL)
         run->pinned = false;
-    if (ref->record == NULL)
-        return rc;
-    word = sh_load_acq(&ref->record->state); /* acquire: settled */
     gone = unpin(ref);
     ref->word = word;
     return gone != 0 ? gone : rc;

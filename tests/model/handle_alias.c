@@ -32,7 +32,7 @@ static void *maker(void *unused)
     (void)unused;
     find(handle_of(1), &ref);
     /* relaxed: on purpose */
-    sh_store_rlx(&passed, sh_handle_alias(own_seat(), &ref));
+    sh_store_rlx(&passed, sh_handle_alias(own_seat(), &ref, NULL));
     give(handle_of(1));
     return NULL;
 }

@@ -42,7 +42,7 @@ int main(void)
     sh_store_rlx(&passed[0], handle_of(1)); /* relaxed: before the threads */
     for (int i = 1; i < HANDLES; i++)
         /* relaxed: before the threads */
-        sh_store_rlx(&passed[i], sh_handle_alias(own_seat(), &ref));
+        sh_store_rlx(&passed[i], sh_handle_alias(own_seat(), &ref, NULL));
     for (uintptr_t i = 0; i < HANDLES; i++)
         threads[i] = thread_start(holder, (void *)i);
     for (int i = 0; i < HANDLES; i++)
