@@ -322,7 +322,7 @@ static int settled_does(long *out)
 DO(settled)
 
 const struct scene scenes_of_memory[] = {
-    { "scope", scope_begins, NULL, 0, 0 },
+    { "scope", scope_begins, NULL, 0x6, 0 },
     { "scope_fails", scope_fails_begins, NULL, 0xa, 0 },
     { "scope_left", scope_left_begins, NULL, 0x6, 0 },
     { "delay", delay_begins, pass_time, 0, 0 },
@@ -330,8 +330,8 @@ const struct scene scenes_of_memory[] = {
     { "timeout", timeout_begins, pass_time, 0, 0 },
     { "wait_runs_out", wait_runs_out_begins, pass_time, 0, 0 },
     { "deadline", deadline_begins, NULL, 0, 0 },
-    { "retry", retry_begins, NULL, 0, 0 },
-    { "retry_pause", retry_pause_begins, pass_time, 0, 0 },
+    { "retry", retry_begins, NULL, 0, 0x2 },
+    { "retry_pause", retry_pause_begins, pass_time, 0, 0x2 },
     { "again", again_begins, NULL, 0x2, 0x3 },
     { "memory", memory_begins, NULL, 0, 0 },
     { "value", value_begins, NULL, 0, 0 },
