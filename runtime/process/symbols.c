@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unwind.h>
 
 #include "base/assert.h"
-#include "base/clock.h"
 #include "base/fault.h"
 #include "process/dwarf.h"
 #include "worker/worker.h"
@@ -87,7 +87,7 @@ struct lines {
     bool ended;     /* the task's function has been told */
     const shunt_task *task;
     struct sh_dwarf *dwarf;
-    int64_t until;
+    int64_t until_ns; /* of this thread's processor time */
 };
 
 static void put_line(struct lines *l, const char *format, ...)
@@ -158,6 +158,16 @@ static bool name_loaded(uintptr_t code, struct sh_spot *spot)
     return true;
 }
 
+/* By processor time: what a report says shall not depend on how much else the
+ * machine has to do. */
+static int64_t spent_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 static void put_address(struct lines *l, uintptr_t at, uintptr_t code)
 {
     struct sh_spot spots[INLINED_MAX];
@@ -168,7 +178,7 @@ static void put_address(struct lines *l, uintptr_t at, uintptr_t code)
         put_line(l, "#%zu 0x%zx", l->count++, (size_t)at);
         return;
     }
-    if (sh_clock_ns() < l->until)
+    if (spent_ns() < l->until_ns)
         n = sh_dwarf_find(l->dwarf, &m, code, spots, INLINED_MAX);
     if (n == 0 && name_loaded(code, &spots[0]))
         n = 1;
@@ -213,7 +223,7 @@ static void tell(const struct sh_trace *trace, const shunt_task *task,
                        .size = size,
                        .task = task,
                        .dwarf = dwarf,
-                       .until = sh_clock_after(TIME_NS_MAX) };
+                       .until_ns = spent_ns() + TIME_NS_MAX };
     size_t count = trace->count < SH_TRACE_MAX ? trace->count
                                                : (size_t)SH_TRACE_MAX;
 

@@ -18,8 +18,8 @@
  * then the runtime's own function comes next.
  *
  * Limits. Lines are those of the file on disk: if a library was replaced while
- * the program ran, they are wrong. Once half a second has gone by, only the
- * loader is asked, and from a file of more than half a gigabyte nothing is
+ * the program ran, they are wrong. After half a second of processor time only
+ * the loader is asked, and from a file of more than half a gigabyte nothing is
  * read.
  *
  * Any thread; not in a signal handler.
