@@ -37,7 +37,7 @@ static void neither_umask_nor_folder_matter(void **state)
 
 /* With this limit a pool works, or there is none and nothing is left of it but
  * a seed, in the end. How often there was one is added to *made. */
-static int is_limited(int resource, rlim_t limit, int *made)
+static int is_limited(unsigned resource, rlim_t limit, int *made)
 {
     static bool has_seed;
     struct rlimit was, now;
