@@ -18,11 +18,11 @@ struct sh_call {
 /* A target of ref's pool that leads to call; 0 if there is no memory. */
 uint64_t sh_call_build(const struct sh_ref *ref, struct sh_call *call);
 
-/* Give a target back that was never hung. */
 /* A process of pool is dead: what hangs on a record and was to be called there
  * is not called. */
 void sh_call_forget(struct sh_pool *pool, struct sh_record *r, unsigned place);
 
+/* Give a target back that was never hung. */
 void sh_call_scrap(struct sh_pool *pool, uint64_t target);
 
 /* Hang hung->target on ref's future, which the caller holds. If it is not

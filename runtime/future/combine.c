@@ -241,7 +241,6 @@ struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
     sh_store_rel(&r->kind, (uint8_t)kind); /* release: cell */
     /* relaxed: ours in INIT */
     generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
-    r->data.combining.more = NULL;
     /* With a verdict there is a block, or none yet. release: death */
     sh_store_rel(&r->input, sh_verdict_make(generation, SH_VERDICT_NONE, 0));
     c = block_new(pool, kind, n, cells);
@@ -499,7 +498,8 @@ unsigned sh_combine_conclude(struct sh_work *work, struct sh_pool *pool,
 
         if (some)
             /* relaxed: set before it was accepted */
-            sh_combine_sift(work, pool, c, true, sh_load_rlx(&r->data.combining.quorum));
+            sh_combine_sift(work, pool, c, true,
+                            sh_load_rlx(&r->data.combining.quorum));
         r->data.combining.value.results =
             (shunt_results){ .count = c->held,
                              .futures = c->names,
