@@ -27,6 +27,21 @@ void host_begin(void)
     atomic_store(&shared->step, 0);
 }
 
+int host_setup(void **state)
+{
+    (void)state;
+    host_begin();
+    return 0;
+}
+
+int host_claims(int argc, char **argv, const char *name,
+                const struct CMUnitTest *claims, size_t n)
+{
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    return _cmocka_run_group_tests(name, claims, n, host_open, NULL);
+}
+
 static atomic_int *of_step(int step)
 {
     return step == HOST_BUSY ? &shared->busy : &shared->step;

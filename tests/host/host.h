@@ -19,20 +19,34 @@
 
 #include "unit/kin.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__)
 #define HOST_SANITIZED 1
-#else
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HOST_SANITIZED 1
+#endif
+#endif
+#ifndef HOST_SANITIZED
 #define HOST_SANITIZED 0
 #endif
 
 enum {
-    HOST_SKIPPED = -77, /* as a line: the system does not allow it */
-    HOST_BUSY = 100     /* as a step: what is asked for is under way */
+    HOST_BUSY = 100 /* as a step: what is asked for is under way */
 };
 
-/* A claim's beginning, before there are hosts; of all claims. */
-void host_begin(void);
+/* A program is a list of claims and host_claims, which returns what main does;
+ * an argument selects claims by name, as in the harness of tests/api. */
+#define HOST_CLAIM(name) cmocka_unit_test_setup(name, host_setup)
+#define HOST_CLAIMS(argc, argv, claims) \
+    host_claims((argc), (argv), #claims, claims, sizeof claims / sizeof *claims)
+int host_setup(void **state);
+int host_claims(int argc, char **argv, const char *name,
+                const struct CMUnitTest *claims, size_t n);
+
+/* What the processes of a test share, once; and a claim's beginning, before
+ * there are hosts. */
 int host_open(void **state);
+void host_begin(void);
 
 /* Steps of test, hosts and tasks; they only rise. Waits end with the process,
  * which has an alarm. */

@@ -9,12 +9,9 @@
  */
 #include "host.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -153,61 +150,6 @@ static void a_terminals_signals_are_the_hosts_to_decide(void **state)
 {
     (void)state;
     assert_int_equal(kin_run_host(is_interrupted, NULL), 0);
-}
-
-/* -- process 1 -- */
-
-enum proc { OF_OUTSIDE, OWN_PROC };
-
-static int is_first(void *arg)
-{
-    CHECK(getpid() == 1);
-    CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
-    if (*(enum proc *)arg == OWN_PROC) {
-        CHECK(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
-        CHECK(mount("proc", "/proc", "proc", 0, NULL) == 0);
-    }
-    CHECK(host_uses_a_pool() == 0);
-    CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
-    return 0;
-}
-
-static int makes_a_namespace(void *arg)
-{
-    int flags = CLONE_NEWPID | CLONE_NEWNS;
-
-    if (unshare(flags) != 0 && unshare(flags | CLONE_NEWUSER) != 0)
-        return HOST_SKIPPED;
-    return kin_run_host(is_first, arg);
-}
-
-static void a_host_may_be_process_1(void **state)
-{
-    enum proc proc = OWN_PROC;
-    int line;
-
-    (void)state;
-    line = kin_run_host(makes_a_namespace, &proc);
-    if (line == HOST_SKIPPED) {
-        print_message("no namespace of processes may be made here\n");
-        skip();
-    }
-    assert_int_equal(line, 0);
-}
-
-/* What /proc/17 says is then of another process. */
-static void proc_may_be_that_of_another_namespace(void **state)
-{
-    enum proc proc = OF_OUTSIDE;
-    int line;
-
-    (void)state;
-    line = kin_run_host(makes_a_namespace, &proc);
-    if (line == HOST_SKIPPED) {
-        print_message("no namespace of processes may be made here\n");
-        skip();
-    }
-    assert_int_equal(line, 0);
 }
 
 /* -- threads -- */
@@ -385,33 +327,19 @@ static void a_daemon_has_pools_of_its_own(void **state)
     assert_int_equal(kin_run_host(becomes_a_daemon, &told), 0);
 }
 
-static int begin(void **state)
-{
-    (void)state;
-    host_begin();
-    return 0;
-}
-
-#define CLAIM(name) cmocka_unit_test_setup(name, begin)
-
-/* An argument selects claims by name, as in the harness of tests/api. */
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        CLAIM(a_host_may_ignore_its_children),
-        CLAIM(a_host_is_sent_no_sigchld),
-        CLAIM(a_host_that_waits_for_all_children_sees_its_own_only),
-        CLAIM(a_terminals_signals_are_the_hosts_to_decide),
-        CLAIM(a_host_may_be_process_1),
-        CLAIM(proc_may_be_that_of_another_namespace),
-        CLAIM(a_host_may_have_many_threads),
-        CLAIM(without_seed_and_zygote_a_pool_is_broken_and_can_be_freed),
-        CLAIM(who_is_killed_leaves_nobody),
-        CLAIM(who_executes_another_program_leaves_nobody),
-        CLAIM(a_daemon_has_pools_of_its_own),
+        HOST_CLAIM(a_host_may_ignore_its_children),
+        HOST_CLAIM(a_host_is_sent_no_sigchld),
+        HOST_CLAIM(a_host_that_waits_for_all_children_sees_its_own_only),
+        HOST_CLAIM(a_terminals_signals_are_the_hosts_to_decide),
+        HOST_CLAIM(a_host_may_have_many_threads),
+        HOST_CLAIM(without_seed_and_zygote_a_pool_is_broken_and_can_be_freed),
+        HOST_CLAIM(who_is_killed_leaves_nobody),
+        HOST_CLAIM(who_executes_another_program_leaves_nobody),
+        HOST_CLAIM(a_daemon_has_pools_of_its_own),
     };
 
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]);
-    return cmocka_run_group_tests(tests, host_open, NULL);
+    return HOST_CLAIMS(argc, argv, tests);
 }

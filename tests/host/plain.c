@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* host/plain.c - a program with a process pool, for tools.sh to look at. */
+/*
+ * host/plain.c - a program with a process pool, for under-gdb.sh and
+ * under-valgrind.sh to look at.
+ */
 #include "host.h"
 
 int main(void)

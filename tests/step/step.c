@@ -6,7 +6,7 @@
  *     step --list                     their names
  *     step --scene then --at 1234     that one death
  *     step --scene then --at 1234 --here    in this process: for a debugger
- *     step --stride 97 --offset 5     one in 97
+ *     step --stride 97 --from 5       one in 97
  *     step --workers 2 --victims 2 --seed 7    two are stepped, by turns that
  *                                     are drawn, and one or both killed
  *
@@ -15,7 +15,7 @@
  * that child; another one goes on behind that instruction. So a host that
  * crashes, or hangs, is found as well.
  *
- * Exit status: 0 nothing is wrong; 1 something is; 77 ptrace is not allowed.
+ * Exit status: 0 nothing is wrong; 1 something is, or it may not trace.
  */
 #include <getopt.h>
 #include <limits.h>
@@ -437,7 +437,7 @@ int main(int argc, char **argv)
         w.workers = w.victims;
     if (!w.here && !may_trace()) {
         puts("step: this process may not trace others");
-        return 77;
+        return 1;
     }
     return run(&w);
 }
