@@ -568,8 +568,6 @@ static void nor_does_one_that_takes_in_orphans(void **state)
     void (*handler)(int) = count_signal;
 
     (void)state;
-    if (KIN_TSAN)
-        skip(); /* the seed is an orphan there */
     assert_int_equal(kin_run_host(takes_in_orphans, &handler), 0);
 }
 
@@ -595,6 +593,8 @@ int main(void)
         cmocka_unit_test(a_host_hears_nothing_and_waits_for_nobody),
         cmocka_unit_test(nor_does_one_that_takes_in_orphans),
     };
+    /* Under ThreadSanitizer the seed is an orphan. */
+    size_t count = sizeof tests / sizeof *tests - (KIN_TSAN ? 1 : 0);
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return _cmocka_run_group_tests("zygote", tests, count, NULL, NULL);
 }
