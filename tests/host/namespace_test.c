@@ -16,7 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum proc { OF_OUTSIDE, OWN_PROC };
+enum proc {
+    OF_OUTSIDE,
+    OWN_PROC
+};
 
 static int is_first(void *arg)
 {
@@ -42,8 +45,8 @@ static int makes_a_namespace(void *arg)
 static void a_host_may_be_process_1(void **state)
 {
     (void)state;
-    assert_int_equal(
-        kin_run_host(makes_a_namespace, &(enum proc){ OWN_PROC }), 0);
+    assert_int_equal(kin_run_host(makes_a_namespace, &(enum proc){ OWN_PROC }),
+                     0);
 }
 
 /* What /proc/17 says is then of another process. */
