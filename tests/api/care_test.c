@@ -14,45 +14,20 @@
 
 #include "death.h"
 
-static shunt_pool *pool_of(int workers, size_t most)
-{
-    shunt_pool *pool = NULL;
-
-    assert_ok(shunt_pool_new(
-        &pool, &(shunt_options){ .workers = workers,
-                                 .worker_tasks_max = most,
-                                 .unobserved = shunt_unobserved_ignore }));
-    return pool;
-}
-
-static long process_of(shunt_future *f)
-{
-    long pid = 0;
-
-    assert_settles(f, 0);
-    assert_ok(shunt_take(f, &pid));
-    return pid;
-}
-
-static long next_process(shunt_pool *pool)
-{
-    return process_of(shunt_submit(pool, death_process, &(long){ 0 }));
-}
-
 /* ---- how many ---- */
 
 static void a_process_begins_so_many_tasks_and_then_there_is_another(void)
 {
     for (size_t most = 1; most <= 4; most++) {
-        shunt_pool *pool = pool_of(1, most);
+        shunt_pool *pool = death_pool(1, most);
         long before = 0;
 
         for (int i = 0; i < 10; i++) {
-            long pid = next_process(pool);
+            long pid = death_next_process(pool);
 
             assert_true(pid != before);
             for (size_t more = 1; more < most; more++)
-                assert_long(next_process(pool), pid);
+                assert_long(death_next_process(pool), pid);
             before = pid;
         }
         harness_free(pool);
@@ -61,12 +36,12 @@ static void a_process_begins_so_many_tasks_and_then_there_is_another(void)
 
 static void without_a_limit_a_process_stays(void)
 {
-    shunt_pool *pool = pool_of(1, 0), *huge = pool_of(1, SIZE_MAX);
-    long pid = next_process(pool), of_huge = next_process(huge);
+    shunt_pool *pool = death_pool(1, 0), *huge = death_pool(1, SIZE_MAX);
+    long pid = death_next_process(pool), of_huge = death_next_process(huge);
 
     for (int i = 0; i < 200; i++) {
-        assert_long(next_process(pool), pid);
-        assert_long(next_process(huge), of_huge);
+        assert_long(death_next_process(pool), pid);
+        assert_long(death_next_process(huge), of_huge);
     }
     harness_free(pool);
     harness_free(huge);
@@ -82,7 +57,7 @@ static void what_is_queued_when_a_process_ends_runs_once(void)
 
     for (int workers = 1; workers <= 3; workers++) {
         struct tally *ran = stage_tally();
-        shunt_pool *pool = pool_of(workers, 7);
+        shunt_pool *pool = death_pool(workers, 7);
 
         for (long i = 0; i < TASKS; i++)
             fs[i] = shunt_submit(pool, stage_job,
@@ -156,7 +131,7 @@ static void tasks_that_wait_for_tasks_end_whatever_the_limit(void)
 
     for (int workers = 1; workers <= 3; workers++)
         for (size_t i = 0; i < 3; i++) {
-            shunt_pool *pool = pool_of(workers, most[i]);
+            shunt_pool *pool = death_pool(workers, most[i]);
 
             harness_note("%d workers of %zu tasks", workers, most[i]);
             assert_takes(shunt_submit(pool, descend, &(struct family){ 5, 3 }),
@@ -210,7 +185,7 @@ static void await_rest(shunt_pool *pool)
 
 static void a_used_up_process_begins_nothing_beside_what_waits_in_it(void)
 {
-    shunt_pool *pool = pool_of(2, 1);
+    shunt_pool *pool = death_pool(2, 1);
 
     for (int round = 0; round < 10; round++) {
         struct stage_promise p = stage_promise(pool);
@@ -218,7 +193,7 @@ static void a_used_up_process_begins_nothing_beside_what_waits_in_it(void)
         shunt_future *f = start_waiting(pool, p.future, &pid);
 
         for (int i = 0; i < 10; i++)
-            assert_true(next_process(pool) != *pid);
+            assert_true(death_next_process(pool) != *pid);
         assert_int_equal(kill((pid_t)*pid, 0), 0);
         stage_give(p.promise, 1);
         assert_takes(f, 0);
@@ -234,12 +209,12 @@ static void what_waits_in_a_used_up_process_is_ended_with_the_pool(void)
                                            SHUNT_KILL };
 
     for (int i = 0; i < 3; i++) {
-        shunt_pool *pool = pool_of(2, 1);
+        shunt_pool *pool = death_pool(2, 1);
         struct stage_promise p = stage_promise(pool);
         long *pid;
         shunt_future *f = start_waiting(pool, p.future, &pid);
 
-        assert_long(next_process(pool) != *pid, 1);
+        assert_long(death_next_process(pool) != *pid, 1);
         assert_ok(shunt_pool_shutdown(pool, hows[i], harness_patience(), NULL));
         assert_true(shunt_status(f) != SHUNT_PENDING);
         assert_joins(p.future, SHUNT_ECANCELED);
@@ -251,7 +226,7 @@ static void what_waits_in_a_used_up_process_is_ended_with_the_pool(void)
 /* Goal: the one that is at work dies, and who rests is not left alone. */
 static void a_death_beside_a_process_that_rests_is_one_death(void)
 {
-    shunt_pool *pool = pool_of(2, 1);
+    shunt_pool *pool = death_pool(2, 1);
     struct stage_promise p = stage_promise(pool);
     long *pid;
     shunt_future *f = start_waiting(pool, p.future, &pid);
@@ -266,7 +241,7 @@ static void a_death_beside_a_process_that_rests_is_one_death(void)
 
 static void a_process_that_rests_may_die_as_any_other(void)
 {
-    shunt_pool *pool = pool_of(2, 1);
+    shunt_pool *pool = death_pool(2, 1);
 
     for (int round = 0; round < 5; round++) {
         struct stage_promise p = stage_promise(pool);
@@ -274,7 +249,7 @@ static void a_process_that_rests_may_die_as_any_other(void)
         shunt_future *f = start_waiting(pool, p.future, &pid);
 
         await_rest(pool);
-        assert_true(next_process(pool) != *pid);
+        assert_true(death_next_process(pool) != *pid);
         assert_int_equal(kill((pid_t)*pid, SIGKILL), 0);
         assert_settles(f, SHUNT_ECRASHED);
         assert_true(shunt_error_of(f)->collateral);
@@ -375,7 +350,7 @@ static void a_task_that_eats_memory_until_it_dies_says_of_what(void)
 static void a_task_that_is_refused_memory_may_fail_by_itself(void)
 {
     shunt_pool *pool = pool_of_bytes(1, harness_slowness() > 1 ? 0 : MOST);
-    long pid = next_process(pool);
+    long pid = death_next_process(pool);
 
     for (int i = 0; i < 5 && harness_slowness() == 1; i++) {
         shunt_future *f =
@@ -384,7 +359,7 @@ static void a_task_that_is_refused_memory_may_fail_by_itself(void)
         assert_fails_with(f, 7);
         assert_true(has_text(f, "full after 4"));
         assert_joins(f, SHUNT_EFAILED);
-        assert_long(next_process(pool), pid);
+        assert_long(death_next_process(pool), pid);
     }
     harness_free(pool);
 }

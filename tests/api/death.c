@@ -107,6 +107,31 @@ int death_process(const long *in, long *out)
 }
 SHUNT_TASK_DEFINE(death_process)
 
+long death_process_of(shunt_future *f)
+{
+    long pid = 0;
+
+    assert_settles(f, 0);
+    assert_ok(shunt_take(f, &pid));
+    return pid;
+}
+
+long death_next_process(shunt_pool *pool)
+{
+    return death_process_of(shunt_submit(pool, death_process, &(long){ 0 }));
+}
+
+shunt_pool *death_pool(int workers, size_t tasks_max)
+{
+    shunt_pool *pool = NULL;
+
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = workers,
+                                 .worker_tasks_max = tasks_max,
+                                 .unobserved = shunt_unobserved_ignore }));
+    return pool;
+}
+
 void death_all_work(shunt_pool *pool, int workers)
 {
     struct latch *started = stage_latch(), *go = stage_latch();

@@ -39,6 +39,14 @@ shunt_future *death_in(shunt_pool *pool, enum death how);
 int death_process(const long *in, long *out);
 SHUNT_TASK_DECLARE(death_process, long, long)
 
+/* What such a task says, or another one that does; takes f. And what the next
+ * one says of pool. */
+long death_process_of(shunt_future *f);
+long death_next_process(shunt_pool *pool);
+
+/* A pool whose processes are replaced after so many tasks; 0: never. */
+shunt_pool *death_pool(int workers, size_t tasks_max);
+
 /* As many tasks of pool as it has workers run at a time. */
 void death_all_work(shunt_pool *pool, int workers);
 

@@ -57,15 +57,6 @@ static shunt_future *start(shunt_pool *pool, const shunt_task *task,
     return f;
 }
 
-static long process_of(shunt_future *f)
-{
-    long pid = 0;
-
-    assert_settles(f, 0);
-    assert_ok(shunt_take(f, &pid));
-    return pid;
-}
-
 static void it_has_a_process_that_runs_nothing_else(void)
 {
     for (int workers = 1; workers <= 2; workers++) {
@@ -77,10 +68,9 @@ static void it_has_a_process_that_runs_nothing_else(void)
             long others[10];
 
             for (int j = 0; j < 10; j++)
-                others[j] =
-                    process_of(shunt_submit(pool, death_process, &(long){ 0 }));
+                others[j] = death_next_process(pool);
             stage_give(p.promise, 1);
-            long pid = process_of(f);
+            long pid = death_process_of(f);
             for (int j = 0; j < 10; j++)
                 assert_true(others[j] != pid);
             assert_ok(shunt_release(p.future));
@@ -225,7 +215,7 @@ static void it_is_killed_at_its_deadline(void)
         assert_joins(shunt_submit_with(pool, die_alone, &in,
                                        .deadline_ns = SHUNT_MS(20)),
                      SHUNT_ETIMEDOUT);
-        assert_true(process_of(shunt_submit(pool, alone, &(long){ 0 })) !=
+        assert_true(death_process_of(shunt_submit(pool, alone, &(long){ 0 })) !=
                     getpid());
     }
     harness_free(pool);
@@ -258,7 +248,7 @@ static void its_processes_are_replaced_as_workers_are(void)
     assert_ok(shunt_pool_new(
         &pool, &(shunt_options){ .workers = 1, .worker_tasks_max = 1 }));
     for (int i = 0; i < 20; i++) {
-        long pid = process_of(shunt_submit(pool, alone, &(long){ 0 }));
+        long pid = death_process_of(shunt_submit(pool, alone, &(long){ 0 }));
 
         assert_true(pid != before);
         before = pid;

@@ -49,15 +49,6 @@ static int cancel_it(shunt_future *const *in, long *out)
 }
 SHUNT_TASK(cancel_it, shunt_future *, long)
 
-static long process_of(shunt_future *f)
-{
-    long pid = 0;
-
-    assert_settles(f, 0);
-    assert_ok(shunt_take(f, &pid));
-    return pid;
-}
-
 static void a_hook_of_the_host_runs_there_when_a_task_asks(void)
 {
     for (int workers = 1; workers <= 2; workers++) {
@@ -69,8 +60,8 @@ static void a_hook_of_the_host_runs_there_when_a_task_asks(void)
             struct stage_promise p = stage_promise(pool);
 
             assert_ok(shunt_promise_on_cancel(p.promise, leave_note, note));
-            assert_true(process_of(shunt_submit(pool, cancel_it, &p.future)) !=
-                        getpid());
+            assert_true(death_process_of(shunt_submit(pool, cancel_it,
+                                                      &p.future)) != getpid());
             assert_true(latch_reaches(note->called, 1));
             assert_long(note->pid, getpid());
             assert_long(note->saw, getpid());
@@ -128,7 +119,7 @@ static void a_hook_of_a_task_runs_in_its_process_when_the_host_asks(void)
         long pid;
 
         assert_long(shunt_cancel(*in.shown), 1);
-        pid = process_of(f);
+        pid = death_process_of(f);
         assert_true(pid != getpid());
         assert_long(in.note->pid, pid);
         assert_long(in.note->saw, pid);
@@ -146,7 +137,7 @@ static void a_hook_of_a_task_runs_in_its_process_when_another_asks(void)
         long pid;
 
         assert_joins(shunt_submit(pool, cancel_it, in.shown), 0);
-        pid = process_of(f);
+        pid = death_process_of(f);
         assert_long(in.note->pid, pid);
         assert_long(in.note->saw, pid);
     }

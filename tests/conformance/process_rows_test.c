@@ -22,31 +22,6 @@
 #include "../api/census.h"
 #include "../api/death.h"
 
-static shunt_pool *recycling_pool(int workers, size_t most)
-{
-    shunt_pool *pool = NULL;
-
-    assert_ok(shunt_pool_new(
-        &pool, &(shunt_options){ .workers = workers,
-                                 .worker_tasks_max = most,
-                                 .unobserved = shunt_unobserved_ignore }));
-    return pool;
-}
-
-static long process_of(shunt_future *f)
-{
-    long pid = 0;
-
-    assert_settles(f, 0);
-    assert_ok(shunt_take(f, &pid));
-    return pid;
-}
-
-static shunt_future *ask_process(shunt_pool *pool)
-{
-    return shunt_submit(pool, death_process, &(long){ 0 });
-}
-
 /* ---- deaths ---- */
 
 /* killed_child; in CPython all others fail with it */
@@ -203,7 +178,7 @@ static void processes_that_are_idle_are_used_again(void)
         int n = 0;
 
         for (int i = 0; i < 100; i++) {
-            long pid = process_of(ask_process(pool));
+            long pid = death_next_process(pool);
             int at = 0;
 
             while (at < n && pids[at] != pid)
@@ -233,12 +208,12 @@ static void more_workers_than_there_can_be_are_refused(void)
 /* max_tasks_per_child */
 static void a_process_stays_for_so_many_tasks_and_then_there_is_another(void)
 {
-    shunt_pool *pool = recycling_pool(1, 3);
-    long first = process_of(ask_process(pool)), second;
+    shunt_pool *pool = death_pool(1, 3);
+    long first = death_next_process(pool), second;
 
-    assert_long(process_of(ask_process(pool)), first);
-    assert_long(process_of(ask_process(pool)), first);
-    second = process_of(ask_process(pool));
+    assert_long(death_next_process(pool), first);
+    assert_long(death_next_process(pool), first);
+    second = death_next_process(pool);
     assert_true(second != first);
     harness_free(pool);
 }
@@ -253,7 +228,7 @@ static void *wait_for_latch(void *latch)
  * forked where there is one thread, however many the program has */
 static void a_process_is_replaced_safely_beside_threads(void)
 {
-    shunt_pool *pool = recycling_pool(2, 1);
+    shunt_pool *pool = death_pool(2, 1);
     struct latch *end = stage_latch();
     pthread_t threads[8];
 
@@ -274,7 +249,7 @@ static void a_backlog_survives_that_processes_are_replaced(void)
     enum {
         TASKS = 200
     };
-    shunt_pool *pool = recycling_pool(1, 2);
+    shunt_pool *pool = death_pool(1, 2);
     shunt_future *fs[TASKS];
 
     for (long i = 0; i < TASKS; i++)
@@ -290,7 +265,7 @@ static void a_shutdown_that_does_not_wait_loses_nothing_of_it(void)
     shunt_future *fs[30];
 
     for (int round = 0; round < 20; round++) {
-        shunt_pool *pool = recycling_pool(1 + round % 2, 1);
+        shunt_pool *pool = death_pool(1 + round % 2, 1);
         int rc;
 
         for (int i = 0; i < 30; i++)
@@ -313,7 +288,7 @@ static void a_shutdown_that_does_not_wait_loses_nothing_of_it(void)
 static void a_cancelled_pool_fails_the_rest_while_processes_are_replaced(void)
 {
     for (int round = 0; round < 20; round++) {
-        shunt_pool *pool = recycling_pool(1, 1);
+        shunt_pool *pool = death_pool(1, 1);
         shunt_future *fs[30];
 
         for (long i = 0; i < 30; i++)
@@ -333,7 +308,7 @@ static void a_cancelled_pool_fails_the_rest_while_processes_are_replaced(void)
 static void a_killed_pool_starts_no_more_processes(void)
 {
     for (int round = 0; round < 20; round++) {
-        shunt_pool *pool = recycling_pool(2, 1);
+        shunt_pool *pool = death_pool(2, 1);
         size_t processes = death_census();
 
         for (long i = 0; i < 30; i++)
