@@ -328,6 +328,28 @@ void census_sleeps(long tid)
     }
 }
 
+/* Whether a file of /proc, a name, begins so. */
+static bool begins(const char *path, const char *prefix)
+{
+    char name[32] = "";
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL)
+        return false;
+    if (fgets(name, sizeof name, file) == NULL)
+        name[0] = '\0';
+    fclose(file);
+    return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+bool census_is_named(long pid, const char *prefix)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "/proc/%ld/comm", pid);
+    return begins(path, prefix);
+}
+
 long census_threads_named(const char *prefix)
 {
     long count = 0;
@@ -337,16 +359,11 @@ long census_threads_named(const char *prefix)
         return -1;
     for (size_t i = 0; i < CENSUS_IDS_MAX; i++) {
         const struct dirent *entry = readdir(tasks);
-        char path[300], name[32] = "";
+        char path[300];
         if (entry == NULL)
             break;
         snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
-        FILE *file = fopen(path, "r");
-        if (file == NULL)
-            continue;
-        if (fgets(name, sizeof name, file) != NULL)
-            count += strncmp(name, prefix, strlen(prefix)) == 0;
-        fclose(file);
+        count += begins(path, prefix);
     }
     closedir(tasks);
     return count;

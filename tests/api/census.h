@@ -49,6 +49,9 @@ void census_sleeps(long tid);
 /* How many threads have a name of this beginning; -1 if that cannot be told. */
 long census_threads_named(const char *prefix);
 
+/* Whether the short name of a process begins so. */
+bool census_is_named(long pid, const char *prefix);
+
 /* The kin of the process. */
 void census_list_kin(struct census_ids *out);
 

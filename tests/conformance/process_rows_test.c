@@ -322,21 +322,6 @@ static void a_killed_pool_starts_no_more_processes(void)
 
 /* ---- failed_worker_replacement ---- */
 
-static bool has_name(long pid, const char *name)
-{
-    char path[64], text[32] = "";
-    FILE *f;
-
-    snprintf(path, sizeof path, "/proc/%ld/comm", pid);
-    f = fopen(path, "re");
-    if (f == NULL)
-        return false;
-    if (fgets(text, sizeof text, f) == NULL)
-        text[0] = '\0';
-    fclose(f);
-    return strncmp(text, name, strlen(name)) == 0;
-}
-
 static bool is_among(const struct census_ids *ids, long id)
 {
     for (size_t i = 0; i < ids->count; i++)
@@ -368,8 +353,8 @@ static int lose_those_who_fork(void)
     for (int of_zygote = 0; of_zygote < 2; of_zygote++)
         for (size_t i = 0; i < after.count; i++)
             if (!is_among(&before, after.ids[i]) &&
-                has_name(after.ids[i],
-                         of_zygote ? "shunt: zygote" : "shunt: seed"))
+                census_is_named(after.ids[i],
+                                of_zygote ? "shunt: zygote" : "shunt: seed"))
                 kill((pid_t)after.ids[i], SIGKILL);
     if (shunt_join(f) != SHUNT_ECRASHED)
         return 3;

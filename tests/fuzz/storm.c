@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../unit/kin.h"
 #include "graph.h"
 #include "worker/worker.h"
 
@@ -61,16 +62,9 @@ static unsigned children_of(int pid, int *out)
 /* Whether the short name of a process begins so. */
 static bool is_called(int pid, const char *name)
 {
-    char path[64], text[32] = "";
-    FILE *f;
+    char text[32];
 
-    snprintf(path, sizeof path, "/proc/%d/comm", pid);
-    f = fopen(path, "re");
-    if (f == NULL)
-        return false;
-    if (fgets(text, sizeof text, f) == NULL)
-        text[0] = '\0';
-    fclose(f);
+    (void)kin_read(pid, "comm", text, sizeof text);
     return strncmp(text, name, strlen(name)) == 0;
 }
 
