@@ -70,18 +70,14 @@ unsigned sh_combine_fail(struct sh_pool *pool, struct sh_record *r)
     struct sh_combine *c = r->data.combining.more;
     size_t bytes = (c->held > 0 ? c->held : 1) * sizeof(shunt_error *);
     const shunt_error **causes = sh_heap_scratch(&pool->heap, bytes);
-    struct sh_failure f = { .code = SHUNT_EFAILED, .causes = causes };
+    struct sh_failure f = { .code = SHUNT_EFAILED };
 
-    if (c->held > 0) {
-        const shunt_error *first = sh_error_seen(c->names[0]);
-
-        f.code = first->code != 0 ? first->code : SHUNT_EFAILED;
-        f.task_code = first->task_code;
-        f.task = first->task;
-        f.where = first->where;
-        f.whole = first->message;
-        f.attempts = first->attempts;
-    }
+    /* The same failure, in all that is known of it. */
+    if (c->held > 0)
+        f = sh_failure_of(sh_error_seen(c->names[0]));
+    if (f.code == 0)
+        f.code = SHUNT_EFAILED;
+    f.causes = causes;
     /* As a cause each counts as looked at. */
     for (uint32_t i = 0; causes != NULL && i < c->held; i++)
         causes[f.cause_count++] = sh_error_seen(c->names[i]);

@@ -203,9 +203,53 @@ static void every_reader_finds_the_backtrace(void)
     assert_settles(all, SHUNT_ECRASHED);
     const shunt_error *error = shunt_error_of(all);
     assert_long((long)error->cause_count, 2);
+    assert_non_null(strstr(error->backtrace, "mortal"));
     assert_non_null(strstr(error->causes[0]->backtrace, "mortal"));
     assert_non_null(strstr(error->causes[1]->backtrace, "mortal"));
     assert_ok(shunt_release(all));
+    harness_free(pool);
+}
+
+/* Goal: they fail with the error of the lowest index, and not with some of it.
+ */
+static void assert_tells_all(shunt_future *any, shunt_future *first)
+{
+    const shunt_error *error = shunt_error_of(any);
+    const shunt_error *cause = error->causes[0];
+
+    assert_ptr_equal(cause, shunt_error_of(first));
+    assert_true(cause->max_rss_bytes > 0);
+    assert_long(error->code, SHUNT_ECRASHED);
+    assert_string_equal(error->message, cause->message);
+    assert_string_equal(error->backtrace, cause->backtrace);
+    assert_long(error->signal, cause->signal);
+    assert_long(error->exit_status, cause->exit_status);
+    assert_ptr_equal(error->address, cause->address);
+    assert_long((long)error->max_rss_bytes, (long)cause->max_rss_bytes);
+    assert_true(error->user_ns == cause->user_ns &&
+                error->system_ns == cause->system_ns);
+    assert_true(error->collateral == cause->collateral);
+}
+
+static void when_any_and_when_some_tell_all_of_their_first_failure(void)
+{
+    shunt_pool *pool = harness_pool(1);
+
+    for (enum death how = 0; how < DEATHS; how++) {
+        for (int some = 0; some < 2; some++) {
+            shunt_future *fs[2], *first, *any;
+
+            harness_note("%s", death_name(how));
+            fs[0] = death_in(pool, how);
+            fs[1] = death_in(pool, BY_TERM);
+            first = shunt_retain(fs[0]);
+            any = some ? shunt_when_some(fs, 2, 1) : shunt_when_any(fs, 2);
+            assert_settles(any, SHUNT_ECRASHED);
+            assert_tells_all(any, first);
+            assert_ok(shunt_release(any));
+            assert_ok(shunt_release(first));
+        }
+    }
     harness_free(pool);
 }
 
@@ -217,6 +261,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM_OF_PROCESSES(who_was_parked_there_has_another_to_blame),
     CLAIM_OF_PROCESSES(what_is_said_is_passed_on),
     CLAIM_OF_PROCESSES(every_reader_finds_the_backtrace),
+    CLAIM_OF_PROCESSES(when_any_and_when_some_tell_all_of_their_first_failure),
 };
 
 HARNESS_MAIN(claims)
