@@ -204,7 +204,8 @@ SHUNT_API bool shunt_cancelled(void);
  * abort_it); or to be raced with something else. A task that waits for its own
  * after shunt_commit waits until a SHUNT_KILL gives it up: nobody can cancel it
  * any more. Each call gives another handle to the same future. Errors, as a
- * future that has failed: SHUNT_EINVAL outside a task, SHUNT_ENOMEM.
+ * future that has failed: SHUNT_EINVAL outside a task, SHUNT_EFORKED in the
+ * child of one, SHUNT_ENOMEM.
  */
 SHUNT_API shunt_future *shunt_cancel_future(void);
 
@@ -215,7 +216,8 @@ SHUNT_API shunt_future *shunt_cancel_future(void);
  * stronger.
  *
  * Errors: SHUNT_ECANCELED if it was asked to cancel, or given up, before: do
- *         not begin. SHUNT_EINVAL outside a task.
+ *         not begin. SHUNT_EINVAL outside a task, SHUNT_EFORKED in the child of
+ *         one.
  */
 SHUNT_MUST_USE SHUNT_API int shunt_commit(void);
 

@@ -30,7 +30,7 @@ static int first_pool(shunt_future *const *fs, size_t n,
         }
     }
     if (sh_here.run == NULL)
-        return SHUNT_EINVAL;
+        return sh_no_task();
     *pool_out = sh_here.run->pool;
     return 0;
 }

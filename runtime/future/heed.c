@@ -152,7 +152,7 @@ shunt_future *shunt_cancel_future(void)
     uint64_t handle;
 
     if (run == NULL)
-        return sh_handle_failed(0, SHUNT_EINVAL);
+        return sh_handle_failed(0, sh_no_task());
     handle = heed(run);
     handle = handle == 0 ? 0
                          : sh_handle_of(shunt_retain(sh_handle_future(handle)));

@@ -77,6 +77,7 @@ static void after_fork_child(void)
     sh_self++;
     for (unsigned i = 0; i < SH_POOLS; i++)
         sh_store_rlx(&visits[i], 0); /* relaxed: we are alone */
+    sh_here.forked = sh_here.forked || sh_here.run != NULL;
     sh_here.seat = NULL;
     sh_here.run = NULL;
     sh_here.hook = NULL;
@@ -279,7 +280,7 @@ int sh_pool_find(shunt_pool *name, struct sh_pool **pool_out)
 
     if (name == NULL) {
         if (sh_here.run == NULL)
-            return SHUNT_EINVAL;
+            return sh_no_task();
         *pool_out = sh_here.run->pool;
         return 0;
     }

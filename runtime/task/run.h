@@ -83,12 +83,19 @@ struct sh_here {
     int last_code;         /* and its code, if there was no memory for it */
     unsigned guest;        /* the pool that we settle records of, or 0 */
     bool woke;             /* we have just woken a thread outside */
+    bool forked;           /* in a task of our parent's, which is none of ours */
 };
 
 /* A few words: small enough for the static TLS that the loader spares for
  * libraries which are loaded late. */
 extern _Thread_local struct sh_here sh_here
     __attribute__((tls_model("initial-exec")));
+
+/* Why a call cannot do what only a task can: the child of one has none. */
+static inline int sh_no_task(void)
+{
+    return sh_here.forked ? SHUNT_EFORKED : SHUNT_EINVAL;
+}
 
 /* Whether the calling thread is a worker of the pool with this identifier,
  * which then waits for it before it goes. */

@@ -86,7 +86,7 @@ int shunt_commit(void)
     uint64_t w;
 
     if (run == NULL)
-        return SHUNT_EINVAL;
+        return sh_no_task();
     w = sh_load_acq(&run->record->state); /* acquire: claim */
     do {
         if ((w & (SH_CANCEL | SH_BUSY)) != 0)

@@ -19,8 +19,8 @@ static int fork_in_task(shunt_pool *const *in, long *out)
         wrong |= 2 * (shunt_pool_workers(*in) != SHUNT_EFORKED);
         wrong |= 4 * shunt_cancelled();
         wrong |= 8 * (shunt_alloc(16) != NULL);
-        wrong |= 16 * (shunt_commit() != SHUNT_EINVAL);
-        wrong |= 32 * (shunt_status(shunt_cancel_future()) != SHUNT_EINVAL);
+        wrong |= 16 * (shunt_commit() != SHUNT_EFORKED);
+        wrong |= 32 * (shunt_status(shunt_cancel_future()) != SHUNT_EFORKED);
         _exit(wrong);
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
@@ -36,6 +36,56 @@ static void a_child_that_a_task_forks_is_outside_of_any_task(void)
 
     for (int i = 0; i < (harness_slowness() > 10 ? 3 : 10); i++)
         assert_takes(shunt_submit(pool, fork_in_task, &pool), 0);
+    harness_free(pool);
+}
+
+static int run_nothing(const shunt_none *in, long *out)
+{
+    (void)in;
+    *out = 0;
+    return 0;
+}
+SHUNT_TASK(run_nothing, shunt_none, long)
+
+/* Calls without a pool mean that of the task, which is the parent's. */
+static int use_no_pool(void)
+{
+    shunt_scope *scope;
+    shunt_promise *p;
+    shunt_future *f;
+    int wrong = 0;
+
+    wrong |= shunt_status(shunt_submit(NULL, run_nothing, NULL)) !=
+             SHUNT_EFORKED;
+    wrong |= 2 * (shunt_status(shunt_delay(NULL, 1)) != SHUNT_EFORKED);
+    wrong |= 4 * (shunt_scope_open(&scope, NULL, NULL) != SHUNT_EFORKED);
+    wrong |= 8 * (shunt_promise_new(NULL, long, &p, &f) != SHUNT_EFORKED);
+    return wrong;
+}
+
+static int fork_and_use_no_pool(const shunt_none *in, long *out)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    (void)in;
+    if (pid == 0) {
+        alarm(20);
+        _exit(use_no_pool());
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return 1;
+    *out = status;
+    return 0;
+}
+SHUNT_TASK(fork_and_use_no_pool, shunt_none, long)
+
+static void a_child_of_a_task_is_told_that_the_pool_is_its_parents(void)
+{
+    shunt_pool *pool = harness_pool(2);
+
+    for (int i = 0; i < 3; i++)
+        assert_takes(shunt_submit(pool, fork_and_use_no_pool, NULL), 0);
     harness_free(pool);
 }
 
@@ -70,6 +120,7 @@ static void the_child_of_a_task_may_fork_as_well(void)
 
 static const struct CMUnitTest claims[] = {
     CLAIM(a_child_that_a_task_forks_is_outside_of_any_task),
+    CLAIM(a_child_of_a_task_is_told_that_the_pool_is_its_parents),
     CLAIM(the_child_of_a_task_may_fork_as_well),
 };
 
