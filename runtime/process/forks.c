@@ -5,7 +5,8 @@
  *     before   on another stack: the pages of the task's stack go elsewhere,
  *              private ones with the same bytes take their place
  *     parent   on another stack: the bytes go back, and the pages
- *     child    keeps the private ones; may read the arena, and not write
+ *     child    keeps the private ones, and gets empty ones for what the stack
+ *              may grow to; may read the rest of the arena, and not write
  *
  * Idea. The stack of a task lies in the arena, so that every process of the
  * pool may follow a pointer into it. After a fork, parent and child would run
@@ -15,7 +16,8 @@
  * there, but what it writes to the arena is a fault of its own.
  *
  * If the system refuses, the stack is left out of the child, which then faults
- * at its first step: the task, and the pool, are as they were.
+ * at its first step: the task, and the pool, are as they were. If it refuses
+ * the empty pages, the child has what it is on, and a page.
  *
  * Crash. Between before and parent the arena has the stack as it was before the
  * fork, which is all that recovery reads of it.
@@ -161,10 +163,27 @@ static void after_in_parent(void)
         (void)run_aside(come_back);
 }
 
+/* What is below the part of the stack that is in use becomes the child's own,
+ * too: returns where its own begins. */
+static char *make_room(void)
+{
+    char *low = away.fiber->stack_low;
+    size_t bytes = (size_t)(away.low - low);
+
+    if (bytes > 0 &&
+        mmap(low, bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+             0) == MAP_FAILED)
+        low = away.low;
+    return low;
+}
+
 static void after_in_child(void)
 {
     struct sh_arena *a = sh_served->arena;
     char *end = (char *)a + a->bytes;
+
+    char *low;
 
     if (is_child)
         return;
@@ -174,7 +193,8 @@ static void after_in_child(void)
         return;
     }
     munmap(away.kept, away.bytes);
-    (void)mprotect(a, (size_t)(away.low - (char *)a), PROT_READ);
+    low = make_room();
+    (void)mprotect(a, (size_t)(low - (char *)a), PROT_READ);
     (void)mprotect(away.low + away.bytes, (size_t)(end - away.low) - away.bytes,
                    PROT_READ);
 }

@@ -89,6 +89,46 @@ static void a_child_of_a_task_is_told_that_the_pool_is_its_parents(void)
     harness_free(pool);
 }
 
+/* Write to so many bytes of stack, from the upper end down, page by page, as
+ * calls do. */
+static __attribute__((noinline)) long dig(long bytes)
+{
+    volatile char room[1024];
+
+    room[0] = 1;
+    room[1023] = 1;
+    return bytes <= (long)sizeof room
+               ? room[0]
+               : dig(bytes - (long)sizeof room) + room[1023];
+}
+
+static int fork_and_dig(const long *in, long *out)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        alarm(20);
+        _exit(dig(*in) == 0);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return 1;
+    *out = status;
+    return 0;
+}
+SHUNT_TASK(fork_and_dig, long, long)
+
+static void the_child_of_a_task_has_as_much_stack_as_the_task(void)
+{
+    shunt_pool *pool = NULL;
+
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = 1, .stack_bytes = 1 << 20 }));
+    for (long bytes = 1 << 10; bytes <= 512 << 10; bytes *= 2)
+        assert_takes(shunt_submit(pool, fork_and_dig, &bytes), 0);
+    harness_free(pool);
+}
+
 static int fork_twice(shunt_pool *const *in, long *out)
 {
     int status = 0;
@@ -121,6 +161,7 @@ static void the_child_of_a_task_may_fork_as_well(void)
 static const struct CMUnitTest claims[] = {
     CLAIM(a_child_that_a_task_forks_is_outside_of_any_task),
     CLAIM(a_child_of_a_task_is_told_that_the_pool_is_its_parents),
+    CLAIM(the_child_of_a_task_has_as_much_stack_as_the_task),
     CLAIM(the_child_of_a_task_may_fork_as_well),
 };
 
