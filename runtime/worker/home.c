@@ -12,6 +12,8 @@
  * those of a thread pool, with the post behind those of the processes, but it
  * takes up nothing else, and sleeps outside of the protocol of sleepers, so
  * that nobody counts on it. The timekeeper starts it for the first such task.
+ * Its stacks are the host's own, and not in the arena as those of the processes
+ * are, so that a task may fork: the child has a copy of them.
  * Tasks that no process has, of libraries that were loaded too late, come here
  * as well, and are told so.
  *

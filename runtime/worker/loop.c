@@ -68,6 +68,18 @@ static uint32_t take_pushed(struct sh_worker *w)
     return reversed;
 }
 
+/* Whether there is memory at run, which may be any word. */
+static bool may_be_run(const struct sh_worker *w, const struct sh_run *run)
+{
+    const struct sh_run *waiting = w->waiting;
+
+    if (!sh_is_at_home(w))
+        return sh_arena_has(w->pool->arena, run);
+    while (waiting != NULL && waiting != run)
+        waiting = waiting->beside;
+    return waiting != NULL;
+}
+
 /* The run that a hint names, if it is parked here and may go on; else NULL. */
 static struct sh_run *find_woken(const struct sh_worker *w, uint64_t hint)
 {
@@ -77,7 +89,7 @@ static struct sh_run *find_woken(const struct sh_worker *w, uint64_t hint)
     struct sh_run *run = (void *)(uintptr_t)sh_load_rlx(&r->input);
 
     if (sh_generation_of(word) != sh_hint_generation(hint) ||
-        sh_phase_of(word) == SH_PARKED || !sh_arena_has(w->pool->arena, run) ||
+        sh_phase_of(word) == SH_PARKED || !may_be_run(w, run) ||
         run->record != r || run->generation != sh_hint_generation(hint) ||
         run->worker != w || run->fiber == NULL || run->beside_at == NULL)
         return NULL;
@@ -367,7 +379,10 @@ struct sh_worker *sh_worker_prepare(struct sh_pool *pool, unsigned index)
     w->seat.process = sh_process;
     w->seat.post = w->post;
     w->random = 2463534242u + index * 7919u;
-    sh_stacks_init(&w->stacks, pool->arena, pool->team->stack_bytes);
+    /* A task of the host may fork, and its child has a copy of what is private
+     * alone. No other process looks at its stack. */
+    sh_stacks_init(&w->stacks, sh_is_at_home(w) ? NULL : pool->arena,
+                   pool->team->stack_bytes);
     return w;
 }
 

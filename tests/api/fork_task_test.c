@@ -158,11 +158,78 @@ static void the_child_of_a_task_may_fork_as_well(void)
     harness_free(pool);
 }
 
+/* What the child writes to its stack, from where it forks to the end of the
+ * task, the parent does not see. */
+static int fork_and_write(const shunt_none *in, long *out)
+{
+    volatile long mine = 1;
+    int status = 0, written[2];
+    char byte;
+    pid_t pid;
+
+    (void)in;
+    if (pipe(written) != 0)
+        return 1;
+    pid = fork();
+    if (pid == 0) {
+        alarm(20);
+        mine = 2;
+        (void)!write(written[1], "", 1);
+        _exit(dig(64 << 10) != 64 || mine != 2);
+    }
+    close(written[1]);
+    if (pid < 0 || read(written[0], &byte, 1) != 1 ||
+        waitpid(pid, &status, 0) != pid)
+        return 2;
+    close(written[0]);
+    *out = status == 0 ? mine : 3;
+    return 0;
+}
+SHUNT_TASK(fork_and_write, shunt_none, long)
+
+static int fork_and_write_at_home(const shunt_none *in, long *out)
+{
+    return fork_and_write(in, out);
+}
+SHUNT_TASK(fork_and_write_at_home, shunt_none, long, .host_only = true)
+
+static void parent_and_child_have_each_a_stack_of_their_own(void)
+{
+    shunt_pool *pool = harness_pool(2);
+
+    for (int i = 0; i < 20; i++) {
+        assert_takes(shunt_submit(pool, fork_and_write, NULL), 1);
+        assert_takes(shunt_submit(pool, fork_and_write_at_home, NULL), 1);
+    }
+    harness_free(pool);
+}
+
+/* Two of the host's threads, of two pools, at the same time. */
+static void tasks_of_the_host_fork_beside_each_other(void)
+{
+    enum {
+        TASKS = 30
+    };
+    shunt_pool *pools[2] = { harness_pool(1), harness_pool(1) };
+    shunt_future *fs[2][TASKS];
+
+    for (int i = 0; i < TASKS; i++)
+        for (int p = 0; p < 2; p++)
+            fs[p][i] = shunt_submit(pools[p], fork_and_write_at_home, NULL);
+    for (int i = 0; i < TASKS; i++)
+        for (int p = 0; p < 2; p++)
+            assert_takes(fs[p][i], 1);
+    harness_free(pools[0]);
+    harness_free(pools[1]);
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(a_child_that_a_task_forks_is_outside_of_any_task),
     CLAIM(a_child_of_a_task_is_told_that_the_pool_is_its_parents),
     CLAIM(the_child_of_a_task_has_as_much_stack_as_the_task),
     CLAIM(the_child_of_a_task_may_fork_as_well),
+    CLAIM(parent_and_child_have_each_a_stack_of_their_own),
+    CLAIM(tasks_of_the_host_fork_beside_each_other),
 };
 
 HARNESS_MAIN(claims)
