@@ -17,11 +17,21 @@
 #include "process/symbols.h"
 #include "worker/worker.h"
 
+#define BOOKED 64u /* of the size of a small block, any */
+
 static struct sh_crash *crash; /* this process's record */
 
 static void note_exit(int status)
 {
     sh_crash_exit(crash, status);
+}
+
+/* What the allocator of the pool's memory keeps of that in the process's own,
+ * which is about to be limited: it gets most of it when it is first used. If
+ * there is nothing left for a block, nor will there be for a task. */
+static void open_books(struct sh_pool *pool)
+{
+    sh_heap_put(&pool->heap, sh_heap_scratch(&pool->heap, BOOKED), BOOKED);
 }
 
 /* The exit status of one that could not begin. */
@@ -40,8 +50,11 @@ int sh_serve(void *root, unsigned index)
     if (!sh_crash_install(crash) || !sh_forks_allow())
         return UNABLE;
     sh_birth_on_exit(note_exit);
-    if (most > 0 && !sh_limit_set(most))
-        return UNABLE;
+    if (most > 0) {
+        open_books(pool);
+        if (!sh_limit_set(most))
+            return UNABLE;
+    }
     crash->bytes_max = most;
     return sh_worker_serve(&pool->team->workers[index]) ? 0 : UNABLE;
 }

@@ -393,6 +393,48 @@ static void the_memory_of_the_pool_does_not_count(void)
     harness_free(pool);
 }
 
+static int eat_all_and_use_the_pool(const long *in, long *out)
+{
+    void *volatile bite;
+
+    for (size_t bytes = 65536; bytes > 0; bytes /= 16)
+        do
+            bite = malloc(bytes);
+        while (bite != NULL);
+    for (int i = 0; i < 50; i++)
+        if (shunt_alloc(100) == NULL || shunt_alloc(256 << 10) == NULL)
+            return 8;
+    *out = *in;
+    return shunt_fail(7, "full, and %ld", *in);
+}
+SHUNT_TASK(eat_all_and_use_the_pool, long, long)
+
+static int eat_alone(const long *in, long *out)
+{
+    return eat_all_and_use_the_pool(in, out);
+}
+SHUNT_TASK(eat_alone, long, long, .exclusive = true)
+
+/* Goal: a process that has nothing left of its own before its first use of the
+ * pool's memory has that. */
+static void a_process_that_is_full_has_the_memory_of_the_pool(void)
+{
+    shunt_pool *pool = pool_of_bytes(1, harness_slowness() > 1 ? 0 : MOST);
+
+    for (int alone = 0; alone < 2 && harness_slowness() == 1; alone++) {
+        shunt_future *f =
+            alone != 0
+                ? shunt_submit(pool, eat_alone, &(long){ 5 })
+                : shunt_submit(pool, eat_all_and_use_the_pool, &(long){ 5 });
+
+        assert_fails_with(f, 7);
+        assert_true(has_text(f, "full, and 5"));
+        assert_non_null(strstr(shunt_error_of(f)->where, "care_test.c"));
+        assert_joins(f, SHUNT_EFAILED);
+    }
+    harness_free(pool);
+}
+
 static void tasks_run_with_the_least_memory_that_can_be_set(void)
 {
     shunt_pool *pool = pool_of_bytes(2, least(8));
@@ -421,6 +463,7 @@ static const struct CMUnitTest care[] = {
     CLAIM_OF_PROCESSES(a_task_that_eats_memory_until_it_dies_says_of_what),
     CLAIM_OF_PROCESSES(a_task_that_is_refused_memory_may_fail_by_itself),
     CLAIM_OF_PROCESSES(the_memory_of_the_pool_does_not_count),
+    CLAIM_OF_PROCESSES(a_process_that_is_full_has_the_memory_of_the_pool),
     CLAIM_OF_PROCESSES(tasks_run_with_the_least_memory_that_can_be_set),
 };
 
