@@ -231,6 +231,7 @@ static void put_words(struct sh_crash *c)
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
+    bool refused = errno == ENOMEM;
     int who = 0;
 
     /* A child of the task has our handlers, and perhaps our record. */
@@ -247,6 +248,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     sh_store_rlx(&record->state, SH_CRASH_WRITING); /* relaxed: nothing yet */
     put_facts(record, info, context);
     put_words(record);
+    record->refused = refused;
     record->bytes = sh_limit_taken();
     put_frames(record, context);
     sh_store_rel(&record->state, SH_CRASH_WHOLE); /* release: facts */

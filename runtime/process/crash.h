@@ -67,6 +67,7 @@ struct sh_crash {
     uint64_t pc, sp;
     uint64_t bytes, bytes_max; /* of its own memory: had, might have; or 0 */
     uint32_t has_address;
+    uint32_t refused;       /* errno said that there was no memory */
     _Atomic uint32_t depth; /* frames there were, perhaps more than fit */
     _Atomic uint32_t exited;
     int32_t exit_status;              /* that exit() was called with */

@@ -286,20 +286,22 @@ static void put_unrecorded(struct text *t, int sig, const struct rusage *use)
     put_use(t, sig, use);
 }
 
-/* What malloc says when there is no memory is not heard by all: how near the
- * process was to the limit of its own memory, where that may have been it. */
+/* What malloc says when there is no memory is not heard by all. So much is said
+ * of the limit of its own memory as the process had to do with it: it was near,
+ * or the last that it was refused was memory, of which it may have wanted more
+ * at once than there can be. */
 static void put_memory(struct text *t, const struct sh_crash *c,
                        enum sh_crash_kind kind)
 {
-    if (c->bytes_max == 0 || c->bytes == 0 ||
+    bool near = c->bytes >= c->bytes_max - c->bytes_max / 8;
+
+    if (c->bytes_max == 0 || (!near && c->refused == 0) ||
         (kind != SH_CRASH_NULL && kind != SH_CRASH_NOWHERE &&
          kind != SH_CRASH_ABORT && kind != SH_CRASH_TRAP &&
          kind != SH_CRASH_INSTRUCTION))
         return;
-    if (c->bytes >= c->bytes_max - c->bytes_max / 8)
-        put(t, "; its process was out of memory: it had ");
-    else
-        put(t, "; its process had ");
+    put(t, near ? "; its process was out of memory: it had "
+                : "; its process had been refused memory: it had ");
     put_bytes(t, c->bytes);
     put(t, " of its own, and .worker_bytes_max allows ");
     put_bytes(t, c->bytes_max);

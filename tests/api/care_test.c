@@ -345,6 +345,44 @@ static void a_task_that_eats_memory_until_it_dies_says_of_what(void)
     harness_free(pool);
 }
 
+static void *volatile kept;
+
+/* Has some, and asks for more than it may ever have; or for nothing. */
+static int want(const struct guest *in, long *out)
+{
+    volatile char *volatile bytes;
+
+    kept = malloc(1 << 20);
+    bytes = in->bite > 0 ? malloc(in->bite) : NULL;
+    *out = 1;
+    if (bytes == NULL && in->manners == ABORTS)
+        abort();
+    bytes[0] = 1;
+    free((void *)bytes);
+    return 0;
+}
+SHUNT_TASK(want, struct guest, long)
+
+/* Goal: nobody is told of a limit that had nothing to do with it. */
+static void a_limit_is_told_of_if_it_was_met_and_no_other_time(void)
+{
+    shunt_pool *pool = pool_of_bytes(1, harness_slowness() > 1 ? 0 : MOST);
+
+    for (int i = 0; i < 4 && harness_slowness() == 1; i++) {
+        struct guest in = { i % 2 == 0 ? FOLLOWS : ABORTS,
+                            i < 2 ? 2 * MOST : 0 };
+        shunt_future *f = shunt_submit(pool, want, &in);
+
+        assert_settles(f, SHUNT_ECRASHED);
+        harness_note("%s", shunt_error_of(f)->message);
+        assert_false(has_text(f, "out of memory"));
+        assert_true(has_text(f, "had been refused memory") == (i < 2));
+        assert_true(has_text(f, ".worker_bytes_max allows 48 MiB") == (i < 2));
+        assert_dies(f);
+    }
+    harness_free(pool);
+}
+
 /* Goal: one that looks at what malloc gives fails as it likes, and nobody
  * dies. */
 static void a_task_that_is_refused_memory_may_fail_by_itself(void)
@@ -461,6 +499,7 @@ static const struct CMUnitTest care[] = {
     CLAIM_OF_PROCESSES(a_death_beside_a_process_that_rests_is_one_death),
     CLAIM_OF_PROCESSES(a_process_that_rests_may_die_as_any_other),
     CLAIM_OF_PROCESSES(a_task_that_eats_memory_until_it_dies_says_of_what),
+    CLAIM_OF_PROCESSES(a_limit_is_told_of_if_it_was_met_and_no_other_time),
     CLAIM_OF_PROCESSES(a_task_that_is_refused_memory_may_fail_by_itself),
     CLAIM_OF_PROCESSES(the_memory_of_the_pool_does_not_count),
     CLAIM_OF_PROCESSES(a_process_that_is_full_has_the_memory_of_the_pool),
