@@ -89,8 +89,10 @@ typedef struct shunt_options {
      * place, which runs .init; 0: no limit. It ends when what it has begun has.
      * As long as some of that waits it begins nothing more, unless all other
      * workers are in the same case: then it does, so that tasks which wait for
-     * tasks come to their ends. No task fails by it. A pool of threads has no
-     * use for it, and does not look at it: they share one memory. */
+     * tasks come to their ends. Nor does it end while a function that it gave
+     * shunt_promise_on_cancel may be called: it goes on. No task fails by it. A
+     * pool of threads has no use for it, and does not look at it: they share
+     * one memory. */
     size_t worker_tasks_max SHUNT_DEFAULT_(0);
     /* How much private memory a worker process may have, in bytes, beyond what
      * it has of the program when it is started: heap and anonymous mappings, by

@@ -15,7 +15,10 @@
  *   settled  future/settle.c
  *   hook     on_cancel: write input, then read state || cancel: set CANCEL,
  *            then take input; all seq_cst: one sees the other
+ *            cancel: set BUSY, then take input -> listens: read that it was
+ *            taken, then find BUSY, until it was called
  */
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,8 +51,9 @@ static struct sh_block *block_of(struct sh_promised *p)
 static void set_block(struct sh_promised *p, struct sh_block *b)
 {
     if (!sh_promised_is_inside(p))
-        sh_store_bare_rel((struct sh_block **)(void *)(p + 1), b); /* release:
-                                                                    * accepted */
+        sh_store_bare_rel((struct sh_block **)(void *)(p + 1),
+                          b); /* release:
+                               * accepted */
 }
 
 static shunt_promise *promise_of(uint64_t handle)
@@ -248,6 +252,88 @@ int shunt_promise_drop(shunt_promise *p)
     return rc == SHUNT_ECANCELED ? 0 : rc;
 }
 
+/* -- hooks -- */
+
+/* The promises that this worker process listens to, or has tried to, and some
+ * that have ended: in scratch, which goes with the process. */
+static struct {
+    pthread_mutex_t lock;
+    struct heard {
+        uint32_t index, generation;
+    } * heard;
+    size_t count, room;
+} listens = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Whether our listener may be called still. */
+static bool is_open(struct sh_pool *pool, const struct heard *h)
+{
+    struct sh_record *r = sh_record_at(pool, h->index);
+    bool taken = sh_load_sc(&r->input) == TOLD; /* seq_cst: hook */
+    uint64_t w = sh_load_sc(&r->state);         /* seq_cst: hook */
+
+    return sh_generation_of(w) == h->generation &&
+           ((w & SH_BUSY) != 0 || (sh_phase_of(w) == SH_PROMISE && !taken));
+}
+
+/* Under lock. */
+static void forget_ended(struct sh_pool *pool)
+{
+    size_t open = 0;
+
+    for (size_t i = 0; i < listens.count; i++)
+        if (is_open(pool, &listens.heard[i]))
+            listens.heard[open++] = listens.heard[i];
+    listens.count = open;
+}
+
+static bool grow(struct sh_pool *pool)
+{
+    size_t room = listens.room > 0 ? 2 * listens.room : 16;
+    struct heard *more = sh_heap_scratch(&pool->heap, room * sizeof *more);
+
+    if (more == NULL)
+        return false;
+    if (listens.room > 0) {
+        memcpy(more, listens.heard, listens.count * sizeof *more);
+        sh_heap_put(&pool->heap, listens.heard, listens.room * sizeof *more);
+    }
+    listens.heard = more;
+    listens.room = room;
+    return true;
+}
+
+/* Note that we listen to a promise, in a process that may be replaced. False if
+ * there is no memory. */
+static bool note_listener(const struct sh_ref *ref)
+{
+    bool noted = true;
+
+    if (sh_served == NULL)
+        return true;
+    pthread_mutex_lock(&listens.lock);
+    if (listens.count == listens.room)
+        forget_ended(ref->pool);
+    if (listens.count == listens.room)
+        noted = grow(ref->pool);
+    if (noted)
+        listens.heard[listens.count++] =
+            (struct heard){ sh_index_of(ref->pool, ref->record),
+                            sh_generation_of(ref->word) };
+    pthread_mutex_unlock(&listens.lock);
+    return noted;
+}
+
+bool sh_promise_listens(struct sh_pool *pool)
+{
+    bool open;
+
+    pthread_mutex_lock(&listens.lock);
+    forget_ended(pool);
+    open = listens.count > 0;
+    pthread_mutex_unlock(&listens.lock);
+    return open;
+}
+
 int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
                             void *user)
 {
@@ -262,6 +348,8 @@ int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
         return SHUNT_EINVAL;
     if (sh_phase_of(ref.word) != SH_PROMISE)
         return SHUNT_ECANCELED;
+    if (!note_listener(&ref))
+        return SHUNT_ENOMEM;
     l = sh_heap_get(&ref.pool->heap, sizeof *l);
     if (l == NULL)
         return SHUNT_ENOMEM;

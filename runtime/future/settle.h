@@ -248,6 +248,9 @@ enum sh_told sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
  * of a process that is no more are dropped. */
 void sh_promise_hear(struct sh_work *work, struct sh_pool *pool, uint64_t hook);
 
+/* Whether a listener that this worker process has set may be called still. */
+bool sh_promise_listens(struct sh_pool *pool);
+
 /* A promise in RELEASING: free what it has beside its value. */
 void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r);
 

@@ -4,7 +4,8 @@
  * is well (.worker_tasks_max).
  *
  *     begun <  most                  goes on
- *     begun >= most, none parked     leaves: its main function returns
+ *     begun >= most, none parked     leaves: its main function returns; unless
+ *                                    it listens to a promise: goes on
  *     begun >= most, some parked     rests: it goes on with those alone
  *     the same, and nobody else      goes on: what is parked in it may wait for
  *     is at work                     what nobody else would begin
@@ -14,7 +15,9 @@
  * protocol of sleepers, as a stand-in does: nobody counts on it, and what is
  * queued in it is stolen. But somebody has to be at work. Where all others rest
  * as well it does as if it were fresh, so that tasks which wait for tasks come
- * to their ends whatever the limit is. A process that leaves is to the warden
+ * to their ends whatever the limit is. A hook of a promise can be called in its
+ * process alone; what that promise comes to nobody tells it, so while it has
+ * nothing parked it goes on as well. A process that leaves is to the warden
  * what one is that was killed while it had nothing to do: nothing fails.
  *
  * Edges.
@@ -55,7 +58,8 @@ static bool is_used_up(const struct sh_worker *w)
 
 bool sh_care_leaves(struct sh_worker *w)
 {
-    if (!is_used_up(w) || w->parked > 0 || sh_served == NULL)
+    if (!is_used_up(w) || w->parked > 0 || sh_served == NULL ||
+        sh_promise_listens(w->pool))
         return false;
     /* For what is queued here others are needed. */
     sh_sleep_notify(&w->pool->sleep);
@@ -91,9 +95,8 @@ bool sh_care_rests(struct sh_worker *w)
 {
     _Atomic uint32_t *rests = &w->post->rests;
 
-    if (!is_used_up(w) || sh_is_lane(w))
+    if (!is_used_up(w) || w->parked == 0 || sh_is_lane(w))
         return false;
-    SH_ASSERT(w->parked > 0);
     sh_store_sc(rests, SH_RESTS); /* seq_cst: care */
     if (is_called(w) || is_ending(w) || !another_works(w)) {
         sh_store_sc(rests, SH_WORKS); /* seq_cst: care */

@@ -94,6 +94,93 @@ static void init_runs_in_every_process_and_no_pool_breaks(void)
     assert_true(processes >= 1);
 }
 
+/* ---- hooks of promises ---- */
+
+struct listener {
+    shunt_promise *promise;
+    struct latch *called;
+    long pid;
+};
+
+static void note_call(void *user)
+{
+    struct listener *l = user;
+
+    l->pid = getpid();
+    latch_raise(l->called);
+}
+
+static int listen_to(struct listener *const *in, long *out)
+{
+    *out = getpid();
+    return shunt_promise_on_cancel((*in)->promise, note_call, *in);
+}
+SHUNT_TASK(listen_to, struct listener *, long)
+
+static int listen_alone(struct listener *const *in, long *out)
+{
+    return listen_to(in, out);
+}
+SHUNT_TASK(listen_alone, struct listener *, long, .exclusive = true)
+
+static shunt_future *listen(shunt_pool *pool, bool alone, struct listener **in)
+{
+    return alone ? shunt_submit(pool, listen_alone, in)
+                 : shunt_submit(pool, listen_to, in);
+}
+
+static void a_hook_is_called_although_its_process_is_used_up(void)
+{
+    for (int round = 0; round < 20; round++) {
+        shunt_pool *pool = death_pool(1, 1);
+        struct stage_promise p = stage_promise(pool);
+        struct listener *l = stage_bytes(sizeof *l);
+        bool alone = round % 2 != 0;
+        long pid;
+
+        *l = (struct listener){ p.promise, stage_latch(), 0 };
+        pid = death_process_of(listen(pool, alone, &l));
+        for (long i = 0; i < round % 3; i++)
+            assert_takes(shunt_submit(pool, stage_same, &i), i);
+        assert_long(shunt_cancel(p.future), 1);
+        assert_true(latch_reaches(l->called, 1));
+        assert_long(l->pid, pid);
+        assert_ok(shunt_promise_drop(p.promise));
+        assert_joins(p.future, SHUNT_ECANCELED);
+        harness_free(pool);
+    }
+}
+
+/* Goal: it is then replaced as any other. Method: so many hooks that it forgets
+ * those that have ended, and each promise comes to another end. */
+static void a_process_whose_hooks_are_done_is_replaced(void)
+{
+    shunt_pool *pool = death_pool(1, 1);
+
+    for (int round = 0; round < 60; round++) {
+        struct stage_promise p = stage_promise(pool);
+        struct listener *l = stage_bytes(sizeof *l);
+        long pid;
+
+        *l = (struct listener){ p.promise, stage_latch(), 0 };
+        pid = death_process_of(listen(pool, false, &l));
+        assert_long(death_next_process(pool), pid);
+        if (round % 3 == 0)
+            assert_long(shunt_cancel(p.future), 1);
+        if (round % 3 == 0)
+            assert_true(latch_reaches(l->called, 1));
+        if (round % 3 == 1)
+            stage_give(p.promise, 1);
+        else
+            assert_ok(shunt_promise_drop(p.promise));
+        assert_ok(shunt_release(p.future));
+        /* One may have been on its way there. */
+        (void)death_next_process(pool);
+        assert_true(death_next_process(pool) != pid);
+    }
+    harness_free(pool);
+}
+
 /* ---- what is parked ---- */
 
 struct family {
@@ -492,6 +579,8 @@ static const struct CMUnitTest care[] = {
     CLAIM_OF_PROCESSES(without_a_limit_a_process_stays),
     CLAIM_OF_PROCESSES(what_is_queued_when_a_process_ends_runs_once),
     CLAIM_OF_PROCESSES(init_runs_in_every_process_and_no_pool_breaks),
+    CLAIM_OF_PROCESSES(a_hook_is_called_although_its_process_is_used_up),
+    CLAIM_OF_PROCESSES(a_process_whose_hooks_are_done_is_replaced),
     CLAIM_OF_PROCESSES(tasks_that_wait_for_tasks_end_whatever_the_limit),
     CLAIM_OF_PROCESSES(
         a_used_up_process_begins_nothing_beside_what_waits_in_it),
