@@ -407,14 +407,13 @@ static bool has_text(shunt_future *f, const char *text)
     return strstr(shunt_error_of(f)->message, text) != NULL;
 }
 
-/* Goal: it dies of the limit and not of the machine's, and the message tells.
- * A sanitizer's malloc ends the process itself. */
+/* Goal: it dies of the limit and not of the machine's, and it tells. */
 static void a_task_that_eats_memory_until_it_dies_says_of_what(void)
 {
     static const size_t bites[] = { 1000, 100000, 1 << 20 };
-    shunt_pool *pool = pool_of_bytes(2, harness_slowness() > 1 ? 0 : MOST);
+    shunt_pool *pool = pool_of_bytes(2, MOST);
 
-    for (int i = 0; i < 6 && harness_slowness() == 1; i++) {
+    for (int i = 0; i < 6; i++) {
         struct guest in = { i % 2 == 0 ? FOLLOWS : ABORTS, bites[i / 2] };
         shunt_future *f = shunt_submit(pool, eat, &in);
 
@@ -453,9 +452,9 @@ SHUNT_TASK(want, struct guest, long)
 /* Goal: nobody is told of a limit that had nothing to do with it. */
 static void a_limit_is_told_of_if_it_was_met_and_no_other_time(void)
 {
-    shunt_pool *pool = pool_of_bytes(1, harness_slowness() > 1 ? 0 : MOST);
+    shunt_pool *pool = pool_of_bytes(1, MOST);
 
-    for (int i = 0; i < 4 && harness_slowness() == 1; i++) {
+    for (int i = 0; i < 4; i++) {
         struct guest in = { i % 2 == 0 ? FOLLOWS : ABORTS,
                             i < 2 ? 2 * MOST : 0 };
         shunt_future *f = shunt_submit(pool, want, &in);
@@ -474,10 +473,10 @@ static void a_limit_is_told_of_if_it_was_met_and_no_other_time(void)
  * dies. */
 static void a_task_that_is_refused_memory_may_fail_by_itself(void)
 {
-    shunt_pool *pool = pool_of_bytes(1, harness_slowness() > 1 ? 0 : MOST);
+    shunt_pool *pool = pool_of_bytes(1, MOST);
     long pid = death_next_process(pool);
 
-    for (int i = 0; i < 5 && harness_slowness() == 1; i++) {
+    for (int i = 0; i < 5; i++) {
         shunt_future *f =
             shunt_submit(pool, eat, &(struct guest){ CONFESSES, 1 << 20 });
 
@@ -544,9 +543,9 @@ SHUNT_TASK(eat_alone, long, long, .exclusive = true)
  * pool's memory has that. */
 static void a_process_that_is_full_has_the_memory_of_the_pool(void)
 {
-    shunt_pool *pool = pool_of_bytes(1, harness_slowness() > 1 ? 0 : MOST);
+    shunt_pool *pool = pool_of_bytes(1, MOST);
 
-    for (int alone = 0; alone < 2 && harness_slowness() == 1; alone++) {
+    for (int alone = 0; alone < 2; alone++) {
         shunt_future *f =
             alone != 0
                 ? shunt_submit(pool, eat_alone, &(long){ 5 })
@@ -587,11 +586,13 @@ static const struct CMUnitTest care[] = {
     CLAIM_OF_PROCESSES(what_waits_in_a_used_up_process_is_ended_with_the_pool),
     CLAIM_OF_PROCESSES(a_death_beside_a_process_that_rests_is_one_death),
     CLAIM_OF_PROCESSES(a_process_that_rests_may_die_as_any_other),
-    CLAIM_OF_PROCESSES(a_task_that_eats_memory_until_it_dies_says_of_what),
-    CLAIM_OF_PROCESSES(a_limit_is_told_of_if_it_was_met_and_no_other_time),
-    CLAIM_OF_PROCESSES(a_task_that_is_refused_memory_may_fail_by_itself),
+    CLAIM_OF_PLAIN_PROCESSES(
+        a_task_that_eats_memory_until_it_dies_says_of_what),
+    CLAIM_OF_PLAIN_PROCESSES(
+        a_limit_is_told_of_if_it_was_met_and_no_other_time),
+    CLAIM_OF_PLAIN_PROCESSES(a_task_that_is_refused_memory_may_fail_by_itself),
     CLAIM_OF_PROCESSES(the_memory_of_the_pool_does_not_count),
-    CLAIM_OF_PROCESSES(a_process_that_is_full_has_the_memory_of_the_pool),
+    CLAIM_OF_PLAIN_PROCESSES(a_process_that_is_full_has_the_memory_of_the_pool),
     CLAIM_OF_PROCESSES(tasks_run_with_the_least_memory_that_can_be_set),
 };
 

@@ -255,11 +255,29 @@ void harness_open(int argc, char **argv)
         cmocka_set_test_filter(argv[1]);
 }
 
-/* Run those claims that hold where this run has its tasks. */
+/* Whether a claim holds where this run has its tasks. */
+static bool holds(enum harness_where claimed)
+{
+    bool isolated = harness_isolated();
+
+    switch (claimed) {
+    case HARNESS_ANYWHERE:
+        return true;
+    case HARNESS_THREADS:
+        return !isolated;
+    case HARNESS_PROCESSES:
+        return isolated;
+    case HARNESS_PLAIN:
+        return isolated && harness_slowness() == 1;
+    case HARNESS_BOTH:
+        return harness_slowness() <= 10;
+    }
+    return false;
+}
+
+/* Run those claims that hold here. */
 int harness_claims(const char *name, const struct CMUnitTest *claims, size_t n)
 {
-    enum harness_where where = harness_isolated() ? HARNESS_PROCESSES
-                                                  : HARNESS_THREADS;
     struct CMUnitTest *chosen = calloc(n, sizeof *chosen);
     size_t count = 0;
 
@@ -267,8 +285,7 @@ int harness_claims(const char *name, const struct CMUnitTest *claims, size_t n)
         return -1;
     for (size_t i = 0; i < n; i++) {
         const struct harness_claim *claim = claims[i].initial_state;
-        if (claim->where == HARNESS_ANYWHERE || claim->where == where ||
-            (claim->where == HARNESS_BOTH && harness_slowness() <= 10))
+        if (holds(claim->where))
             chosen[count++] = claims[i];
     }
     int failed = _cmocka_run_group_tests(name, chosen, count, NULL, NULL);

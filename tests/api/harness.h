@@ -34,7 +34,8 @@ enum harness_where {
     HARNESS_ANYWHERE,
     HARNESS_THREADS,
     HARNESS_PROCESSES,
-    HARNESS_BOTH
+    HARNESS_BOTH,
+    HARNESS_PLAIN
 };
 
 /* A claim is a function of no arguments whose name says what holds. */
@@ -59,6 +60,9 @@ struct harness_claim {
 /* What makes pools of both, whatever the run's own are: not under valgrind,
  * which does not know pidfd_open. */
 #define CLAIM_OF_BOTH(claim) CLAIM_WHERE_(claim, HARNESS_BOTH)
+
+/* What holds for processes with the system's malloc, and not a sanitizer's. */
+#define CLAIM_OF_PLAIN_PROCESSES(claim) CLAIM_WHERE_(claim, HARNESS_PLAIN)
 
 #define HARNESS_MAIN(claims)                                   \
     int main(int argc, char **argv)                            \
