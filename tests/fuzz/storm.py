@@ -25,6 +25,9 @@ NAMES = ('hits', 'functions ended badly', 'culprits', 'collateral',
          'graphs that leave something', 'records left', 'aliases left',
          'edges left', 'cells left', 'bytes left')
 
+# Runs in a row that hit nobody, as a program's that fails at once.
+IDLE_MAX = 20
+
 
 def play(program, seed, count, keep):
     """Play seeds: the numbers told, how many were played, what failed."""
@@ -63,11 +66,13 @@ def main():
     print(f'storm: first seed {options.seed}', flush=True)
     totals, graphs, seed = [0] * len(NAMES), 0, options.seed
     faults = collections.defaultdict(list)
-    while totals[0] < options.hits:
+    idle = 0
+    while totals[0] < options.hits and idle < IDLE_MAX:
         numbers, played, said = play(options.program, seed, options.each,
                                      options.keep)
         totals = [a + b for a, b in zip(totals, numbers)]
         graphs += played
+        idle = 0 if numbers[0] > 0 else idle + 1
         if said:
             faults[kind_of(said)].append(seed + played - 1)
             print(f'storm: seed {seed + played - 1}: {said}', flush=True)
@@ -78,7 +83,9 @@ def main():
     print(f'{sum(map(len, faults.values())):10} graphs that failed')
     for kind, seeds in sorted(faults.items(), key=lambda f: -len(f[1])):
         print(f'{len(seeds):10}   {kind}: seeds {seeds[:5]}')
-    return bool(faults) or totals[4] > 0
+    if idle == IDLE_MAX:
+        print(f'storm: nobody was hit in {idle} runs')
+    return bool(faults) or totals[4] > 0 or idle == IDLE_MAX
 
 
 if __name__ == '__main__':
