@@ -258,28 +258,10 @@ static int broken_does(long *out)
 DO(broken)
 
 /* The task waits for what the host promises. */
-static int waiting(shunt_future *const *in, long *out)
-{
-    const long *value;
-    int rc;
-
-    now_begins(0);
-    rc = shunt_await(*in);
-    now_at(0);
-    value = shunt_peek(*in, long);
-    if (rc == 0)
-        *out = value != NULL ? *value : -1;
-    now_ends(0);
-    return rc;
-}
-SHUNT_TASK(waiting, shunt_future *, long)
-
 static void promised_begins(struct play *p)
 {
-    shunt_future *f;
+    shunt_future *f = promise_of_host(p);
 
-    if (shunt_promise_new(p->name, long, &p->promise, &f) != 0)
-        wrong("no promise");
     now_sent(0);
     expect(p, shunt_submit(p->name, waiting, &f), 60, BIT(0));
     expect(p, f, 60, 0)->immune = true;

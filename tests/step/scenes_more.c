@@ -275,27 +275,12 @@ static int heed_does(long *out)
 DO(heed)
 
 /* The host cancels a task that waits for its promise. */
-static int patient(shunt_future *const *in, long *out)
-{
-    int rc;
-
-    now_begins(0);
-    rc = shunt_await(*in);
-    now_at(0);
-    *out = 60;
-    now_ends(0);
-    return rc;
-}
-SHUNT_TASK(patient, shunt_future *, long)
-
 static void cancelled_begins(struct play *p)
 {
-    shunt_future *f;
+    shunt_future *f = promise_of_host(p);
 
-    if (shunt_promise_new(p->name, long, &p->promise, &f) != 0)
-        wrong("no promise");
     now_sent(0);
-    expect(p, shunt_submit(p->name, patient, &f), 60, BIT(0))->also =
+    expect(p, shunt_submit(p->name, waiting, &f), 60, BIT(0))->also =
         SHUNT_ECANCELED;
     expect(p, f, 60, 0)->also = SHUNT_ECANCELED;
 }

@@ -54,7 +54,7 @@ struct wish {
 
 /* What was found of one scene. */
 struct tally {
-    long deaths, images, wrong, steps, length;
+    long deaths, images, wrong, steps;
 };
 
 /* -- a host -- */
@@ -121,7 +121,6 @@ static _Noreturn void be_host(const struct wish *w, const struct scene *s,
     if (w->images) {
         alarm(0);
         play_images(&p, s, &how, from, w->to, stride);
-        atomic_store(&board->over, true);
         from = LONG_MAX;
     }
     for (long at = from; at <= w->to && sh_clock_ns() < w->until_ns;
@@ -130,10 +129,8 @@ static _Noreturn void be_host(const struct wish *w, const struct scene *s,
         alarm(PLAY_SECONDS_MAX);
         if (how.victims > 1)
             how.seed = w->seed + (uint64_t)at;
-        if (!play_once(&p, s, &how, at)) {
-            atomic_store(&board->over, true);
-            break;
-        }
+        if (!play_once(&p, s, &how, at))
+            break; /* the scene ends before that */
     }
     atomic_store(&board->at, w->to);
     alarm(PLAY_SECONDS_MAX);
@@ -182,8 +179,6 @@ static void collect(const struct wish *w, const struct scene *s, struct job *j,
     j->pid = 0;
     if (status == 0) {
         j->done = true;
-        if (atomic_load(&j->board->over) && at > t->length)
-            t->length = at;
         return;
     }
     t->wrong++;
@@ -234,8 +229,12 @@ static struct tally run_scene(const struct wish *w, const struct scene *s)
         int status;
         pid_t pid = wait(&status);
 
+        if (pid < 0) {
+            perror("step: wait");
+            exit(1);
+        }
         for (unsigned i = 0; i < w->jobs; i++) {
-            if (pid <= 0 || jobs[i].pid != pid)
+            if (jobs[i].pid != pid)
                 continue;
             collect(w, s, &jobs[i], status, &t);
             if (jobs[i].done || t.wrong >= w->wrong_max)
@@ -277,10 +276,9 @@ static int run(const struct wish *w)
     struct tally all = { .wrong = 0 };
     unsigned played = 0;
 
-    counts = share(KINDS * sizeof *counts);
-
     size_t list;
 
+    counts = share(KINDS * sizeof *counts);
     for (const struct scene *s = next_scene(NULL, &list); s != NULL;
          s = next_scene(s, &list)) {
         int64_t begin = sh_clock_ns();

@@ -47,7 +47,6 @@ struct board {
     /* Of the child process. */
     _Atomic long at;           /* the instruction */
     _Atomic long steps, kills; /* that it has done */
-    _Atomic bool over;         /* the operation ends before at */
 };
 extern struct board *board;
 
@@ -140,7 +139,6 @@ struct holding {
     size_t lost[4]; /* items of tables that are in no free list */
     size_t bytes;   /* of blocks */
     long pages;     /* of memory, in blocks of 512 bytes */
-    long descriptors;
 };
 
 bool pool_is_idle(struct sh_pool *pool);

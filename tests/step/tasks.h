@@ -62,6 +62,32 @@ static inline shunt_future *send(int id, long value)
     return f;
 }
 
+/* What the host promises; and a task that waits for that. */
+static inline shunt_future *promise_of_host(struct play *p)
+{
+    shunt_future *f;
+
+    if (shunt_promise_new(p->name, long, &p->promise, &f) != 0)
+        wrong("no promise");
+    return f;
+}
+
+static inline int waiting(shunt_future *const *in, long *out)
+{
+    const long *value;
+    int rc;
+
+    now_begins(0);
+    rc = shunt_await(*in);
+    now_at(0);
+    value = shunt_peek(*in, long);
+    if (rc == 0)
+        *out = value != NULL ? *value : -1;
+    now_ends(0);
+    return rc;
+}
+SHUNT_TASK(waiting, shunt_future *, long)
+
 /* A task that does something: begin and end, and its number, are here. */
 #define DO(what)                                                         \
     static int what##_body(const shunt_none *in, long *out)              \
