@@ -6,49 +6,9 @@
  * is to say it in. Method: errors are made for a record and a pool that this
  * program has filled in itself, with and without faults.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/fault.h"
-#include "shunt/shunt.h"
-#include "task/error.h"
-
-static struct sh_pool pool;
-static struct sh_record record;
-static const shunt_task task = { .size_ = sizeof task, .fn_ = "fetch" };
-
-static int make(void **state)
-{
-    (void)state;
-    memset((void *)&pool, 0, sizeof pool);
-    memset((void *)&record, 0, sizeof record);
-    record.task = &task;
-    record.where = "here.c:12";
-    return sh_heap_init(&pool.heap, 1 << 20, false) ? 0 : -1;
-}
-
-static int unmake(void **state)
-{
-    struct sh_block *b = atomic_load(&record.attached);
-
-    (void)state;
-    sh_fault_clear();
-    while (b != NULL) {
-        struct sh_block *next = b->next;
-
-        b->next = NULL;
-        sh_block_free(b);
-        b = next;
-    }
-    sh_heap_fini(&pool.heap);
-    return 0;
-}
+#include "failed.h"
 
 static const shunt_error *attach(const struct sh_failure *f)
 {
@@ -296,7 +256,8 @@ static void a_copy_says_how_a_process_died(void **state)
 
 int main(void)
 {
-#define ERROR_TEST(test) cmocka_unit_test_setup_teardown(test, make, unmake)
+#define ERROR_TEST(test) \
+    cmocka_unit_test_setup_teardown(test, failed_make, failed_unmake)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_code_has_a_name_a_sentence_and_a_constant),
         ERROR_TEST(a_message_is_one_sentence_that_names_the_task),

@@ -3,34 +3,21 @@
  * unit/trace_test.c - backtraces that are put into words when an error is lent.
  *
  * Method: a teller that counts how often it is asked stands in for the one that
- * reads files. The pool, which this program has filled in itself, counts its
- * memory, so that what is freed twice or not at all is found at its end.
+ * reads files.
  */
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/fault.h"
-#include "shunt/shunt.h"
 #include "base/atomic.h"
-#include "task/error.h"
+#include "failed.h"
 
 #define THREADS 4
 
-static struct sh_pool pool;
-static struct sh_record record;
-static const shunt_task task = { .size_ = sizeof task, .fn_ = "fetch" };
 static atomic_int asked;
-static const struct sh_untold untold = { .task = &task,
-                                         .trace = { .at = { 7, 8 },
-                                                    .count = 2 } };
+static const struct sh_untold untold = {
+    .task = &task, .trace = { .at = { 7, 8 }, .count = 2 }
+};
 static const struct sh_failure crash = { .code = SHUNT_ECRASHED,
                                          .text = "crashed",
                                          .untold = &untold };
@@ -49,32 +36,9 @@ static const char words[] = "#0 7 of 2 in fetch";
 
 static int make(void **state)
 {
-    (void)state;
-    memset((void *)&pool, 0, sizeof pool);
-    memset((void *)&record, 0, sizeof record);
-    record.task = &task;
-    record.where = "here.c:12";
     atomic_store(&asked, 0);
     sh_trace_tell_by(count);
-    return sh_heap_init(&pool.heap, 1 << 20, false) ? 0 : -1;
-}
-
-static int unmake(void **state)
-{
-    struct sh_block *b = atomic_load(&record.attached);
-
-    (void)state;
-    sh_fault_clear();
-    while (b != NULL) {
-        struct sh_block *next = b->next;
-
-        sh_block_unlink(b);
-        sh_block_free(b);
-        b = next;
-    }
-    assert_int_equal(atomic_load(&pool.heap.bytes), 0);
-    sh_heap_fini(&pool.heap);
-    return 0;
+    return failed_make(state);
 }
 
 static const shunt_error *attach(const struct sh_failure *f)
@@ -206,9 +170,9 @@ static void all_readers_get_the_same_words(void **state)
         void *told[THREADS];
 
         for (int i = 0; i < THREADS; i++)
-            assert_int_equal(pthread_create(&threads[i], NULL, lend,
-                                            (void *)(uintptr_t)e),
-                             0);
+            assert_int_equal(
+                pthread_create(&threads[i], NULL, lend, (void *)(uintptr_t)e),
+                0);
         for (int i = 0; i < THREADS; i++) {
             assert_int_equal(pthread_join(threads[i], &told[i]), 0);
             assert_ptr_equal(told[i], told[0]);
@@ -219,7 +183,8 @@ static void all_readers_get_the_same_words(void **state)
 
 int main(void)
 {
-#define TRACE_TEST(test) cmocka_unit_test_setup_teardown(test, make, unmake)
+#define TRACE_TEST(test) \
+    cmocka_unit_test_setup_teardown(test, make, failed_unmake)
     const struct CMUnitTest tests[] = {
         TRACE_TEST(a_backtrace_is_told_once_when_it_is_lent),
         TRACE_TEST(what_has_no_backtrace_asks_nobody),
