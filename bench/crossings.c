@@ -111,14 +111,8 @@ static void payload_run(gbench_state *state, const void *arg)
         gbench_time_add(state, ns);
         us[n++] = (double)ns / 1000.0;
     }
-    sys->close();
-    (void)bench_thread_pin(-1);
-    if (rc != 0 || n == 0)
-        gbench_fail(state, "a payload was lost or is wrong");
-    else {
-        gbench_counter_set(state, "p50_us", bench_quantile(us, n, 0.50));
-        gbench_counter_set(state, "p99_us", bench_quantile(us, n, 0.99));
-    }
+    bench_pinned_close(state, us, n,
+                       rc == 0 ? NULL : "a payload was lost or is wrong");
     free(source);
     free(us);
 }

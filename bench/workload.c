@@ -109,6 +109,19 @@ int bench_pinned_open(const struct bench_pinned *c)
     return -1;
 }
 
+void bench_pinned_close(gbench_state *state, double *us, size_t n,
+                        const char *wrong)
+{
+    sys->close();
+    (void)bench_thread_pin(-1);
+    if (wrong != NULL || n == 0)
+        gbench_fail(state, wrong != NULL ? wrong : "nothing was measured");
+    else {
+        gbench_counter_set(state, "p50_us", bench_quantile(us, n, 0.50));
+        gbench_counter_set(state, "p99_us", bench_quantile(us, n, 0.99));
+    }
+}
+
 static void trip_run(gbench_state *state, const void *arg)
 {
     double *us = bench_pages_new(bench_scaled(TRIPS) * sizeof(*us));
@@ -133,14 +146,7 @@ static void trip_run(gbench_state *state, const void *arg)
         gbench_time_add(state, ns);
         us[n++] = (double)ns / 1000.0;
     }
-    sys->close();
-    (void)bench_thread_pin(-1);
-    if (rc != 0 || n == 0)
-        gbench_fail(state, "a trip failed");
-    else {
-        gbench_counter_set(state, "p50_us", bench_quantile(us, n, 0.50));
-        gbench_counter_set(state, "p99_us", bench_quantile(us, n, 0.99));
-    }
+    bench_pinned_close(state, us, n, rc == 0 ? NULL : "a trip failed");
     free(us);
 }
 

@@ -95,6 +95,12 @@ struct bench_pinned {
 };
 int bench_pinned_open(const struct bench_pinned *c);
 
+/* Close it, unpin the caller, and set the counters p50_us and p99_us of n
+ * measurements; or say what was wrong, if that is not NULL. */
+struct gbench_state;
+void bench_pinned_close(struct gbench_state *state, double *us, size_t n,
+                        const char *wrong);
+
 /* A benchmark of round trips; arg is a struct bench_pinned. */
 void bench_trip_register(const struct bench_pinned *c);
 
