@@ -305,14 +305,28 @@ static int is_daemon(void *pool)
     return host_uses_a_pool();
 }
 
-static int becomes_a_daemon(void *when)
+static int becomes_a_daemon(void *unused)
 {
-    shunt_pool *pool = NULL;
-
-    if (when == NULL)
-        return go_into_the_background(is_daemon, NULL);
-    CHECK(shunt_init() == 0);
+    (void)unused;
     CHECK(go_into_the_background(is_daemon, NULL) == 0);
+    CHECK(shunt_init() == 0);
+    return go_into_the_background(is_daemon, NULL);
+}
+
+static void a_daemon_has_pools_of_its_own(void **state)
+{
+    (void)state;
+    assert_int_equal(kin_run_host(becomes_a_daemon, NULL), 0);
+}
+
+/* Not under AddressSanitizer: gcc 12's does not see to its allocator at a fork,
+ * and a thread of the pool may be in that. */
+#if !HOST_SANITIZED
+static int leaves_a_pool(void *unused)
+{
+    shunt_pool *pool;
+
+    (void)unused;
     CHECK(host_pool(&pool) == 0);
     CHECK(go_into_the_background(is_daemon, pool) == 0);
     CHECK(host_works(pool) == 0);
@@ -320,12 +334,12 @@ static int becomes_a_daemon(void *when)
     return 0;
 }
 
-static void a_daemon_has_pools_of_its_own(void **state)
+static void so_has_one_that_was_forked_beside_a_pool(void **state)
 {
     (void)state;
-    assert_int_equal(kin_run_host(becomes_a_daemon, NULL), 0);
-    assert_int_equal(kin_run_host(becomes_a_daemon, &told), 0);
+    assert_int_equal(kin_run_host(leaves_a_pool, NULL), 0);
 }
+#endif
 
 int main(int argc, char **argv)
 {
@@ -339,6 +353,9 @@ int main(int argc, char **argv)
         HOST_CLAIM(who_is_killed_leaves_nobody),
         HOST_CLAIM(who_executes_another_program_leaves_nobody),
         HOST_CLAIM(a_daemon_has_pools_of_its_own),
+#if !HOST_SANITIZED
+        HOST_CLAIM(so_has_one_that_was_forked_beside_a_pool),
+#endif
     };
 
     return HOST_CLAIMS(argc, argv, tests);
