@@ -61,7 +61,8 @@ struct harness_claim {
  * which does not know pidfd_open. */
 #define CLAIM_OF_BOTH(claim) CLAIM_WHERE_(claim, HARNESS_BOTH)
 
-/* What holds for processes with the system's malloc, and not a sanitizer's. */
+/* What holds for processes with the system's malloc and handlers of faults, and
+ * not a sanitizer's. */
 #define CLAIM_OF_PLAIN_PROCESSES(claim) CLAIM_WHERE_(claim, HARNESS_PLAIN)
 
 #define HARNESS_MAIN(claims)                                   \
