@@ -34,7 +34,7 @@ static void add(struct census_ids *list, long id)
         list->ids[list->count++] = id;
 }
 
-static bool has(const struct census_ids *list, long id)
+bool census_has(const struct census_ids *list, long id)
 {
     for (size_t i = 0; i < list->count; i++) {
         if (list->ids[i] == id)
@@ -46,7 +46,7 @@ static bool has(const struct census_ids *list, long id)
 static bool covers(const struct census_ids *old, const struct census_ids *now)
 {
     for (size_t i = 0; i < now->count; i++) {
-        if (!has(old, now->ids[i]))
+        if (!census_has(old, now->ids[i]))
             return false;
     }
     return true;
@@ -262,7 +262,7 @@ static bool compare_ids(const struct census_ids *before,
 {
     for (size_t i = 0; i < after->count; i++) {
         long id = after->ids[i];
-        if (has(before, id))
+        if (census_has(before, id))
             continue;
         char path[PATH_SIZE], name[128] = "";
         snprintf(path, sizeof path, name_path, id);

@@ -26,6 +26,9 @@ struct census {
     size_t mappings, mapped_bytes;
 };
 
+/* Whether it is one of the list. */
+bool census_has(const struct census_ids *list, long id);
+
 /* Of the stage: kin have the mapping that is at shared. */
 void census_open(const void *shared);
 

@@ -383,14 +383,6 @@ struct killer {
     _Atomic long kills;
 };
 
-static bool among(const struct census_ids *list, long id)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->ids[i] == id)
-            return true;
-    return false;
-}
-
 /* Whichever has a turn, whatever it is at. */
 static void kill_one(struct killer *k, size_t turn)
 {
@@ -399,7 +391,7 @@ static void kill_one(struct killer *k, size_t turn)
     census_list_kin(&kin);
     for (size_t i = 0; i < kin.count; i++) {
         long pid = kin.ids[(i + turn) % kin.count];
-        if (among(&k->spared, pid) || census_has_kin(pid))
+        if (census_has(&k->spared, pid) || census_has_kin(pid))
             continue;
         k->kills += kill((pid_t)pid, SIGKILL) == 0;
         return;

@@ -322,14 +322,6 @@ static void a_killed_pool_starts_no_more_processes(void)
 
 /* ---- failed_worker_replacement ---- */
 
-static bool is_among(const struct census_ids *ids, long id)
-{
-    for (size_t i = 0; i < ids->count; i++)
-        if (ids->ids[i] == id)
-            return true;
-    return false;
-}
-
 /* In a child, which has a seed of its own, and a zygote. */
 static int lose_those_who_fork(void)
 {
@@ -352,7 +344,7 @@ static int lose_those_who_fork(void)
     census_list_kin(&after);
     for (int of_zygote = 0; of_zygote < 2; of_zygote++)
         for (size_t i = 0; i < after.count; i++)
-            if (!is_among(&before, after.ids[i]) &&
+            if (!census_has(&before, after.ids[i]) &&
                 census_is_named(after.ids[i],
                                 of_zygote ? "shunt: zygote" : "shunt: seed"))
                 kill((pid_t)after.ids[i], SIGKILL);
