@@ -35,6 +35,7 @@
  *   stop     worker/pool.c
  *   quiet    future/settle.c
  *   seclude  worker/lane.c
+ *   sleep    sync/sleep.c
  *   warden   start: write warden -> relieve, join: read it      it is set up
  *
  * Crash. It is a thread of the host, whose death ends the pool.
@@ -141,11 +142,20 @@ static int start_again(struct sh_warden *d, unsigned i)
     return rc;
 }
 
+/* The pool is broken. Tasks that workers have left to lanes are refused by the
+ * workers, if they come upon them again. */
+static void have_refused(struct sh_pool *pool)
+{
+    sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
+    sh_sleep_notify(&pool->sleep);
+}
+
 /* There will be no worker i any more, and so no pool. */
 static void give_up(struct sh_warden *d, unsigned i)
 {
     sh_store_rel(&d->pool->broken, 1); /* release: broken */
     sh_post_close(&d->pool->posts[i]);
+    have_refused(d->pool);
     sh_standins_rouse(d->pool);
     sh_quiet_ring(d->pool);
 }
@@ -184,7 +194,7 @@ static int64_t fill_all(struct sh_warden *d)
 {
     int64_t next_ns = INT64_MAX;
 
-    for (unsigned i = 0; i < d->pool->workers; i++) {
+    for (unsigned i = 0; i < d->pool->team->count; i++) {
         struct ward *ward = &d->wards[i];
 
         if (ward->again_ns != 0 && ward->again_ns <= sh_clock_ns())
@@ -234,9 +244,13 @@ static void start_lanes(struct sh_warden *d)
     struct sh_pool *pool = d->pool;
     uint32_t n = sh_xchg_sc(&pool->lanes_wanted, 0); /* seq_cst: seclude */
 
+    if (n > 0 && sh_load_acq(&pool->broken) != 0) { /* acquire: broken */
+        have_refused(pool);
+        return;
+    }
     for (unsigned i = pool->workers + 1; i < pool->team->count && n > 0; i++) {
-        if (d->wards[i].pidfd >= 0 || is_ending(pool) ||
-            sh_load_acq(&pool->broken) != 0) /* acquire: broken */
+        if (d->wards[i].pidfd >= 0 || d->wards[i].again_ns != 0 ||
+            is_ending(pool))
             continue;
         (void)sh_worker_prepare(pool, i);
         sh_post_open(pool, i);

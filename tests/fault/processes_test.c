@@ -92,6 +92,13 @@ static int die_once(const long *lives, long *out)
 }
 SHUNT_TASK(die_once, long, long)
 
+static int alone(const long *in, long *out)
+{
+    *out = *in;
+    return 0;
+}
+SHUNT_TASK(alone, long, long, .exclusive = true)
+
 static int die_again(const long *lives, long *out)
 {
     return die_once(lives, out);
@@ -330,6 +337,42 @@ static void what_others_are_refused_is_an_error_or_survived(void **state)
     begin_refused(INT64_MAX, false);
 }
 
+/* The same of a pool that has a lane. */
+static bool lane_refused(int64_t nth)
+{
+    struct census before = count();
+    shunt_pool *pool;
+    long calls = 0;
+    int rc, alone_rc = -1, last = -1;
+
+    sh_seed_fault(nth);
+    pool = new_pool(&rc);
+    assert_among("a pool", nth, rc, SHUNT_ENOMEM, SHUNT_EAGAIN, SHUNT_EBROKEN);
+    if (rc == 0) {
+        alone_rc = end_of(shunt_submit(pool, alone, &(long){ 1 }));
+        assert_among("an exclusive task", nth, alone_rc, SHUNT_ENOMEM,
+                     SHUNT_EBROKEN, 0);
+        last = shunt_take(shunt_submit(pool, requests, NULL), &calls);
+        assert_among("another task", nth, last, SHUNT_ENOMEM, SHUNT_EBROKEN, 0);
+        assert_int_equal(shunt_pool_free(pool), 0);
+    }
+    sh_seed_fault(0);
+    assert_same(before);
+    return alone_rc == 0 && last == 0 && calls < nth;
+}
+
+static void a_lane_that_is_refused_once_comes_later(void **state)
+{
+    int64_t nth = 1;
+
+    (void)state;
+    while (!lane_refused(nth))
+        assert_true(++nth <= NTH_MAX);
+    print_message("a lane: %lld requests\n", (long long)(nth - 1));
+    assert_true(nth > 20);
+    begin_refused(INT64_MAX, false);
+}
+
 /* -- what tasks do in a worker -- */
 
 static bool is_fair(int rc)
@@ -453,6 +496,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_pool_can_be_freed_whatever_the_host_is_refused),
         cmocka_unit_test(a_death_is_told_whatever_the_host_is_refused),
         cmocka_unit_test(what_others_are_refused_is_an_error_or_survived),
+        cmocka_unit_test(a_lane_that_is_refused_once_comes_later),
         cmocka_unit_test(what_a_task_is_refused_in_a_worker_is_an_error),
     };
 
