@@ -26,8 +26,9 @@
  *
  * Crash loops. A worker that dies before its .init has ended will not do better
  * next time: after a few such deaths in a row the pool is broken, and all that
- * is pending fails with SHUNT_EBROKEN. A task that kills every worker that runs
- * it costs its own future and no more.
+ * is pending fails with SHUNT_EBROKEN. When no worker is left the lanes are
+ * killed, so that nothing stays pending beside them. A task that kills every
+ * worker that runs it costs its own future and no more.
  *
  * Edges.
  *   broken   worker/run.c
@@ -160,13 +161,22 @@ static void give_up(struct sh_warden *d, unsigned i)
     sh_quiet_ring(d->pool);
 }
 
+/* Whether to fork a worker i: not what dies at once, nor a lane of a pool that
+ * is broken. */
+static bool is_worth(const struct sh_warden *d, unsigned i)
+{
+    /* acquire: broken */
+    return d->wards[i].futile < FUTILE_MAX &&
+           (i < d->pool->workers || sh_load_acq(&d->pool->broken) == 0);
+}
+
 /* Have a worker i, now or later. */
 static void fill(struct sh_warden *d, unsigned i)
 {
     struct ward *ward = &d->wards[i];
     int rc = SHUNT_EBROKEN;
 
-    if (ward->futile < FUTILE_MAX)
+    if (is_worth(d, i))
         rc = start_again(d, i);
     ward->again_ns = 0;
     if ((rc == SHUNT_EAGAIN || rc == SHUNT_ENOMEM) &&
@@ -257,6 +267,26 @@ static void start_lanes(struct sh_warden *d)
         replace(d, i, true);
         n--;
     }
+}
+
+/* Whether there is a worker, or is to be one. A lane is none. */
+static bool has_workers(const struct sh_warden *d)
+{
+    for (unsigned i = 0; i < d->pool->workers; i++)
+        if (d->wards[i].pidfd >= 0 || d->wards[i].again_ns != 0)
+            return true;
+    return false;
+}
+
+/* If there are no workers, nor will be, no lane may be left, so that all that
+ * comes is refused here. */
+static void end_lanes(struct sh_warden *d)
+{
+    if (d->cut_off || is_ending(d->pool) || has_workers(d))
+        return;
+    for (unsigned i = d->pool->workers + 1; i < d->pool->team->count; i++)
+        if (d->wards[i].pidfd >= 0)
+            sh_pidfd_kill(d->wards[i].pidfd, SIGKILL);
 }
 
 /* Whether worker i is at code that was given up. */
@@ -409,6 +439,7 @@ static void *warden_main(void *arg)
             (void)sh_worker_serve(&d->pool->team->workers[0]);
             break;
         }
+        end_lanes(d);
         n = wait_for_news(d, fill_ns < until_ns ? fill_ns : until_ns);
         look_after(d, n);
         if (!d->cut_off) {

@@ -257,6 +257,54 @@ static void its_processes_are_replaced_as_workers_are(void)
     harness_free(pool);
 }
 
+static int die_if_told(void *arg)
+{
+    struct tally *told = arg;
+
+    return tally_of(told) == 0
+               ? 0
+               : mortal(&(struct mortal){ .how = BY_ABORT }, &(long){ 0 });
+}
+
+/* Goal: that a process for exclusive tasks lives keeps no task pending, where
+ * no worker can be started any more. */
+static void a_pool_without_workers_is_broken_for_all_its_tasks(void)
+{
+    for (int workers = 1; workers <= 2; workers++) {
+        struct tally *told = stage_tally();
+        struct mortal last = { .how = BY_ABORT,
+                               .started = stage_latch(),
+                               .go = stage_latch() };
+        shunt_pool *pool;
+        shunt_future *fs[3];
+
+        assert_ok(shunt_pool_new(
+            &pool, &(shunt_options){ .workers = workers,
+                                     .init = die_if_told,
+                                     .init_arg = told,
+                                     .unobserved = shunt_unobserved_ignore }));
+        assert_joins(shunt_submit(pool, alone, &(long){ 0 }), 0);
+        for (int i = 0; i < workers; i++)
+            fs[i] = shunt_submit(pool, mortal, &last);
+        assert_true(latch_reaches(last.started, (unsigned)workers));
+        tally_add(told, 1);
+        latch_raise(last.go);
+        for (int i = 0; i < workers; i++)
+            assert_dies(fs[i]);
+        fs[0] = shunt_submit(pool, stage_nothing, NULL);
+        fs[1] = shunt_submit(pool, alone, &(long){ 0 });
+        fs[2] = shunt_submit(pool, stage_nothing, NULL);
+        assert_joins(fs[0], SHUNT_EBROKEN);
+        /* It may have begun before, in a process that was killed then. */
+        assert_true(shunt_await_for(fs[1], harness_patience()) !=
+                    SHUNT_PENDING);
+        assert_ok(shunt_release(fs[1]));
+        assert_joins(fs[2], SHUNT_EBROKEN);
+        assert_joins(shunt_submit(pool, alone, &(long){ 0 }), SHUNT_EBROKEN);
+        harness_free(pool);
+    }
+}
+
 static const struct CMUnitTest exclusive[] = {
     CLAIM_OF_PROCESSES(it_has_a_process_that_runs_nothing_else),
     CLAIM_OF_PROCESSES(its_death_is_nobody_elses),
@@ -265,6 +313,7 @@ static const struct CMUnitTest exclusive[] = {
     CLAIM(many_at_a_time_come_to_their_ends),
     CLAIM_OF_PROCESSES(it_is_killed_at_its_deadline),
     CLAIM(a_pool_ends_while_one_waits),
+    CLAIM_OF_PROCESSES(a_pool_without_workers_is_broken_for_all_its_tasks),
     CLAIM_OF_PROCESSES(its_processes_are_replaced_as_workers_are),
 };
 
