@@ -55,6 +55,15 @@ static int wait_in_task(struct sh_run *run, struct sh_ref *scope)
     return rc;
 }
 
+/* The caller does not close it after all: another may. It is the last that the
+ * run has noted. */
+static void forget_note(struct sh_run *run, const struct sh_ref *scope)
+{
+    if (run != NULL && run->promises.count > 0 &&
+        run->promises.names[run->promises.count - 1] == scope->handle)
+        run->promises.count--;
+}
+
 /* Why a scope that the caller closes is not looked at, or 0. It has ended
  * then, and *all_out, if wanted, is filled. */
 static int bring_to_end(struct sh_ref *scope, shunt_results *all_out)
@@ -66,8 +75,10 @@ static int bring_to_end(struct sh_ref *scope, shunt_results *all_out)
     /* If we die, it is given up: so we name it, and it us. */
     if (run != NULL)
         sh_run_note_promise(run, scope->handle);
-    if (!sh_scope_shut(&work, scope))
+    if (!sh_scope_shut(&work, scope)) {
+        forget_note(run, scope);
         return SHUNT_EINVAL;
+    }
     if (run != NULL && run->pool == scope->pool)
         sh_store_bare_rlx(&scope->record->data.scoping.closer,
                           sh_heed_name(run)); /* relaxed: for who repairs */
@@ -80,10 +91,8 @@ static int bring_to_end(struct sh_ref *scope, shunt_results *all_out)
         sh_scope_give(&work, scope);
     else if (rc == SHUNT_ENOMEM)
         sh_scope_unshut(scope);
-    /* Another may close it now. It is the last that the run has noted. */
-    if (rc == SHUNT_ENOMEM && run != NULL && run->promises.count > 0 &&
-        run->promises.names[run->promises.count - 1] == scope->handle)
-        run->promises.count--;
+    if (rc == SHUNT_ENOMEM)
+        forget_note(run, scope);
     sh_work_do(&work);
     return rc;
 }

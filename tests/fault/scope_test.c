@@ -6,8 +6,11 @@
  */
 #include "fault_each.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
+
+#include "base/fault.h"
 
 enum {
     CHILDREN = 5,
@@ -255,6 +258,85 @@ static void tell_inside(const char *name, int (*inside)(struct stage *), int rc)
     fault_each(&story);
 }
 
+/* ---- two that close ---- */
+
+static struct {
+    shunt_scope *scope;
+    shunt_results all;
+    atomic_int may_end, refused, may_return;
+    int rc; /* of the first */
+} both;
+
+static void wait_for(atomic_int *flag)
+{
+    while (atomic_load(flag) == 0)
+        sched_yield();
+}
+
+static int member(const int *waits, shunt_none *out)
+{
+    (void)out;
+    if (*waits != 0)
+        wait_for(&both.may_end);
+    return 0;
+}
+SHUNT_TASK(member, int, shunt_none)
+
+static int close_too(const shunt_none *in, int *out)
+{
+    (void)in;
+    *out = shunt_scope_close(both.scope, NULL);
+    atomic_store(&both.refused, 1);
+    wait_for(&both.may_return);
+    return 0;
+}
+SHUNT_TASK(close_too, shunt_none, int)
+
+static void *close_first(void *arg)
+{
+    (void)arg;
+    both.rc = shunt_scope_close(both.scope, &both.all);
+    return NULL;
+}
+
+/* Nobody comes into a scope that is being closed. */
+static bool is_being_closed(void)
+{
+    return shunt_status(shunt_scope_submit(both.scope, member, &(int){ 0 })) ==
+           SHUNT_ECLOSED;
+}
+
+/* Goal: its end would have ended a scope that another is to close. */
+static void who_may_not_close_a_scope_has_nothing_to_do_with_it(void **state)
+{
+    shunt_future *f;
+    shunt_pool *pool;
+    pthread_t first;
+    int rc = 0;
+
+    (void)state;
+    assert_int_equal(shunt_pool_new(&pool, &(shunt_options){ .workers = 2 }),
+                     0);
+    assert_int_equal(shunt_scope_open(&both.scope, pool, NULL), 0);
+    (void)shunt_scope_submit(both.scope, member, &(int){ 1 });
+    assert_int_equal(pthread_create(&first, NULL, close_first, NULL), 0);
+    while (!is_being_closed())
+        sched_yield();
+    f = shunt_submit(pool, close_too, NULL);
+    wait_for(&both.refused);
+    sh_fault_set_from(1);
+    atomic_store(&both.may_end, 1);
+    assert_int_equal(pthread_join(first, NULL), 0);
+    sh_fault_clear();
+    assert_int_equal(both.rc, SHUNT_ENOMEM);
+    atomic_store(&both.may_return, 1);
+    assert_int_equal(shunt_take(f, &rc), 0);
+    assert_int_equal(rc, SHUNT_EINVAL);
+    assert_int_equal(shunt_scope_close(both.scope, &both.all), 0);
+    assert_int_equal(shunt_results_release(&both.all), 0);
+    assert_int_equal(shunt_pool_free(pool), 0);
+}
+
 /* ---- the claims ---- */
 
 static void a_scope_works_or_says_that_memory_is_out(void **state)
@@ -294,6 +376,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_scope_works_or_says_that_memory_is_out),
         cmocka_unit_test(a_scope_in_a_task_works_or_goes_with_the_task),
+        cmocka_unit_test(
+            who_may_not_close_a_scope_has_nothing_to_do_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
