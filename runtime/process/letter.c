@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -184,26 +182,6 @@ bool sh_pid_ended(pid_t pid)
     ended = sh_pidfd_ended(pidfd);
     close(pidfd);
     return ended;
-}
-
-pid_t sh_pidfd_in_proc(int pidfd)
-{
-    static const char before[] = "\nPid:";
-    char path[40], text[512];
-    const char *at;
-    ssize_t n;
-    int fd;
-
-    (void)snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    n = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    at = strstr(text, before);
-    n = at == NULL ? 0 : atoi(at + sizeof before - 1);
-    return n > 0 ? (pid_t)n : -1;
 }
 
 int sh_pidfd_of(pid_t pid)

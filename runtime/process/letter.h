@@ -30,6 +30,7 @@ enum sh_letter_kind {
     SH_LETTER_FORK,   /* zygote: fork this worker. Answer: pid and pidfd */
     SH_LETTER_REAP,   /* zygote: this pid. Answer: its death */
     SH_LETTER_UNDO,   /* zygote: kill it, and reap it. Answer: a code */
+    SH_LETTER_STILL,  /* zygote: does it stand still? Answer: a code */
     SH_LETTER_FAULT,  /* fail the nth request from now. No answer */
     SH_LETTER_END     /* end. No answer */
 };
@@ -83,10 +84,6 @@ int sh_pidfd_of(pid_t pid);
 /* Whether there is no such process, or only what is left of one until it is
  * waited for; false also if the system does not say. */
 bool sh_pid_ended(pid_t pid);
-
-/* The number that it has in /proc, which may be that of another namespace. -1
- * if it has none, or has ended. */
-pid_t sh_pidfd_in_proc(int pidfd);
 
 /* Send it a signal. */
 void sh_pidfd_kill(int pidfd, int signal);

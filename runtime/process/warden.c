@@ -45,13 +45,11 @@
 #include "process/warden.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -64,7 +62,6 @@
 #include "process/mend.h"
 #include "process/recover.h"
 #include "process/serve.h"
-#include "process/stat.h"
 #include "process/symbols.h"
 #include "process/zygote.h"
 #include "worker/worker.h"
@@ -300,20 +297,17 @@ static bool is_stuck(struct sh_warden *d, unsigned i)
                                                  * stuck */
 }
 
-/* Wait until a process that was told to stop has, or has ended. False if the
- * system does not say. */
-static bool await_stopped(int pidfd)
+/* Wait until a process that was told to stop has, or has ended. False if that
+ * cannot be asked now. */
+static bool await_stopped(struct sh_warden *d, pid_t pid)
 {
-    char path[32], text[256];
-    const char *state;
+    int rc = SHUNT_PENDING;
 
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)sh_pidfd_in_proc(pidfd));
-    do {
+    while (rc == SHUNT_PENDING) {
         sched_yield();
-        state = sh_stat_read(AT_FDCWD, path, text, sizeof text);
-    } while (state != NULL &&
-             (*state == 'R' || *state == 'S' || *state == 'D'));
-    return state != NULL;
+        rc = sh_zygote_stopped(&d->zygote, pid);
+    }
+    return rc == 0;
 }
 
 /* Kill a process that is at code which was given up, and no other: it is
@@ -322,11 +316,10 @@ static bool await_stopped(int pidfd)
 static bool kill_if_stuck(struct sh_warden *d, unsigned i)
 {
     struct ward *ward = &d->wards[i];
-
     bool stopped;
 
     sh_pidfd_kill(ward->pidfd, SIGSTOP);
-    stopped = await_stopped(ward->pidfd);
+    stopped = await_stopped(d, ward->pid);
     sh_pidfd_kill(ward->pidfd, stopped && is_stuck(d, i) ? SIGKILL : SIGCONT);
     return stopped;
 }

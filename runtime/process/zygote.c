@@ -181,6 +181,21 @@ int sh_zygote_reap(struct sh_zygote *z, pid_t pid, struct sh_death *death_out)
     return rc;
 }
 
+int sh_zygote_stopped(struct sh_zygote *z, pid_t pid)
+{
+    const struct sh_letter question = { .kind = SH_LETTER_STILL, .pid = pid };
+    struct sh_letter answer;
+    int fd, rc;
+
+    if (!is_ours(z))
+        return SHUNT_EFORKED;
+    pthread_mutex_lock(&z->lock);
+    rc = ask(z, &question, &answer, &fd);
+    SH_ASSERT(fd < 0);
+    pthread_mutex_unlock(&z->lock);
+    return rc != 0 ? rc : answer.code;
+}
+
 void sh_zygote_stop(struct sh_zygote *z)
 {
     const struct sh_letter end = { .kind = SH_LETTER_END };

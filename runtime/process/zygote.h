@@ -82,6 +82,13 @@ int sh_zygote_fork(struct sh_zygote *z, unsigned worker, pid_t *pid_out,
  * zygote is gone, and with it the answer. Any thread. */
 int sh_zygote_reap(struct sh_zygote *z, pid_t pid, struct sh_death *death_out);
 
+/* Whether a worker that was told to stop has, or has ended. Its parent knows;
+ * to read it in /proc would take a descriptor, and the host may have none.
+ * 0; SHUNT_PENDING: not yet; SHUNT_EAGAIN: the system refused to ask;
+ * SHUNT_EINVAL: no such worker; SHUNT_EBROKEN: the zygote is gone. Any
+ * thread. */
+int sh_zygote_stopped(struct sh_zygote *z, pid_t pid);
+
 /* Kill all its workers and end it; return when they are gone. Also of one that
  * has died. No other thread may be in a call with it. */
 void sh_zygote_stop(struct sh_zygote *z);

@@ -101,11 +101,12 @@ static struct sh_death bury(struct nursery *n, size_t i)
     return death_of(status, &used);
 }
 
-static bool has_ended(pid_t pid)
+/* What: WEXITED, also with WSTOPPED. */
+static bool has(pid_t pid, int what)
 {
     siginfo_t info = { .si_pid = 0 };
 
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+    return waitid(P_PID, (id_t)pid, &info, what | WNOHANG | WNOWAIT) == 0 &&
            info.si_pid == pid;
 }
 
@@ -197,7 +198,7 @@ static void reap(struct nursery *n, pid_t pid)
         reply(n, SHUNT_EINVAL);
         return;
     }
-    if (!has_ended(pid)) {
+    if (!has(pid, WEXITED)) {
         reply(n, SHUNT_EAGAIN);
         return;
     }
@@ -206,6 +207,14 @@ static void reap(struct nursery *n, pid_t pid)
     /* Once more, since how it ended is known nowhere else now. */
     if (!answer(n, &letter, -1) && !answer(n, &letter, -1))
         end(n, 1);
+}
+
+static void look(struct nursery *n, pid_t pid)
+{
+    if (find(n, pid) == n->count)
+        reply(n, SHUNT_EINVAL);
+    else
+        reply(n, has(pid, WEXITED | WSTOPPED) ? 0 : SHUNT_PENDING);
 }
 
 static void undo(struct nursery *n, pid_t pid)
@@ -228,6 +237,9 @@ static void obey(struct nursery *n, const struct sh_letter *order)
         break;
     case SH_LETTER_UNDO:
         undo(n, order->pid);
+        break;
+    case SH_LETTER_STILL:
+        look(n, order->pid);
         break;
     case SH_LETTER_FAULT:
         if (order->nth > 0)
