@@ -126,17 +126,35 @@ static int renew_zygote(struct sh_warden *d)
                            pool->team->name);
 }
 
-/* Fork worker i, with another zygote if need be: 0 or SHUNT_E*. */
+/* Whether worker i, which has died, had come so far as to serve. */
+static bool repair(struct sh_warden *d, unsigned i,
+                   const struct sh_death *death)
+{
+    bool served;
+
+    pthread_mutex_lock(&d->pool->team->repair);
+    served = sh_recover(d->pool, i, death);
+    pthread_mutex_unlock(&d->pool->team->repair);
+    return served;
+}
+
+/* Fork worker i, with another zygote if need be: 0 or SHUNT_E*. If it was
+ * forked, but what it takes to watch it did not arrive, it was killed; it may
+ * have begun a task by then. */
 static int start_again(struct sh_warden *d, unsigned i)
 {
+    const struct sh_death unseen = { .signal = SIGKILL };
     int rc = start_one(d, i);
 
     /* EFORKED: there is none, as another one was refused. */
     if (rc == SHUNT_EBROKEN || rc == SHUNT_EFORKED) {
         rc = renew_zygote(d);
+        (void)repair(d, i, &unseen);
         if (rc == 0)
             rc = start_one(d, i);
     }
+    if (rc == SHUNT_EAGAIN)
+        (void)repair(d, i, &unseen);
     return rc;
 }
 
@@ -238,9 +256,7 @@ static void bury(struct sh_warden *d, unsigned i)
     }
     ward->pidfd = -1;
     d->alive--;
-    pthread_mutex_lock(&pool->team->repair);
-    served = sh_recover(pool, i, &death);
-    pthread_mutex_unlock(&pool->team->repair);
+    served = repair(d, i, &death);
     if (!is_ending(pool))
         replace(d, i, served);
 }
