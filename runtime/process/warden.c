@@ -78,6 +78,9 @@
 /* How often to ask again how a worker ended, at once. */
 #define ASKED_MAX 100
 
+/* How long to wait for a process that was told to stop. */
+#define STOP_NS 10000000
+
 struct ward {
     pid_t pid;
     int pidfd;        /* -1: there is no such process */
@@ -313,17 +316,21 @@ static bool is_stuck(struct sh_warden *d, unsigned i)
                                                  * stuck */
 }
 
-/* Wait until a process that was told to stop has, or has ended. False if that
+/* Wait until a process that was told to stop has, or has ended. What runs is
+ * interrupted at once. What has not stopped by then is in a call of the system
+ * that cannot be interrupted (vfork, a file system that does not answer), and
+ * stops before it leaves that, so it runs no other task either. False if that
  * cannot be asked now. */
 static bool await_stopped(struct sh_warden *d, pid_t pid)
 {
+    int64_t until_ns = sh_clock_after(STOP_NS);
     int rc = SHUNT_PENDING;
 
-    while (rc == SHUNT_PENDING) {
+    while (rc == SHUNT_PENDING && sh_clock_ns() < until_ns) {
         sched_yield();
         rc = sh_zygote_stopped(&d->zygote, pid);
     }
-    return rc == 0;
+    return rc == 0 || rc == SHUNT_PENDING;
 }
 
 /* Kill a process that is at code which was given up, and no other: it is

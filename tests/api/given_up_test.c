@@ -3,6 +3,8 @@
  * given_up_test.c - a task that is asked to cancel or given up, and what its
  * cancel future says of that.
  */
+#include <unistd.h>
+
 #include "stage.h"
 
 /* What became of a cancel future: 1 + its status, negated. */
@@ -158,10 +160,39 @@ static void a_kill_ends_a_task_that_has_committed_and_waits(void)
     harness_free(other);
 }
 
+static int wait_for_a_child(const shunt_none *in, long *out)
+{
+    pid_t child = vfork();
+
+    (void)in;
+    /* It shares this memory, and the parent waits in the kernel for its end. */
+    while (child == 0)
+        (void)pause();
+    *out = 1;
+    return 0;
+}
+SHUNT_TASK(wait_for_a_child, shunt_none, long)
+
+/* Method: no signal but SIGKILL ends a vfork whose child does not, so that its
+ * process does not stop when it is told to. */
+static void a_task_in_a_call_that_nothing_interrupts_is_killed_at_its_deadline(
+    void)
+{
+    shunt_pool *pool = harness_pool(1);
+
+    assert_joins(shunt_submit_with(pool, wait_for_a_child, NULL,
+                                   .deadline_ns = SHUNT_MS(1)),
+                 SHUNT_ETIMEDOUT);
+    assert_takes(shunt_submit(pool, stage_add_one, &(long){ 1 }), 2);
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(a_cancel_future_does_not_take_anothers_failure_for_its_tasks),
     CLAIM(a_task_that_waits_at_its_deadline_is_too_late_and_not_cancelled),
     CLAIM_OF_THREADS(a_kill_ends_a_task_that_has_committed_and_waits),
+    CLAIM_OF_PROCESSES(
+        a_task_in_a_call_that_nothing_interrupts_is_killed_at_its_deadline),
 };
 
 HARNESS_MAIN(claims)
