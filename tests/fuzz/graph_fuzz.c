@@ -308,7 +308,11 @@ int main(int argc, char **argv)
     }
     printf("graph_fuzz: first seed %" PRIu64 "\n", seed);
     fflush(stdout);
-    if (mode != NULL && strcmp(mode, "processes") == 0)
+    if (mode == NULL)
+        mode = "threads";
+    if (strcmp(mode, "threads") != 0 && strcmp(mode, "processes") != 0)
+        return fprintf(stderr, "graph_fuzz: no mode %s\n", mode), 2;
+    if (strcmp(mode, "processes") == 0)
         weather = calm ? WEATHER_CALM : storm ? WEATHER_STORM : WEATHER_MIXED;
     if (weather != WEATHER_THREADS && (!shared_open() || shunt_init() != 0))
         return fprintf(stderr, "graph_fuzz: no worker processes\n"), 1;
