@@ -32,14 +32,16 @@ static char *words_of(const struct sh_untold *untold)
     return teller == NULL ? NULL : teller(untold);
 }
 
-/* The backtrace of e is `words` from now on, unless somebody was first. */
+/* The backtrace of e is `words` from now on, unless somebody was first; then it
+ * is not written to at all, since users read it as it is. */
 static void set(const shunt_error *e, const struct sh_untold *untold,
                 const char *words)
 {
     const char **member = (const char **)(uintptr_t)&e->backtrace;
     const char *before = untold->empty;
 
-    (void)sh_cas_bare_acqrel(member, &before, words); /* acq_rel: told */
+    if (sh_backtrace_of(e) == before)
+        (void)sh_cas_bare_acqrel(member, &before, words); /* acq_rel: told */
 }
 
 /* A block of the words; NULL if there is no memory. */
