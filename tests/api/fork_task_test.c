@@ -8,13 +8,26 @@
 
 #include "stage.h"
 
+/* How many children are enough: each takes valgrind seconds, to look for leaks
+ * when it ends. */
+static int some(int many)
+{
+    return harness_slowness() > 10 ? 3 : many;
+}
+
+/* A child that hangs ends. */
+static void limit_child(void)
+{
+    alarm(20 * harness_slowness());
+}
+
 static int fork_in_task(shunt_pool *const *in, long *out)
 {
     int status = 0;
     pid_t pid = fork();
 
     if (pid == 0) {
-        alarm(20);
+        limit_child();
         int wrong = shunt_pool_current() != NULL;
         wrong |= 2 * (shunt_pool_workers(*in) != SHUNT_EFORKED);
         wrong |= 4 * shunt_cancelled();
@@ -34,7 +47,7 @@ static void a_child_that_a_task_forks_is_outside_of_any_task(void)
 {
     shunt_pool *pool = harness_pool(2);
 
-    for (int i = 0; i < (harness_slowness() > 10 ? 3 : 10); i++)
+    for (int i = 0; i < some(10); i++)
         assert_takes(shunt_submit(pool, fork_in_task, &pool), 0);
     harness_free(pool);
 }
@@ -70,7 +83,7 @@ static int fork_and_use_no_pool(const shunt_none *in, long *out)
 
     (void)in;
     if (pid == 0) {
-        alarm(20);
+        limit_child();
         _exit(use_no_pool());
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
@@ -108,7 +121,7 @@ static int fork_and_dig(const long *in, long *out)
     pid_t pid = fork();
 
     if (pid == 0) {
-        alarm(20);
+        limit_child();
         _exit(dig(*in) == 0);
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
@@ -137,7 +150,7 @@ static int fork_twice(shunt_pool *const *in, long *out)
     if (pid == 0) {
         pid_t second = fork();
 
-        alarm(20);
+        limit_child();
         if (second == 0)
             _exit(shunt_pool_workers(*in) != SHUNT_EFORKED);
         _exit(waitpid(second, &status, 0) != second || status != 0);
@@ -172,7 +185,7 @@ static int fork_and_write(const shunt_none *in, long *out)
         return 1;
     pid = fork();
     if (pid == 0) {
-        alarm(20);
+        limit_child();
         mine = 2;
         (void)!write(written[1], "", 1);
         _exit(dig(64 << 10) != 64 || mine != 2);
@@ -197,7 +210,7 @@ static void parent_and_child_have_each_a_stack_of_their_own(void)
 {
     shunt_pool *pool = harness_pool(2);
 
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < some(20); i++) {
         assert_takes(shunt_submit(pool, fork_and_write, NULL), 1);
         assert_takes(shunt_submit(pool, fork_and_write_at_home, NULL), 1);
     }
@@ -213,10 +226,10 @@ static void tasks_of_the_host_fork_beside_each_other(void)
     shunt_pool *pools[2] = { harness_pool(1), harness_pool(1) };
     shunt_future *fs[2][TASKS];
 
-    for (int i = 0; i < TASKS; i++)
+    for (int i = 0; i < some(TASKS); i++)
         for (int p = 0; p < 2; p++)
             fs[p][i] = shunt_submit(pools[p], fork_and_write_at_home, NULL);
-    for (int i = 0; i < TASKS; i++)
+    for (int i = 0; i < some(TASKS); i++)
         for (int p = 0; p < 2; p++)
             assert_takes(fs[p][i], 1);
     harness_free(pools[0]);
