@@ -284,7 +284,10 @@ static void a_shutdown_releases_those_who_wait_for_room(void)
         assert_int_equal(pthread_create(&thread, NULL, be_refused, &refused),
                          0);
         assert_true(latch_reaches(refused.before, 1));
-        assert_status(shunt_pool_shutdown(pool, how, 0, NULL), SHUNT_ETIMEDOUT);
+        int rc = shunt_pool_shutdown(pool, how, 0, NULL);
+        /* A process may have been killed before that was asked. */
+        assert_true(rc == SHUNT_ETIMEDOUT ||
+                    (rc == 0 && how == SHUNT_KILL && harness_isolated()));
         pthread_join(thread, NULL);
         latch_raise(hold.go);
         harness_note("round %d, how %d", round, (int)how);
