@@ -37,7 +37,8 @@ static bool end_delay(struct sh_pool *pool, struct sh_record *r, uint64_t w)
 bool sh_cancel_plain(uint64_t handle)
 {
     /* acquire: registry */
-    struct sh_pool *pool = sh_load_acq(&sh_pools[sh_handle_pool(handle)]);
+    struct sh_pool *pool =
+        sh_load_acq(&sh_self()->pools[sh_handle_pool(handle)]);
     struct sh_record *r;
     uint64_t w;
 

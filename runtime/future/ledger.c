@@ -40,8 +40,9 @@ void sh_ledger_fini(struct sh_run *run, struct sh_ledger *l)
 
 static bool is_open_promise(uint64_t handle)
 {
+    /* acquire: registry */
     struct sh_pool *pool =
-        sh_load_acq(&sh_pools[sh_handle_pool(handle)]); /* acquire: registry */
+        sh_load_acq(&sh_self()->pools[sh_handle_pool(handle)]);
     uint64_t w;
 
     if (pool == NULL)

@@ -31,7 +31,7 @@
 struct listener {
     void (*fn)(void *user);
     void *user;
-    unsigned place, process; /* sh_place_in, sh_self */
+    unsigned place, process; /* sh_place_in, own of sh_self */
     uint32_t record;         /* that it is of, once it was handed over, */
     uint64_t next;           /* and the next listener on that list */
 };
@@ -66,8 +66,9 @@ static int find(shunt_promise *p, struct sh_ref *ref_out)
 {
     uint64_t handle = (uint64_t)(uintptr_t)p;
     uint32_t index = sh_handle_index(handle);
+    /* acquire: registry */
     struct sh_pool *pool =
-        sh_load_acq(&sh_pools[sh_handle_pool(handle)]); /* acquire: registry */
+        sh_load_acq(&sh_self()->pools[sh_handle_pool(handle)]);
 
     if ((handle & SH_PROMISE_BIT) == 0 || pool == NULL || index == 0 ||
         index >= pool->records.capacity)
@@ -254,18 +255,13 @@ int shunt_promise_drop(shunt_promise *p)
 
 /* -- hooks -- */
 
-/* The promises that this worker process listens to, or has tried to, and some
- * that have ended: in scratch, which goes with the process. */
-static struct {
-    pthread_mutex_t lock;
-    struct heard {
-        uint32_t index, generation;
-    } * heard;
-    size_t count, room;
-} listens = { .lock = PTHREAD_MUTEX_INITIALIZER };
+/* A promise that this worker process listens to. */
+struct sh_heard {
+    uint32_t index, generation;
+};
 
 /* Whether our listener may be called still. */
-static bool is_open(struct sh_pool *pool, const struct heard *h)
+static bool is_open(struct sh_pool *pool, const struct sh_heard *h)
 {
     struct sh_record *r = sh_record_at(pool, h->index);
     bool taken = sh_load_sc(&r->input) == TOLD; /* seq_cst: hook */
@@ -276,29 +272,29 @@ static bool is_open(struct sh_pool *pool, const struct heard *h)
 }
 
 /* Under lock. */
-static void forget_ended(struct sh_pool *pool)
+static void forget_ended(struct sh_pool *pool, struct sh_self *self)
 {
     size_t open = 0;
 
-    for (size_t i = 0; i < listens.count; i++)
-        if (is_open(pool, &listens.heard[i]))
-            listens.heard[open++] = listens.heard[i];
-    listens.count = open;
+    for (size_t i = 0; i < self->heard_count; i++)
+        if (is_open(pool, &self->heard[i]))
+            self->heard[open++] = self->heard[i];
+    self->heard_count = open;
 }
 
-static bool grow(struct sh_pool *pool)
+static bool grow(struct sh_pool *pool, struct sh_self *self)
 {
-    size_t room = listens.room > 0 ? 2 * listens.room : 16;
-    struct heard *more = sh_heap_scratch(&pool->heap, room * sizeof *more);
+    size_t room = self->heard_room > 0 ? 2 * self->heard_room : 16;
+    struct sh_heard *more = sh_heap_scratch(&pool->heap, room * sizeof *more);
 
     if (more == NULL)
         return false;
-    if (listens.room > 0) {
-        memcpy(more, listens.heard, listens.count * sizeof *more);
-        sh_heap_put(&pool->heap, listens.heard, listens.room * sizeof *more);
+    if (self->heard_room > 0) {
+        memcpy(more, self->heard, self->heard_count * sizeof *more);
+        sh_heap_put(&pool->heap, self->heard, self->heard_room * sizeof *more);
     }
-    listens.heard = more;
-    listens.room = room;
+    self->heard = more;
+    self->heard_room = room;
     return true;
 }
 
@@ -306,31 +302,33 @@ static bool grow(struct sh_pool *pool)
  * there is no memory. */
 static bool note_listener(const struct sh_ref *ref)
 {
+    struct sh_self *self = sh_self();
     bool noted = true;
 
-    if (sh_served == NULL)
+    if (self->served == NULL)
         return true;
-    pthread_mutex_lock(&listens.lock);
-    if (listens.count == listens.room)
-        forget_ended(ref->pool);
-    if (listens.count == listens.room)
-        noted = grow(ref->pool);
+    pthread_mutex_lock(&self->heard_lock);
+    if (self->heard_count == self->heard_room)
+        forget_ended(ref->pool, self);
+    if (self->heard_count == self->heard_room)
+        noted = grow(ref->pool, self);
     if (noted)
-        listens.heard[listens.count++] =
-            (struct heard){ sh_index_of(ref->pool, ref->record),
-                            sh_generation_of(ref->word) };
-    pthread_mutex_unlock(&listens.lock);
+        self->heard[self->heard_count++] =
+            (struct sh_heard){ sh_index_of(ref->pool, ref->record),
+                               sh_generation_of(ref->word) };
+    pthread_mutex_unlock(&self->heard_lock);
     return noted;
 }
 
 bool sh_promise_listens(struct sh_pool *pool)
 {
+    struct sh_self *self = sh_self();
     bool open;
 
-    pthread_mutex_lock(&listens.lock);
-    forget_ended(pool);
-    open = listens.count > 0;
-    pthread_mutex_unlock(&listens.lock);
+    pthread_mutex_lock(&self->heard_lock);
+    forget_ended(pool, self);
+    open = self->heard_count > 0;
+    pthread_mutex_unlock(&self->heard_lock);
     return open;
 }
 
@@ -356,7 +354,7 @@ int shunt_promise_on_cancel(shunt_promise *p, void (*fn)(void *user),
     l->fn = fn;
     l->user = user;
     l->place = sh_place_in(ref.pool);
-    l->process = sh_self;
+    l->process = sh_self()->own;
     mine = (uint64_t)(uintptr_t)l;
     /* One listener, for good. seq_cst: hook */
     if (!sh_cas_sc(&ref.record->input, &none, mine)) {
@@ -403,7 +401,7 @@ enum sh_told sh_promise_tell(struct sh_work *work, struct sh_pool *pool,
         sh_hand_hook(pool, l, &l->next, l->place);
         return SH_TOLD;
     }
-    if (l != NULL && l->process == sh_self)
+    if (l != NULL && l->process == sh_self()->own)
         sh_call_hook(pool->id, l->fn, l->user);
     told(work, pool, r, l);
     return l != NULL ? SH_TOLD : SH_TOLD_NOBODY;
@@ -416,7 +414,7 @@ void sh_promise_hear(struct sh_work *work, struct sh_pool *pool, uint64_t hook)
 
         hook = l->next;
         /* Who has set it may have died. */
-        if (l->process == sh_self)
+        if (l->process == sh_self()->own)
             sh_call_hook(pool->id, l->fn, l->user);
         told(work, pool, sh_record_at(pool, l->record), l);
         sh_work_do(work);

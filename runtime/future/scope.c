@@ -57,8 +57,9 @@ int sh_scope_find(shunt_scope *scope, struct sh_ref *ref_out)
 {
     uint64_t name = (uint64_t)(uintptr_t)scope;
     uint32_t index = sh_handle_index(name);
+    /* acquire: registry */
     struct sh_pool *pool =
-        sh_load_acq(&sh_pools[sh_handle_pool(name)]); /* acquire: registry */
+        sh_load_acq(&sh_self()->pools[sh_handle_pool(name)]);
 
     if ((name & SH_SCOPE_BIT) == 0 || pool == NULL || index == 0 ||
         index >= pool->records.capacity)

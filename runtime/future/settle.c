@@ -75,8 +75,7 @@ static void work_push(struct sh_record **list, unsigned *list_pool,
     /* relaxed: whoever moved the record to this phase owns the link */
     sh_store_rlx(&r->link, head == NULL
                                ? SH_NONE
-                               : sh_index_of(sh_load_rlx(&sh_homes[*list_pool]),
-                                             head)); /* relaxed: in use */
+                               : sh_index_of(sh_pool_at(*list_pool), head));
     *list = r;
     *list_pool = pool->id;
 }
@@ -88,9 +87,9 @@ static struct sh_record *work_pop(struct sh_record **list, unsigned *list_pool,
     uint32_t next = sh_load_rlx(&r->link); /* relaxed: ours, see push */
     struct sh_pool *pool;
 
-    *pool_out = sh_load_rlx(&sh_homes[*list_pool]); /* relaxed: it is in use */
+    *pool_out = sh_pool_at(*list_pool);
     *list_pool = r->link_pool;
-    pool = sh_load_rlx(&sh_homes[*list_pool]); /* relaxed: it is in use */
+    pool = sh_pool_at(*list_pool);
     *list = next == SH_NONE ? NULL : sh_record_at(pool, next);
     return r;
 }
@@ -346,7 +345,7 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     }
     SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
     imports = SH_UNLIKELY(pool->shared) && sh_is_import(pool, r);
-    if (imports && pool == sh_served) {
+    if (imports && pool == sh_self()->served) {
         sh_hand_over(pool, r, 0);
         return;
     }

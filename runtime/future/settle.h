@@ -159,7 +159,7 @@ static inline void sh_hand_hold(struct sh_pool *pool, const struct sh_record *r,
 {
     const struct sh_seat *seat = sh_here.seat;
 
-    if (SH_LIKELY(!pool->shared) || handle == 0 || pool != sh_served ||
+    if (SH_LIKELY(!pool->shared) || handle == 0 || pool != sh_self()->served ||
         seat == NULL || seat->post == NULL)
         return;
     /* release: death */
@@ -172,8 +172,8 @@ static inline void sh_hand_clear(const struct sh_pool *pool)
 {
     const struct sh_seat *seat = sh_here.seat;
 
-    if (SH_UNLIKELY(pool->shared) && pool == sh_served && seat != NULL &&
-        seat->post != NULL)
+    if (SH_UNLIKELY(pool->shared) && pool == sh_self()->served &&
+        seat != NULL && seat->post != NULL)
         sh_store_rel(&seat->post->hand, 0); /* release: death */
 }
 
@@ -345,7 +345,7 @@ static inline void sh_telling(struct sh_pool *pool, struct sh_record *r)
     const struct sh_seat *seat = sh_here.seat;
     uint64_t hint = 0;
 
-    if (SH_LIKELY(!pool->shared) || pool != sh_served || seat == NULL ||
+    if (SH_LIKELY(!pool->shared) || pool != sh_self()->served || seat == NULL ||
         seat->post == NULL)
         return;
     if (r != NULL)

@@ -30,7 +30,7 @@ static int find_pool(shunt_pool *name, struct sh_pool **pool_out)
     struct sh_seat *seat = sh_here.seat;
 
     if (SH_LIKELY(seat != NULL && seat->name == name &&
-                  seat->process == sh_process)) {
+                  seat->process == sh_self()->process)) {
         /* relaxed: whoever names a pool sees to it that it is there */
         *pool_out = sh_load_rlx(&seat->pool);
         if (SH_LIKELY(*pool_out != NULL && sh_pool_is_ours(*pool_out)))

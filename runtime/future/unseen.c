@@ -118,7 +118,7 @@ bool sh_report_unseen(struct sh_pool *pool, struct sh_record *r, uint64_t word)
     error = sh_error_find(r, sh_outcome_of(word));
     if (sh_error_is_constant(error))
         return true;
-    if (pool == sh_served)
+    if (pool == sh_self()->served)
         return false;
     (void)sh_error_tell(error);
     if (sh_error_has_far_causes(error)) {

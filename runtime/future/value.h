@@ -30,7 +30,8 @@ static inline bool sh_plain_find(uint64_t handle, struct sh_pool **pool_out,
                                  uint64_t *word_out)
 {
     /* acquire: registry */
-    struct sh_pool *pool = sh_load_acq(&sh_pools[sh_handle_pool(handle)]);
+    struct sh_pool *pool =
+        sh_load_acq(&sh_self()->pools[sh_handle_pool(handle)]);
     const uint64_t odd = SH_WATCHED | SH_ALIASED | SH_LENT | SH_GONE |
                          SH_ORPHAN | SH_STAYS;
     const struct sh_seat *seat = sh_here.seat;

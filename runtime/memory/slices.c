@@ -6,11 +6,12 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/self.h"
 #include "memory/carve.h"
 #include "memory/pages.h"
 
 /* What a process has for itself of a shared heap. */
-struct home {
+struct sh_home {
     pid_t process;
     unsigned owner;
     pthread_mutex_t lock;                /* of what follows */
@@ -18,13 +19,8 @@ struct home {
     struct sh_carver carver;
 };
 
-enum {
-    PLACES = 1024 /* one for each arena that there can be */
-};
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of place_of */
-static pid_t place_of[PLACES]; /* the process that made a heap of it */
-static struct home *homes[PLACES];
+static pid_t place_of[SH_HEAPS]; /* the process that made a heap of it */
 
 static unsigned take_place(void)
 {
@@ -32,11 +28,11 @@ static unsigned take_place(void)
     unsigned i = 0;
 
     pthread_mutex_lock(&lock);
-    while (i < PLACES && place_of[i] == self)
+    while (i < SH_HEAPS && place_of[i] == self)
         i++;
-    if (i < PLACES) {
+    if (i < SH_HEAPS) {
         place_of[i] = self;
-        homes[i] = NULL; /* or of our parent */
+        sh_self()->heaps[i] = NULL; /* or of our parent */
     }
     pthread_mutex_unlock(&lock);
     return i;
@@ -52,10 +48,10 @@ static void give_place(unsigned i)
 struct sh_slices *sh_slices_new(struct sh_arena *a, size_t bytes)
 {
     unsigned place = take_place();
-    struct sh_slices *s = place < PLACES ? sh_directory_new(a, bytes) : NULL;
+    struct sh_slices *s = place < SH_HEAPS ? sh_directory_new(a, bytes) : NULL;
 
     if (s == NULL) {
-        if (place < PLACES)
+        if (place < SH_HEAPS)
             give_place(place);
         return NULL;
     }
@@ -65,10 +61,11 @@ struct sh_slices *sh_slices_new(struct sh_arena *a, size_t bytes)
 
 bool sh_slices_join(struct sh_slices *s, unsigned owner)
 {
-    struct home *h;
+    struct sh_home *h;
 
     SH_ASSERT(owner > 0 && owner < SH_OWNERS_MAX);
-    SH_ASSERT(homes[s->place] == NULL || homes[s->place]->process != getpid());
+    SH_ASSERT(sh_self()->heaps[s->place] == NULL ||
+              sh_self()->heaps[s->place]->process != getpid());
     h = sh_pages_map(sizeof *h, SH_PAGES_RESERVE);
     if (h == NULL)
         return false;
@@ -79,17 +76,17 @@ bool sh_slices_join(struct sh_slices *s, unsigned owner)
         return false;
     }
     sh_carver_init(&h->carver, s, owner);
-    homes[s->place] = h;
+    sh_self()->heaps[s->place] = h;
     return true;
 }
 
 void sh_slices_leave(struct sh_slices *s)
 {
-    struct home *h = homes[s->place];
+    struct sh_home *h = sh_self()->heaps[s->place];
 
     if (h != NULL) {
         SH_ASSERT(h->process == getpid());
-        homes[s->place] = NULL;
+        sh_self()->heaps[s->place] = NULL;
         sh_carver_fini(&h->carver);
         pthread_mutex_destroy(&h->lock);
         sh_pages_unmap(h, sizeof *h);
@@ -98,9 +95,9 @@ void sh_slices_leave(struct sh_slices *s)
         give_place(s->place);
 }
 
-static struct home *home_of(const struct sh_slices *s)
+static struct sh_home *home_of(const struct sh_slices *s)
 {
-    struct home *h = homes[s->place];
+    struct sh_home *h = sh_self()->heaps[s->place];
 
     SH_ASSERT(h != NULL && h->process == getpid());
     return h;
@@ -120,7 +117,7 @@ static size_t carved(size_t size)
 
 /* Nobody's, in a slice of ours; under our lock. Somebody of this process may
  * have been here before. */
-static void take_back(struct home *h, struct sh_slices *s, struct sh_row *r)
+static void take_back(struct sh_home *h, struct sh_slices *s, struct sh_row *r)
 {
     char *p;
     size_t size;
@@ -148,7 +145,7 @@ static bool take_back_freed(void *arg, struct sh_slices *s, struct sh_row *r,
     return true;
 }
 
-static void drain_slice(struct home *h, struct sh_slices *s, unsigned i)
+static void drain_slice(struct sh_home *h, struct sh_slices *s, unsigned i)
 {
     if (sh_xchg_sc(&s->slice[i].mail, 0) == 0) /* seq_cst: mail */
         return;
@@ -164,7 +161,7 @@ static void drain_slice(struct home *h, struct sh_slices *s, unsigned i)
 }
 
 /* All that others have told us; under our lock. */
-static void drain(struct home *h, struct sh_slices *s)
+static void drain(struct sh_home *h, struct sh_slices *s)
 {
     sh_store_sc(&s->post[h->owner], 0); /* seq_cst: mail */
     for (unsigned w = 0; w < SH_SLICES_MAX / 64; w++) {
@@ -177,7 +174,7 @@ static void drain(struct home *h, struct sh_slices *s)
 
 /* -- get -- */
 
-static void *get_run(struct home *h, struct sh_slices *s, size_t size)
+static void *get_run(struct sh_home *h, struct sh_slices *s, size_t size)
 {
     size_t n = ((size - 1) >> s->shift) + 1;
     unsigned i;
@@ -193,7 +190,7 @@ static void *get_run(struct home *h, struct sh_slices *s, size_t size)
 
 void *sh_slices_get(struct sh_slices *s, size_t size)
 {
-    struct home *h = home_of(s);
+    struct sh_home *h = home_of(s);
     void *p;
 
     SH_ASSERT(size > 0);
@@ -210,7 +207,7 @@ void *sh_slices_get(struct sh_slices *s, size_t size)
 
 void sh_slices_trim(struct sh_slices *s)
 {
-    struct home *h = home_of(s);
+    struct sh_home *h = home_of(s);
 
     pthread_mutex_lock(&h->lock);
     drain(h, s);
@@ -345,7 +342,7 @@ static void tell(struct sh_slices *s, unsigned i, size_t chunk, unsigned owner)
 /* It is FREED: whoever has its slice shall know. */
 static void after_free(struct sh_slices *s, struct sh_row *r)
 {
-    struct home *h = home_of(s);
+    struct sh_home *h = home_of(s);
     unsigned i = (unsigned)(sh_chunk_of(s, r) / (s->words * 64u));
     uint32_t word = sh_load_sc(&s->slice[i].word); /* seq_cst: orphan */
 

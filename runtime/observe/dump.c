@@ -413,7 +413,8 @@ static void visit(struct dump *d)
     for (unsigned id = 1; id < SH_POOLS; id++) {
         struct sh_pool *pool;
 
-        if (sh_load_rlx(&sh_pools[id]) == NULL) /* relaxed: visit looks again */
+        /* relaxed: visit looks again */
+        if (sh_load_rlx(&sh_self()->pools[id]) == NULL)
             continue;
         pool = sh_pool_visit(id);
         if (pool != NULL && !sh_pool_is_ours(pool)) {

@@ -86,7 +86,7 @@ int shunt_init(void)
     const char *why = no_memory;
     int rc = SHUNT_ENOMEM;
 
-    if (sh_served != NULL)
+    if (sh_self()->served != NULL)
         return sh_refuse(SHUNT_ENOTSUP, "a worker process makes no pools");
     if (sh_forks_count())
         rc = sh_seed_start(false, &why);

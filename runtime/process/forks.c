@@ -129,7 +129,7 @@ static bool is_on_task_stack(void)
     uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
     uintptr_t low, end;
 
-    if (w == NULL || w->pool != sh_served)
+    if (w == NULL || w->pool != sh_self()->served)
         return false;
     low = (uintptr_t)w->fiber->stack_low;
     end = (uintptr_t)(w->fiber + 1);
@@ -180,7 +180,7 @@ static char *make_room(void)
 
 static void after_in_child(void)
 {
-    struct sh_arena *a = sh_served->arena;
+    struct sh_arena *a = sh_self()->served->arena;
     char *end = (char *)a + a->bytes;
 
     char *low;

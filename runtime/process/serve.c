@@ -10,6 +10,8 @@
  */
 #include "process/serve.h"
 
+#include <unistd.h>
+
 #include "process/birth.h"
 #include "process/crash.h"
 #include "process/forks.h"
@@ -42,7 +44,7 @@ int sh_serve(void *root, unsigned index)
     struct sh_pool *pool = root;
     size_t most = pool->team->worker_bytes_max;
 
-    sh_registry_serve(pool, index);
+    sh_registry_serve(pool, index, (unsigned)getpid());
     sh_trace_tell_by(sh_symbols_words);
     if (!sh_slices_join(pool->heap.slices, SH_OWNER_WORKER(index)))
         return UNABLE;

@@ -176,8 +176,8 @@ int sh_queue_lock(const shunt_queue *handle, struct sh_queue **queue_out)
     if (name < NAME_BIT || sh_load_acq(&q->name) != name) /* acquire: opened */
         return SHUNT_EINVAL;
     /* relaxed: if it is that of a later queue, the name tells */
-    if (sh_load_rlx(&q->process) != sh_self)
-        return sh_served != NULL ? SHUNT_EINVAL : SHUNT_EFORKED;
+    if (sh_load_rlx(&q->process) != sh_self()->own)
+        return sh_self()->served != NULL ? SHUNT_EINVAL : SHUNT_EFORKED;
     pthread_mutex_lock(&q->lock);
     if (sh_load_rlx(&q->name) != name) { /* relaxed: moves under the lock */
         pthread_mutex_unlock(&q->lock);
@@ -204,7 +204,7 @@ static bool make_place(struct sh_queue *q)
     q->batches = NULL;
     q->first = q->last = NULL;
     q->sleeping = q->inside = q->calls = q->calls_to_threads = 0;
-    sh_store_rlx(&q->process, sh_self); /* relaxed: as the name */
+    sh_store_rlx(&q->process, sh_self()->own); /* relaxed: as the name */
     return q->has_lock;
 }
 
@@ -240,7 +240,7 @@ int shunt_queue_new(shunt_queue **queue_out)
     if (q == NULL)
         return SHUNT_EAGAIN;
     /* relaxed: ours while it is BUSY */
-    if ((!q->has_lock || sh_load_rlx(&q->process) != sh_self) &&
+    if ((!q->has_lock || sh_load_rlx(&q->process) != sh_self()->own) &&
         !make_place(q)) {
         sh_store_rel(&q->name, SH_NAME_FREE); /* release: opened */
         return SHUNT_ENOMEM;

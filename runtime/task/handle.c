@@ -119,7 +119,7 @@ int sh_handle_find(uint64_t handle, enum sh_handle_use use,
 
     ref_out->handle = handle;
     ref_out->reserved = 0;
-    ref_out->pool = sh_load_acq(&sh_pools[id]); /* acquire: registry */
+    ref_out->pool = sh_load_acq(&sh_self()->pools[id]); /* acquire: registry */
     if (sh_handle_index(handle) == SH_HANDLE_RESERVED)
         return find_reserved(ref_out);
     if (ref_out->pool == NULL)

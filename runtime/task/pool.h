@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 
+#include "base/self.h"
 #include "memory/heap.h"
 #include "memory/table.h"
 #include "queue/deque.h"
@@ -22,8 +23,6 @@
 #include "sync/sleep.h"
 #include "task/record.h"
 #include "task/stamp.h"
-
-#define SH_POOLS 4096u /* identifiers; 0 stands for no pool */
 
 enum sh_gate {
     SH_OPEN,
@@ -153,7 +152,7 @@ static inline void sh_count(_Atomic uint64_t *count, uint64_t n)
 struct sh_pool {
     shunt_pool *name; /* what users hold: serial 36 | id 12 */
     unsigned id;
-    _Atomic unsigned process; /* sh_process when it was made; 0: deserted */
+    _Atomic unsigned process; /* of sh_self, when it was made; 0: deserted */
     unsigned workers;
     /* Posts in use: the workers, and those who stood in for them. It grows. */
     _Atomic uint32_t active;
@@ -215,33 +214,28 @@ struct sh_pool {
     uint32_t generation;   /* where the generations of new records begin */
 };
 
-/* Counts forks: a pool whose process differs belongs to a parent. */
-extern unsigned sh_process;
-
-/* The same of what belongs to one process, and not to a pool's: a worker
- * process has its own. */
-extern unsigned sh_self;
-
-/* The pool that this process is a worker of; NULL: of none. What leads out of
- * it (hooks, queues, other pools) is left to the host. */
-extern struct sh_pool *sh_served;
-
 /* Which of a pool's processes the calling one is: 0 the host, else the index of
  * its worker + 1. */
 static inline unsigned sh_place_in(const struct sh_pool *pool)
 {
-    return pool == sh_served ? sh_served_as : 0;
+    return pool == sh_self()->served ? sh_self()->served_as : 0;
 }
 
 /* Whether the calling process made the pool, and has not deserted it; of a
  * worker process: whether it is the pool's. */
-#define sh_pool_is_ours(pool) \
-    (sh_load_rlx(&(pool)->process) == sh_process) /* relaxed: an identity */
+#define sh_pool_is_ours(pool) /* relaxed: an identity */ \
+    (sh_load_rlx(&(pool)->process) == sh_self()->process)
 
 /* Work that a thread does in a pool which it is not a worker of, and which
  * somebody else may be about to free. NULL if it is gone. See registry.c. */
 struct sh_pool *sh_pool_visit(unsigned id);
 void sh_pool_leave(unsigned id);
+
+/* The pool with that identifier, which the caller is in. */
+static inline struct sh_pool *sh_pool_at(unsigned id)
+{
+    return sh_load_rlx(&sh_self()->homes[id]); /* relaxed: it is in use */
+}
 
 /* A visit of a pool that cannot go before this call has returned. */
 void sh_pool_stay(unsigned id);
@@ -272,14 +266,7 @@ static inline int sh_pool_refusal(const struct sh_pool *pool)
     return process == 0 ? SHUNT_EINVAL : SHUNT_EFORKED;
 }
 
-/* Pools by identifier; NULL: none. Users hold names and not addresses, so
- * that a name of a freed pool is found out. */
-extern _Atomic(struct sh_pool *) sh_pools[SH_POOLS];
-
-/* The same, until the last guest has left. */
-extern _Atomic(struct sh_pool *) sh_homes[SH_POOLS];
-
-/* Count forks in sh_process from now on, if not since before. False if the
+/* Count forks in sh_self from now on, if not since before. False if the
  * system refuses. */
 bool sh_forks_count(void);
 
@@ -292,8 +279,9 @@ void sh_registry_hide(struct sh_pool *pool);
 /* Nor does any that was under way: the last guest has left. */
 void sh_registry_remove(struct sh_pool *pool);
 
-/* In a new worker process, of that index: pool is the only one there is. */
-void sh_registry_serve(struct sh_pool *pool, unsigned index);
+/* In a new worker process, of that index and number: pool is the only one there
+ * is. */
+void sh_registry_serve(struct sh_pool *pool, unsigned index, unsigned number);
 
 /* The pool that a user's name stands for; NULL inside a task is the current
  * one. 0, SHUNT_EINVAL or SHUNT_EFORKED; *pool_out is written if 0. */

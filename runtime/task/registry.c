@@ -20,7 +20,7 @@
  * meanwhile, as a thread does that sleeps in a call; whoever frees the pool
  * takes the entry away first, and then waits until nobody is in. The counts
  * are static, so they can be raised for a pool that has gone. Who is in finds
- * the pool in sh_homes.
+ * the pool by sh_pool_at.
  *
  * Crash. visits counts threads of the host, whose death ends its pools.
  *
@@ -39,12 +39,12 @@
 #include "task/handle.h"
 #include "task/run.h"
 
-unsigned sh_process = 1;
-unsigned sh_self = 1;
-struct sh_pool *sh_served;
-unsigned sh_served_as;
-_Atomic(struct sh_pool *) sh_pools[SH_POOLS];
-_Atomic(struct sh_pool *) sh_homes[SH_POOLS];
+struct sh_self sh_self_of_process = {
+    .process = 1,
+    .own = 1,
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .heard_lock = PTHREAD_MUTEX_INITIALIZER,
+};
 _Thread_local struct sh_here sh_here __attribute__((tls_model("initial-exec")));
 
 /* Set once, by prepare. */
@@ -52,31 +52,29 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_end;
 static bool ready;
 
-/* Under lock, but for sh_pools, sh_homes and visits. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Of a host. Under lock. */
 static uint64_t serial;
 static unsigned next_id;
 static uint32_t generations[SH_POOLS];
 static bool leaving[SH_POOLS];
-static _Atomic uint32_t visits[SH_POOLS];
 
 static void before_fork(void)
 {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&sh_self()->lock);
 }
 
 static void after_fork_parent(void)
 {
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&sh_self()->lock);
 }
 
 static void after_fork_child(void)
 {
-    pthread_mutex_unlock(&lock);
-    sh_process++;
-    sh_self++;
+    pthread_mutex_unlock(&sh_self()->lock);
+    sh_self()->process++;
+    sh_self()->own++;
     for (unsigned i = 0; i < SH_POOLS; i++)
-        sh_store_rlx(&visits[i], 0); /* relaxed: we are alone */
+        sh_store_rlx(&sh_self()->visits[i], 0); /* relaxed: we are alone */
     sh_here.forked = sh_here.forked || sh_here.run != NULL;
     sh_here.seat = NULL;
     sh_here.run = NULL;
@@ -90,14 +88,14 @@ static void thread_ends(void *here)
     struct sh_seat *seat = sh_here.seats;
 
     (void)here;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&sh_self()->lock);
     while (seat != NULL) {
         struct sh_seat *next = seat->next;
         struct sh_pool *pool = sh_load_rlx(&seat->pool); /* relaxed: locked */
 
         /* Also of a pool that was left to its last worker: as long as pool is
          * not NULL, it has not been unmapped. */
-        if (pool != NULL && seat->process == sh_process) {
+        if (pool != NULL && seat->process == sh_self()->process) {
             sh_table_flush(&pool->records, &seat->records);
             sh_table_flush(&pool->aliases, &seat->aliases);
             sh_table_flush(&pool->edges, &seat->edges);
@@ -112,7 +110,7 @@ static void thread_ends(void *here)
         free(seat);
         seat = next;
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&sh_self()->lock);
     sh_error_free(sh_here.last);
     memset(&sh_here, 0, sizeof sh_here);
 }
@@ -136,23 +134,25 @@ bool sh_registry_add(struct sh_pool *pool)
 
     if (!sh_forks_count())
         return false;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&sh_self()->lock);
     /* In turn, so that an identifier rests as long as it can. */
     for (unsigned tried = 1; tried < SH_POOLS && id == 0; tried++) {
         next_id = next_id + 1 < SH_POOLS ? next_id + 1 : 1;
-        if (sh_load_rlx(&sh_pools[next_id]) == NULL && /* relaxed: locked */
+        /* relaxed: locked */
+        if (sh_load_rlx(&sh_self()->pools[next_id]) == NULL &&
             !leaving[next_id])
             id = next_id;
     }
     if (id != 0) {
         pool->id = id;
         pool->name = (shunt_pool *)(uintptr_t)(++serial << 12 | id);
-        sh_store_rlx(&pool->process, sh_process); /* relaxed: published below */
+        /* relaxed: published below */
+        sh_store_rlx(&pool->process, sh_self()->process);
         pool->generation = generations[id] + 1;
-        sh_store_rel(&sh_homes[id], pool); /* release: registry */
-        sh_store_rel(&sh_pools[id], pool); /* release: registry */
+        sh_store_rel(&sh_self()->homes[id], pool); /* release: registry */
+        sh_store_rel(&sh_self()->pools[id], pool); /* release: registry */
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&sh_self()->lock);
     return id != 0;
 }
 
@@ -185,8 +185,8 @@ struct sh_pool *sh_pool_visit(unsigned id)
 {
     struct sh_pool *pool;
 
-    sh_add_sc(&visits[id], 1);        /* seq_cst: visit */
-    pool = sh_load_sc(&sh_pools[id]); /* seq_cst: visit */
+    sh_add_sc(&sh_self()->visits[id], 1);     /* seq_cst: visit */
+    pool = sh_load_sc(&sh_self()->pools[id]); /* seq_cst: visit */
     if (pool == NULL)
         sh_pool_leave(id);
     return pool;
@@ -194,14 +194,14 @@ struct sh_pool *sh_pool_visit(unsigned id)
 
 void sh_pool_leave(unsigned id)
 {
-    if (sh_sub_sc(&visits[id], 1) == 1 &&  /* seq_cst: visit */
-        sh_load_sc(&sh_pools[id]) == NULL) /* seq_cst: visit */
-        sh_futex_wake(&visits[id], INT32_MAX, false);
+    if (sh_sub_sc(&sh_self()->visits[id], 1) == 1 && /* seq_cst: visit */
+        sh_load_sc(&sh_self()->pools[id]) == NULL)   /* seq_cst: visit */
+        sh_futex_wake(&sh_self()->visits[id], INT32_MAX, false);
 }
 
 void sh_pool_stay(unsigned id)
 {
-    sh_add_sc(&visits[id], 1); /* seq_cst: visit */
+    sh_add_sc(&sh_self()->visits[id], 1); /* seq_cst: visit */
 }
 
 bool sh_is_own(unsigned id)
@@ -227,10 +227,11 @@ void sh_pool_exit(unsigned id)
 
 void sh_registry_hide(struct sh_pool *pool)
 {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&sh_self()->lock);
     leaving[pool->id] = true;
-    sh_store_sc(&sh_pools[pool->id], NULL); /* seq_cst: registry, visit */
-    pthread_mutex_unlock(&lock);
+    /* seq_cst: registry, visit */
+    sh_store_sc(&sh_self()->pools[pool->id], NULL);
+    pthread_mutex_unlock(&sh_self()->lock);
 }
 
 void sh_registry_remove(struct sh_pool *pool)
@@ -239,39 +240,39 @@ void sh_registry_remove(struct sh_pool *pool)
     uint32_t n;
 
     sh_registry_hide(pool);
-    while ((n = sh_load_sc(&visits[id])) != 0) /* seq_cst: visit */
-        sh_futex_wait(&visits[id], n, INT64_MAX, false);
-    pthread_mutex_lock(&lock);
-    sh_store_rlx(&sh_homes[id], NULL); /* relaxed: nobody is in */
+    while ((n = sh_load_sc(&sh_self()->visits[id])) != 0) /* seq_cst: visit */
+        sh_futex_wait(&sh_self()->visits[id], n, INT64_MAX, false);
+    pthread_mutex_lock(&sh_self()->lock);
+    sh_store_rlx(&sh_self()->homes[id], NULL); /* relaxed: nobody is in */
     generations[id] = last_generation(pool);
     leaving[id] = false;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&sh_self()->lock);
 }
 
-void sh_registry_serve(struct sh_pool *pool, unsigned index)
+void sh_registry_serve(struct sh_pool *pool, unsigned index, unsigned number)
 {
     static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    struct sh_self *self = sh_self();
 
-    /* Some thread of the host may have had it. */
-    lock = fresh;
+    /* Some thread of the host may have had them. */
+    self->lock = self->heard_lock = fresh;
     for (unsigned i = 0; i < SH_POOLS; i++) {
         /* Nothing is written that is so already: pages are shared until then.
          * relaxed: we are alone */
-        if (sh_load_rlx(&sh_pools[i]) != NULL)
-            sh_store_rlx(&sh_pools[i], NULL);  /* relaxed: we are alone */
-        if (sh_load_rlx(&sh_homes[i]) != NULL) /* relaxed: we are alone */
-            sh_store_rlx(&sh_homes[i], NULL);  /* relaxed: we are alone */
-        if (sh_load_rlx(&visits[i]) != 0)      /* relaxed: we are alone */
-            sh_store_rlx(&visits[i], 0);       /* relaxed: we are alone */
+        if (sh_load_rlx(&self->pools[i]) != NULL)
+            sh_store_rlx(&self->pools[i], NULL);  /* relaxed: we are alone */
+        if (sh_load_rlx(&self->homes[i]) != NULL) /* relaxed: we are alone */
+            sh_store_rlx(&self->homes[i], NULL);  /* relaxed: we are alone */
+        if (sh_load_rlx(&self->visits[i]) != 0)   /* relaxed: we are alone */
+            sh_store_rlx(&self->visits[i], 0);    /* relaxed: we are alone */
     }
     memset(&sh_here, 0, sizeof sh_here);
-    sh_served = pool;
-    sh_self = (unsigned)getpid() | 1u << 31; /* no count of forks */
-    sh_served_as = index + 1;
-    /* relaxed: an identity */
-    sh_process = sh_load_rlx(&pool->process);
-    sh_store_rlx(&sh_pools[pool->id], pool); /* relaxed: we are alone */
-    sh_store_rlx(&sh_homes[pool->id], pool); /* relaxed: we are alone */
+    self->served = pool;
+    self->own = number | 1u << 31; /* no count of forks */
+    self->served_as = index + 1;
+    self->process = sh_load_rlx(&pool->process); /* relaxed: an identity */
+    sh_store_rlx(&self->pools[pool->id], pool);  /* relaxed: we are alone */
+    sh_store_rlx(&self->homes[pool->id], pool);  /* relaxed: we are alone */
 }
 
 int sh_pool_find(shunt_pool *name, struct sh_pool **pool_out)
@@ -285,7 +286,7 @@ int sh_pool_find(shunt_pool *name, struct sh_pool **pool_out)
         return 0;
     }
     /* acquire: registry */
-    pool = sh_load_acq(&sh_pools[(uintptr_t)name & (SH_POOLS - 1)]);
+    pool = sh_load_acq(&sh_self()->pools[(uintptr_t)name & (SH_POOLS - 1)]);
     if (pool == NULL || pool->name != name)
         return SHUNT_EINVAL;
     if (!sh_pool_is_ours(pool))
@@ -311,13 +312,13 @@ static struct sh_seat *seat_new(struct sh_pool *pool)
     }
     sh_store_rlx(&seat->pool, pool); /* relaxed: ours */
     seat->name = pool->name;
-    seat->process = sh_process;
-    pthread_mutex_lock(&lock);
+    seat->process = sh_self()->process;
+    pthread_mutex_lock(&sh_self()->lock);
     seat->right = pool->seats;
     if (seat->right != NULL)
         seat->right->left = seat;
     pool->seats = seat;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&sh_self()->lock);
     seat->next = sh_here.seats;
     sh_here.seats = seat;
     return seat;
@@ -352,11 +353,11 @@ struct sh_seat *sh_seat_find(struct sh_pool *pool)
 
 void sh_seats_clear(struct sh_pool *pool)
 {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&sh_self()->lock);
     for (struct sh_seat *s = pool->seats, *next; s != NULL; s = next) {
         next = s->right;
         sh_store_rel(&s->pool, NULL); /* release: cleared */
     }
     pool->seats = NULL;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&sh_self()->lock);
 }

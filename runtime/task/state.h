@@ -94,6 +94,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/self.h"
 #include "shunt/errors.h"
 
 enum sh_phase {
@@ -130,14 +131,11 @@ enum sh_phase {
 #define SH_OWNER_HOST 1u
 #define SH_OWNER_WORKER(w) ((w) + 2u)
 
-/* In this process, which of its pool's workers it is, + 1; 0: a host. */
-extern unsigned sh_served_as;
-
 /* The owner that who makes, settles or frees a record writes into it, so that
  * it is known who was at it if that process dies. */
 static inline unsigned sh_owner_here(void)
 {
-    return SH_OWNER_HOST + sh_served_as;
+    return SH_OWNER_HOST + sh_self()->served_as;
 }
 
 #define SH_OUTCOME_FORWARD 15u

@@ -93,7 +93,7 @@ const shunt_error *sh_error_tell(const shunt_error *e)
         return e;
     tell_one(e, b);
     /* Memory of the host is none of a worker's. */
-    if (b->far_causes && sh_served != NULL)
+    if (b->far_causes && sh_self()->served != NULL)
         return e;
     for (size_t i = 0; i < e->cause_count; i++)
         (void)sh_error_tell(e->causes[i]);

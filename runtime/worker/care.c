@@ -58,7 +58,7 @@ static bool is_used_up(const struct sh_worker *w)
 
 bool sh_care_leaves(struct sh_worker *w)
 {
-    if (!is_used_up(w) || w->parked > 0 || sh_served == NULL ||
+    if (!is_used_up(w) || w->parked > 0 || sh_self()->served == NULL ||
         sh_promise_listens(w->pool))
         return false;
     /* For what is queued here others are needed. */

@@ -286,7 +286,7 @@ static bool init(struct sh_worker *w)
     struct sh_team *team = w->pool->team;
 
     /* In the host's place of a process that could not begin it only refuses. */
-    bool refuses = w->pool->shared && sh_served == NULL;
+    bool refuses = w->pool->shared && sh_self()->served == NULL;
 
     if (team->init == NULL || refuses || team->init(team->init_arg) == 0)
         return true;
@@ -376,7 +376,7 @@ struct sh_worker *sh_worker_prepare(struct sh_pool *pool, unsigned index)
 
     sh_store_rlx(&w->seat.pool, pool); /* relaxed: it starts later */
     w->seat.name = pool->name;
-    w->seat.process = sh_process;
+    w->seat.process = sh_self()->process;
     w->seat.post = w->post;
     w->random = 2463534242u + index * 7919u;
     /* A task of the host may fork, and its child has a copy of what is private

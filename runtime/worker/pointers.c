@@ -53,7 +53,7 @@ static bool is_private(const struct sh_pool *pool, uintptr_t address)
     if (pool->shared && sh_arena_has(pool->arena, (const void *)address))
         return false;
     return is_private_of(pool->team->host, address) ||
-           (sh_served != NULL && is_private_of(getpid(), address));
+           (sh_self()->served != NULL && is_private_of(getpid(), address));
 }
 
 static bool in_table(const struct sh_table *t, uintptr_t address)

@@ -406,7 +406,7 @@ int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,
 
     if (pool_out == NULL)
         return sh_refuse(SHUNT_EINVAL, "there is no place to put the pool");
-    if (sh_served != NULL)
+    if (sh_self()->served != NULL)
         return sh_refuse(SHUNT_ENOTSUP, "a worker process makes no pools");
     rc = sh_options_resolve(options, options_size, &o, &checks);
     if (rc != 0)

@@ -22,9 +22,10 @@
 #define __builtin_ia32_pause() ((void)0)
 
 #include "base/atomic.h"
+#include "base/self.h"
 
 /* All threads are of a host. */
-unsigned sh_served_as;
+struct sh_self sh_self_of_process;
 
 #define ITEMS 8
 

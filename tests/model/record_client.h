@@ -82,10 +82,6 @@ static struct sh_seat seats[THREADS_MAX];
 static int value;      /* of record 1 */
 static int value_gone; /* it was freed: plain, as free(3) is */
 
-_Atomic(struct sh_pool *) sh_pools[SH_POOLS];
-_Atomic(struct sh_pool *) sh_homes[SH_POOLS];
-unsigned sh_process = 1;
-
 /* Pools do not go here: everybody is a guest at once. */
 struct sh_pool *sh_pool_visit(unsigned id)
 {
@@ -164,9 +160,12 @@ static void make_pool(void)
     table(&pool.edges, edges, sizeof *edges, offsetof(struct sh_edge, next),
           11);
     pool.id = POOL;
-    sh_store_rlx(&pool.process, 1);     /* relaxed: before the threads */
-    sh_store_rlx(&sh_pools[POOL], &pool); /* relaxed: before the threads */
-    sh_store_rlx(&sh_homes[POOL], &pool); /* relaxed: before the threads */
+    sh_self()->process = 1;
+    sh_store_rlx(&pool.process, 1); /* relaxed: before the threads */
+    /* relaxed: before the threads */
+    sh_store_rlx(&sh_self()->pools[POOL], &pool);
+    /* relaxed: before the threads */
+    sh_store_rlx(&sh_self()->homes[POOL], &pool);
     for (uint32_t i = 0; i < THREADS_MAX; i++) {
         sh_store_rlx(&seats[i].pool, &pool); /* relaxed: before the threads */
         seats[i].edges.fresh = seats[i].aliases.fresh = 2 * i + 1;

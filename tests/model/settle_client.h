@@ -69,11 +69,6 @@ bool sh_report_unseen(struct sh_pool *p, struct sh_record *r, uint64_t word)
     return true;
 }
 
-/* All are of one process. */
-struct sh_pool *sh_served;
-
-unsigned sh_self = 1;
-
 void sh_hand_hook(struct sh_pool *p, void *listener, uint64_t *next,
                   unsigned place)
 {

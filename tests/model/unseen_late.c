@@ -8,8 +8,6 @@
  */
 #include "record_client.h"
 
-struct sh_pool *sh_served;
-
 #include "../../runtime/future/unseen.c"
 #include "../../runtime/task/data.c"
 

@@ -222,7 +222,7 @@ static unsigned births_wanted;
 static int note_birth(void *arg)
 {
     (void)arg;
-    atomic_store(&board->pid[sh_served_as - 1], getpid());
+    atomic_store(&board->pid[sh_self()->served_as - 1], getpid());
     atomic_fetch_add(&board->births, 1);
     return 0;
 }
