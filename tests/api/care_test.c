@@ -106,13 +106,13 @@ static void note_call(void *user)
 {
     struct listener *l = user;
 
-    l->pid = getpid();
+    l->pid = stage_process();
     latch_raise(l->called);
 }
 
 static int listen_to(struct listener *const *in, long *out)
 {
-    *out = getpid();
+    *out = stage_process();
     return shunt_promise_on_cancel((*in)->promise, note_call, *in);
 }
 SHUNT_TASK(listen_to, struct listener *, long)
@@ -237,10 +237,10 @@ struct wait {
 
 static int wait_here(const struct wait *in, long *out)
 {
-    *in->pid = getpid();
+    *in->pid = stage_process();
     latch_raise(in->started);
     *out = shunt_await(in->until);
-    if (getpid() != *in->pid)
+    if (stage_process() != *in->pid)
         return shunt_fail(1, "it was moved");
     return 0;
 }

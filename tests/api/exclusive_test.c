@@ -15,7 +15,7 @@
 static int alone(const long *in, long *out)
 {
     (void)in;
-    *out = getpid();
+    *out = stage_process();
     return 0;
 }
 SHUNT_TASK(alone, long, long, .exclusive = true)
@@ -33,11 +33,11 @@ struct wait {
 
 static int wait_alone(const struct wait *in, long *out)
 {
-    *out = getpid();
+    *out = stage_process();
     latch_raise(in->started);
     if (shunt_await(in->until) != 0)
         return 1;
-    return *out == getpid() ? 0 : 2;
+    return *out == stage_process() ? 0 : 2;
 }
 SHUNT_TASK(wait_alone, struct wait, long, .exclusive = true)
 
@@ -216,7 +216,7 @@ static void it_is_killed_at_its_deadline(void)
                                        .deadline_ns = SHUNT_MS(20)),
                      SHUNT_ETIMEDOUT);
         assert_true(death_process_of(shunt_submit(pool, alone, &(long){ 0 })) !=
-                    getpid());
+                    stage_process());
     }
     harness_free(pool);
 }

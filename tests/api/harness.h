@@ -10,7 +10,7 @@
  * The programs use the public interface alone and leave .mode at 0, so that
  * SHUNT_MODE decides where their tasks run. What holds in one mode alone is
  * listed as such, and left out in the other. An argument selects claims by
- * name, with * and ? as wildcards.
+ * name, with * and ? as wildcards; those with a - before them leave one out.
  *
  * Assertions belong to the main thread: a task or a helper thread that finds
  * something wrong says so by its result.

@@ -27,7 +27,7 @@ static void leave_note(void *user)
 {
     struct note *note = user;
 
-    note->pid = getpid();
+    note->pid = stage_process();
     note->saw = private_pid;
     if (note->promise != NULL)
         (void)shunt_promise_drop(note->promise);
@@ -44,7 +44,7 @@ static struct note *make_note(void)
 
 static int cancel_it(shunt_future *const *in, long *out)
 {
-    *out = getpid();
+    *out = stage_process();
     return shunt_cancel(*in) == 1 ? 0 : 1;
 }
 SHUNT_TASK(cancel_it, shunt_future *, long)
@@ -54,17 +54,18 @@ static void a_hook_of_the_host_runs_there_when_a_task_asks(void)
     for (int workers = 1; workers <= 2; workers++) {
         shunt_pool *pool = harness_pool(workers);
 
-        private_pid = getpid();
+        private_pid = stage_process();
         for (int i = 0; i < 50; i++) {
             struct note *note = make_note();
             struct stage_promise p = stage_promise(pool);
 
             assert_ok(shunt_promise_on_cancel(p.promise, leave_note, note));
-            assert_true(death_process_of(shunt_submit(pool, cancel_it,
-                                                      &p.future)) != getpid());
+            assert_true(
+                death_process_of(shunt_submit(pool, cancel_it, &p.future)) !=
+                stage_process());
             assert_true(latch_reaches(note->called, 1));
-            assert_long(note->pid, getpid());
-            assert_long(note->saw, getpid());
+            assert_long(note->pid, stage_process());
+            assert_long(note->saw, stage_process());
             /* It was told, and not settled. */
             assert_status(shunt_status(p.future), SHUNT_PENDING);
             stage_give(p.promise, i);
@@ -86,7 +87,7 @@ static int wait_for_cancel(const struct maker *in, long *out)
     shunt_promise *p;
     shunt_future *f;
 
-    private_pid = *out = getpid();
+    private_pid = *out = stage_process();
     if (shunt_promise_new(NULL, long, &p, &f) != 0)
         return 1;
     in->note->promise = p;
@@ -120,7 +121,7 @@ static void a_hook_of_a_task_runs_in_its_process_when_the_host_asks(void)
 
         assert_long(shunt_cancel(*in.shown), 1);
         pid = death_process_of(f);
-        assert_true(pid != getpid());
+        assert_true(pid != stage_process());
         assert_long(in.note->pid, pid);
         assert_long(in.note->saw, pid);
     }

@@ -16,7 +16,7 @@
 static int tell(const shunt_none *in, long *out)
 {
     (void)in;
-    *out = getpid();
+    *out = stage_process();
     return 0;
 }
 SHUNT_TASK(tell, shunt_none, long)
@@ -58,7 +58,7 @@ static void tasks_run_in_a_worker_process_whatever_they_are(void)
     shunt_pool *pool = harness_pool(1);
     long worker = told_by(shunt_submit(pool, tell, NULL));
 
-    assert_true(worker != getpid());
+    assert_true(worker != stage_process());
     for (int i = 0; i < 50; i++) {
         assert_takes(shunt_submit(pool, careless, NULL), worker);
         assert_takes(shunt_submit(pool, of_one_thread, NULL), worker);
@@ -72,8 +72,8 @@ static void what_needs_the_host_runs_on_a_thread_of_it(void)
     shunt_pool *pool = harness_pool(1);
 
     for (int i = 0; i < 50; i++) {
-        assert_takes(shunt_submit(pool, at_home, NULL), getpid());
-        assert_true(told_by(shunt_submit(pool, tell, NULL)) != getpid());
+        assert_takes(shunt_submit(pool, at_home, NULL), stage_process());
+        assert_true(told_by(shunt_submit(pool, tell, NULL)) != stage_process());
     }
     harness_free(pool);
 }
@@ -106,14 +106,14 @@ static void it_has_the_hosts_memory(void)
 
 static int home_after(const long *in, long *out)
 {
-    *out = *in == getpid() ? 0 : getpid();
+    *out = *in == stage_process() ? 0 : stage_process();
     return 0;
 }
 SHUNT_TASK(home_after, long, long, .host_only = true)
 
 static int away_after(const long *in, long *out)
 {
-    *out = *in == getpid() ? 0 : *in;
+    *out = *in == stage_process() ? 0 : *in;
     return 0;
 }
 SHUNT_TASK(away_after, long, long)
@@ -141,8 +141,8 @@ static void steps_go_to_and_fro(void)
     shunt_pool *pool = harness_pool(2);
 
     for (int i = 0; i < 50; i++) {
-        assert_takes(shunt_submit(pool, go_to_and_fro, NULL), getpid());
-        assert_takes(shunt_submit(pool, go_from_home, NULL), getpid());
+        assert_takes(shunt_submit(pool, go_to_and_fro, NULL), stage_process());
+        assert_takes(shunt_submit(pool, go_from_home, NULL), stage_process());
     }
     harness_free(pool);
 }
@@ -161,7 +161,7 @@ static int wait_for_next(const struct chain *in, long *out)
     struct chain next = { in->depth - 1, in->host };
     long below = 0;
 
-    if (getpid() != in->host)
+    if (stage_process() != in->host)
         return 1;
     if (in->depth > 0 &&
         shunt_take(shunt_submit(NULL, wait_for_next, &next), &below) != 0)
@@ -173,7 +173,7 @@ static int wait_for_next(const struct chain *in, long *out)
 static void tasks_of_the_host_wait_for_each_other(void)
 {
     shunt_pool *pool = harness_pool(1);
-    struct chain first = { 200, getpid() };
+    struct chain first = { 200, stage_process() };
 
     harness_footprint((size_t)256 * (256 << 10));
     assert_takes(shunt_submit(pool, wait_for_next, &first), 201);
@@ -196,10 +196,10 @@ static void at_its_deadline_a_task_of_the_host_is_given_up(void)
 
     assert_true(latch_reaches(in.started, 1));
     assert_joins(f, SHUNT_ETIMEDOUT);
-    assert_true(told_by(shunt_submit(pool, tell, NULL)) != getpid());
+    assert_true(told_by(shunt_submit(pool, tell, NULL)) != stage_process());
     f = shunt_submit(pool, at_home, NULL);
     latch_raise(in.go);
-    assert_takes(f, getpid());
+    assert_takes(f, stage_process());
     harness_free(pool);
 }
 

@@ -402,3 +402,10 @@ shunt_future *stage_garbage(unsigned which)
         return (shunt_future *)(void *)in_static_data;
     return (shunt_future *)(void *)((char *)in_static_data + 1);
 }
+
+/* ---- processes ---- */
+
+long stage_process(void)
+{
+    return getpid();
+}

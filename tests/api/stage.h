@@ -52,6 +52,9 @@ void *stage_shown(enum stage_place place);
 void stage_shuffle(size_t *order, size_t n);
 uint64_t stage_random(void);
 
+/* The number of the process that the caller is in. */
+long stage_process(void);
+
 /* ---- tasks ---- */
 
 /* Count, say that it runs, wait, and return rc with value; NULL and 0 leave a
