@@ -5,8 +5,9 @@
  * Idea. A worker process has a copy of the host's static data, as it was when
  * the seed was forked. What it must set anew, or what the processes of a pool
  * must not share, is all in one structure, so that nothing of that kind can be
- * forgotten, and is reached through one function. That names a plain object, at
- * a constant address.
+ * forgotten, and is reached through one function. That names a plain object,
+ * at a constant address; but in a build in which threads stand in for worker
+ * processes (-Dstandin=true, process/standin.c) each of these has its own.
  *
  * What stays elsewhere is of the program, and may be the same in all of its
  * processes: the range of addresses (memory/arena.c), what makes requests fail
@@ -65,9 +66,19 @@ struct sh_self {
 
 extern struct sh_self sh_self_of_process;
 
+#ifdef SH_STANDIN
+extern _Thread_local struct sh_self *sh_self_of_thread
+    __attribute__((tls_model("initial-exec")));
+
+static inline struct sh_self *sh_self(void)
+{
+    return sh_self_of_thread;
+}
+#else
 static inline struct sh_self *sh_self(void)
 {
     return &sh_self_of_process;
 }
+#endif
 
 #endif /* SH_BASE_SELF_H */

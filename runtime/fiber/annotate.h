@@ -118,10 +118,18 @@ SH_ANNOTATE void sh_tsan_destroy(struct sh_fiber *f)
     f->tsan_context = NULL;
 }
 
+#ifdef SH_STANDIN
+/* It was a thread's of this process, which has ended. */
+SH_ANNOTATE void sh_tsan_forget(struct sh_fiber *f)
+{
+    sh_tsan_destroy(f);
+}
+#else
 SH_ANNOTATE void sh_tsan_forget(struct sh_fiber *f)
 {
     f->tsan_context = NULL;
 }
+#endif
 #else
 SH_ANNOTATE void sh_tsan_adopt(struct sh_fiber *base)
 {

@@ -95,6 +95,17 @@ void sh_slices_leave(struct sh_slices *s)
         give_place(s->place);
 }
 
+void sh_slices_forget(struct sh_slices *s)
+{
+    struct sh_home *h = sh_self()->heaps[s->place];
+
+    sh_self()->heaps[s->place] = NULL;
+    if (h == NULL)
+        return;
+    pthread_mutex_destroy(&h->lock);
+    sh_pages_unmap(h, sizeof *h);
+}
+
 static struct sh_home *home_of(const struct sh_slices *s)
 {
     struct sh_home *h = sh_self()->heaps[s->place];

@@ -61,6 +61,10 @@ struct sh_slices *sh_slices_new(struct sh_arena *a, size_t bytes);
  * number, and the one before it was retired. False if there is no memory. */
 bool sh_slices_join(struct sh_slices *s, unsigned owner);
 
+/* Of a thread that stands in for a process: it ends, and so does what it has
+ * for it by itself, as with a process. Its slices are to be retired. */
+void sh_slices_forget(struct sh_slices *s);
+
 /* The pool is going: what this process has for it by itself goes. */
 void sh_slices_leave(struct sh_slices *s);
 

@@ -58,6 +58,8 @@ struct sh_zygote {
     pid_t pid;
     pid_t host;      /* the process that has started it */
     const char *why; /* the last failure, as a sentence; NULL: none yet */
+    sh_worker_main *enter; /* of stand-ins: standin.c */
+    void *root;
 };
 
 /* Have the seed fork a zygote for this arena, whose workers call enter(root,

@@ -52,7 +52,8 @@ void *stage_shown(enum stage_place place);
 void stage_shuffle(size_t *order, size_t n);
 uint64_t stage_random(void);
 
-/* The number of the process that the caller is in. */
+/* The number of the process that the caller is in; of a thread that stands in
+ * for a worker process, a number that only it has. */
 long stage_process(void);
 
 /* ---- tasks ---- */

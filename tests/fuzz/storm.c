@@ -37,7 +37,11 @@ enum {
     ROOM = 64 << 20,
     LOOKS = 2000,
     GRAPHS_FIRST = 4,  /* until what is made once has been made */
+#ifdef STANDIN
+    MAPPINGS_MORE = 1 << 20 /* ThreadSanitizer's, for stacks that there were */
+#else
     MAPPINGS_MORE = 64 /* of allocators, which have some for each thread */
+#endif
 };
 
 /* -- who there is -- */
