@@ -58,7 +58,8 @@ typedef struct shunt_options {
      * tasks that are pending and all later ones fail with SHUNT_EBROKEN. In a
      * process pool it runs in every worker process, those too that take the
      * place of others; if five in a row die before it has returned, that is as
-     * if it had returned non-zero. */
+     * if it had returned non-zero. A worker whose .init never returns runs no
+     * task. */
     int (*init)(void *arg) SHUNT_DEFAULT_(nullptr);
     void *init_arg SHUNT_DEFAULT_(nullptr);
     /* Let .untrusted and .thread_unsafe tasks run on threads of the host. A
@@ -183,7 +184,7 @@ enum shunt_how {
     SHUNT_CANCEL = 1,
     /* As SHUNT_CANCEL, and what still runs at the deadline is given up: its
      * futures fail with SHUNT_ECANCELED while the code runs on. In a process
-     * pool its process is killed. */
+     * pool its process is killed. That holds for .init, too. */
     SHUNT_KILL = 2
 };
 
@@ -196,7 +197,8 @@ enum shunt_how {
  *
  * left, which may be NULL, gets the number of futures that have not settled;
  * if all have, the number of tasks that were given up, by a SHUNT_KILL or at
- * their deadline, and whose code still runs at this one.
+ * their deadline, and whose code still runs at this one, and of workers whose
+ * .init does.
  *
  * Tasks that wait for each other in a circle never end by themselves: a
  * SHUNT_DRAIN waits for them as long as it may, a SHUNT_CANCEL ends them.

@@ -26,6 +26,7 @@
  *   resume   future/deliver.c
  *   claim    worker/run.c
  *   park     worker/await.c
+ *   quiet    future/settle.c
  *   rest     worker/standin.c
  *   seclude  worker/lane.c
  *   sleep    sync/sleep.c
@@ -518,11 +519,11 @@ static void reset(struct sh_pool *pool, struct sh_worker *w)
     sh_store_rlx(&post->calls, 0);        /* relaxed: nobody runs it */
     sh_store_sc(&post->rests, SH_WORKS);  /* seq_cst: care */
     sh_store_sc(&post->waits, 0);         /* seq_cst: seclude */
+    sh_store_sc(&post->unready, 1);       /* seq_cst: quiet */
     w->resumed = SH_NONE;
     w->parked = 0;
     w->waiting = NULL;
     w->begun = 0;
-    w->serves = false;
     w->left = NULL;
     sh_store_rlx(&w->rescan_at, 0); /* relaxed: nobody runs it */
 }
@@ -579,7 +580,7 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
     m.running = sh_load_sc(&w->post->running); /* seq_cst: stuck */
     m.culprit = culprit_of(&m);
     m.name = m.culprit != NULL ? sh_task_name(m.culprit) : "";
-    served = w->serves;
+    served = sh_load_sc(&w->post->unready) == 0; /* seq_cst: quiet */
     describe(&m);
     sh_handed_do(pool, 0);
     forget_calls(&m);

@@ -7,7 +7,8 @@
  *                                another in its place; if the zygote has died,
  *                                and its workers with it, from another one
  *            our bell            a worker is at code that was given up: stop
- *                                it, look again, kill it; or all are to end
+ *                                it, look again, kill it (cull.c); or all are to
+ *                                end
  *
  * Idea. A pidfd is readable when the process has ended, whoever is its parent,
  * so no signal is needed, and the host's own children are none of our
@@ -32,9 +33,6 @@
  *
  * Edges.
  *   broken   worker/run.c
- *   stuck    future/timer.c
- *   stop     worker/pool.c
- *   quiet    future/settle.c
  *   seclude  worker/lane.c
  *   sleep    sync/sleep.c
  *   warden   start: write warden -> relieve, join: read it      it is set up
@@ -47,7 +45,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -56,55 +53,25 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "base/mark.h"
 #include "process/crash.h"
 #include "process/letter.h"
 #include "process/mend.h"
 #include "process/recover.h"
 #include "process/serve.h"
 #include "process/symbols.h"
-#include "process/zygote.h"
+#include "process/ward.h"
 #include "worker/worker.h"
 
 /* How often a worker is begun in vain. */
 #define FUTILE_MAX 5
 
-/* When to try again what the system has refused; and how often, each time after
- * twice as long, but a second at the most: ten seconds and some. */
-#define AGAIN_NS 1000000
+/* How often to try again what the system has refused, each time after twice as
+ * long, but a second at the most: ten seconds and some. */
 #define REFUSED_MAX 20
 #define DOUBLED_MAX 10
 
 /* How often to ask again how a worker ended, at once. */
 #define ASKED_MAX 100
-
-/* How long to wait for a process that was told to stop. */
-#define STOP_NS 10000000
-
-struct ward {
-    pid_t pid;
-    int pidfd;        /* -1: there is no such process */
-    unsigned futile;  /* deaths in a row before .init had ended */
-    unsigned refused; /* how often the system has, in a row */
-    int64_t again_ns; /* when to fork one all the same; 0: not to */
-};
-
-struct sh_warden {
-    struct sh_pool *pool;
-    struct sh_zygote zygote;
-    pthread_t thread;
-    int bell; /* an eventfd */
-    struct sh_mark bell_mark;
-    bool cut_off; /* the host has closed our descriptors */
-    unsigned alive;
-    struct pollfd *polled; /* the bell, the wards */
-    struct ward wards[];
-};
-
-static bool is_ending(struct sh_pool *pool)
-{
-    return sh_load_sc(&pool->team->stop) != 0; /* seq_cst: stop */
-}
 
 /* Fork worker i: 0 or SHUNT_E*. */
 static int start_one(struct sh_warden *d, unsigned i)
@@ -179,12 +146,14 @@ static void give_up(struct sh_warden *d, unsigned i)
     sh_quiet_ring(d->pool);
 }
 
-/* Whether to fork a worker i: not what dies at once, nor a lane of a pool that
- * is broken. */
+/* Whether to fork a worker i: not what dies at once, nor what was killed at its
+ * .init since all was given up, nor a lane of a pool that is broken. */
 static bool is_worth(const struct sh_warden *d, unsigned i)
 {
+    unsigned most = sh_ward_was_given_up(d) ? 1 : FUTILE_MAX;
+
     /* acquire: broken */
-    return d->wards[i].futile < FUTILE_MAX &&
+    return d->wards[i].futile < most &&
            (i < d->pool->workers || sh_load_acq(&d->pool->broken) == 0);
 }
 
@@ -202,7 +171,7 @@ static void fill(struct sh_warden *d, unsigned i)
         unsigned doubled =
             ward->refused < DOUBLED_MAX ? ward->refused : DOUBLED_MAX;
 
-        ward->again_ns = sh_clock_after((int64_t)AGAIN_NS << doubled);
+        ward->again_ns = sh_clock_after((int64_t)SH_AGAIN_NS << doubled);
         ward->refused++;
     } else if (rc != 0) {
         give_up(d, i);
@@ -260,7 +229,7 @@ static void bury(struct sh_warden *d, unsigned i)
     ward->pidfd = -1;
     d->alive--;
     served = repair(d, i, &death);
-    if (!is_ending(pool))
+    if (!sh_ward_is_ending(pool))
         replace(d, i, served);
 }
 
@@ -276,96 +245,13 @@ static void start_lanes(struct sh_warden *d)
     }
     for (unsigned i = pool->workers + 1; i < pool->team->count && n > 0; i++) {
         if (d->wards[i].pidfd >= 0 || d->wards[i].again_ns != 0 ||
-            is_ending(pool))
+            sh_ward_is_ending(pool))
             continue;
         (void)sh_worker_prepare(pool, i);
         sh_post_open(pool, i);
         replace(d, i, true);
         n--;
     }
-}
-
-/* Whether there is a worker, or is to be one. A lane is none. */
-static bool has_workers(const struct sh_warden *d)
-{
-    for (unsigned i = 0; i < d->pool->workers; i++)
-        if (d->wards[i].pidfd >= 0 || d->wards[i].again_ns != 0)
-            return true;
-    return false;
-}
-
-/* If there are no workers, nor will be, no lane may be left, so that all that
- * comes is refused here. */
-static void end_lanes(struct sh_warden *d)
-{
-    if (d->cut_off || is_ending(d->pool) || has_workers(d))
-        return;
-    for (unsigned i = d->pool->workers + 1; i < d->pool->team->count; i++)
-        if (d->wards[i].pidfd >= 0)
-            sh_pidfd_kill(d->wards[i].pidfd, SIGKILL);
-}
-
-/* Whether worker i is at code that was given up. */
-static bool is_stuck(struct sh_warden *d, unsigned i)
-{
-    struct sh_post *post = &d->pool->posts[i];
-    uint64_t stuck = sh_load_sc(&post->stuck); /* seq_cst: stuck */
-
-    return d->wards[i].pidfd >= 0 && stuck != 0 &&
-           sh_load_sc(&post->running) == stuck; /* seq_cst:
-                                                 * stuck */
-}
-
-/* Wait until a process that was told to stop has, or has ended. What runs is
- * interrupted at once. What has not stopped by then is in a call of the system
- * that cannot be interrupted (vfork, a file system that does not answer), and
- * stops before it leaves that, so it runs no other task either. False if that
- * cannot be asked now. */
-static bool await_stopped(struct sh_warden *d, pid_t pid)
-{
-    int64_t until_ns = sh_clock_after(STOP_NS);
-    int rc = SHUNT_PENDING;
-
-    while (rc == SHUNT_PENDING && sh_clock_ns() < until_ns) {
-        sched_yield();
-        rc = sh_zygote_stopped(&d->zygote, pid);
-    }
-    return rc == 0 || rc == SHUNT_PENDING;
-}
-
-/* Kill a process that is at code which was given up, and no other: it is
- * stopped first, so that it cannot go on to another task meanwhile. False: to
- * be tried again. */
-static bool kill_if_stuck(struct sh_warden *d, unsigned i)
-{
-    struct ward *ward = &d->wards[i];
-    bool stopped;
-
-    sh_pidfd_kill(ward->pidfd, SIGSTOP);
-    stopped = await_stopped(d, ward->pid);
-    sh_pidfd_kill(ward->pidfd, stopped && is_stuck(d, i) ? SIGKILL : SIGCONT);
-    return stopped;
-}
-
-/* Kill those whose time is up; when the next one's is. */
-static int64_t kill_the_stuck(struct sh_warden *d)
-{
-    int64_t next_ns = INT64_MAX;
-
-    for (unsigned i = 0; i < d->pool->team->count; i++) {
-        int64_t until_ns;
-
-        if (!is_stuck(d, i))
-            continue;
-        /* relaxed: published with stuck */
-        until_ns = sh_load_rlx(&d->pool->posts[i].patience_ns);
-        if (until_ns <= sh_clock_ns())
-            until_ns = kill_if_stuck(d, i) ? INT64_MAX
-                                           : sh_clock_after(AGAIN_NS);
-        if (until_ns < next_ns)
-            next_ns = until_ns;
-    }
-    return next_ns;
 }
 
 /* For poll: until that moment, in milliseconds, rounded up. */
@@ -388,7 +274,7 @@ static unsigned wait_for_news(struct sh_warden *d, int64_t until_ns)
     unsigned n = d->pool->team->count;
 
     if (d->cut_off) {
-        (void)poll(NULL, 0, AGAIN_NS / 1000000);
+        (void)poll(NULL, 0, SH_AGAIN_NS / 1000000);
         return n;
     }
     d->polled[0] = (struct pollfd){ .fd = d->bell, .events = POLLIN };
@@ -432,7 +318,7 @@ static void look_after(struct sh_warden *d, unsigned n)
  * again, at until_ns at the latest. */
 static int64_t mend_again(struct sh_pool *pool, int64_t until_ns)
 {
-    int64_t again_ns = sh_clock_after(AGAIN_NS);
+    int64_t again_ns = sh_clock_after(SH_AGAIN_NS);
     bool unsure;
 
     pthread_mutex_lock(&pool->team->repair);
@@ -446,7 +332,7 @@ static void *warden_main(void *arg)
     struct sh_warden *d = arg;
     int64_t until_ns = INT64_MAX;
 
-    while (!is_ending(d->pool) || d->alive > 0) {
+    while (!sh_ward_is_ending(d->pool) || d->alive > 0) {
         int64_t fill_ns = fill_all(d);
         unsigned n;
 
@@ -455,12 +341,13 @@ static void *warden_main(void *arg)
             (void)sh_worker_serve(&d->pool->team->workers[0]);
             break;
         }
-        end_lanes(d);
+        sh_ward_end_lanes(d);
+        sh_ward_end_inits(d);
         n = wait_for_news(d, fill_ns < until_ns ? fill_ns : until_ns);
         look_after(d, n);
         if (!d->cut_off) {
             start_lanes(d);
-            until_ns = kill_the_stuck(d);
+            until_ns = sh_ward_kill_stuck(d);
         }
         if (d->pool->unsure)
             until_ns = mend_again(d->pool, until_ns);

@@ -106,6 +106,7 @@ struct sh_post {
     /* Of a process: when it is killed for that, by the system's clock. */
     _Atomic int64_t patience_ns;
     _Atomic uint32_t rests; /* a futex: enum sh_rests */
+    _Atomic uint32_t unready; /* its .init, if there is one, has yet to return */
     _Atomic uint32_t waits; /* of a lane: it rests, and has a task parked */
 };
 

@@ -315,7 +315,7 @@ static void serve(struct sh_worker *w)
     sh_store_rlx(&w->post->cpu,
                  (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
     if (init(w)) {
-        w->serves = true;
+        sh_store_sc(&w->post->unready, 0); /* seq_cst: quiet */
         sh_fiber_adopt(&w->base);
         sh_fiber_start(&w->base, w->fiber, sh_worker_loop, w, false);
         sh_worker_give_left(w);
@@ -379,6 +379,7 @@ struct sh_worker *sh_worker_prepare(struct sh_pool *pool, unsigned index)
     w->seat.process = sh_self()->process;
     w->seat.post = w->post;
     w->random = 2463534242u + index * 7919u;
+    sh_store_rlx(&w->post->unready, 1); /* relaxed: it starts later */
     /* A task of the host may fork, and its child has a copy of what is private
      * alone. No other process looks at its stack. */
     sh_stacks_init(&w->stacks, sh_is_at_home(w) ? NULL : pool->arena,

@@ -160,6 +160,19 @@ static size_t count_busy(struct sh_pool *pool)
     return busy;
 }
 
+/* Workers whose .init has not returned. It may submit, so nothing has come to
+ * its end before; but it may also never return. */
+static size_t count_starting(struct sh_pool *pool)
+{
+    size_t starting = 0;
+
+    if (pool->team->init == NULL)
+        return 0;
+    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+        starting += sh_post_is_starting(pool, &pool->posts[i]);
+    return starting;
+}
+
 /* Whether all workers are idle, but for those that nobody counts on. */
 static bool all_idle(struct sh_pool *pool)
 {
@@ -252,11 +265,11 @@ static size_t look_once(struct sh_pool *pool, enum shunt_how how,
 }
 
 /* Look until nothing is left or the deadline has come; what has not settled
- * then. */
+ * then, or has not even started to work. */
 static size_t bring_to_end(struct sh_pool *pool, enum shunt_how how,
                            int64_t deadline_ns)
 {
-    size_t left;
+    size_t left, starting;
 
     sh_add_sc(&pool->quiet_waiters, 1); /* seq_cst: quiet */
     for (;;) {
@@ -266,21 +279,37 @@ static size_t bring_to_end(struct sh_pool *pool, enum shunt_how how,
         left = look_once(pool, how, quiet, &moved);
         if (left == 0 && !moved)
             break;
-        if (left > 0 && sh_clock_ns() >= deadline_ns) {
-            left = look_at_all(pool, REPORT);
+        starting = count_starting(pool);
+        if (left + starting > 0 && sh_clock_ns() >= deadline_ns) {
+            if (left > 0)
+                left = look_at_all(pool, REPORT);
+            if (left == 0)
+                left = starting;
             if (left > 0)
                 break;
         }
         /* With nothing left to settle, the rest is done in a moment. */
         if (sh_load_sc(&pool->quiet) == quiet) /* seq_cst: quiet */
             sh_futex_wait(&pool->quiet, quiet,
-                          left == 0 ? INT64_MAX : deadline_ns, pool->shared);
+                          left + starting == 0 ? INT64_MAX : deadline_ns,
+                          pool->shared);
     }
     sh_sub_sc(&pool->quiet_waiters, 1); /* seq_cst: quiet */
     return left;
 }
 
-/* Wait for code that was given up; how many tasks of it run on. */
+/* Code that was given up and runs: of tasks, and of .init. Before a kill, or
+ * once all workers have started, there is none of the latter. */
+static size_t count_given_up(struct sh_pool *pool)
+{
+    size_t busy = count_busy(pool), starting = count_starting(pool);
+
+    if (starting > 0 && sh_load_sc(&pool->gave_up) != 0) /* seq_cst: quiet */
+        busy += starting;
+    return busy;
+}
+
+/* Wait for code that was given up; how much of it runs on. */
 static size_t wait_for_busy(struct sh_pool *pool, int64_t deadline_ns)
 {
     size_t busy;
@@ -289,7 +318,7 @@ static size_t wait_for_busy(struct sh_pool *pool, int64_t deadline_ns)
     for (;;) {
         uint32_t quiet = sh_load_sc(&pool->quiet); /* seq_cst: quiet */
 
-        busy = count_busy(pool);
+        busy = count_given_up(pool);
         if (busy == 0 || sh_clock_ns() >= deadline_ns)
             break;
         sh_futex_wait(&pool->quiet, quiet, deadline_ns, pool->shared);
@@ -347,6 +376,8 @@ static size_t shut_down(struct sh_pool *pool, enum shunt_how how,
     if (left > 0 && how == SHUNT_KILL) {
         sh_store_sc(&pool->gave_up, 1); /* seq_cst: quiet */
         (void)look_at_all(pool, GIVE_UP);
+        if (pool->shared) /* processes that are at .init are killed */
+            pool->team->crew->relieve(pool);
         left = 0;
     }
     if (left > 0)
@@ -367,7 +398,7 @@ static size_t shut_down(struct sh_pool *pool, enum shunt_how how,
 size_t sh_pool_drain(struct sh_pool *pool)
 {
     (void)shut_down(pool, SHUNT_DRAIN, INT64_MAX);
-    return count_busy(pool);
+    return count_given_up(pool);
 }
 
 int shunt_pool_shutdown(shunt_pool *name, enum shunt_how how,

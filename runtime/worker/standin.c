@@ -118,6 +118,13 @@ void sh_standin_rest(struct sh_worker *w)
     sh_quiet_notify(w->pool);
 }
 
+bool sh_post_is_starting(struct sh_pool *pool, struct sh_post *post)
+{
+    return pool->team->init != NULL &&
+           sh_load_sc(&post->unready) != 0 && /* seq_cst: quiet */
+           rests_of(post) != SH_UNFIT;
+}
+
 void sh_post_close(struct sh_post *post)
 {
     sh_store_sc(&post->rests, SH_UNFIT); /* seq_cst: rest */

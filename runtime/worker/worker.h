@@ -37,7 +37,6 @@ struct sh_worker {
     struct sh_run *waiting; /* of a process pool: those of them that are not in
                              * resumed, the last first */
     uint64_t begun;         /* in its process: see care.c */
-    bool serves;            /* its .init has succeeded */
     uint32_t tick;
     uint32_t random;
     struct sh_stamp started; /* of the tasks that it runs: loop.c */
@@ -244,6 +243,9 @@ bool sh_post_is_off(struct sh_post *post);
 
 /* Somebody of a process pool is about to work at post i, beyond .workers. */
 void sh_post_open(struct sh_pool *pool, unsigned i);
+
+/* Whether a worker at this post has a .init that has not returned. */
+bool sh_post_is_starting(struct sh_pool *pool, struct sh_post *post);
 
 /* Nobody will work at this post any more. */
 void sh_post_close(struct sh_post *post);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * init_test.c - an initialiser of workers (.init) that does not do what it
- * should: dies now and then, or always.
+ * should: dies now and then, or always; or does not return.
  */
 #include <signal.h>
 #include <unistd.h>
@@ -93,7 +93,106 @@ static void no_task_stays_pending_beside_an_init_that_dies(void)
     }
 }
 
+/* ---- that does not return ---- */
+
+struct stubborn {
+    struct latch *started, *go;
+};
+
+static int be_stubborn(void *arg)
+{
+    const struct stubborn *s = arg;
+
+    latch_raise(s->started);
+    return latch_reaches(s->go, 1) ? 0 : STAGE_LATE;
+}
+
+/* A pool of one worker, which is at its .init. */
+static shunt_pool *stubborn_pool(struct stubborn **s_out)
+{
+    struct stubborn *s = *s_out = stage_bytes(sizeof *s);
+    shunt_pool *pool = NULL;
+
+    *s = (struct stubborn){ stage_latch(), stage_latch() };
+    assert_ok(shunt_pool_new(&pool, &(shunt_options){ .workers = 1,
+                                                      .init = be_stubborn,
+                                                      .init_arg = s }));
+    assert_true(latch_reaches(s->started, 1));
+    return pool;
+}
+
+static const enum shunt_how hows[] = { SHUNT_DRAIN, SHUNT_CANCEL, SHUNT_KILL };
+
+/* It runs on; but a process that is killed for that may be gone already. */
+static void shut_down_late(shunt_pool *pool, enum shunt_how how, int64_t ns)
+{
+    size_t left = 77;
+    int rc = shunt_pool_shutdown(pool, how, ns, &left);
+
+    if (rc != 0 || how != SHUNT_KILL || !harness_isolated())
+        assert_status(rc, SHUNT_ETIMEDOUT);
+    assert_long((long)left, rc == 0 ? 0 : 1);
+}
+
+/* Goal: it is counted as code that runs on; and what it submits is drained. */
+static void a_shutdown_waits_for_init_no_longer_than_it_may(void)
+{
+    for (int i = 0; i < 6; i++) {
+        struct stubborn *s;
+        shunt_pool *pool = stubborn_pool(&s);
+        shunt_future *f =
+            i < 3 ? NULL : shunt_submit(pool, stage_same, &(long){ 5 });
+        size_t left = 77;
+
+        shut_down_late(pool, hows[i % 3], SHUNT_MS(1));
+        latch_raise(s->go);
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, harness_patience(),
+                                      &left));
+        assert_long((long)left, 0);
+        if (f != NULL && hows[i % 3] == SHUNT_DRAIN)
+            assert_takes(f, 5);
+        else if (f != NULL)
+            assert_joins(f, SHUNT_ECANCELED);
+        harness_free(pool);
+    }
+}
+
+/* Method: the latch is raised when the pool is gone; the harness sees what is
+ * left of its threads. */
+static void after_a_kill_a_pool_is_freed_while_init_runs(void)
+{
+    struct stubborn *s;
+    shunt_pool *pool = stubborn_pool(&s);
+    shunt_future *f = shunt_submit(pool, stage_nothing, NULL);
+
+    shut_down_late(pool, SHUNT_KILL, 0);
+    assert_status(shunt_status(f), SHUNT_ECANCELED);
+    assert_ok(shunt_release(f));
+    harness_free(pool);
+    latch_raise(s->go);
+}
+
+/* Method: nobody raises the latch. */
+static void a_kill_ends_processes_that_are_at_init(void)
+{
+    struct stubborn *s;
+    shunt_pool *pool = stubborn_pool(&s);
+    shunt_future *f = shunt_submit(pool, stage_nothing, NULL);
+    size_t left = 77;
+
+    (void)shunt_pool_shutdown(pool, SHUNT_KILL, 0, &left);
+    assert_status(shunt_status(f), SHUNT_ECANCELED);
+    assert_ok(shunt_pool_shutdown(pool, SHUNT_KILL, harness_patience(), &left));
+    assert_long((long)left, 0);
+    assert_joins(f, SHUNT_ECANCELED);
+    assert_true(death_census_becomes(2)); /* the seed, and the zygote */
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
+    CLAIM(a_shutdown_waits_for_init_no_longer_than_it_may),
+    CLAIM(after_a_kill_a_pool_is_freed_while_init_runs),
+    CLAIM_OF_PROCESSES(a_kill_ends_processes_that_are_at_init),
     CLAIM_OF_PROCESSES(no_task_stays_pending_beside_an_init_that_dies),
 };
 

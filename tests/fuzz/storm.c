@@ -159,7 +159,7 @@ static bool hit(struct graph *g, struct sh_pool *pool, uint64_t random)
     char name[32];
     int pid, pidfd;
 
-    if (!pool->team->workers[index].serves)
+    if (sh_load_sc(&pool->posts[index].unready) != 0)
         return false;
     snprintf(name, sizeof name, "shunt: worker %u", index);
     pid = find_worker(name);
