@@ -15,6 +15,10 @@
 #define QUEUE_MAX_DEFAULT ((size_t)1 << 20)
 #define WORKER_BYTES_LEAST ((size_t)8 << 20) /* the allocator needs some */
 #define STACK_BYTES_DEFAULT ((size_t)256 * 1024)
+#define STACK_BYTES_MOST ((size_t)1 << 40)
+
+_Static_assert(SHUNT_WORKERS_MAX == 1024 && SH_STACKS_BYTES_MIN == 16384,
+               "as the sentences say");
 
 /* A limit in CPUs from "quota period" in microseconds; 0: none. */
 static int cpus_of_quota(long long quota, long long period)
@@ -156,20 +160,34 @@ static int checks_from_environment(void)
     return strcmp(word, "pointers") == 0 ? 1 : SHUNT_EINVAL;
 }
 
-int sh_options_resolve(const shunt_options *given, size_t given_size,
-                       shunt_options *o, int *checks_out)
+/* Each of these completes some options: NULL, or what is wrong with one. */
+
+static const char *resolve_mode(shunt_options *o)
 {
-    memset(o, 0, sizeof *o);
-    if (given != NULL)
-        memcpy(o, given, given_size < sizeof *o ? given_size : sizeof *o);
-    if (o->mode == SHUNT_MODE_DEFAULT)
+    bool given = o->mode != SHUNT_MODE_DEFAULT;
+
+    if (!given)
         o->mode = mode_from_environment();
-    if (o->mode < SHUNT_THREADS || o->mode > SHUNT_AUTO)
-        return SHUNT_EINVAL;
-    if (o->workers == 0)
+    if (o->mode >= SHUNT_THREADS && o->mode <= SHUNT_AUTO)
+        return NULL;
+    return given ? ".mode is none of enum shunt_mode"
+                 : "$SHUNT_MODE is not threads, processes or auto";
+}
+
+static const char *resolve_workers(shunt_options *o)
+{
+    bool given = o->workers != 0;
+
+    if (!given)
         o->workers = workers_from_environment();
-    if (o->workers < 1 || o->workers > SHUNT_WORKERS_MAX)
-        return SHUNT_EINVAL;
+    if (o->workers >= 1 && o->workers <= SHUNT_WORKERS_MAX)
+        return NULL;
+    return given ? ".workers is not a number from 1 to 1024"
+                 : "$SHUNT_WORKERS is not a number from 1 to 1024";
+}
+
+static const char *resolve_spares(shunt_options *o)
+{
     if (o->spares == 0)
         o->spares = o->workers < SPARES_DEFAULT ? o->workers : SPARES_DEFAULT;
     if (o->spares < 0)
@@ -179,23 +197,52 @@ int sh_options_resolve(const shunt_options *given, size_t given_size,
     if (o->mode == SHUNT_PROCESSES)
         o->spares = o->workers < SHUNT_WORKERS_MAX ? 1 + o->workers
                                                    : SHUNT_WORKERS_MAX;
-    if (o->spares > SHUNT_WORKERS_MAX)
-        return SHUNT_EINVAL; /* more than sync/sleep.h has bits for */
+    /* sync/sleep.h has no bits for more */
+    return o->spares <= SHUNT_WORKERS_MAX ? NULL : ".spares is more than 1024";
+}
+
+static const char *resolve_sizes(shunt_options *o)
+{
     if (o->queue_max == 0)
         o->queue_max = QUEUE_MAX_DEFAULT;
     if (o->queue_max > SH_INDEX_MAX)
         o->queue_max = SH_INDEX_MAX; /* there cannot be more records */
     if (o->stack_bytes == 0)
         o->stack_bytes = STACK_BYTES_DEFAULT;
-    if (o->stack_bytes < SH_STACKS_BYTES_MIN ||
-        o->stack_bytes > ((size_t)1 << 40))
-        return SHUNT_EINVAL;
+    if (o->stack_bytes < SH_STACKS_BYTES_MIN)
+        return ".stack_bytes is less than 16 KiB";
+    if (o->stack_bytes > STACK_BYTES_MOST)
+        return ".stack_bytes is more than 1 TiB";
     if (o->worker_bytes_max > 0 && o->worker_bytes_max < WORKER_BYTES_LEAST)
-        return SHUNT_EINVAL;
+        return ".worker_bytes_max is less than 8 MiB";
+    return NULL;
+}
+
+int sh_options_resolve(const shunt_options *given, size_t given_size,
+                       shunt_options *o, int *checks_out, const char **why_out)
+{
+    static const char *(*const steps[])(shunt_options *) = {
+        resolve_mode, resolve_workers, resolve_spares, resolve_sizes
+    };
+
+    memset(o, 0, sizeof *o);
+    if (given != NULL)
+        memcpy(o, given, given_size < sizeof *o ? given_size : sizeof *o);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        *why_out = steps[i](o);
+        if (*why_out != NULL)
+            return SHUNT_EINVAL;
+    }
     if (o->name == NULL)
         o->name = "shunt";
     *checks_out = checks_from_environment();
-    if (*checks_out < 0)
+    if (*checks_out < 0) {
+        *why_out = "$SHUNT_CHECK is not understood: it may be pointers";
         return SHUNT_EINVAL;
-    return o->mode == SHUNT_AUTO ? SHUNT_ENOTSUP : 0;
+    }
+    if (o->mode == SHUNT_AUTO) {
+        *why_out = "SHUNT_AUTO is not there yet in this version";
+        return SHUNT_ENOTSUP;
+    }
+    return 0;
 }

@@ -352,18 +352,6 @@ const struct sh_crew sh_crew_of_threads = { .prepare = prepare,
                                             .join = join,
                                             .relieve = sh_worker_replace };
 
-/* What is wrong with options that were refused. */
-static const char *complaint(int rc, const shunt_options *o)
-{
-    if (rc == SHUNT_ENOTSUP)
-        return "SHUNT_AUTO is not there yet in this version";
-    if (o->mode < SHUNT_THREADS || o->mode > SHUNT_AUTO)
-        return "no such .mode, or $SHUNT_MODE";
-    if (o->workers < 1 || o->workers > SHUNT_WORKERS_MAX)
-        return ".workers, or $SHUNT_WORKERS, is out of range";
-    return "an option is out of range, or $SHUNT_CHECK is not understood";
-}
-
 /* Make the pool that resolved options ask for: 0, or SHUNT_E* and why. */
 static int build(const shunt_options *o, bool checks, struct sh_pool **pool_out,
                  const char **why_out)
@@ -408,10 +396,9 @@ int shunt_pool_new_sized(shunt_pool **pool_out, size_t options_size,
         return sh_refuse(SHUNT_EINVAL, "there is no place to put the pool");
     if (sh_self()->served != NULL)
         return sh_refuse(SHUNT_ENOTSUP, "a worker process makes no pools");
-    rc = sh_options_resolve(options, options_size, &o, &checks);
-    if (rc != 0)
-        return sh_refuse(rc, complaint(rc, &o));
-    rc = build(&o, checks != 0, &pool, &why);
+    rc = sh_options_resolve(options, options_size, &o, &checks, &why);
+    if (rc == 0)
+        rc = build(&o, checks != 0, &pool, &why);
     if (rc != 0)
         return sh_refuse(rc, why);
     *pool_out = pool->name;

@@ -328,8 +328,10 @@ void sh_pool_destroy(struct sh_pool *pool);
 ptrdiff_t sh_pointers_check(struct sh_pool *pool, const void *bytes,
                             size_t size, bool ends);
 
-/* What the options and the environment say; 0 or SHUNT_E*. */
+/* What the options and the environment say; 0, or SHUNT_E*, and then a sentence
+ * that names what is wrong. */
 int sh_options_resolve(const shunt_options *given, size_t given_size,
-                       shunt_options *options_out, int *checks_out);
+                       shunt_options *options_out, int *checks_out,
+                       const char **why_out);
 
 #endif /* SH_WORKER_WORKER_H */

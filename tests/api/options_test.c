@@ -456,6 +456,43 @@ static void a_worker_with_less_than_8_mib_of_its_own_is_refused(void)
         (shunt_options){ .workers = 1, .worker_bytes_max = SIZE_MAX }));
 }
 
+/* Goal: it is named, and so are its bounds. */
+static void what_is_wrong_with_an_option_is_said(void)
+{
+    static const struct {
+        shunt_options options;
+        const char *name, *value; /* of a variable */
+        const char *text;
+    } wrong[] = {
+        { { .mode = 4 }, NULL, NULL, ".mode is none of" },
+        { { 0 }, "SHUNT_MODE", "thread", "$SHUNT_MODE is not threads" },
+        { { .mode = SHUNT_AUTO }, NULL, NULL, "SHUNT_AUTO is not there" },
+        { { .workers = 1025 }, NULL, NULL, ".workers is not a number from 1" },
+        { { 0 }, "SHUNT_WORKERS", "0", "$SHUNT_WORKERS is not a number from" },
+        { { .mode = SHUNT_THREADS, .spares = 1025 },
+          NULL,
+          NULL,
+          ".spares is more than 1024" },
+        { { .stack_bytes = 1 }, NULL, NULL, ".stack_bytes is less than 16 K" },
+        { { .stack_bytes = SIZE_MAX }, NULL, NULL, ".stack_bytes is more tha" },
+        { { .worker_bytes_max = 1 }, NULL, NULL, ".worker_bytes_max is less" },
+        { { 0 }, "SHUNT_CHECK", "all", "$SHUNT_CHECK is not understood" },
+    };
+
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        const char *text = wrong[i].text;
+
+        if (wrong[i].name != NULL)
+            harness_env(wrong[i].name, wrong[i].value);
+        assert_true(pool_new(wrong[i].options) < 0);
+        harness_note("%s", shunt_last_error()->message);
+        assert_int_equal(
+            strncmp(shunt_last_error()->message, text, strlen(text)), 0);
+        if (wrong[i].name != NULL)
+            harness_env(wrong[i].name, NULL);
+    }
+}
+
 static void options_beyond_the_given_size_are_defaults(void)
 {
     shunt_options options = { .workers = 2, .stack_bytes = 1 };
@@ -495,6 +532,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(init_runs_once_on_every_worker_before_its_tasks),
     CLAIM(any_number_of_tasks_of_a_worker_is_taken),
     CLAIM(a_worker_with_less_than_8_mib_of_its_own_is_refused),
+    CLAIM(what_is_wrong_with_an_option_is_said),
     CLAIM(options_beyond_the_given_size_are_defaults),
 };
 

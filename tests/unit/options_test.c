@@ -19,6 +19,7 @@
 #include "worker/worker.h"
 
 static int checks; /* what SHUNT_CHECK asked for */
+static const char *why;
 
 static int clear(void **state)
 {
@@ -31,7 +32,7 @@ static int clear(void **state)
 
 static int resolve(shunt_options given, shunt_options *o)
 {
-    return sh_options_resolve(&given, sizeof given, o, &checks);
+    return sh_options_resolve(&given, sizeof given, o, &checks, &why);
 }
 
 static void zero_means_default_everywhere(void **state)
@@ -39,7 +40,7 @@ static void zero_means_default_everywhere(void **state)
     shunt_options o, same;
 
     (void)state;
-    assert_int_equal(sh_options_resolve(NULL, 0, &o, &checks), 0);
+    assert_int_equal(sh_options_resolve(NULL, 0, &o, &checks, &why), 0);
     assert_int_equal(o.mode, SHUNT_THREADS);
     assert_true(o.workers >= 1 && o.workers <= SHUNT_WORKERS_MAX);
     assert_int_equal(o.queue_max, 1 << 20);
@@ -151,7 +152,7 @@ static void options_beyond_the_callers_size_are_default(void **state)
     (void)state;
     assert_int_equal(sh_options_resolve(&given,
                                         offsetof(shunt_options, stack_bytes),
-                                        &o, &checks),
+                                        &o, &checks, &why),
                      0);
     assert_int_equal(o.workers, 2);
     assert_int_equal(o.queue_max, 7);
