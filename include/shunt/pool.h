@@ -51,8 +51,12 @@ typedef struct shunt_options {
     /* Upper limit of the memory for records, results and allocations of this
      * pool in bytes; 0: none but the machine's. Beyond it: SHUNT_ENOMEM. */
     size_t arena_bytes SHUNT_DEFAULT_(0);
-    /* Stack of a task in bytes, rounded up to pages; 0: 256 KiB. Below 16 KiB
-     * is SHUNT_EINVAL. Only what is touched takes memory. */
+    /* Stack of a task in bytes, rounded up to pages; 0: 256 KiB. Below 16 KiB,
+     * or above 1 TiB, is SHUNT_EINVAL. Only what is touched takes memory, but
+     * all of it takes addresses: SHUNT_ENOMEM if there are none for a stack of
+     * each worker, and in a process pool as many again, for .exclusive tasks.
+     * A task that is to wait when there are none for another stack gets
+     * SHUNT_ENOMEM instead. */
     size_t stack_bytes SHUNT_DEFAULT_(0);
     /* Runs on every worker before its first task. If one returns non-zero,
      * tasks that are pending and all later ones fail with SHUNT_EBROKEN. In a

@@ -46,15 +46,33 @@ __attribute__((unused)) static bool holds(const struct sh_fiber *f,
     return (uintptr_t)p >= low && (uintptr_t)p < low + f->stack_bytes;
 }
 
+static size_t bytes_of(const struct sh_stacks *s)
+{
+    return SH_STACKS_GUARD + s->stack_bytes;
+}
+
+/* What was set aside, or else what there is. Who dies here has lost it. */
+static char *take_pages(struct sh_stacks *s)
+{
+    char *pages = s->aside;
+
+    s->aside = NULL;
+    return pages != NULL ? pages
+                         : sh_arena_map(s->arena, bytes_of(s), SH_PAGES_STACK);
+}
+
 static struct sh_fiber *map_fiber(struct sh_stacks *s)
 {
-    size_t bytes = SH_STACKS_GUARD + s->stack_bytes;
-    char *pages = sh_arena_map(s->arena, bytes, SH_PAGES_STACK);
+    size_t bytes = bytes_of(s);
+    char *pages = take_pages(s);
 
     if (pages == NULL)
         return NULL;
     if (!sh_pages_guard(pages, SH_STACKS_GUARD)) {
-        sh_arena_unmap(s->arena, pages, bytes);
+        if (s->arena != NULL) /* which takes no addresses back */
+            s->aside = pages;
+        else
+            sh_arena_unmap(s->arena, pages, bytes);
         return NULL;
     }
 
@@ -75,8 +93,7 @@ static void unmap_fiber(const struct sh_stacks *s, struct sh_fiber *f)
 {
     SH_ASSERT(!holds(f, __builtin_frame_address(0)));
     sh_annotate_unmapping(f);
-    sh_arena_unmap(s->arena, f->stack_low - SH_STACKS_GUARD,
-                   SH_STACKS_GUARD + s->stack_bytes);
+    sh_arena_unmap(s->arena, f->stack_low - SH_STACKS_GUARD, bytes_of(s));
 }
 
 /* The words at twice the depth that is kept, or NULL if there is no such depth
@@ -132,6 +149,15 @@ void sh_stacks_init(struct sh_stacks *s, struct sh_arena *arena,
         .stack_bytes = sh_pages_round(stack_bytes),
         .keep_bytes = sh_pages_round(SH_STACKS_KEEP),
     };
+}
+
+bool sh_stacks_reserve(struct sh_stacks *s)
+{
+    SH_ASSERT(s->arena != NULL);
+    SH_ASSERT(s->all == NULL);
+    if (s->aside == NULL)
+        s->aside = sh_arena_map(s->arena, bytes_of(s), SH_PAGES_STACK);
+    return s->aside != NULL;
 }
 
 struct sh_fiber *sh_stacks_take(struct sh_stacks *s)

@@ -57,12 +57,17 @@ struct sh_stacks {
     unsigned live;        /* taken and not given back */
     uint64_t made;        /* mapped since init: how well the cache does */
     struct sh_fiber *all; /* in an arena: the last one mapped; by older */
+    char *aside;          /* in an arena: addresses for the first one, or NULL */
 };
 
 /* An empty pool of stacks of at least stack_bytes, in an arena or in memory of
  * this process (NULL). Allocates nothing. */
 void sh_stacks_init(struct sh_stacks *s, struct sh_arena *arena,
                     size_t stack_bytes);
+
+/* In an arena, before anything is taken: set aside addresses for the first one,
+ * which take no memory. False if there are none left. */
+bool sh_stacks_reserve(struct sh_stacks *s);
 
 /* A FRESH fiber, yours until it is given back. NULL when the kernel refuses
  * another mapping or the memory; the pool is then unchanged. */

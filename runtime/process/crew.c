@@ -55,6 +55,19 @@ static int prepare(const shunt_options *options, struct sh_arena **arena_out,
     return *arena_out != NULL ? 0 : SHUNT_ENOMEM;
 }
 
+/* Set up all that are processes, each with a stack for its loop at least, so
+ * that whatever there is no more room for later is an error of a task. */
+static bool prepare_workers(struct sh_pool *pool)
+{
+    for (unsigned i = 0; i < pool->team->count; i++) {
+        if (i == pool->workers) /* of the host */
+            continue;
+        if (!sh_stacks_reserve(&sh_worker_prepare(pool, i)->stacks))
+            return false;
+    }
+    return true;
+}
+
 static int start(struct sh_pool *pool, const char **why_out)
 {
     struct sh_known *known =
@@ -66,6 +79,10 @@ static int start(struct sh_pool *pool, const char **why_out)
         return SHUNT_ENOMEM;
     sh_seed_known(known);
     pool->known = known;
+    *why_out = ".stack_bytes is more than the pool's memory has addresses for, "
+               "with a stack for each worker, and as many for exclusive tasks";
+    if (!prepare_workers(pool))
+        return SHUNT_ENOMEM;
     *why_out = "a thread could not be started";
     /* It does what the workers leave to the host, timers or not. */
     if (sh_timekeeper_start(pool) != 0)

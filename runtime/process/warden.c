@@ -247,7 +247,6 @@ static void start_lanes(struct sh_warden *d)
         if (d->wards[i].pidfd >= 0 || d->wards[i].again_ns != 0 ||
             sh_ward_is_ending(pool))
             continue;
-        (void)sh_worker_prepare(pool, i);
         sh_post_open(pool, i);
         replace(d, i, true);
         n--;
@@ -327,6 +326,14 @@ static int64_t mend_again(struct sh_pool *pool, int64_t until_ns)
     return unsure && again_ns < until_ns ? again_ns : until_ns;
 }
 
+/* Be the worker that there is not, until the pool ends. */
+static void refuse(struct sh_pool *pool)
+{
+    while (!sh_worker_refuse(&pool->team->workers[0]) &&
+           !sh_ward_is_ending(pool))
+        (void)poll(NULL, 0, SH_AGAIN_NS / 1000000);
+}
+
 static void *warden_main(void *arg)
 {
     struct sh_warden *d = arg;
@@ -338,7 +345,7 @@ static void *warden_main(void *arg)
 
         /* No process is left, nor will there be: refuse what comes. */
         if (d->alive == 0 && fill_ns == INT64_MAX) {
-            (void)sh_worker_serve(&d->pool->team->workers[0]);
+            refuse(d->pool);
             break;
         }
         sh_ward_end_lanes(d);
@@ -420,10 +427,8 @@ static int start_all(struct sh_warden *d)
                          pool->team->name);
     if (rc != 0)
         return rc;
-    for (unsigned i = 0; i < pool->workers && rc == 0; i++) {
-        (void)sh_worker_prepare(pool, i);
+    for (unsigned i = 0; i < pool->workers && rc == 0; i++)
         rc = start_one(d, i);
-    }
     if (rc == 0)
         rc = start_thread(d);
     if (rc != 0)

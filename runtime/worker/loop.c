@@ -32,6 +32,9 @@
 /* How often a busy stand-in looks whether it is needed. */
 #define TURNS_PER_REST 64
 
+/* Of who refuses tasks in the host, where there is no larger one. */
+#define STACK_OF_HOST ((size_t)256 * 1024)
+
 /* As often as a stamp asks for it, but by the ticks of the loop, which count
  * anyhow. */
 void sh_worker_look_at_clock(struct sh_worker *w)
@@ -335,6 +338,24 @@ bool sh_worker_serve(struct sh_worker *w)
     if (w->fiber == NULL)
         return false;
     serve(w);
+    return true;
+}
+
+bool sh_worker_refuse(struct sh_worker *w)
+{
+    SH_ASSERT(sh_load_acq(&w->pool->broken) != 0); /* acquire: broken */
+    /* No function of a task is called on it, but a .drop may be. */
+    sh_stacks_init(&w->stacks, NULL, w->pool->team->stack_bytes);
+    w->fiber = sh_stacks_take(&w->stacks);
+    if (w->fiber == NULL) {
+        sh_stacks_init(&w->stacks, NULL, STACK_OF_HOST);
+        w->fiber = sh_stacks_take(&w->stacks);
+    }
+    if (w->fiber == NULL)
+        return false;
+    sh_store_sc(&w->post->rests, 0); /* seq_cst: rest */
+    serve(w);
+    sh_stacks_fini(&w->stacks);
     return true;
 }
 

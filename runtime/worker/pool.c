@@ -341,6 +341,8 @@ static int start(struct sh_pool *pool, const char **why_out)
         pool->team->started += rc == 0;
     }
     if (rc != 0) {
+        if (pool->team->workers[pool->team->started].fiber == NULL)
+            *why_out = "the system has no memory for a stack of .stack_bytes";
         stop(pool);
         join(pool);
     }

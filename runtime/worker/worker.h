@@ -120,9 +120,13 @@ int sh_worker_start(struct sh_pool *pool, unsigned index);
 /* Set worker index up, as it is before its first task. */
 struct sh_worker *sh_worker_prepare(struct sh_pool *pool, unsigned index);
 
-/* Be that worker, on the calling thread, until it is to end. False if there is
- * no memory for a stack. */
+/* Be that worker, in its process, until it is to end. False if there is no
+ * memory for a stack. */
 bool sh_worker_serve(struct sh_worker *w);
+
+/* The same in the host, where its process cannot be: of a pool that is broken,
+ * so all that comes is refused. It needs nothing of the pool's memory. */
+bool sh_worker_refuse(struct sh_worker *w);
 
 /* The process that ran this has died: the task ends with that outcome, as if it
  * had returned. */

@@ -265,6 +265,50 @@ static void a_stack_below_16_kib_is_refused(void)
     assert_true(rc == SHUNT_EINVAL || rc == SHUNT_ENOMEM);
 }
 
+static int wait_in_task(const shunt_none *in, shunt_none *out)
+{
+    int rc = shunt_join(shunt_submit(NULL, stage_nothing, NULL));
+
+    (void)in;
+    (void)out;
+    return rc == 0 || rc == SHUNT_ENOMEM ? 0 : 1;
+}
+SHUNT_TASK(wait_in_task, shunt_none, shunt_none)
+
+static int wait_alone(const shunt_none *in, shunt_none *out)
+{
+    return wait_in_task(in, out);
+}
+SHUNT_TASK(wait_alone, shunt_none, shunt_none, .exclusive = true)
+
+/* Goal: where there is a pool, its tasks come to their ends, though there may
+ * be no room for a second stack. Sanitizers and valgrind keep something for
+ * each byte of a stack. */
+static void a_stack_that_is_too_large_is_refused_or_of_use(void)
+{
+    unsigned most = harness_slowness() == 1 ? 41 : 30;
+
+    for (unsigned bits = 29; bits <= most; bits++) {
+        shunt_pool *pool = NULL;
+        int rc = shunt_pool_new(
+            &pool, &(shunt_options){ .workers = 2,
+                                     .stack_bytes = (size_t)1 << bits });
+
+        harness_note("2^%u bytes: %d", bits, rc);
+        if (rc != 0) {
+            assert_status(rc, bits <= 40 ? SHUNT_ENOMEM : SHUNT_EINVAL);
+            assert_non_null(
+                strstr(shunt_last_error()->message, ".stack_bytes"));
+            continue;
+        }
+        assert_true(bits <= 40 && (bits < 36 || !harness_isolated()));
+        assert_joins(shunt_submit(pool, wait_in_task, NULL), 0);
+        assert_joins(shunt_submit(pool, wait_alone, NULL), 0);
+        assert_joins(shunt_submit(pool, stage_nothing, NULL), 0);
+        harness_free(pool);
+    }
+}
+
 /* ---- memory ---- */
 
 struct large {
@@ -524,6 +568,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_mode_that_is_none_is_refused_when_it_counts),
     CLAIM(a_task_has_the_stack_that_was_asked_for),
     CLAIM(a_stack_below_16_kib_is_refused),
+    CLAIM(a_stack_that_is_too_large_is_refused_or_of_use),
     CLAIM(the_limit_of_memory_is_an_error_of_the_submit),
     CLAIM(records_count_for_the_limit_of_memory),
     CLAIM(a_pool_of_almost_no_memory_says_so),
