@@ -62,8 +62,8 @@ typedef struct shunt_options {
      * tasks that are pending and all later ones fail with SHUNT_EBROKEN. In a
      * process pool it runs in every worker process, those too that take the
      * place of others; if five in a row die before it has returned, that is as
-     * if it had returned non-zero. A worker whose .init never returns runs no
-     * task. */
+     * if it had returned non-zero. The message says what it returned, or how
+     * the last one died. A worker whose .init never returns runs no task. */
     int (*init)(void *arg) SHUNT_DEFAULT_(nullptr);
     void *init_arg SHUNT_DEFAULT_(nullptr);
     /* Let .untrusted and .thread_unsafe tasks run on threads of the host. A

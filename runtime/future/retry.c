@@ -55,6 +55,7 @@
 #include "future/combine.h"
 #include "future/submit.h"
 #include "future/value.h"
+#include "task/blame.h"
 #include "task/error.h"
 
 /* The defaults of shunt/compose.h. */
@@ -132,12 +133,15 @@ void sh_retry_conclude(struct sh_pool *pool, struct sh_record *r,
 {
     struct sh_ticket *t = ticket_of(r);
     struct sh_failure f = { .code = sh_outcome_code(outcome) };
+    char text[SH_BLAME_BYTES];
 
     SH_ASSERT(outcome != 0);
     if (outcome == SH_OUTCOME_FORWARD)
         return;
     if (f.code == SHUNT_ETIMEDOUT)
         f.text = "the deadline passed before an attempt succeeded";
+    if (f.code == SHUNT_EBROKEN)
+        f.text = sh_blame_put(pool, text);
     if (t->end == NULL)
         t->end = end_with(pool, r, f);
     if (t->end == NULL)

@@ -276,45 +276,6 @@ void sh_input_abandon(struct sh_work *work, struct sh_pool *pool,
     sh_pool_exit(id);
 }
 
-/* Of a future that was not there in time: whose task that is. */
-static void name_the_slow(const struct sh_record *r, struct sh_failure *f)
-{
-    uint64_t input = sh_load_rlx(&r->input); /* relaxed: ours in SETTLING */
-    struct sh_ref ref;
-
-    f->text = "not settled in time";
-    if (sh_handle_find(input, SH_LOOK, &ref) == 0 && ref.record != NULL &&
-        ref.record->task != NULL)
-        f->task = sh_task_name(ref.record);
-}
-
-/* The error record of what fails before its function has run to its end. */
-static void attach_error(struct sh_pool *pool, struct sh_record *r,
-                         unsigned kind, unsigned outcome)
-{
-    struct sh_failure f = { .code = sh_outcome_code(outcome),
-                            .attempts = (kind & SH_KIND_FLAT) != 0 };
-    unsigned id = sh_handle_pool(sh_load_rlx(&r->input)); /* relaxed: ours */
-    bool late = outcome == sh_outcome_from(SHUNT_ETIMEDOUT);
-
-    if (outcome == 0 || outcome == SH_OUTCOME_FORWARD ||
-        !sh_error_is_constant(sh_error_find(r, outcome)))
-        return; /* or it has one: who has failed it has said why */
-    if (late && kind == SH_KIND_FORWARD && sh_pool_enter(id)) {
-        name_the_slow(r, &f);
-        sh_error_attach(pool, r, &f);
-        sh_pool_exit(id);
-        return;
-    }
-    if (late && sh_kind_is_task(kind))
-        f.text = "the deadline passed before it started";
-    if ((r->task != NULL && (kind & ~SH_KIND_FLAT) <= SH_KIND_FINALLY) ||
-        (kind & ~SH_KIND_FLAT) == SH_KIND_TRY ||
-        (kind == SH_KIND_PROMISE &&
-         outcome == sh_outcome_from(SHUNT_ECANCELED)))
-        sh_error_attach(pool, r, &f);
-}
-
 /* Whether a record was asked to cancel, or given up, before it ended as word
  * says. */
 static bool was_asked(uint64_t word)
@@ -359,8 +320,8 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
         sh_retry_conclude(pool, r, outcome);
     if (imports && outcome == SH_OUTCOME_FORWARD)
         outcome = sh_import(work, pool, r);
-    else
-        attach_error(pool, r, kind, outcome);
+    else if (SH_UNLIKELY(outcome != 0))
+        sh_attach_reason(pool, r, kind, outcome);
     if (kind == SH_KIND_HEED)
         sh_store_rlx(&r->input, 0); /* relaxed: published by the commit */
     if (outcome == SH_OUTCOME_FORWARD)

@@ -210,6 +210,11 @@ enum sh_over {
 enum sh_over sh_settle_over(struct sh_work *work, struct sh_pool *pool,
                             struct sh_record *r, uint64_t word, int code);
 
+/* A record is about to settle with outcome: attach an error that says why, if
+ * nobody has, and there is more to say than the code. */
+void sh_attach_reason(struct sh_pool *pool, struct sh_record *r, unsigned kind,
+                      unsigned outcome);
+
 /* Free what belongs to a record of a pool that is going away. */
 void sh_record_wreck(struct sh_pool *pool, struct sh_record *r);
 

@@ -23,6 +23,7 @@
 #include "observe/waits.h"
 #include "observe/working.h"
 #include "shunt/observe.h"
+#include "task/blame.h"
 #include "worker/worker.h"
 
 #define FUTURES_MAX 1000u /* that are listed, of all pools */
@@ -359,6 +360,19 @@ static struct census count(const struct sh_site *site)
     return c;
 }
 
+static void put_blame(struct dump *d, struct sh_pool *pool)
+{
+    struct sh_blame b;
+
+    if (!sh_blame_find(pool, &b))
+        return;
+    if (b.text != NULL)
+        sh_text_put(&d->text, ", broken: %s", b.text);
+    else
+        sh_text_put(&d->text, ", broken: .init returned %d in worker %u",
+                    b.returned, b.worker);
+}
+
 static void put_heading(struct dump *d, const struct sh_site *site)
 {
     static const char *const gates[] = { [SH_OPEN] = "open",
@@ -372,8 +386,7 @@ static void put_heading(struct dump *d, const struct sh_site *site)
     sh_text_put(&d->text, "pool %u \"%s\": %s, %u worker%s", pool->id,
                 pool->team->name, gates[gate], pool->workers,
                 pool->workers == 1 ? "" : "s");
-    if (sh_load_rlx(&pool->broken) != 0) /* relaxed: a report */
-        sh_text_put(&d->text, ", whose init failed");
+    put_blame(d, pool);
     sh_text_put(&d->text, "; futures: %u pending, %u settled and held\n",
                 c.pending, c.settled);
 }

@@ -68,7 +68,7 @@ struct mess {
     const char *name;          /* and what it is called, or "" */
     int status;                /* as wait has it */
     struct rusage use;
-    char text[512]; /* how the process ended */
+    char *text; /* how the process ended */
     struct sh_untold untold;
 };
 
@@ -120,7 +120,7 @@ static void describe(struct mess *m)
         map.stack_bytes = m->worker->stacks.stack_bytes; /* as it was asked for */
         map.guard_bytes = SH_STACKS_GUARD;
     }
-    sh_crash_tell(c, m->status, &m->use, &map, m->text, sizeof m->text);
+    sh_crash_tell(c, m->status, &m->use, &map, m->text, SH_LAST_WORDS);
     sh_crash_trace(c, &m->untold.trace);
     m->untold.task = map.task;
 }
@@ -572,6 +572,7 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
     struct mess m = {
         .pool = pool,
         .worker = w,
+        .text = pool->team->last_words,
         .status = death->signal != 0 ? death->signal : death->exit_status << 8,
         .use = use_of(death),
     };

@@ -60,6 +60,7 @@
 #include "process/serve.h"
 #include "process/symbols.h"
 #include "process/ward.h"
+#include "task/blame.h"
 #include "worker/worker.h"
 
 /* How often a worker is begun in vain. */
@@ -136,14 +137,36 @@ static void have_refused(struct sh_pool *pool)
     sh_sleep_notify(&pool->sleep);
 }
 
-/* There will be no worker i any more, and so no pool. */
-static void give_up(struct sh_warden *d, unsigned i)
+static const char *why_not(const struct sh_warden *d)
 {
-    sh_store_rel(&d->pool->broken, 1); /* release: broken */
-    sh_post_close(&d->pool->posts[i]);
-    have_refused(d->pool);
-    sh_standins_rouse(d->pool);
-    sh_quiet_ring(d->pool);
+    return d->zygote.why != NULL ? d->zygote.why : "it said no reason";
+}
+
+/* There will be no worker i any more, and so no pool. rc: what sh_zygote_fork
+ * said; 0: it was not asked. */
+static void give_up(struct sh_warden *d, unsigned i, int rc)
+{
+    struct sh_pool *pool = d->pool;
+
+    if (rc == SHUNT_EAGAIN || rc == SHUNT_ENOMEM)
+        sh_blame_tell(pool,
+                      "the system refused worker %u a process for ten "
+                      "seconds: %s",
+                      i, why_not(d));
+    else if (rc != 0)
+        sh_blame_tell(pool, "worker %u can have no process any more: %s", i,
+                      why_not(d));
+    else
+        sh_blame_tell(pool, "%u processes of worker %u in a row died before "
+                            "%s; the last one %s",
+                      d->wards[i].futile, i,
+                      pool->team->init != NULL ? ".init had returned"
+                                               : "it could begin",
+                      pool->team->last_words);
+    sh_post_close(&pool->posts[i]);
+    have_refused(pool);
+    sh_standins_rouse(pool);
+    sh_quiet_ring(pool);
 }
 
 /* Whether to fork a worker i: not what dies at once, nor what was killed at its
@@ -161,10 +184,9 @@ static bool is_worth(const struct sh_warden *d, unsigned i)
 static void fill(struct sh_warden *d, unsigned i)
 {
     struct ward *ward = &d->wards[i];
-    int rc = SHUNT_EBROKEN;
+    bool worth = is_worth(d, i);
+    int rc = worth ? start_again(d, i) : 0;
 
-    if (is_worth(d, i))
-        rc = start_again(d, i);
     ward->again_ns = 0;
     if ((rc == SHUNT_EAGAIN || rc == SHUNT_ENOMEM) &&
         ward->refused < REFUSED_MAX) {
@@ -173,8 +195,8 @@ static void fill(struct sh_warden *d, unsigned i)
 
         ward->again_ns = sh_clock_after((int64_t)SH_AGAIN_NS << doubled);
         ward->refused++;
-    } else if (rc != 0) {
-        give_up(d, i);
+    } else if (rc != 0 || !worth) {
+        give_up(d, i, rc);
     }
 }
 

@@ -150,6 +150,8 @@ static inline void sh_count(_Atomic uint64_t *count, uint64_t n)
 }
 #endif
 
+#define SH_BLAMED 640u
+
 struct sh_pool {
     shunt_pool *name; /* what users hold: serial 36 | id 12 */
     unsigned id;
@@ -179,7 +181,7 @@ struct sh_pool {
     _Atomic uint64_t refused; /* a count of submits that were not accepted */
 
     _Alignas(SH_LINE) _Atomic uint32_t gate; /* enum sh_gate */
-    _Atomic uint32_t broken;                 /* an initialiser failed */
+    _Atomic uint32_t broken;                 /* it runs nothing any more */
     _Atomic uint32_t gave_up;  /* a shutdown settled what runs on */
     _Atomic uint32_t late;     /* keepers that wait for such code: a list */
     _Atomic uint32_t returned; /* moves when such code has returned */
@@ -209,6 +211,9 @@ struct sh_pool {
     void *unobserved_arg;
     _Atomic uint64_t told;   /* observe/unobserved.c: when, and how many */
     _Atomic uint32_t untold; /* for want of room */
+
+    _Atomic uint64_t blame; /* why it is broken: task/blame.h */
+    char blamed[SH_BLAMED];
 
     struct sh_seat *seats; /* under registry.c's lock */
     struct sh_team *team;  /* worker/pool.c */

@@ -24,6 +24,7 @@
 
 #include "base/fault.h"
 #include "future/timer.h"
+#include "task/blame.h"
 #include "worker/worker.h"
 
 /* How often an idle worker looks around before it says that it is idle: a
@@ -291,13 +292,16 @@ static bool init(struct sh_worker *w)
     /* In the host's place of a process that could not begin it only refuses. */
     bool refuses = w->pool->shared && sh_self()->served == NULL;
 
-    if (team->init == NULL || refuses || team->init(team->init_arg) == 0)
+    int returned =
+        team->init == NULL || refuses ? 0 : team->init(team->init_arg);
+
+    if (returned == 0)
         return true;
     if (sh_is_standin(w)) {
         sh_standin_unfit(w);
         return false;
     }
-    sh_store_rel(&w->pool->broken, 1); /* release: broken */
+    sh_blame_init(w->pool, w->index, returned);
     return true;
 }
 

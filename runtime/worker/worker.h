@@ -72,6 +72,8 @@ struct sh_vain {
     unsigned times;
 };
 
+#define SH_LAST_WORDS 512u
+
 struct sh_team {
     const struct sh_crew *crew;
     _Atomic(struct sh_warden *) warden; /* of process/; the host's */
@@ -92,6 +94,7 @@ struct sh_team {
     pthread_t timekeeper;
     struct sh_vain vain[SH_VAIN]; /* of the warden */
     unsigned vain_at;
+    char last_words[SH_LAST_WORDS]; /* how the last process to die ended */
     pthread_mutex_t repair; /* of the host's threads: see process/recover.c */
     _Atomic uint32_t stop;  /* the workers are to end */
     /* Threads that have not ended, and one that stands for whoever frees the

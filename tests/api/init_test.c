@@ -4,9 +4,11 @@
  * should: dies now and then, or always; or does not return.
  */
 #include <signal.h>
-#include <unistd.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "death.h"
+#include "dumped.h"
 
 static int alone(const shunt_none *in, shunt_none *out)
 {
@@ -91,6 +93,98 @@ static void no_task_stays_pending_beside_an_init_that_dies(void)
                                           NULL));
         harness_free(pool);
     }
+}
+
+/* ---- what is said of it ---- */
+
+/* A pool with that .init fails what it is given, and says why. */
+static void assert_blames(shunt_options options, const char *part)
+{
+    shunt_pool *pool = NULL;
+    shunt_future *f;
+
+    options.workers = 1;
+    options.unobserved = shunt_unobserved_ignore;
+    assert_ok(shunt_pool_new(&pool, &options));
+    f = shunt_submit(pool, stage_nothing, NULL);
+    assert_settles(f, SHUNT_EBROKEN);
+    harness_note("%s; it lacks: %s", shunt_error_of(f)->message, part);
+    assert_non_null(strstr(shunt_error_of(f)->message,
+                           "stage_nothing: the pool is broken: "));
+    assert_non_null(strstr(shunt_error_of(f)->message, part));
+    assert_ok(shunt_release(f));
+    f = shunt_retry(pool, stage_nothing, NULL, .attempts = 2);
+    assert_settles(f, SHUNT_EBROKEN);
+    assert_non_null(strstr(shunt_error_of(f)->message, part));
+    assert_ok(shunt_release(f));
+    assert_long(count_parts(dump_raw(pool), part), 1);
+    harness_free(pool);
+}
+
+static int return_a_number(void *number)
+{
+    return *(int *)number;
+}
+
+static void what_init_returned_is_said(void)
+{
+    int *numbers = stage_bytes(2 * sizeof *numbers);
+
+    numbers[0] = 7;
+    numbers[1] = INT32_MIN;
+    assert_blames(
+        (shunt_options){ .init = return_a_number, .init_arg = &numbers[0] },
+        ".init returned 7 in worker 0");
+    assert_blames(
+        (shunt_options){ .init = return_a_number, .init_arg = &numbers[1] },
+        ".init returned -2147483648 in worker 0");
+}
+
+static int die_as_told(void *how)
+{
+    return mortal(&(struct mortal){ .how = *(enum death *)how }, &(long){ 0 });
+}
+
+static void how_processes_died_in_init_is_said(void)
+{
+    static const struct {
+        enum death how;
+        const char *part;
+    } ends[] = {
+        { BY_EXIT_3, ".init had returned; the last one called exit(3)" },
+        { BY_KILL, "the last one was killed by SIGKILL" },
+        { BY_TERM, "5 processes of worker 0 in a row died before .init" },
+    };
+
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        enum death *how = stage_bytes(sizeof *how);
+
+        *how = ends[i].how;
+        assert_blames((shunt_options){ .init = die_as_told, .init_arg = how },
+                      ends[i].part);
+    }
+}
+
+static int need_much(void *bytes)
+{
+    char *much = malloc(*(size_t *)bytes);
+
+    if (much == NULL)
+        abort();
+    memset(much, 1, *(size_t *)bytes);
+    free(much);
+    return 0;
+}
+
+static void that_init_hit_a_limit_is_said(void)
+{
+    size_t *bytes = stage_bytes(sizeof *bytes);
+
+    *bytes = (size_t)64 << 20;
+    assert_blames((shunt_options){ .worker_bytes_max = (size_t)16 << 20,
+                                   .init = need_much,
+                                   .init_arg = bytes },
+                  ".worker_bytes_max allows 16 MiB");
 }
 
 /* ---- that does not return ---- */
@@ -190,6 +284,9 @@ static void a_kill_ends_processes_that_are_at_init(void)
 }
 
 static const struct CMUnitTest claims[] = {
+    CLAIM(what_init_returned_is_said),
+    CLAIM_OF_PLAIN_PROCESSES(how_processes_died_in_init_is_said),
+    CLAIM_OF_PLAIN_PROCESSES(that_init_hit_a_limit_is_said),
     CLAIM(a_shutdown_waits_for_init_no_longer_than_it_may),
     CLAIM(after_a_kill_a_pool_is_freed_while_init_runs),
     CLAIM_OF_PROCESSES(a_kill_ends_processes_that_are_at_init),

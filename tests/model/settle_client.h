@@ -19,6 +19,7 @@
 #include "../../runtime/future/heed.c"
 #undef hang
 #include "../../runtime/future/keep.c"
+#include "../../runtime/future/reason.c"
 #include "../../runtime/future/settle.c"
 #include "../../runtime/queue/deque.c"
 #include "../../runtime/queue/ring.c"
