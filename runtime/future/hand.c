@@ -20,6 +20,8 @@
  *   alarm    future/timer.c
  *   care     worker/care.c
  *   seclude  worker/lane.c
+ *   quiet    the host: write hears, then take, do, clear hears, move quiet ||
+ *            worker/shutdown.c: read what was handed, then hears
  *   settled  future/settle.c
  *   sleep    sync/sleep.c
  *
@@ -78,7 +80,7 @@ void sh_hand_hook(struct sh_pool *pool, void *listener, uint64_t *next,
     ring(pool, place);
 }
 
-void sh_handed_do(struct sh_pool *pool, unsigned place)
+static void do_handed(struct sh_pool *pool, unsigned place)
 {
     uint32_t i =
         sh_xchg_sc(list_of(pool, place), SH_NONE); /* seq_cst: handed */
@@ -98,4 +100,26 @@ void sh_handed_do(struct sh_pool *pool, unsigned place)
     }
     /* seq_cst: handed */
     sh_promise_hear(&work, pool, sh_xchg_sc(hooks_of(pool, place), 0));
+}
+
+void sh_handed_do(struct sh_pool *pool, unsigned place)
+{
+    if (place > 0) {
+        do_handed(pool, place);
+        return;
+    }
+    if (!sh_is_left_to_host(pool))
+        return;
+    /* Of a worker it is seen that it is not idle. */
+    sh_store_sc(&pool->hears, 1); /* seq_cst: quiet */
+    do_handed(pool, place);
+    sh_store_sc(&pool->hears, 0); /* seq_cst: quiet */
+    sh_quiet_notify(pool);
+}
+
+bool sh_is_left_to_host(struct sh_pool *pool)
+{
+    return sh_load_sc(&pool->handed) != SH_NONE || /* seq_cst: quiet, alarm */
+           sh_load_sc(&pool->hooks) != 0 ||        /* seq_cst: quiet, alarm */
+           sh_load_sc(&pool->hears) != 0;          /* seq_cst: quiet */
 }

@@ -55,6 +55,9 @@ static inline bool sh_is_handed(struct sh_post *post)
                                                     * seclude */
 }
 
+/* Whether something was handed to the host that it has not done. */
+bool sh_is_left_to_host(struct sh_pool *pool);
+
 /* Go on with what was handed to that place: the worker there; in the host, or
  * when that worker is dead, one thread at a time. */
 void sh_handed_do(struct sh_pool *pool, unsigned place);

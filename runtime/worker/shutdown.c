@@ -22,6 +22,7 @@
  *            queues and the gate are seq_cst: a task whose gate was read too
  *            early is in a queue that we have read, so we see it READY
  *   settled  future/settle.c
+ *   rest     worker/standin.c
  */
 #include "base/clock.h"
 #include "future/timer.h"
@@ -183,12 +184,28 @@ static bool all_idle(struct sh_pool *pool)
     return true;
 }
 
+static bool is_host_asked(struct sh_pool *pool)
+{
+    return pool->shared && sh_is_left_to_host(pool);
+}
+
+/* Whether something waits for a worker that nobody counts on, and that will be
+ * back. */
+static bool is_awaited(struct sh_post *post)
+{
+    return sh_load_sc(&post->resumed) != SH_NONE || /* seq_cst: sleep */
+           (sh_is_handed(post) &&
+            sh_load_sc(&post->rests) != SH_UNFIT); /* seq_cst: rest */
+}
+
 /* Whether all workers are idle, and have nothing to do. One that has slept
  * through a change of the table would find nothing there, but only it knows
  * how far it has looked: it is woken to look, and rings quiet afterwards. */
 static bool is_stalled(struct sh_pool *pool)
 {
-    bool stalled = all_idle(pool) && !sh_timers_any(pool);
+    /* What workers leave to the host, they leave before they are idle. */
+    bool stalled =
+        all_idle(pool) && !is_host_asked(pool) && !sh_timers_any(pool);
     bool looked =
         false; /* by one that sees what all can do, and sees nothing */
 
@@ -199,8 +216,7 @@ static bool is_stalled(struct sh_pool *pool)
         looked = looked || !sees;
         /* What it alone can do it will do when it is back. */
         if (sh_post_is_off(post)) {
-            /* seq_cst: sleep */
-            stalled = sh_load_sc(&post->resumed) == SH_NONE;
+            stalled = !is_awaited(post);
         } else if (sees) {
             sh_sleep_wake(&pool->sleep, i);
             stalled = false;

@@ -201,11 +201,66 @@ static void a_promise_may_be_given_while_its_hook_is_on_its_way(void)
     }
 }
 
+struct giver {
+    shunt_promise *promise;
+    long value;
+};
+
+static void give_late(void *user)
+{
+    const struct timespec moment = { .tv_nsec = 5000000 };
+    const struct giver *giver = user;
+
+    (void)nanosleep(&moment, NULL);
+    (void)shunt_promise_give(giver->promise, &giver->value);
+}
+
+struct pair {
+    shunt_future *futures[2];
+};
+
+static int cancel_both(const struct pair *in, shunt_none *out)
+{
+    (void)out;
+    return shunt_cancel(in->futures[0]) == 1 && shunt_cancel(in->futures[1]) == 1
+               ? 0
+               : 1;
+}
+SHUNT_TASK(cancel_both, struct pair, shunt_none)
+
+/* Method: one hook lets the other wait, while no worker has anything to do. */
+static void a_drain_waits_for_hooks_that_are_on_their_way(void)
+{
+    for (int i = 0; i < 10; i++) {
+        shunt_pool *pool = harness_pool(1 + i % 2);
+        struct giver *givers = stage_bytes(2 * sizeof *givers);
+        struct pair pair;
+        shunt_future *f;
+
+        for (int j = 0; j < 2; j++) {
+            struct stage_promise p = stage_promise(pool);
+
+            givers[j] = (struct giver){ p.promise, j };
+            pair.futures[j] = p.future;
+            assert_ok(shunt_promise_on_cancel(p.promise, give_late,
+                                              &givers[j]));
+        }
+        f = shunt_submit(pool, cancel_both, &pair);
+        assert_ok(shunt_pool_shutdown(pool, SHUNT_DRAIN, harness_patience(),
+                                      NULL));
+        for (int j = 0; j < 2; j++)
+            assert_takes(pair.futures[j], j);
+        assert_joins(f, 0);
+        harness_free(pool);
+    }
+}
+
 static const struct CMUnitTest hooks[] = {
     CLAIM_OF_PROCESSES(a_hook_of_the_host_runs_there_when_a_task_asks),
     CLAIM_OF_PROCESSES(a_hook_of_a_task_runs_in_its_process_when_the_host_asks),
     CLAIM_OF_PROCESSES(a_hook_of_a_task_runs_in_its_process_when_another_asks),
     CLAIM_OF_PROCESSES(a_hook_of_a_process_that_has_died_is_not_called),
+    CLAIM(a_drain_waits_for_hooks_that_are_on_their_way),
     CLAIM(a_promise_may_be_given_while_its_hook_is_on_its_way),
 };
 
