@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * future/hand.c - what a process of a pool cannot do itself, and leaves to
- * another: an edge that leads out of the pool, and the report of a failure, to
- * the host; a function that is to be called, to the process that it is of.
+ * another: an edge that leads out of the pool, the report of a failure, and the
+ * settling of a task whose library only the host has, to the host; a function
+ * that is to be called, to the process that it is of.
  *
  *     settler  settle, up to the edge   | push the record on handed | wake
  *     other    take all that was handed | go on where the settler stopped
  *
- * Idea. What follows a commit can be done again by anyone, so a record is
- * handed over as it is, in COMPLETE or RELEASING: the other does that step once
- * more, and what has been done already makes no difference.
+ * Idea. These steps can be done again by anyone, so a record is handed over as
+ * it is, in SETTLING, COMPLETE or RELEASING: the other does that step once more,
+ * and what has been done already makes no difference.
  *
  * A listener of a promise names a function and memory of the process that has
  * set it, so it is handed to that, by a list of its own: the record may be

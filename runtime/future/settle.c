@@ -43,6 +43,7 @@
 #include "future/call.h"
 #include "future/combine.h"
 #include "future/retry.h"
+#include "memory/known.h"
 #include "task/error.h"
 #include "task/ticket.h"
 
@@ -287,6 +288,13 @@ static bool was_asked(uint64_t word)
            outcome == sh_outcome_from(SHUNT_ETIMEDOUT);
 }
 
+/* In a worker process: whether what describes its task is not there, since its
+ * library was loaded later. */
+static bool is_strange(const struct sh_pool *pool, const struct sh_record *r)
+{
+    return r->task != NULL && !sh_known_has(pool->known, r->task);
+}
+
 /* Everything between the claim to settle and the commit. */
 static void conclude(struct sh_work *work, struct sh_pool *pool,
                      struct sh_record *r)
@@ -306,7 +314,8 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
     }
     SH_ASSERT(sh_phase_of(w) == SH_SETTLING);
     imports = SH_UNLIKELY(pool->shared) && sh_is_import(pool, r);
-    if (imports && pool == sh_self()->served) {
+    if (SH_UNLIKELY(pool == sh_self()->served) &&
+        (imports || is_strange(pool, r))) {
         sh_hand_over(pool, r, 0);
         return;
     }

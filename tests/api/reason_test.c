@@ -179,6 +179,38 @@ static void a_step_of_a_library_that_came_late_is_refused(void)
     assert_int_equal(dlclose(library), 0);
 }
 
+static int cancel_shown(shunt_future *const *const *in, shunt_none *out)
+{
+    (void)out;
+    return shunt_cancel(**in) == 1 ? 0 : 1;
+}
+SHUNT_TASK(cancel_shown, shunt_future *const *, shunt_none)
+
+/* Goal: what describes the task is not looked at where it is not. Method: the
+ * worker comes upon who cancels it first. */
+static void a_task_of_such_a_library_is_cancelled_by_a_task(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    void *library;
+    give_task *give = load_late(&library);
+
+    for (long i = 0; i < 20; i++) {
+        shunt_future **shown = stage_bytes(sizeof *shown);
+        struct stage_hold hold = stage_hold(pool);
+        shunt_future *f = shunt_submit(pool, cancel_shown,
+                                       &(shunt_future *const *){ shown });
+
+        *shown = submit_late(pool, give, i % 2 == 0, i);
+        stage_let(hold);
+        assert_joins(f, 0);
+        assert_settles(*shown, SHUNT_ECANCELED);
+        assert_non_null(strstr(shunt_error_of(*shown)->message, "late_"));
+        assert_ok(shunt_release(*shown));
+    }
+    harness_free(pool);
+    assert_int_equal(dlclose(library), 0);
+}
+
 static void threads_do_not_mind_when_a_library_came(void)
 {
     shunt_pool *pool = harness_pool(2);
@@ -198,6 +230,7 @@ static const struct CMUnitTest reasons[] = {
     CLAIM_OF_PROCESSES(
         a_task_of_a_library_that_came_late_is_refused_by_its_name),
     CLAIM_OF_PROCESSES(a_step_of_a_library_that_came_late_is_refused),
+    CLAIM_OF_PROCESSES(a_task_of_such_a_library_is_cancelled_by_a_task),
     CLAIM_OF_THREADS(threads_do_not_mind_when_a_library_came),
 };
 
