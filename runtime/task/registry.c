@@ -82,6 +82,30 @@ static void after_fork_child(void)
     sh_here.guest = 0;
 }
 
+/* The list is for who frees the pool, in the host. A worker process has no part
+ * in it: the host cannot follow a pointer to a seat there. */
+static void list_add(struct sh_pool *pool, struct sh_seat *seat)
+{
+    if (pool == sh_self()->served)
+        return;
+    seat->right = pool->seats;
+    if (seat->right != NULL)
+        seat->right->left = seat;
+    pool->seats = seat;
+}
+
+static void list_remove(struct sh_pool *pool, struct sh_seat *seat)
+{
+    if (pool == sh_self()->served)
+        return;
+    if (seat->left != NULL)
+        seat->left->right = seat->right;
+    else
+        pool->seats = seat->right;
+    if (seat->right != NULL)
+        seat->right->left = seat->left;
+}
+
 /* The thread that ends gives back what it kept of pools that still exist. */
 static void thread_ends(void *here)
 {
@@ -100,12 +124,7 @@ static void thread_ends(void *here)
             sh_table_flush(&pool->aliases, &seat->aliases);
             sh_table_flush(&pool->edges, &seat->edges);
             sh_table_flush(&pool->cells, &seat->cells);
-            if (seat->left != NULL)
-                seat->left->right = seat->right;
-            else
-                pool->seats = seat->right;
-            if (seat->right != NULL)
-                seat->right->left = seat->left;
+            list_remove(pool, seat);
         }
         free(seat);
         seat = next;
@@ -314,10 +333,7 @@ static struct sh_seat *seat_new(struct sh_pool *pool)
     seat->name = pool->name;
     seat->process = sh_self()->process;
     pthread_mutex_lock(&sh_self()->lock);
-    seat->right = pool->seats;
-    if (seat->right != NULL)
-        seat->right->left = seat;
-    pool->seats = seat;
+    list_add(pool, seat);
     pthread_mutex_unlock(&sh_self()->lock);
     seat->next = sh_here.seats;
     sh_here.seats = seat;

@@ -9,6 +9,7 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "completion.h"
@@ -479,6 +480,71 @@ static void a_promise_of_the_host_outlives_who_was_to_keep_it(void)
     harness_free(pool);
 }
 
+/* ---- threads of its own ---- */
+
+struct helper {
+    shunt_pool *pool;
+    struct latch *used, *never;
+};
+
+/* What it has for the pool, the C library puts where the host has nothing. */
+static void *help(void *arg)
+{
+    const struct helper *h = arg;
+    void *blocks[64];
+    long value = 0;
+
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        blocks[i] = malloc(100 << 10);
+    if (shunt_take(shunt_submit(h->pool, stage_same, &(long){ 5 }), &value) ==
+            0 &&
+        value == 5)
+        latch_raise(h->used);
+    (void)latch_reaches(h->never, 1);
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        free(blocks[i]);
+    return NULL;
+}
+
+static int be_helped_and_die(const struct helper *in, long *out)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, help, (void *)(uintptr_t)in) != 0)
+        return 1;
+    if (!latch_reaches(in->used, 1))
+        return STAGE_LATE;
+    return mortal(&(struct mortal){ .how = BY_KILL }, out);
+}
+SHUNT_TASK(be_helped_and_die, struct helper, long)
+
+static void *use_pool(void *pool)
+{
+    long value = 0;
+
+    return shunt_take(shunt_submit(pool, stage_same, &(long){ 6 }), &value) == 0
+               ? pool
+               : NULL;
+}
+
+/* Method: then a thread of the host uses the pool for the first time. */
+static void a_thread_of_a_task_may_use_the_pool_and_die_with_it(void)
+{
+    shunt_pool *pool = harness_pool(2);
+
+    for (int round = 0; round < 3; round++) {
+        struct helper in = { pool, stage_latch(), stage_latch() };
+        void *used = NULL;
+        pthread_t thread;
+
+        assert_dies(shunt_submit(pool, be_helped_and_die, &in));
+        assert_int_equal(pthread_create(&thread, NULL, use_pool, pool), 0);
+        assert_int_equal(pthread_join(thread, &used), 0);
+        assert_ptr_equal(used, pool);
+    }
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM_OF_PROCESSES(a_step_is_not_run_but_recover_and_finally_are),
     CLAIM_OF_PROCESSES(a_step_may_die_as_well),
@@ -494,6 +560,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM_OF_PROCESSES(what_it_held_is_given_back),
     CLAIM_OF_PROCESSES(a_promise_of_the_dead_is_cancelled),
     CLAIM_OF_PROCESSES(a_promise_of_the_host_outlives_who_was_to_keep_it),
+    CLAIM_OF_PROCESSES(a_thread_of_a_task_may_use_the_pool_and_die_with_it),
 };
 
 HARNESS_MAIN(claims)
