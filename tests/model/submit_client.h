@@ -118,18 +118,6 @@ struct sh_record *sh_record_new(struct sh_pool *p, struct sh_seat *s,
     return r;
 }
 
-/* Nothing has an error of its own yet. */
-const shunt_error *sh_error_find(struct sh_record *r, unsigned outcome)
-{
-    (void)r, (void)outcome;
-    return NULL;
-}
-
-bool sh_error_is_constant(const shunt_error *error)
-{
-    return error == NULL;
-}
-
 void sh_error_attach(struct sh_pool *p, struct sh_record *r,
                      const struct sh_failure *f)
 {
