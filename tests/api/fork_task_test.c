@@ -3,6 +3,8 @@
  * fork_task_test.c - tasks that fork: the child is outside of any task, and of
  * the pool, and is a process like any other.
  */
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -217,6 +219,43 @@ static void parent_and_child_have_each_a_stack_of_their_own(void)
     harness_free(pool);
 }
 
+/* To memory of the pool, from which on processes the arena is read. */
+static int fork_and_scribble(const shunt_none *in, long *out)
+{
+    const struct rlimit none = { 0, 0 };
+    volatile long *block = shunt_alloc(sizeof *block);
+    int status = 0;
+    pid_t pid;
+
+    (void)in;
+    if (block == NULL)
+        return 1;
+    *block = 1;
+    pid = fork();
+    if (pid == 0) {
+        alarm(20);
+        signal(SIGSEGV, SIG_DFL);
+        (void)setrlimit(RLIMIT_CORE, &none);
+        *block = 2;
+        _exit(0);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return 1;
+    *out = *block;
+    return 0;
+}
+SHUNT_TASK(fork_and_scribble, shunt_none, long)
+
+/* As a child that outlives its task would, when the memory is another's. */
+static void what_the_child_of_a_task_writes_the_pool_does_not_see(void)
+{
+    shunt_pool *pool = harness_pool(2);
+
+    for (int i = 0; i < 3; i++)
+        assert_takes(shunt_submit(pool, fork_and_scribble, NULL), 1);
+    harness_free(pool);
+}
+
 /* Two of the host's threads, of two pools, at the same time. */
 static void tasks_of_the_host_fork_beside_each_other(void)
 {
@@ -242,6 +281,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(the_child_of_a_task_has_as_much_stack_as_the_task),
     CLAIM(the_child_of_a_task_may_fork_as_well),
     CLAIM(parent_and_child_have_each_a_stack_of_their_own),
+    CLAIM(what_the_child_of_a_task_writes_the_pool_does_not_see),
     CLAIM(tasks_of_the_host_fork_beside_each_other),
 };
 
