@@ -108,6 +108,23 @@ static int then_does(long *out)
 }
 DO(then)
 
+/* What they wait for has settled before. */
+static int late_does(long *out)
+{
+    shunt_future *f = send(1, 59), *g;
+    int rc = shunt_await(f);
+
+    now_at(0);
+    if (rc != 0)
+        return rc;
+    g = shunt_then_with(f, add_one, &(struct more){ 2 });
+    now_sent(2);
+    rc = shunt_take(g, out);
+    now_at(0);
+    return rc;
+}
+DO(late)
+
 /* The host has made a chain. */
 static void chain_begins(struct play *p)
 {
@@ -357,6 +374,7 @@ const struct scene scenes_of_futures[] = {
     { "hold", hold_begins, NULL, 0, 0 },
     { "await", await_begins, NULL, 0, 0 },
     { "then", then_begins, NULL, 0, 0 },
+    { "late", late_begins, NULL, 0x4, 0 },
     { "chain", chain_begins, NULL, 0, 0 },
     { "recover", recover_begins, NULL, 0, 0 },
     { "flat", flat_begins, NULL, 0, 0 },
