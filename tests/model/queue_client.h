@@ -32,6 +32,7 @@ static void make_queue(void)
 {
     queue->fd = -1;
     pthread_mutex_init(&queue->lock, NULL);
+    sh_self()->own = 1;
     sh_store_rlx(&queue->process, 1); /* relaxed: before the threads */
     sh_store_rlx(&queue->name, NAME_BIT | 1); /* relaxed: before the threads */
 }
