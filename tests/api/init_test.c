@@ -167,7 +167,7 @@ static void how_processes_died_in_init_is_said(void)
 
 static int need_much(void *bytes)
 {
-    char *much = malloc(*(size_t *)bytes);
+    char *volatile much = malloc(*(size_t *)bytes); /* or it is left out */
 
     if (much == NULL)
         abort();
