@@ -29,11 +29,11 @@
 #include "base/clock.h"
 #include "stepper.h"
 
-#define IDLE_NS SHUNT_S(1)  /* a step that is awaited does not come any more */
-#define LATE_NS SHUNT_S(60) /* nor does anything else */
+#define LATE_NS SHUNT_S(60) /* what is awaited does not come any more */
 
 enum {
-    LOOKS_ASLEEP = 20
+    LOOKS_ASLEEP = 20,
+    LOOKS_QUICK = 200 /* before it is looked at who sleeps, which takes long */
 };
 
 struct board *board;
@@ -157,7 +157,7 @@ static bool becomes(struct play *p, bool (*is_so)(struct play *))
     int asleep = 0; /* looks in a row that saw them all asleep */
 
     for (int looks = 0; !is_so(p); looks++) {
-        if (looks < 200) {
+        if (looks < LOOKS_QUICK) {
             sched_yield();
             continue;
         }
@@ -372,19 +372,22 @@ static bool any_is_back(struct victim *v, unsigned n)
 }
 
 /* All that are stepped sleep: have the host do the next thing. False if the
- * scene is over. */
+ * scene is over, or nothing happens any more. */
 static bool go_on(struct play *p, const struct scene *s, struct course *c)
 {
     int64_t begin = sh_clock_ns();
+    int asleep = 0; /* looks in a row that saw them all asleep */
 
-    while (!any_is_back(c->victims, c->how.victims)) {
+    for (int looks = 0; !any_is_back(c->victims, c->how.victims); looks++) {
         if (pool_is_idle(p->pool)) {
             if (s->poke != NULL && s->poke(p, c->pokes))
                 c->pokes++;
             else if (have_settled(p))
                 return false;
         }
-        if (sh_clock_ns() - begin > IDLE_NS)
+        if (looks >= LOOKS_QUICK)
+            asleep = pool_is_idle(p->pool) && all_sleep(p) ? asleep + 1 : 0;
+        if (asleep >= LOOKS_ASLEEP || sh_clock_ns() - begin > LATE_NS)
             return false;
         sched_yield();
     }
@@ -528,10 +531,11 @@ static void begin(struct play *p, const struct scene *s,
     snprintf(place, sizeof place, "nobody killed");
 }
 
-/* The scene is over. Who is let go is woken for that, so look before. */
-static void let_all(struct play *p, struct course *c)
+/* The scene is over, or goes on without us. Who is let go is woken for that, so
+ * look before. */
+static void let_all(struct play *p, struct course *c, bool over)
 {
-    if (!becomes(p, have_settled))
+    if (over && !becomes(p, have_settled))
         wrong("lost: something is pending, and nobody is awake");
     for (unsigned i = 0; i < c->how.victims; i++)
         victim_let(&c->victims[i], p->pool);
@@ -547,7 +551,7 @@ bool play_once(struct play *p, const struct scene *s,
     while (c.steps < at && !over)
         over = !advance(p, s, &c);
     if (over)
-        let_all(p, &c);
+        let_all(p, &c, true);
     else
         kill_some(p, &c);
     play_ends(p, s, &c);
@@ -567,10 +571,13 @@ void play_images(struct play *p, const struct scene *s,
                  const struct schedule *how, long from, long to, long stride)
 {
     struct course c;
+    bool over = false;
 
     begin(p, s, how, &c);
-    while (c.steps < to && atomic_load(&report->wrong) < how->wrong_max &&
-           advance(p, s, &c)) {
+    while (c.steps < to && atomic_load(&report->wrong) < how->wrong_max) {
+        over = !advance(p, s, &c);
+        if (over)
+            break;
         atomic_store(&board->at, c.steps);
         if (c.steps < from || (c.steps - from) % stride != 0 || !is_in(&c) ||
             image_take(p, s, &c))
@@ -579,7 +586,7 @@ void play_images(struct play *p, const struct scene *s,
         atomic_fetch_add(&report->wrong, 1);
     }
     report->text[0] = '\0';
-    let_all(p, &c);
+    let_all(p, &c, over);
     play_ends(p, s, &c);
     check_host(p);
 }
