@@ -4,7 +4,8 @@
  *
  *     before   on another stack: the pages of the task's stack go elsewhere,
  *              private ones with the same bytes take their place
- *     parent   on another stack: the bytes go back, and the pages
+ *     parent   on another stack: what was written meanwhile goes back, and the
+ *              pages
  *     child    keeps the private ones, and gets empty ones for what the stack
  *              may grow to; may read the rest of the arena, and not write
  *
@@ -37,7 +38,8 @@ static struct {
     struct sh_fiber *fiber;
     char *low; /* whole pages, from the deepest that is in use to the top */
     size_t bytes;
-    char *kept; /* where the arena's pages are meanwhile; NULL: in place */
+    char *kept; /* where the arena's pages are meanwhile; NULL: in place. Behind
+                 * them is how they were. */
 } away;
 
 /* This process is the child of a worker process, or of such a child: all is
@@ -62,30 +64,40 @@ static bool move_pages(char *from, char *to)
 }
 
 /* Whole pages of a stack, on which address sanitizer forbids the bytes between
- * the variables: word by word, since it looks at what memcpy is given. */
+ * the variables: word by word, since it looks at what memcpy is given. Words
+ * that are as in was are left: another process may have written to them. */
 static __attribute__((no_sanitize("address", "thread"))) void copy_stack(
-    char *to, const char *from)
+    char *to, const char *from, const char *was)
 {
     volatile uint64_t *words = (uint64_t *)(void *)to;
     const uint64_t *source = (const uint64_t *)(const void *)from;
+    const uint64_t *before = (const uint64_t *)(const void *)was;
 
     for (size_t i = 0; i < away.bytes / sizeof *words; i++)
-        words[i] = source[i];
+        if (before == NULL || source[i] != before[i])
+            words[i] = source[i];
 }
 
 /* Put private pages in the place of the arena's. */
 static bool take_away(void)
 {
-    char *kept = find_place(away.bytes);
+    char *kept = find_place(2 * away.bytes);
 
-    if (kept == NULL || !move_pages(away.low, kept))
+    if (kept == NULL)
         return false;
+    if (mprotect(kept + away.bytes, away.bytes, PROT_READ | PROT_WRITE) != 0 ||
+        !move_pages(away.low, kept)) {
+        munmap(kept, 2 * away.bytes);
+        return false;
+    }
     if (mmap(away.low, away.bytes, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
         (void)move_pages(kept, away.low);
+        munmap(kept + away.bytes, away.bytes);
         return false;
     }
-    copy_stack(away.low, kept);
+    copy_stack(kept + away.bytes, kept, NULL);
+    copy_stack(away.low, kept + away.bytes, NULL);
     away.kept = kept;
     return true;
 }
@@ -112,7 +124,8 @@ static void go_away(void *aside)
 
 static void come_back(void *aside)
 {
-    copy_stack(away.kept, away.low);
+    copy_stack(away.kept, away.low, away.kept + away.bytes);
+    munmap(away.kept + away.bytes, away.bytes);
     /* Refused, the stack would be private for good; but what the kernel has
      * moved one way it moves back. */
     if (move_pages(away.kept, away.low))
@@ -192,7 +205,7 @@ static void after_in_child(void)
         (void)mprotect(a, a->bytes, PROT_READ);
         return;
     }
-    munmap(away.kept, away.bytes);
+    munmap(away.kept, 2 * away.bytes);
     low = make_room();
     (void)mprotect(a, (size_t)(low - (char *)a), PROT_READ);
     (void)mprotect(away.low + away.bytes, (size_t)(end - away.low) - away.bytes,

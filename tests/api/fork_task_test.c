@@ -3,7 +3,9 @@
  * fork_task_test.c - tasks that fork: the child is outside of any task, and of
  * the pool, and is a process like any other.
  */
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -256,6 +258,61 @@ static void what_the_child_of_a_task_writes_the_pool_does_not_see(void)
     harness_free(pool);
 }
 
+/* On the stack of a task; another one counts up. */
+struct counter {
+    _Atomic long count;
+    _Atomic bool stops;
+};
+
+static int count_up(struct counter *const *in, long *out)
+{
+    struct counter *c = *in;
+
+    *out = 0;
+    while (!atomic_load(&c->stops)) {
+        atomic_fetch_add(&c->count, 1);
+        ++*out;
+    }
+    return 0;
+}
+SHUNT_TASK(count_up, struct counter *, long)
+
+static int fork_beside_another(const shunt_none *in, long *out)
+{
+    struct counter mine = { 0, false }, *c = &mine;
+    shunt_future *f = shunt_submit(NULL, count_up, &c);
+    long counted = -1;
+    int status = 0;
+
+    (void)in;
+    while (atomic_load(&mine.count) == 0)
+        sched_yield();
+    for (int i = 0; i < some(10) && status == 0; i++) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            limit_child();
+            _exit(0);
+        }
+        if (pid < 0 || waitpid(pid, &status, 0) != pid)
+            status = -1;
+    }
+    atomic_store(&mine.stops, true);
+    *out = shunt_take(f, &counted) == 0 && status == 0
+               ? counted - atomic_load(&mine.count)
+               : -1;
+    return 0;
+}
+SHUNT_TASK(fork_beside_another, shunt_none, long)
+
+static void what_others_write_to_the_stack_of_one_that_forks_is_not_lost(void)
+{
+    shunt_pool *pool = harness_pool(2);
+
+    assert_takes(shunt_submit(pool, fork_beside_another, NULL), 0);
+    harness_free(pool);
+}
+
 /* Two of the host's threads, of two pools, at the same time. */
 static void tasks_of_the_host_fork_beside_each_other(void)
 {
@@ -282,6 +339,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(the_child_of_a_task_may_fork_as_well),
     CLAIM(parent_and_child_have_each_a_stack_of_their_own),
     CLAIM(what_the_child_of_a_task_writes_the_pool_does_not_see),
+    CLAIM(what_others_write_to_the_stack_of_one_that_forks_is_not_lost),
     CLAIM(tasks_of_the_host_fork_beside_each_other),
 };
 
