@@ -68,7 +68,8 @@ static bool take_cell(struct sh_pool *pool, struct sh_child *child)
     child->cell = pop_spare(pool, &child->scope->data.scoping);
     child->listed = child->cell != SH_NONE;
     if (!child->listed && seat != NULL)
-        child->cell = sh_table_take(&pool->cells, &seat->cells);
+        child->cell = sh_table_take_in_hand(&pool->cells, &seat->cells,
+                                            sh_index_of(pool, child->scope));
     return child->cell != SH_NONE;
 }
 
@@ -78,7 +79,7 @@ static void put_cell(struct sh_pool *pool, const struct sh_child *child)
     if (child->listed)
         push_spare(pool, &child->scope->data.scoping, child->cell);
     else if (child->cell != SH_NONE)
-        sh_table_give(&pool->cells, &sh_seat_of(pool)->cells, child->cell);
+        sh_table_give_in_hand(&pool->cells, &sh_seat_of(pool)->cells);
 }
 
 uint64_t sh_scope_adopt(struct sh_pool *pool, struct sh_record *r,
@@ -107,6 +108,7 @@ uint64_t sh_scope_adopt(struct sh_pool *pool, struct sh_record *r,
             sh_store_rlx(&c->link, head); /* relaxed: published by the CAS */
             /* seq_cst: sibling */
         } while (!sh_cas_sc(&s->cells, &head, child->cell));
+        sh_table_unhand(&sh_seat_of(pool)->cells);
         child->listed = true;
     }
     return word | SH_WATCHED | SH_ALIASED;
@@ -258,8 +260,9 @@ void sh_scope_dispose(struct sh_work *work, struct sh_pool *pool,
         (void)sh_arrivals_renew(&c->word);
         /* Taken off first: who repeats this gives none back twice.
          * release: death */
+        sh_table_hand(&seat->cells, i, sh_index_of(pool, r));
         sh_store_rel(&r->data.scoping.cells, next);
-        sh_table_give(&pool->cells, &seat->cells, i);
+        sh_table_give_in_hand(&pool->cells, &seat->cells);
         i = next;
     }
 }

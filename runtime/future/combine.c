@@ -114,9 +114,11 @@ static void block_free(struct sh_pool *pool, struct sh_record *r)
         uint32_t i = c->cell[c->cells - 1];
 
         (void)sh_arrivals_renew(&sh_cell_at(pool, i)->word);
+        if (seat != NULL)
+            sh_table_hand(&seat->cells, i, sh_index_of(pool, r));
         sh_store_bare_rel(&c->cells, c->cells - 1); /* release: death */
         if (seat != NULL)
-            sh_table_give(&pool->cells, &seat->cells, i);
+            sh_table_give_in_hand(&pool->cells, &seat->cells);
     }
     /* It goes with us if we die before it is freed. */
     sh_heap_scrap(&pool->heap, c);
@@ -203,13 +205,15 @@ static bool build_tree(struct sh_pool *pool, struct sh_seat *seat,
     uint32_t first = 0;
 
     while (c->cells < cells) {
-        uint32_t index = sh_table_take(&pool->cells, &seat->cells);
+        uint32_t index = sh_table_take_in_hand(&pool->cells, &seat->cells,
+                                               sh_index_of(pool, r));
 
         if (index == SH_NONE)
             return false;
         (void)sh_arrivals_renew(&sh_cell_at(pool, index)->word);
         c->cell[c->cells] = index;
         sh_store_bare_rel(&c->cells, c->cells + 1); /* release: cell */
+        sh_table_unhand(&seat->cells);
     }
     /* relaxed: ours in INIT */
     if (sh_load_rlx(&r->kind) == SH_KIND_SOME) {

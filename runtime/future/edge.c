@@ -28,10 +28,10 @@
  *   dead     detach: push -> attach: pop                    the next link
  *   arrive   arrive: set the bit -> whoever finds it set    the outcome
  *
- * Crash. Between two stores of attach: the edge is not in the list yet and is
- * lost with its dependant, which was never accepted. Between close's delivery
- * and CLOSED: recovery closes again. An edge that is DEAD but not in the dead
- * list is not reused; it goes with the record.
+ * Crash. Between two stores of attach: the edge is not in the list yet, but in
+ * hand (memory/table.h), and its dependant was never accepted. Between close's
+ * delivery and CLOSED: recovery closes again. An edge that is DEAD but not in
+ * the dead list is not reused; it goes with the record.
  */
 #include "future/edge.h"
 
@@ -116,8 +116,10 @@ static enum sh_attached push_edge(struct sh_pool *pool, struct sh_record *r,
                                   uint64_t target, sh_hook *hook_out)
 {
     struct sh_seat *seat = sh_seat_of(pool);
-    uint32_t index = seat == NULL ? SH_NONE
-                                  : sh_table_take(&pool->edges, &seat->edges);
+    uint32_t index = seat == NULL
+                         ? SH_NONE
+                         : sh_table_take_in_hand(&pool->edges, &seat->edges,
+                                                 sh_index_of(pool, r));
     uint32_t head = sh_load_acq(&r->edges); /* acquire: list */
 
     if (index == SH_NONE)
@@ -126,12 +128,13 @@ static enum sh_attached push_edge(struct sh_pool *pool, struct sh_record *r,
     sh_store_rlx(&sh_edge_at(pool, index)->target, target);
     do {
         if ((head & SH_EDGES_CLOSED) != 0) {
-            sh_table_give(&pool->edges, &seat->edges, index);
+            sh_table_give_in_hand(&pool->edges, &seat->edges);
             return SH_ATTACH_SETTLED;
         }
         /* relaxed: the CAS below publishes it */
         sh_store_rlx(&sh_edge_at(pool, index)->next, head);
     } while (!sh_cas_acqrel(&r->edges, &head, index)); /* release: list, hang */
+    sh_table_unhand(&seat->edges);
     *hook_out = index;
     return SH_ATTACHED;
 }
@@ -269,8 +272,9 @@ void sh_edge_free(struct sh_pool *pool, struct sh_record *r)
 
         /* First, so that who repeats this gives nothing back twice.
          * release: list; the record is ours */
+        sh_table_hand(&seat->edges, i, sh_index_of(pool, r));
         sh_store_rel(&r->edges, next | SH_EDGES_CLOSED);
-        sh_table_give(&pool->edges, &seat->edges, i);
+        sh_table_give_in_hand(&pool->edges, &seat->edges);
         i = next;
     }
 }

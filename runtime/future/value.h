@@ -65,10 +65,22 @@ static inline bool sh_plain_find(uint64_t handle, struct sh_pool **pool_out,
 static inline bool sh_plain_free(uint64_t handle, struct sh_pool *pool,
                                  struct sh_record *r, uint64_t word)
 {
-    /* acq_rel: idle, free */
-    if (!sh_cas_acqrel(&r->state, &word, ((word >> 32) + 1) << 32 | SH_FREE))
+    uint64_t next = ((word >> 32) + 1) << 32 | SH_FREE;
+    struct sh_cache *c = &sh_here.seat->records;
+    uint32_t index = sh_index_of(pool, r);
+
+    /* Who finds it in our hand can tell that it was us. */
+    if (SH_UNLIKELY(pool->shared)) {
+        next |= (uint64_t)sh_owner_here() << 12;
+        sh_table_hand(c, index, sh_owner_here());
+    }
+    if (!sh_cas_acqrel(&r->state, &word, next)) { /* acq_rel: idle, free */
+        sh_table_unhand(c);
         return false;
-    sh_table_give(&pool->records, &sh_here.seat->records, sh_index_of(pool, r));
+    }
+    sh_table_put_at(c, index, &r->link);
+    sh_table_unhand(c);
+    sh_table_gave(&pool->records, c);
     if (sh_here.run != NULL)
         sh_run_forget(sh_here.run, handle);
     return true;

@@ -20,11 +20,14 @@
  *   chain   give: push a chain -> take: pop a chain     the links are there
  *   grow    take: move used -> used: read used          (a bound only)
  *
- * Crash. What a process kept are lists that its death leaves whole, or short of
- * the one item that it had in hand, or of the chain that it was about to push
- * or had just popped: recovery gives the lists to the others, and what is
- * missing is lost until the table goes. A death between the charge and the
- * growth leaves a run charged that nobody has.
+ * Crash. What a process kept are lists that its death leaves whole. An item is
+ * handed out after its bytes say that it is in use, and put into a list before
+ * they say that it is free: so if that is missing, it is the first of its list.
+ * Of items whose bytes do not tell, the one that is in no list is in hand.
+ * Recovery sets that right, and gives the lists to the others. A chain that was
+ * about to be pushed, or had just been popped, is lost until the table goes,
+ * and so is a run of fresh items. A death between the charge and the growth
+ * leaves a run charged that nobody has.
  */
 #include "memory/table.h"
 
@@ -115,22 +118,21 @@ static bool grow(struct sh_table *t, struct sh_cache *c)
     return true;
 }
 
-uint32_t sh_table_take_more(struct sh_table *t, struct sh_cache *c)
+uint32_t sh_table_peek_more(struct sh_table *t, struct sh_cache *c)
 {
     uint32_t chain = pop_chain(t);
 
     SH_ASSERT(c->out == SH_NONE);
     if (chain == SH_NONE && grow(t, c))
-        return c->fresh++;
+        return c->fresh;
     if (chain != SH_NONE) {
-        c->out = sh_load_rlx(sh_table_link(t, chain)); /* relaxed: ours now */
+        c->out = chain;
     } else if (c->in != SH_NONE) { /* nothing but what came back here */
-        chain = c->in;
-        c->out = sh_load_rlx(sh_table_link(t, chain)); /* relaxed: ours */
+        c->out = c->in;
         sh_store_bare_rel(&c->in, SH_NONE); /* release: chain; see flush */
         c->in_count = 0;
     }
-    return chain;
+    return c->out;
 }
 
 void sh_table_give_more(struct sh_table *t, struct sh_cache *c)
@@ -150,12 +152,33 @@ void sh_table_give_more(struct sh_table *t, struct sh_cache *c)
     c->in_count = 0;
 }
 
+void sh_table_mend(struct sh_table *t, struct sh_cache *c, sh_table_uses *uses,
+                   void *arg)
+{
+    uint32_t hand = c->hand;
+
+    /* One list may just have become the other. */
+    if (c->out == c->in)
+        c->out = SH_NONE;
+    /* relaxed: its thread is dead */
+    if (c->in != SH_NONE && uses(arg, c->in, SH_NONE))
+        c->in = sh_load_rlx(sh_table_link(t, c->in));
+    if (c->out != SH_NONE && uses(arg, c->out, SH_NONE))
+        c->out = sh_load_rlx(sh_table_link(t, c->out));
+    else if (c->fresh < c->fresh_end && uses(arg, c->fresh, SH_NONE))
+        c->fresh++;
+    c->hand = SH_NONE;
+    if (hand != SH_NONE && hand != c->out && hand != c->in &&
+        hand != c->fresh && !uses(arg, hand, c->hand_of)) {
+        sh_store_rlx(sh_table_link(t, hand), c->in); /* relaxed: as above */
+        c->in = hand;
+    }
+}
+
 void sh_table_flush(struct sh_table *t, struct sh_cache *c)
 {
-    /* Who kept it may have died while one list became, or gave to, the other:
-     * then both are one, but for the first item. relaxed: ours */
-    if (c->in != SH_NONE &&
-        (c->out == c->in || c->out == sh_load_rlx(sh_table_link(t, c->in))))
+    /* Who kept it may have died while one list became the other. */
+    if (c->out == c->in)
         c->out = SH_NONE;
     if (c->out != SH_NONE)
         push_chain(t, c->out);

@@ -19,6 +19,7 @@
 /* Index 0 is never handed out: it stands for none. */
 #define SH_NONE 0u
 #define SH_INDEX_MAX (1u << 23)
+#define SH_CHAIN 128u /* items of a chain */
 
 struct sh_arena;
 
@@ -40,6 +41,9 @@ struct sh_cache {
     uint32_t in;  /* free items that came back, linked */
     uint32_t in_count;
     uint32_t fresh, fresh_end; /* a run of items that were never used */
+    /* An item that is in no list for the moment, or SH_NONE; and what it was
+     * just in, or is to be in. For who finds its thread dead. */
+    uint32_t hand, hand_of;
 };
 
 /* Reserve address space for capacity items, zeroed, in an arena or in memory of
@@ -56,8 +60,8 @@ static inline _Atomic uint32_t *sh_table_link(const struct sh_table *t,
                                         t->link_at);
 }
 
-/* The parts of the two below that are rarely needed. */
-uint32_t sh_table_take_more(struct sh_table *t, struct sh_cache *c);
+/* The parts of the functions below that are rarely needed. */
+uint32_t sh_table_peek_more(struct sh_table *t, struct sh_cache *c);
 void sh_table_give_more(struct sh_table *t, struct sh_cache *c);
 
 static inline void *sh_table_at(const struct sh_table *t, uint32_t index)
@@ -76,32 +80,116 @@ static inline void sh_table_prefetch(const struct sh_table *t, uint32_t index)
         __builtin_prefetch(item + SH_LINE, 1);
 }
 
-/* An item, SH_NONE if there is none left. Its bytes are as its last user left
- * them, or zero. */
-static inline uint32_t sh_table_take(struct sh_table *t, struct sh_cache *c)
+/* The item that is handed out next, SH_NONE if there is none left. Its bytes
+ * are as its last user left them, or zero. */
+static inline uint32_t sh_table_peek(struct sh_table *t, struct sh_cache *c)
 {
-    uint32_t index = c->out;
-
-    if (SH_LIKELY(index != SH_NONE)) {
-        c->out = sh_load_rlx(sh_table_link(t, index)); /* relaxed: ours */
-        sh_table_prefetch(t, c->out);
-        return index;
-    }
-    return c->fresh < c->fresh_end ? c->fresh++ : sh_table_take_more(t, c);
+    if (SH_LIKELY(c->out != SH_NONE))
+        return c->out;
+    return c->fresh < c->fresh_end ? c->fresh : sh_table_peek_more(t, c);
 }
 
-#define SH_CHAIN 128u /* items of a chain */
+/* That one, whose link is there, is handed out, if its bytes say so already: if
+ * we die before this, who flushes our cache goes by them. Returns what may be
+ * the next. */
+static inline uint32_t sh_table_took(struct sh_cache *c, uint32_t index,
+                                     _Atomic uint32_t *link)
+{
+    if (SH_LIKELY(c->out == index))
+        /* release: chain; see above. relaxed: ours */
+        sh_store_bare_rel(&c->out, sh_load_rlx(link));
+    else
+        sh_store_bare_rel(&c->fresh, index + 1); /* release: chain; likewise */
+    return c->out;
+}
 
-/* Give an item back. */
-static inline void sh_table_give(struct sh_table *t, struct sh_cache *c,
-                                 uint32_t index)
+static inline void sh_table_take_now(struct sh_table *t, struct sh_cache *c,
+                                     uint32_t index)
+{
+    sh_table_prefetch(t, sh_table_took(c, index, sh_table_link(t, index)));
+}
+
+static inline uint32_t sh_table_take(struct sh_table *t, struct sh_cache *c)
+{
+    uint32_t index = sh_table_peek(t, c);
+
+    if (SH_LIKELY(index != SH_NONE))
+        sh_table_take_now(t, c, index);
+    return index;
+}
+
+/* The same of an item whose bytes do not say so: it is in hand until
+ * sh_table_unhand, when it is where it belongs, which of names. */
+static inline uint32_t sh_table_take_in_hand(struct sh_table *t,
+                                             struct sh_cache *c, uint32_t of)
+{
+    uint32_t index = sh_table_peek(t, c);
+
+    if (index == SH_NONE)
+        return SH_NONE;
+    c->hand_of = of;
+    sh_store_bare_rel(&c->hand, index); /* release: chain; see flush */
+    sh_table_take_now(t, c, index);
+    return index;
+}
+
+/* Give an item, whose link is there, back, in two steps: between them is what
+ * says that it is free. */
+static inline void sh_table_put_at(struct sh_cache *c, uint32_t index,
+                                   _Atomic uint32_t *link)
+{
+    sh_store_rlx(link, c->in);        /* relaxed: ours */
+    sh_store_bare_rel(&c->in, index); /* release: chain; see flush */
+}
+
+static inline void sh_table_put(struct sh_table *t, struct sh_cache *c,
+                                uint32_t index)
 {
     SH_ASSERT(index != SH_NONE && index < t->capacity);
-    sh_store_rlx(sh_table_link(t, index), c->in); /* relaxed: ours */
-    c->in = index;
+    sh_table_put_at(c, index, sh_table_link(t, index));
+}
+
+static inline void sh_table_gave(struct sh_table *t, struct sh_cache *c)
+{
     if (SH_UNLIKELY(++c->in_count >= SH_CHAIN))
         sh_table_give_more(t, c);
 }
+
+static inline void sh_table_give(struct sh_table *t, struct sh_cache *c,
+                                 uint32_t index)
+{
+    sh_table_put(t, c, index);
+    sh_table_gave(t, c);
+}
+
+/* An item is about to be taken out of what of names, to be given back. */
+static inline void sh_table_hand(struct sh_cache *c, uint32_t index,
+                                 uint32_t of)
+{
+    c->hand_of = of;
+    sh_store_bare_rel(&c->hand, index); /* release: chain; see flush */
+}
+
+/* What is in hand is where it belongs. */
+static inline void sh_table_unhand(struct sh_cache *c)
+{
+    sh_store_bare_rel(&c->hand, SH_NONE); /* release: chain; see flush */
+}
+
+/* It has been taken out: give it back. */
+static inline void sh_table_give_in_hand(struct sh_table *t, struct sh_cache *c)
+{
+    sh_table_put(t, c, c->hand);
+    sh_table_unhand(c);
+    sh_table_gave(t, c);
+}
+
+/* Before the lists of a dead thread are used: what is at their heads and in use
+ * is taken off, and what was in hand, and in use nowhere, is given back. It is
+ * asked before anything is repaired that could have it freed. */
+typedef bool sh_table_uses(void *arg, uint32_t index, uint32_t of);
+void sh_table_mend(struct sh_table *t, struct sh_cache *c, sh_table_uses *uses,
+                   void *arg);
 
 /* Give back all that a thread keeps. */
 void sh_table_flush(struct sh_table *t, struct sh_cache *c);

@@ -124,3 +124,70 @@ void sh_mend_hold(struct sh_work *work, struct sh_pool *pool,
     if (sh_handle_reclose(&ref) == SH_GIVEN_LAST)
         sh_work_free(work, pool, r);
 }
+
+/* -- free items -- */
+
+static bool uses_record(void *arg, uint32_t index, uint32_t of)
+{
+    struct sh_pool *pool = arg;
+
+    (void)of;
+    /* acquire: claim */
+    return sh_phase_of(sh_load_acq(&sh_record_at(pool, index)->state)) !=
+           SH_FREE;
+}
+
+static bool uses_alias(void *arg, uint32_t index, uint32_t of)
+{
+    (void)of;
+    return sh_alias_is_held(arg, index);
+}
+
+/* Who was at the list of a record's edges held the record. */
+static bool uses_edge(void *arg, uint32_t index, uint32_t of)
+{
+    struct sh_pool *pool = arg;
+    uint32_t left = sh_table_used(&pool->edges);
+    /* acquire: list */
+    uint32_t i = sh_load_acq(&sh_record_at(pool, of)->edges);
+
+    for (i &= ~SH_EDGES_CLOSED; i != SH_NONE && i != index && left > 0; left--)
+        i = sh_load_rlx(&sh_edge_at(pool, i)->next); /* relaxed: never changes
+                                                      * in the list */
+    return i == index;
+}
+
+/* Of a scope that the dead process was in, or freed; or of a combinator that it
+ * made, or freed. */
+static bool uses_cell(void *arg, uint32_t index, uint32_t of)
+{
+    struct sh_pool *pool = arg;
+    struct sh_record *r = sh_record_at(pool, of);
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: its maker's */
+    uint32_t left = sh_table_used(&pool->cells);
+    const struct sh_combine *c;
+    uint32_t i;
+
+    if (kind == SH_KIND_SCOPE) {
+        i = sh_load_acq(&r->data.scoping.cells); /* acquire: death */
+        for (; i != SH_NONE && i != index && left > 0; left--)
+            i = sh_load_rlx(&sh_cell_at(pool, i)->link); /* relaxed: never
+                                                          * changes */
+        return i == index;
+    }
+    if (!sh_kind_combines(kind))
+        return false;
+    c = r->data.combining.more;
+    for (i = 0; c != NULL && i < c->cells; i++)
+        if (c->cell[i] == index)
+            return true;
+    return false;
+}
+
+void sh_mend_caches(struct sh_pool *pool, struct sh_seat *seat)
+{
+    sh_table_mend(&pool->records, &seat->records, uses_record, pool);
+    sh_table_mend(&pool->aliases, &seat->aliases, uses_alias, pool);
+    sh_table_mend(&pool->edges, &seat->edges, uses_edge, pool);
+    sh_table_mend(&pool->cells, &seat->cells, uses_cell, pool);
+}

@@ -25,4 +25,8 @@ bool sh_mend_scopes(struct sh_pool *pool);
 void sh_mend_hold(struct sh_work *work, struct sh_pool *pool,
                   struct sh_record *r, uint64_t word);
 
+/* First of all: the free items that a dead process kept, and the one of each
+ * table that was in no list. */
+void sh_mend_caches(struct sh_pool *pool, struct sh_seat *seat);
+
 #endif /* SH_PROCESS_MEND_H */

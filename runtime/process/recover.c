@@ -583,6 +583,7 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
     m.name = m.culprit != NULL ? sh_task_name(m.culprit) : "";
     served = sh_load_sc(&w->post->unready) == 0; /* seq_cst: quiet */
     describe(&m);
+    sh_mend_caches(pool, &w->seat);
     sh_handed_do(pool, 0);
     forget_calls(&m);
     look_at_runs(&m);

@@ -57,10 +57,10 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
                                 unsigned kind, const shunt_task *task,
                                 const char *where)
 {
-    uint32_t index = sh_table_take(&pool->records, &seat->records);
-    struct sh_record *r;
+    uint32_t index = sh_table_peek(&pool->records, &seat->records);
+    uint32_t generation, stamp;
+    struct sh_record *r, *next;
     uint64_t w;
-    uint32_t generation;
 
     if (SH_UNLIKELY(index == SH_NONE))
         return NULL;
@@ -83,14 +83,18 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
     sh_store_rlx(&r->edges, 0);                         /* relaxed: see above */
     sh_store_rlx(&r->dead, 0);                          /* relaxed: see above */
     sh_store_rel(&r->kind, (uint8_t)kind);              /* release: accepted */
-    sh_store_rlx(&r->link, sh_stamp_take(&seat->stamp)); /* relaxed: ours */
     /* relaxed: whoever may use them is ordered by accepted; reports look */
     sh_store_bare_rlx(&r->task, task);
     sh_store_bare_rlx(&r->where, where); /* relaxed: likewise */
     r->out_at = 0;
-    /* Last: whoever finds it in INIT, when its maker has died, finds nothing
+    stamp = sh_stamp_take(&seat->stamp);
+    /* Now: whoever finds it in INIT, when its maker has died, finds nothing
      * in it that is of an earlier use. release: accepted */
     sh_store_rel(&r->state, w);
+    next = sh_record_at(pool, sh_table_took(&seat->records, index, &r->link));
+    __builtin_prefetch(next, 1);
+    __builtin_prefetch(next->data.bytes, 1);
+    sh_store_rel(&r->link, stamp); /* release: death; it was a free list's */
     return r;
 }
 
@@ -167,9 +171,11 @@ void sh_record_retire(struct sh_pool *pool, struct sh_seat *seat,
 
     SH_ASSERT(sh_phase_of(word) == SH_INIT ||
               sh_phase_of(word) == SH_RELEASING);
+    if (seat != NULL)
+        sh_table_put_at(&seat->records, sh_index_of(pool, r), &r->link);
     sh_store_sc(&r->state, next); /* seq_cst: free, quiet */
     if (seat != NULL)
-        sh_table_give(&pool->records, &seat->records, sh_index_of(pool, r));
+        sh_table_gave(&pool->records, &seat->records);
 }
 
 void *sh_block_in(struct sh_record *r)

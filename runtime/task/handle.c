@@ -277,14 +277,20 @@ static enum sh_given give_alias(struct sh_ref *ref)
 
     if (!alias_matches(word, ref->handle))
         return SH_GIVEN_INVALID;
-    if (!sh_cas_acqrel(&a->word, &word, freed)) /* acq_rel: alias, idle */
+    if (seat != NULL)
+        sh_table_hand(&seat->aliases,
+                      sh_handle_index(ref->handle) & ~SH_ALIAS_BIT,
+                      sh_index_of(ref->pool, ref->record));
+    if (!sh_cas_acqrel(&a->word, &word, freed)) { /* acq_rel: alias, idle */
+        if (seat != NULL)
+            sh_table_unhand(&seat->aliases);
         return SH_GIVEN_INVALID;
+    }
     /* At once, since a death in between leaves hold too high. */
     given = sh_handle_unpin(ref);
     /* Without memory for a seat, the alias is lost until the pool goes. */
     if (seat != NULL)
-        sh_table_give(&ref->pool->aliases, &seat->aliases,
-                      sh_handle_index(ref->handle) & ~SH_ALIAS_BIT);
+        sh_table_give_in_hand(&ref->pool->aliases, &seat->aliases);
     return given;
 }
 
@@ -336,7 +342,8 @@ uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref,
                          struct sh_run *run)
 {
     struct sh_table *table = &ref->pool->aliases;
-    uint32_t index = sh_table_take(table, &seat->aliases);
+    uint32_t index = sh_table_take_in_hand(table, &seat->aliases,
+                                           sh_index_of(ref->pool, ref->record));
     struct sh_alias *a;
     uint64_t word, handle;
 
@@ -350,20 +357,28 @@ uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref,
         word = ref->pool->generation & SH_HANDLE_GENERATION;
     handle =
         sh_handle_make(ref->pool->id, index | SH_ALIAS_BIT, (uint32_t)word);
-    /* Before it is good, so that who ends the run in our stead gives it back. */
+    /* Before it is good, so that who ends the run in our stead gives it back.
+     */
     if (run != NULL)
         sh_run_note(run, handle);
     if (!sh_handle_pin(ref)) {
         if (run != NULL)
             sh_run_forget(run, handle);
-        sh_table_give(table, &seat->aliases, index);
+        sh_table_give_in_hand(table, &seat->aliases);
         return 0;
     }
     sh_store_rel(&a->word,
                  word << SH_ALIAS_SHIFT | ALIAS_HELD |
                      sh_index_of(ref->pool, ref->record)); /*
                                                             * release: alias */
+    sh_table_unhand(&seat->aliases);
     return handle;
+}
+
+bool sh_alias_is_held(struct sh_pool *pool, uint32_t index)
+{
+    /* acquire: alias */
+    return (sh_load_acq(&sh_alias_at(pool, index)->word) & ALIAS_HELD) != 0;
 }
 
 uint64_t sh_handle_alias_lent(const struct sh_ref *ref)

@@ -156,6 +156,9 @@ uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref,
 /* The same, lent to a record or a run from the start. */
 uint64_t sh_handle_alias_lent(const struct sh_ref *ref);
 
+/* Whether an alias, of its table, is a handle. */
+bool sh_alias_is_held(struct sh_pool *pool, uint32_t index);
+
 /* Whether the handle of ref is the only one of its record, but for what a
  * scope counts for. */
 bool sh_handle_is_sole(const struct sh_ref *ref);

@@ -5,7 +5,8 @@
  *   bits   0-3  phase
  *          4-11 flags
  *         12-23 owner: worker + 2, SH_OWNER_HOST, or 0: who runs it, or makes,
- *               settles or frees it; of the host's threads HOST
+ *               settles or frees it, or has freed it in one go (value.h); of
+ *               the host's threads HOST
  *         24-27 outcome, from SETTLING on, final from COMPLETE on: 0 success,
  *               1-12 SHUNT_E*, SH_OUTCOME_FORWARD: look at the record that
  *               input names

@@ -122,7 +122,7 @@ struct sh_seat *sh_seat_find(struct sh_pool *p)
     return &seats[pthread_self()];
 }
 
-uint32_t sh_table_take_more(struct sh_table *t, struct sh_cache *c)
+uint32_t sh_table_peek_more(struct sh_table *t, struct sh_cache *c)
 {
     (void)t;
     (void)c;

@@ -3,8 +3,8 @@
  * unit/table_test.c - type-stable tables and their free lists.
  *
  * Goal: an item belongs to one taker at a time, and a full table gives out all
- * it has. Method: a small table is emptied by one thread; then several take and
- * give, and sign what they hold.
+ * it has, also after a death. Method: a small table is emptied by one thread;
+ * one takes or gives by halves; several take and give, and sign what they hold.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -168,6 +168,123 @@ static void the_same_chain_on_top_is_another_word(void **state)
     assert_true(after != before);
 }
 
+/* -- whose thread has died -- */
+
+static bool is_held(void *arg, uint32_t index, uint32_t of)
+{
+    (void)arg;
+    (void)of;
+    return atomic_load(&item_at(index)->held) != 0;
+}
+
+/* What is mended and flushed is all there, each once, but for what is held. */
+static void expect_all(struct sh_cache *dead, uint32_t held)
+{
+    struct sh_cache c = { 0 };
+    uint32_t all[CAPACITY];
+
+    sh_table_mend(&table, dead, is_held, NULL);
+    sh_table_flush(&table, dead);
+    assert_int_equal(take_all(&c, all), CAPACITY - 1 - held);
+}
+
+/* An item of each list; fresh ones are left. */
+static void fill(struct sh_cache *c, uint32_t *in, uint32_t *out)
+{
+    uint32_t first = sh_table_take(&table, c);
+
+    *out = sh_table_take(&table, c);
+    sh_table_give(&table, c, *out);
+    sh_table_give(&table, c, first);
+    c->out = c->in;
+    c->in = SH_NONE;
+    *out = sh_table_peek(&table, c);
+    *in = sh_table_take(&table, c);
+    *out = sh_table_peek(&table, c);
+    sh_table_give(&table, c, *in);
+}
+
+static void who_dies_while_it_takes_has_taken_or_not(void **state)
+{
+    struct sh_cache c = { 0 };
+    uint32_t in, out;
+
+    (void)state;
+    fill(&c, &in, &out);
+    atomic_store(&item_at(out)->held, 1);
+    expect_all(&c, 1);
+}
+
+static void who_dies_while_it_takes_a_fresh_one_has_taken_or_not(void **state)
+{
+    struct sh_cache c = { 0 };
+    uint32_t index = sh_table_take(&table, &c);
+
+    (void)state;
+    sh_table_give(&table, &c, index);
+    index = sh_table_peek(&table, &c);
+    atomic_store(&item_at(index)->held, 1);
+    expect_all(&c, 1);
+}
+
+static void who_dies_while_it_gives_still_has_what_says_so(void **state)
+{
+    struct sh_cache c = { 0 };
+    uint32_t in, out;
+
+    (void)state;
+    fill(&c, &in, &out);
+    atomic_store(&item_at(in)->held, 1);
+    expect_all(&c, 1);
+}
+
+static void what_a_dead_thread_has_in_hand_is_given_back(void **state)
+{
+    struct sh_cache c = { 0 };
+    uint32_t in, out;
+
+    (void)state;
+    fill(&c, &in, &out);
+    assert_int_equal(sh_table_take_in_hand(&table, &c, 7), out);
+    assert_int_equal(c.hand_of, 7);
+    expect_all(&c, 0);
+}
+
+static void what_it_has_in_hand_may_be_where_it_belongs(void **state)
+{
+    struct sh_cache c = { 0 };
+    uint32_t in, out;
+
+    (void)state;
+    fill(&c, &in, &out);
+    assert_int_equal(sh_table_take_in_hand(&table, &c, 7), out);
+    atomic_store(&item_at(out)->held, 1);
+    expect_all(&c, 1);
+}
+
+static void what_it_has_in_hand_may_be_in_a_list_still(void **state)
+{
+    struct sh_cache c = { 0 };
+    uint32_t in, out;
+
+    (void)state;
+    fill(&c, &in, &out);
+    sh_table_hand(&c, in, 0);
+    expect_all(&c, 0);
+}
+
+static void a_list_that_becomes_the_other_is_there_once(void **state)
+{
+    struct sh_cache c = { 0 };
+    uint32_t in, out;
+
+    (void)state;
+    fill(&c, &in, &out);
+    sh_table_put(&table, &c, out); /* so that it is in that one, too */
+    c.out = c.in;
+    expect_all(&c, 0);
+}
+
 /* ---- several threads ---- */
 
 static atomic_bool twice;
@@ -237,6 +354,13 @@ int main(void)
         TABLE_TEST(a_flush_gives_back_all_that_was_kept),
         TABLE_TEST(growth_that_is_refused_costs_nothing),
         TABLE_TEST(the_same_chain_on_top_is_another_word),
+        TABLE_TEST(who_dies_while_it_takes_has_taken_or_not),
+        TABLE_TEST(who_dies_while_it_takes_a_fresh_one_has_taken_or_not),
+        TABLE_TEST(who_dies_while_it_gives_still_has_what_says_so),
+        TABLE_TEST(what_a_dead_thread_has_in_hand_is_given_back),
+        TABLE_TEST(what_it_has_in_hand_may_be_where_it_belongs),
+        TABLE_TEST(what_it_has_in_hand_may_be_in_a_list_still),
+        TABLE_TEST(a_list_that_becomes_the_other_is_there_once),
         TABLE_TEST(threads_never_hold_the_same_item_and_lose_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
