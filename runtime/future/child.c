@@ -236,12 +236,13 @@ void sh_scope_let_go(struct sh_work *work, struct sh_pool *pool,
         struct sh_cell *c = sh_cell_at(pool, i);
         uint64_t child = sh_load_rlx(&c->up); /* relaxed: ours */
 
-        sh_store_rlx(&c->up, 0); /* relaxed: ours */
         if (child != 0) {
             /* Nobody has given the handle of its submit back? Then we do. */
             sh_work_give(work, child);
             let_go(work, pool, child);
         }
+        /* Last: done twice, the others do nothing. release: death */
+        sh_store_rel(&c->up, 0);
         i = sh_load_rlx(&c->link); /* relaxed: ours */
     }
 }
@@ -258,10 +259,9 @@ void sh_scope_dispose(struct sh_work *work, struct sh_pool *pool,
         uint32_t next = sh_load_rlx(&c->link); /* relaxed: ours */
 
         (void)sh_arrivals_renew(&c->word);
-        /* Taken off first: who repeats this gives none back twice.
-         * release: death */
+        /* Taken off first: who repeats this gives none back twice. */
         sh_table_hand(&seat->cells, i, sh_index_of(pool, r));
-        sh_store_rel(&r->data.scoping.cells, next);
+        sh_store_rel(&r->data.scoping.cells, next); /* release: death */
         sh_table_give_in_hand(&pool->cells, &seat->cells);
         i = next;
     }

@@ -270,9 +270,9 @@ void sh_edge_free(struct sh_pool *pool, struct sh_record *r)
         /* relaxed: never changes in the list, and the record is ours */
         uint32_t next = sh_load_rlx(&sh_edge_at(pool, i)->next);
 
+        sh_table_hand(&seat->edges, i, sh_index_of(pool, r));
         /* First, so that who repeats this gives nothing back twice.
          * release: list; the record is ours */
-        sh_table_hand(&seat->edges, i, sh_index_of(pool, r));
         sh_store_rel(&r->edges, next | SH_EDGES_CLOSED);
         sh_table_give_in_hand(&pool->edges, &seat->edges);
         i = next;

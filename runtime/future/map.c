@@ -153,8 +153,7 @@ static bool start(struct sh_work *work, struct sh_pool *pool,
         sh_record_retire(pool, seat, r, w);
         return false;
     }
-    sh_block_keep(deck->block);
-    sh_attach(r, deck->block, deck->block);
+    sh_attach_new(pool, r, deck->block);
     memcpy(sh_record_in(r), deck, sizeof *deck);
     /* Nobody holds a dealer. */
     w = sh_word_to(w, SH_READY, 0) | SH_GONE | SH_ORPHAN;
@@ -249,8 +248,8 @@ shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
         return sh_handle_empty(pool->id);
     seat = sh_seat_of(pool);
     if (seat != NULL && n < SH_INDEX_MAX)
-        deck.block = sh_block_new_scratch(
-            &pool->heap, n * sizeof *deck.hints, SH_BLOCK_VALUE);
+        deck.block = sh_block_new_scratch(&pool->heap, n * sizeof *deck.hints,
+                                          SH_BLOCK_VALUE);
     if (deck.block != NULL)
         r = sh_combine_new(pool, seat, settled ? SH_KIND_SETTLED : SH_KIND_ALL,
                            (uint32_t)n, (uint32_t)n);
@@ -271,7 +270,7 @@ shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
         c->starved = true;
     }
     if (sh_here.run != NULL)
-        sh_run_note(sh_here.run, handle); /* before it can settle */
+        sh_run_note(sh_here.run, handle);      /* before it can settle */
     if (sh_load_sc(&pool->gate) == SH_STOPPED) /* seq_cst: closing */
         close_elements(&work, r);
     sh_combine_accept(&work, pool, r);

@@ -444,6 +444,10 @@ void sh_scopes_leave(const struct sh_run *run)
             continue;
         if (sh_scope_find((shunt_scope *)(uintptr_t)name, &ref) == 0 &&
             sh_scope_shut(&work, &ref)) {
+            /* Now it is known who, if we do not come to the end of this.
+             * relaxed: for who repairs */
+            sh_store_bare_rlx(&ref.record->data.scoping.closer,
+                              sh_heed_name(run));
             (void)sh_scope_ask(&work, &ref);
             sh_scope_give(&work, &ref);
         }

@@ -347,9 +347,8 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
            was_asked(sh_word_settled(w, SH_COMPLETE, 0, outcome)));
 }
 
-/* work may be NULL: then the pool goes, and handles with it. Each block is given
- * back by steps that who repeats them does not do twice. */
-static void free_blocks(struct sh_work *work, struct sh_record *r)
+/* By steps that who repeats them does not do twice. */
+void sh_blocks_free(struct sh_work *work, struct sh_record *r)
 {
     struct sh_block *b = sh_load_acq(&r->attached); /* acquire: attached */
 
@@ -389,7 +388,7 @@ static void dispose(struct sh_work *work, struct sh_pool *pool,
         sh_scope_dispose(work, pool, r);
     else
         sh_work_give(work, input);
-    free_blocks(work, r);
+    sh_blocks_free(work, r);
     sh_record_free_data(pool, r);
     sh_edge_free(pool, r);
     sh_record_retire(pool, seat, r, w);
@@ -563,6 +562,6 @@ void sh_record_wreck(struct sh_pool *pool, struct sh_record *r)
         sh_combine_wreck(pool, r);
     else if (kind == SH_KIND_PROMISE)
         sh_promise_dispose(pool, r);
-    free_blocks(NULL, r);
+    sh_blocks_free(NULL, r);
     sh_record_free_data(pool, r);
 }

@@ -218,6 +218,10 @@ enum sh_over sh_settle_over(struct sh_work *work, struct sh_pool *pool,
 void sh_attach_reason(struct sh_pool *pool, struct sh_record *r, unsigned kind,
                       unsigned outcome);
 
+/* Free the blocks that are attached to a record which is ours, and give back
+ * what they hold; not if work is NULL: then its pool goes. */
+void sh_blocks_free(struct sh_work *work, struct sh_record *r);
+
 /* Free what belongs to a record of a pool that is going away. */
 void sh_record_wreck(struct sh_pool *pool, struct sh_record *r);
 

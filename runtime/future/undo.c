@@ -68,6 +68,7 @@ void sh_undo(struct sh_work *work, struct sh_pool *pool, struct sh_record *r)
         sh_promise_dispose(pool, r);
     else if (sh_kind_combines(kind))
         undo_combine(work, pool, r, kind);
-    if (kind <= SH_KIND_FORWARD)
+    sh_blocks_free(work, r);
+    if (kind <= SH_KIND_FORWARD || kind == SH_KIND_DEAL)
         sh_record_free_data(pool, r);
 }

@@ -19,6 +19,7 @@
  * Edges.
  *   chain   give: push a chain -> take: pop a chain     the links are there
  *   grow    take: move used -> used: read used          (a bound only)
+ *   death   process/recover.c
  *
  * Crash. What a process kept are lists that its death leaves whole. An item is
  * handed out after its bytes say that it is in use, and put into a list before
@@ -129,7 +130,7 @@ uint32_t sh_table_peek_more(struct sh_table *t, struct sh_cache *c)
         c->out = chain;
     } else if (c->in != SH_NONE) { /* nothing but what came back here */
         c->out = c->in;
-        sh_store_bare_rel(&c->in, SH_NONE); /* release: chain; see flush */
+        sh_store_bare_rel(&c->in, SH_NONE); /* release: death */
         c->in_count = 0;
     }
     return c->out;
@@ -142,7 +143,7 @@ void sh_table_give_more(struct sh_table *t, struct sh_cache *c)
 
     if (c->out == SH_NONE) {
         c->out = chain;
-        sh_store_bare_rel(&c->in, SH_NONE); /* release: chain; see flush */
+        sh_store_bare_rel(&c->in, SH_NONE); /* release: death */
     } else {
         /* First: if we die between the two it is lost, but nobody has it
          * twice. */
@@ -162,9 +163,9 @@ void sh_table_mend(struct sh_table *t, struct sh_cache *c, sh_table_uses *uses,
         c->out = SH_NONE;
     /* relaxed: its thread is dead */
     if (c->in != SH_NONE && uses(arg, c->in, SH_NONE))
-        c->in = sh_load_rlx(sh_table_link(t, c->in));
+        c->in = sh_load_rlx(sh_table_link(t, c->in)); /* relaxed: likewise */
     if (c->out != SH_NONE && uses(arg, c->out, SH_NONE))
-        c->out = sh_load_rlx(sh_table_link(t, c->out));
+        c->out = sh_load_rlx(sh_table_link(t, c->out)); /* relaxed: likewise */
     else if (c->fresh < c->fresh_end && uses(arg, c->fresh, SH_NONE))
         c->fresh++;
     c->hand = SH_NONE;

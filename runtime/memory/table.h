@@ -5,6 +5,7 @@
  *
  * Edges.
  *   grow     table.c
+ *   death    process/recover.c
  */
 #ifndef SH_MEMORY_TABLE_H
 #define SH_MEMORY_TABLE_H
@@ -96,10 +97,10 @@ static inline uint32_t sh_table_took(struct sh_cache *c, uint32_t index,
                                      _Atomic uint32_t *link)
 {
     if (SH_LIKELY(c->out == index))
-        /* release: chain; see above. relaxed: ours */
+        /* release: death. relaxed: ours */
         sh_store_bare_rel(&c->out, sh_load_rlx(link));
     else
-        sh_store_bare_rel(&c->fresh, index + 1); /* release: chain; likewise */
+        sh_store_bare_rel(&c->fresh, index + 1); /* release: death */
     return c->out;
 }
 
@@ -128,7 +129,7 @@ static inline uint32_t sh_table_take_in_hand(struct sh_table *t,
     if (index == SH_NONE)
         return SH_NONE;
     c->hand_of = of;
-    sh_store_bare_rel(&c->hand, index); /* release: chain; see flush */
+    sh_store_bare_rel(&c->hand, index); /* release: death */
     sh_table_take_now(t, c, index);
     return index;
 }
@@ -139,7 +140,7 @@ static inline void sh_table_put_at(struct sh_cache *c, uint32_t index,
                                    _Atomic uint32_t *link)
 {
     sh_store_rlx(link, c->in);        /* relaxed: ours */
-    sh_store_bare_rel(&c->in, index); /* release: chain; see flush */
+    sh_store_bare_rel(&c->in, index); /* release: death */
 }
 
 static inline void sh_table_put(struct sh_table *t, struct sh_cache *c,
@@ -167,13 +168,13 @@ static inline void sh_table_hand(struct sh_cache *c, uint32_t index,
                                  uint32_t of)
 {
     c->hand_of = of;
-    sh_store_bare_rel(&c->hand, index); /* release: chain; see flush */
+    sh_store_bare_rel(&c->hand, index); /* release: death */
 }
 
 /* What is in hand is where it belongs. */
 static inline void sh_table_unhand(struct sh_cache *c)
 {
-    sh_store_bare_rel(&c->hand, SH_NONE); /* release: chain; see flush */
+    sh_store_bare_rel(&c->hand, SH_NONE); /* release: death */
 }
 
 /* It has been taken out: give it back. */

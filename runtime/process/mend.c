@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * process/mend.c - what waits, maybe for something that a dead worker process
- * was about to say.
+ * was about to say; and what it had between two places.
  *
  *     WAIT            tell it again what it waits for, if that has come
  *     any, bound      its moment has come, and nobody has looked
  *     scopes          count anew who is in them
+ *     items, holders  where they belong: memory/table.c, task/handle.c
  *
  * Idea. A record that waits says what for; if that has settled it is told, once
  * more or for the first time, which does no harm.
@@ -16,6 +17,9 @@
  *   accept   future/deliver.c
  *   accepted task/handle.c
  *   settled  future/settle.c
+ *   claim    worker/run.c
+ *   list     future/edge.c
+ *   death    process/recover.c
  *
  * Crash. As process/recover.c.
  */
@@ -25,6 +29,7 @@
 #include "future/retry.h"
 #include "future/scope.h"
 #include "future/timer.h"
+#include "task/error.h"
 
 /* It follows a future, or an attempt: if that has settled, it is told. */
 static void tell_follower(struct sh_work *work, struct sh_pool *pool,
@@ -117,11 +122,11 @@ void sh_mend_posts(struct sh_pool *pool, unsigned index)
 }
 
 void sh_mend_hold(struct sh_work *work, struct sh_pool *pool,
-                  struct sh_record *r, uint64_t word)
+                  struct sh_record *r, uint64_t word, unsigned index)
 {
     struct sh_ref ref = { .pool = pool, .record = r, .word = word };
 
-    if (sh_handle_reclose(&ref) == SH_GIVEN_LAST)
+    if (sh_handle_reclose(&ref, SH_OWNER_WORKER(index)) == SH_GIVEN_LAST)
         sh_work_free(work, pool, r);
 }
 
@@ -130,11 +135,11 @@ void sh_mend_hold(struct sh_work *work, struct sh_pool *pool,
 static bool uses_record(void *arg, uint32_t index, uint32_t of)
 {
     struct sh_pool *pool = arg;
-
-    (void)of;
     /* acquire: claim */
-    return sh_phase_of(sh_load_acq(&sh_record_at(pool, index)->state)) !=
-           SH_FREE;
+    uint64_t w = sh_load_acq(&sh_record_at(pool, index)->state);
+
+    /* In hand is what that owner was about to free. */
+    return sh_phase_of(w) != SH_FREE || (of != SH_NONE && sh_owner_of(w) != of);
 }
 
 static bool uses_alias(void *arg, uint32_t index, uint32_t of)
@@ -184,10 +189,17 @@ static bool uses_cell(void *arg, uint32_t index, uint32_t of)
     return false;
 }
 
-void sh_mend_caches(struct sh_pool *pool, struct sh_seat *seat)
+void sh_mend_held(struct sh_pool *pool, unsigned index, struct sh_seat *seat)
 {
+    struct sh_work work = { 0 };
+    struct sh_ref ref;
+
+    if (sh_handle_mend(pool, index + 1, &ref) == SH_GIVEN_LAST)
+        sh_work_free(&work, pool, ref.record);
+    sh_attach_mend(pool, index);
     sh_table_mend(&pool->records, &seat->records, uses_record, pool);
     sh_table_mend(&pool->aliases, &seat->aliases, uses_alias, pool);
     sh_table_mend(&pool->edges, &seat->edges, uses_edge, pool);
     sh_table_mend(&pool->cells, &seat->cells, uses_cell, pool);
+    sh_work_do(&work);
 }

@@ -21,12 +21,13 @@ void sh_mend_posts(struct sh_pool *pool, unsigned index);
 bool sh_mend_scopes(struct sh_pool *pool);
 
 /* Who gave the last handle of a record back, seen with that word, may have died
- * before it saw that off. */
+ * before it saw that off: worker index has. */
 void sh_mend_hold(struct sh_work *work, struct sh_pool *pool,
-                  struct sh_record *r, uint64_t word);
+                  struct sh_record *r, uint64_t word, unsigned index);
 
-/* First of all: the free items that a dead process kept, and the one of each
- * table that was in no list. */
-void sh_mend_caches(struct sh_pool *pool, struct sh_seat *seat);
+/* First of all, what the dead worker index had between two places: a handle
+ * that was counted and not noted, or the reverse; a block that was not attached
+ * yet; the items of its seat that were in no free list. */
+void sh_mend_held(struct sh_pool *pool, unsigned index, struct sh_seat *seat);
 
 #endif /* SH_PROCESS_MEND_H */

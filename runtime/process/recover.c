@@ -428,7 +428,7 @@ static void look_through(const struct mess *m)
             w = sh_load_acq(&r->state); /* acquire: claim */
         }
         if (SH_UNLIKELY((w & (SH_GONE | SH_ALIASED)) == (SH_GONE | SH_ALIASED)))
-            sh_mend_hold(&work, pool, r, w);
+            sh_mend_hold(&work, pool, r, w, m->worker->index);
         if (sh_phase_of(w) == SH_READY && ready++ < HINTS_MAX)
             sh_make_ready(&work, pool, r, w);
     }
@@ -583,7 +583,7 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
     m.name = m.culprit != NULL ? sh_task_name(m.culprit) : "";
     served = sh_load_sc(&w->post->unready) == 0; /* seq_cst: quiet */
     describe(&m);
-    sh_mend_caches(pool, &w->seat);
+    sh_mend_held(pool, index, &w->seat);
     sh_handed_do(pool, 0);
     forget_calls(&m);
     look_at_runs(&m);

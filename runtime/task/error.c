@@ -5,6 +5,7 @@
  * Edges.
  *   attached  attach: write the head -> find, free: read the head   the block
  *   told      task/trace.h
+ *   death     process/recover.c
  */
 #include "task/error.h"
 
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "task/run.h"
 
 /* clang-format off */
 #define CONSTANT(name, value, sentence)                          \
@@ -208,9 +210,8 @@ static struct sh_block *make(struct sh_pool *pool, const struct sh_record *r,
 {
     const char *task = f->task != NULL ? f->task : sh_task_name(r);
     const char *where = f->where != NULL ? f->where : r->where;
-    const char *backtrace = f->backtrace != NULL && f->untold == NULL
-                                ? f->backtrace
-                                : "";
+    const char *backtrace =
+        f->backtrace != NULL && f->untold == NULL ? f->backtrace : "";
     const char *culprit = f->culprit != NULL ? f->culprit : "";
     int length = sentence(NULL, 0, f, task);
     size_t message_bytes = length > 0 ? (size_t)length + 1 : 1;
@@ -260,7 +261,52 @@ void sh_error_attach(struct sh_pool *pool, struct sh_record *r,
     struct sh_block *b = make(pool, r, f);
 
     if (b != NULL)
-        sh_attach(r, b, b);
+        sh_attach_new(pool, r, b);
+}
+
+/* The post of a worker process; NULL for who does not die alone. */
+static struct sh_post *post_here(const struct sh_pool *pool)
+{
+    const struct sh_seat *seat = sh_here.seat;
+
+    return SH_LIKELY(!pool->shared) || pool != sh_self()->served || seat == NULL
+               ? NULL
+               : seat->post;
+}
+
+void sh_attach_new(struct sh_pool *pool, struct sh_record *r,
+                   struct sh_block *b)
+{
+    struct sh_post *post = post_here(pool);
+
+    if (post != NULL) {
+        sh_store_rel(&post->attaching_to, sh_index_of(pool, r)); /* release:
+                                                                  * death */
+        sh_store_rel(&post->attaching, (uintptr_t)b); /* release: death */
+    }
+    sh_block_keep(b);
+    sh_attach(r, b, b);
+    if (post != NULL)
+        sh_store_rel(&post->attaching, 0); /* release: death */
+}
+
+void sh_attach_mend(struct sh_pool *pool, unsigned index)
+{
+    struct sh_post *post = &pool->posts[index];
+    uint64_t b = sh_load_acq(&post->attaching);         /* acquire: death */
+    uint64_t record = sh_load_acq(&post->attaching_to); /* acquire: death */
+    struct sh_record *r = sh_record_at(pool, (uint32_t)record);
+    const struct sh_block *at;
+
+    if (b == 0)
+        return;
+    at = sh_load_acq(&r->attached); /* acquire: attached */
+    while (at != NULL && (uintptr_t)at != b)
+        at = at->next;
+    if (at == NULL)
+        sh_slices_publish(pool->heap.slices, (void *)(uintptr_t)b,
+                          sh_name_scratch(SH_OWNER_WORKER(index)));
+    sh_store_rel(&post->attaching, 0); /* release: death */
 }
 
 void sh_attach(struct sh_record *r, struct sh_block *first,

@@ -78,4 +78,10 @@ const char *sh_task_name(const struct sh_record *r);
 void sh_attach(struct sh_record *r, struct sh_block *first,
                struct sh_block *last);
 
+/* The same of one that is this process's own until then, to a record that is;
+ * and for who finds that it has died in between, as worker index. */
+void sh_attach_new(struct sh_pool *pool, struct sh_record *r,
+                   struct sh_block *b);
+void sh_attach_mend(struct sh_pool *pool, unsigned index);
+
 #endif /* SH_TASK_ERROR_H */

@@ -10,8 +10,7 @@
  *
  * Giving back is one CAS of that word, so it happens once. Who is last is
  * known without a count if there never were aliases (most futures). If there
- * were, `hold` says how many are held; it repeats what the alias words say,
- * and recovery may set it right by counting them.
+ * were, `hold` says how many are held; it repeats what the alias words say.
  *
  *   retain   1 set ALIASED in state   2 hold + 1   3 fill the alias
  *   give     alias: 1 free the word   2 hold - 1   3 if 0 and GONE: close
@@ -20,10 +19,16 @@
  *            of give
  *   close    hold: (generation, 0) -> (generation + 1, 0): one does it, and
  *            only while nobody holds; a retain that comes too late finds the
- *            generation gone.
+ *            generation gone. In place of the 0 there is then who did it.
+ *
+ * A worker process tags hold as it counts, if nobody has, and takes the tag off
+ * when the alias, or the run that waits, says so too; before it is counted no
+ * more it is tagged first. So a tag of the dead tells that it is counted, and
+ * its post for whom.
  *
  * Edges.
  *   registry task/registry.c
+ *   death    process/recover.c
  *   settled  settle: write state -> find: read state      value, error
  *   accepted submit: write state -> find: read state      the record's fields
  *   alias    retain: write word -> find: read word        the target
@@ -33,10 +38,11 @@
  *            acq_rel chain of CASes on state and hold
  *
  * Crash. Between 1 and 2 of retain nothing is held, and before 3 the task that
- * retains has noted the name. Between 2 and 3, and between 1 and 2 of give, a
- * few instructions each, hold is one too high, and the record stays until the
- * pool goes: recovery does not count. Before 3 of give it is recovery that
- * closes. What the dead waited for it unpins.
+ * retains has noted the name. Between 2 and 3, and between 1 and 2 of give,
+ * hold is one too high: by the tag, recovery lowers it. If two do this at the
+ * same record at the same time, the second has no tag, and if it dies there the
+ * record stays until the pool goes. Before 3 of give, and in the midst of it,
+ * it is recovery that closes. What the dead waited for it unpins.
  */
 #include "task/handle.h"
 
@@ -56,6 +62,115 @@ static bool primary_matches(uint64_t word, uint64_t handle)
     return sh_handle_same_use(handle, word) && sh_is_live(word) &&
            (word & SH_GONE) == 0 &&
            ((word & SH_LENT) != 0) == ((handle & SH_HANDLE_LENT) != 0);
+}
+
+/* -- a worker process is counted, or not -- */
+
+/* In hold beside the generation and SH_HOLD_SCOPE: a tag, and the count. */
+#define HOLD_COUNT ((uint32_t)0x7fffff)
+#define HOLD_TAG ((uint64_t)0xff << 23)
+
+static uint64_t tag_of(unsigned place)
+{
+    return place <= 0xff ? (uint64_t)place << 23 : 0;
+}
+
+/* 0 for who does not die alone. */
+static uint64_t tag_here(const struct sh_pool *pool)
+{
+    return SH_UNLIKELY(pool->shared) && pool == sh_self()->served
+               ? tag_of(sh_self()->served_as)
+               : 0;
+}
+
+/* What the tag of ours is about, and that it is gone. */
+static void say_counting(const struct sh_ref *ref, uint64_t whom)
+{
+    struct sh_post *post = &ref->pool->posts[sh_self()->served_as - 1];
+
+    sh_store_rel(&post->counting_for, whom); /* release: death */
+    sh_store_rel(&post->counting,
+                 sh_index_of(ref->pool, ref->record)); /* release: death */
+}
+
+static void unsay_counting(const struct sh_ref *ref)
+{
+    /* release: death */
+    sh_store_rel(&ref->pool->posts[sh_self()->served_as - 1].counting, 0);
+}
+
+/* Count one more: false if the use of the record that word is of has ended. */
+static bool raise_hold(const struct sh_ref *ref, uint64_t word, uint64_t tag)
+{
+    uint64_t hold = sh_load_acq(&ref->record->hold); /* acquire: idle */
+    uint64_t next;
+
+    do {
+        if ((uint32_t)(hold >> 32) != sh_generation_of(word))
+            return false;
+        SH_ASSERT(((uint32_t)hold & HOLD_COUNT) < HOLD_COUNT);
+        next = hold + 1;
+        if ((hold & HOLD_TAG) == 0)
+            next |= tag;
+    } while (!sh_cas_sc(&ref->record->hold, &hold, next)); /* seq_cst: last */
+    return true;
+}
+
+void sh_handle_pinned(const struct sh_ref *ref)
+{
+    uint64_t tag = tag_here(ref->pool);
+    uint64_t hold;
+
+    if (SH_LIKELY(tag == 0))
+        return;
+    hold = sh_load_rlx(&ref->record->hold); /* relaxed: the CAS validates it */
+    while ((hold & HOLD_TAG) == tag &&
+           !sh_cas_acqrel(&ref->record->hold, &hold,
+                          hold & ~HOLD_TAG)) /* acq_rel: last */
+        continue;
+    unsay_counting(ref);
+}
+
+void sh_handle_unpinning(const struct sh_ref *ref, uint64_t whom)
+{
+    uint64_t tag = tag_here(ref->pool);
+    uint64_t hold;
+
+    if (SH_LIKELY(tag == 0))
+        return;
+    say_counting(ref, whom);
+    hold = sh_load_rlx(&ref->record->hold); /* relaxed: the CAS validates it */
+    while ((hold & HOLD_TAG) == 0 &&
+           (uint32_t)(hold >> 32) == sh_generation_of(ref->word) &&
+           !sh_cas_acqrel(&ref->record->hold, &hold,
+                          hold | tag)) /* acq_rel: last */
+        continue;
+}
+
+/* Lower hold by what is counted. What is left of its lower half. */
+static uint32_t lower_hold(const struct sh_ref *ref, uint32_t by,
+                           uint32_t *generation_out)
+{
+    uint64_t tag = tag_here(ref->pool);
+    uint64_t hold, next;
+
+    if (SH_LIKELY(tag == 0)) {
+        hold = sh_sub_sc(&ref->record->hold, by); /* seq_cst: last, idle */
+        SH_ASSERT(((uint32_t)hold & HOLD_COUNT) >= by);
+        *generation_out = (uint32_t)(hold >> 32);
+        return (uint32_t)hold - by;
+    }
+    hold = sh_load_rlx(&ref->record->hold); /* relaxed: the CAS validates it */
+    do {
+        SH_ASSERT(((uint32_t)hold & HOLD_COUNT) >= by);
+        next = hold - by;
+        if ((hold & HOLD_TAG) == tag)
+            next &= ~HOLD_TAG;
+    } while (!sh_cas_sc(&ref->record->hold, &hold, next)); /* seq_cst: last,
+                                                            * idle */
+    unsay_counting(ref);
+    *generation_out = (uint32_t)(next >> 32);
+    return (uint32_t)next;
 }
 
 static bool is_alias(uint64_t handle)
@@ -215,16 +330,16 @@ static enum sh_given orphan(struct sh_ref *ref, uint64_t flags)
     return over ? SH_GIVEN_LAST : SH_GIVEN;
 }
 
-/* After a handle of a record with aliases was given back: if it was the last,
- * see the record off. */
-static enum sh_given close_hold(struct sh_ref *ref, uint32_t generation)
+/* What hold is when nobody holds any more, and who says so. */
+static uint64_t closed_by(uint32_t generation, unsigned owner)
 {
-    uint64_t hold = (uint64_t)generation << 32;
-    uint64_t closed = (uint64_t)(generation + 1) << 32;
+    return (uint64_t)(generation + 1) << 32 | owner;
+}
+
+static enum sh_given see_off(struct sh_ref *ref)
+{
     enum sh_given given;
 
-    if (!sh_cas_sc(&ref->record->hold, &hold, closed)) /* seq_cst: last, idle */
-        return SH_GIVEN;
     ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
     do {
         given = orphan(ref, 0);
@@ -232,43 +347,76 @@ static enum sh_given close_hold(struct sh_ref *ref, uint32_t generation)
     return given;
 }
 
-enum sh_given sh_handle_reclose(struct sh_ref *ref)
+/* After a handle of a record with aliases was given back: if it was the last,
+ * see the record off. */
+static enum sh_given close_hold(struct sh_ref *ref, uint32_t generation)
+{
+    uint64_t hold = (uint64_t)generation << 32;
+    uint64_t closed = closed_by(generation, sh_owner_here());
+
+    if (!sh_cas_sc(&ref->record->hold, &hold, closed)) /* seq_cst: last, idle */
+        return SH_GIVEN;
+    return see_off(ref);
+}
+
+enum sh_given sh_handle_reclose(struct sh_ref *ref, unsigned owner)
 {
     const uint64_t given = SH_ALIASED | SH_GONE;
+    uint32_t generation = sh_generation_of(ref->word);
 
     if (!sh_is_live(ref->word) || (ref->word & given) != given ||
         (ref->word & SH_ORPHAN) != 0 ||
         /* relaxed: set before it was accepted */
         sh_load_rlx(&ref->record->kind) == SH_KIND_SCOPE)
         return SH_GIVEN;
-    return close_hold(ref, sh_generation_of(ref->word));
+    if (sh_load_sc(&ref->record->hold) ==
+        closed_by(generation, owner)) /* seq_cst: last */
+        return see_off(ref);
+    return close_hold(ref, generation);
 }
 
-static enum sh_given lower(struct sh_ref *ref, uint32_t by)
+/* hold was lowered, and that is left of it. */
+static enum sh_given lowered(struct sh_ref *ref, uint32_t left,
+                             uint32_t generation)
 {
-    uint64_t hold = sh_sub_sc(&ref->record->hold, by); /* seq_cst: last, idle */
-
-    SH_ASSERT((uint32_t)hold >= by);
-    if ((uint32_t)hold > by)
+    if (left > 0)
         return SH_GIVEN;
     ref->word = sh_load_sc(&ref->record->state); /* seq_cst: last */
     if ((ref->word & SH_GONE) == 0)
         return SH_GIVEN;
-    return close_hold(ref, (uint32_t)(hold >> 32));
+    return close_hold(ref, generation);
+}
+
+static enum sh_given lower_by(struct sh_ref *ref, uint32_t by)
+{
+    uint32_t generation, left = lower_hold(ref, by, &generation);
+
+    return lowered(ref, left, generation);
 }
 
 enum sh_given sh_handle_unpin(struct sh_ref *ref)
 {
-    return lower(ref, 1);
+    return lower_by(ref, 1);
 }
 
 enum sh_given sh_handle_unscope(struct sh_ref *ref)
 {
-    return lower(ref, SH_HOLD_SCOPE);
+    uint64_t hold = sh_load_sc(&ref->record->hold); /* seq_cst: last */
+
+    do {
+        if (!sh_handle_same_use(ref->handle, hold) ||
+            (hold & SH_HOLD_SCOPE) == 0)
+            return SH_GIVEN; /* who does it again finds it done */
+    } while (!sh_cas_sc(&ref->record->hold, &hold,
+                        hold & ~(uint64_t)SH_HOLD_SCOPE)); /* seq_cst: last,
+                                                            * idle */
+    return lowered(ref, (uint32_t)hold & ~SH_HOLD_SCOPE,
+                   (uint32_t)(hold >> 32));
 }
 
 static enum sh_given give_alias(struct sh_ref *ref)
 {
+    uint32_t index = sh_handle_index(ref->handle) & ~SH_ALIAS_BIT;
     struct sh_alias *a = alias_of(ref);
     uint64_t word = sh_load_acq(&a->word); /* acquire: alias */
     uint64_t freed = ((word >> SH_ALIAS_SHIFT) + 1) << SH_ALIAS_SHIFT;
@@ -278,15 +426,16 @@ static enum sh_given give_alias(struct sh_ref *ref)
     if (!alias_matches(word, ref->handle))
         return SH_GIVEN_INVALID;
     if (seat != NULL)
-        sh_table_hand(&seat->aliases,
-                      sh_handle_index(ref->handle) & ~SH_ALIAS_BIT,
+        sh_table_hand(&seat->aliases, index,
                       sh_index_of(ref->pool, ref->record));
+    sh_handle_unpinning(ref, index);
     if (!sh_cas_acqrel(&a->word, &word, freed)) { /* acq_rel: alias, idle */
         if (seat != NULL)
             sh_table_unhand(&seat->aliases);
-        return SH_GIVEN_INVALID;
+        return tag_here(ref->pool) == 0 || lower_by(ref, 0) != SH_GIVEN_LAST
+                   ? SH_GIVEN_INVALID
+                   : SH_GIVEN_LAST;
     }
-    /* At once, since a death in between leaves hold too high. */
     given = sh_handle_unpin(ref);
     /* Without memory for a seat, the alias is lost until the pool goes. */
     if (seat != NULL)
@@ -316,10 +465,10 @@ enum sh_given sh_handle_give(struct sh_ref *ref)
     }
 }
 
-bool sh_handle_pin(const struct sh_ref *ref)
+bool sh_handle_pin(const struct sh_ref *ref, uint64_t whom)
 {
+    uint64_t tag = tag_here(ref->pool);
     uint64_t w = ref->word;
-    uint64_t hold;
 
     while (!is_alias(ref->handle) && (w & SH_ALIASED) == 0) {
         if (!primary_matches(w, ref->handle))
@@ -329,13 +478,37 @@ bool sh_handle_pin(const struct sh_ref *ref)
                                             * acq_rel: last */
             break;
     }
-    hold = sh_load_acq(&ref->record->hold); /* acquire: idle */
+    if (SH_UNLIKELY(tag != 0))
+        say_counting(ref, whom);
+    return raise_hold(ref, w, tag);
+}
+
+enum sh_given sh_handle_mend(struct sh_pool *pool, unsigned place,
+                             struct sh_ref *ref_out)
+{
+    struct sh_post *post = &pool->posts[place - 1];
+    /* acquire: death */
+    uint32_t index = (uint32_t)sh_load_acq(&post->counting);
+    uint64_t whom = sh_load_acq(&post->counting_for); /* acquire: death */
+    uint64_t tag = tag_of(place), hold, next;
+    bool noted;
+
+    *ref_out =
+        (struct sh_ref){ .pool = pool, .record = sh_record_at(pool, index) };
+    sh_store_rel(&post->counting, 0);          /* release: death */
+    hold = sh_load_sc(&ref_out->record->hold); /* seq_cst: last */
+    if (index == 0 || tag == 0 || (hold & HOLD_TAG) != tag)
+        return SH_GIVEN;
+    if (whom < SH_ALIAS_BIT)
+        noted = sh_alias_is_held(pool, (uint32_t)whom);
+    else
+        noted = sh_arena_has(pool->arena, (void *)(uintptr_t)whom) &&
+                ((struct sh_run *)(uintptr_t)whom)->pinned;
     do {
-        if ((uint32_t)(hold >> 32) != sh_generation_of(w))
-            return false;
-    } while (!sh_cas_sc(&ref->record->hold, &hold, hold + 1)); /* seq_cst:
-                                                                * last */
-    return true;
+        next = (hold & ~HOLD_TAG) - !noted;
+    } while (!sh_cas_sc(&ref_out->record->hold, &hold, next)); /* seq_cst:
+                                                                * last, idle */
+    return lowered(ref_out, (uint32_t)next, (uint32_t)(next >> 32));
 }
 
 uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref,
@@ -361,7 +534,7 @@ uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref,
      */
     if (run != NULL)
         sh_run_note(run, handle);
-    if (!sh_handle_pin(ref)) {
+    if (!sh_handle_pin(ref, index)) {
         if (run != NULL)
             sh_run_forget(run, handle);
         sh_table_give_in_hand(table, &seat->aliases);
@@ -371,6 +544,7 @@ uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref,
                  word << SH_ALIAS_SHIFT | ALIAS_HELD |
                      sh_index_of(ref->pool, ref->record)); /*
                                                             * release: alias */
+    sh_handle_pinned(ref);
     sh_table_unhand(&seat->aliases);
     return handle;
 }
@@ -397,8 +571,7 @@ uint64_t sh_handle_alias_lent(const struct sh_ref *ref)
 static uint32_t held(const struct sh_ref *ref)
 {
     return (uint32_t)sh_load_acq(&ref->record->hold) &
-           ~SH_HOLD_SCOPE; /*
-                            * acquire: idle */
+           HOLD_COUNT; /* acquire: idle */
 }
 
 bool sh_handle_is_sole(const struct sh_ref *ref)

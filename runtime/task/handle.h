@@ -136,13 +136,23 @@ enum sh_given sh_handle_give(struct sh_ref *ref);
 
 /* Count one more holder of ref's record, which somebody holds already: it is
  * not freed until unpin, whoever gives handles back meanwhile. False if that
- * was done before. If unpin says SH_GIVEN_LAST, the caller frees the record. */
-bool sh_handle_pin(const struct sh_ref *ref);
+ * was done before. If unpin says SH_GIVEN_LAST, the caller frees the record.
+ * For whom: an alias, or a run, which then notes it, between pin and pinned;
+ * and strikes it out between unpinning and unpin. */
+bool sh_handle_pin(const struct sh_ref *ref, uint64_t whom);
+void sh_handle_pinned(const struct sh_ref *ref);
+void sh_handle_unpinning(const struct sh_ref *ref, uint64_t whom);
 enum sh_given sh_handle_unpin(struct sh_ref *ref);
 
-/* Somebody may have died between giving the last handle of ref's record back
- * and seeing it off. */
-enum sh_given sh_handle_reclose(struct sh_ref *ref);
+/* Before anything that the dead worker at that place held is given back: it may
+ * have counted somebody, and not noted it, or the reverse. If it is
+ * SH_GIVEN_LAST, the caller frees the record of *ref_out. */
+enum sh_given sh_handle_mend(struct sh_pool *pool, unsigned place,
+                             struct sh_ref *ref_out);
+
+/* Somebody, or that owner, may have died between giving the last handle of
+ * ref's record back and seeing it off. */
+enum sh_given sh_handle_reclose(struct sh_ref *ref, unsigned owner);
 
 /* What the scope of a record counts for in its hold: a pin that is told from
  * all others, since a scope does not want its children for itself. */

@@ -90,6 +90,12 @@ struct sh_post {
      * 32 | generation 32. A handle that a record is about to name no more, and
      * that record: future/settle.h. A promise whose listener it calls. */
     _Atomic uint64_t setting, hand, hand_of, telling;
+    /* A record of whose holders it changes the number, and for whom: an alias,
+     * or the address of a run; task/handle.c. */
+    _Atomic uint64_t counting, counting_for;
+    /* The address of a block that is about to be the pool's, and then in the
+     * list of that record, which is the worker's own. */
+    _Atomic uint64_t attaching, attaching_to;
     /* And how often it has begun, and ended, to change who is in a scope. */
     _Atomic uint32_t scoped_in, scoped_out;
     /* The hint of the record whose code runs, or of the last that has ended; 0

@@ -350,12 +350,13 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
 
     if (ref->record == NULL || sh_is_settled(ref->word))
         return 0;
-    if (!sh_handle_pin(ref))
+    if (!sh_handle_pin(ref, (uintptr_t)run))
         return SHUNT_EINVAL;
     if (run != NULL) {
         run->awaited = ref;
         run->pinned = true;
     }
+    sh_handle_pinned(ref);
     rc = run != NULL ? await_in_task(run, ref, ns, false)
                      : await_in_thread(ref, ns);
     if (ref->record == NULL) {
@@ -364,6 +365,7 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
         return rc;
     }
     word = sh_load_acq(&ref->record->state); /* acquire: settled */
+    sh_handle_unpinning(ref, (uintptr_t)run);
     if (run != NULL)
         run->pinned = false;
     gone = unpin(ref);
