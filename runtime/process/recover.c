@@ -314,7 +314,8 @@ static void repeat(const struct mess *m, struct sh_record *r, uint64_t w)
 static bool concerns(const struct mess *m, uint64_t word)
 {
     return sh_owner_of(word) == SH_OWNER_WORKER(m->worker->index) ||
-           sh_phase_of(word) == SH_WAIT || (word & SH_BUSY) != 0;
+           sh_phase_of(word) == SH_WAIT || sh_phase_of(word) == SH_READY ||
+           (word & SH_BUSY) != 0;
 }
 
 /* What one record has to do with it. */
@@ -333,7 +334,7 @@ static void look_at(const struct mess *m, struct sh_record *r)
     }
     if (sh_phase_of(w) == SH_FREE)
         return;
-    if (sh_phase_of(w) == SH_WAIT) {
+    if (sh_phase_of(w) == SH_WAIT || sh_phase_of(w) == SH_READY) {
         sh_mend(m->pool, r, w);
         return;
     }
