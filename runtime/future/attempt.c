@@ -11,6 +11,7 @@
  * them, also when the retry has settled (keep.c).
  *
  * Edges.
+ *   death    process/recover.c
  *   leave    task/ticket.c
  *   claim    worker/run.c
  *   settled  future/settle.c
@@ -34,7 +35,9 @@ int sh_retry_attempt(struct sh_pool *pool, struct sh_record *r,
                       : sh_pool_after(pool, t->options.attempt_ns);
     int rc;
 
-    sh_add_rlx(&t->made, 1);  /* relaxed: only we write it */
+    /* Not one more than before: who died at this has made none.
+     * relaxed: only we write it; release: death */
+    sh_store_rel(&t->made, sh_load_rlx(&t->ended) + 1);
     sh_add_rlx(&t->users, 1); /* relaxed: the retry is one */
     rc = sh_submit_attempt(pool, r, its < deadline_ns ? its : deadline_ns,
                            ref_out);
@@ -61,6 +64,9 @@ void sh_retry_wreck(struct sh_pool *pool, struct sh_record *r)
     /* Of threads, whoever runs on will drop it yet. */
     if (!pool->shared || sh_phase_of(w) < SH_WAIT || (w & SH_BUSY) == 0)
         return;
+    /* Who was at them may have died, and they with it: they go with the pool.
+     */
+    sh_ticket_of(r)->concluded = true;
     /* relaxed: nobody else is left */
     if (sh_load_rlx(&sh_ticket_of(r)->dropped) == 0)
         drop_input(pool, sh_ticket_of(r), r->task);

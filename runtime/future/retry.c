@@ -31,6 +31,7 @@
  *
  * Edges.
  *   death    process/recover.c
+ *   attached task/error.c
  *   accept   future/deliver.c: here the state is written, then the arrivals are
  *            read
  *   arrive   future/edge.c
@@ -41,9 +42,10 @@
  * Crash. A turn that was cut short is done again, by whoever finds the record
  * RUNNING with a dead owner and makes it READY. What it had come to it sees by
  * what the record and the ticket say: the input is an attempt that has settled,
- * one that was made, and is named before it is accepted, or none; the failure
- * of so many attempts was noted; it pauses, and its timer is set or not. A
- * pause may then be another one, or shorter, and .again be asked twice.
+ * one that was made, and is named before it is accepted, or none, and then as
+ * many have ended as the ticket says; the failure of so many attempts is
+ * remembered; it pauses, and its timer is set or not. A pause may then be
+ * another one, or shorter, and .again be asked twice.
  *
  * Full jitter: M. Brooker, Exponential Backoff and Jitter, AWS Architecture
  * Blog, 2015; docs/decisions/0025-retries.md.
@@ -84,7 +86,8 @@ static struct sh_block *failure_of(struct sh_pool *pool, struct sh_record *r,
     const shunt_error *e = sh_error_of(attempt);
     struct sh_failure f = sh_failure_of(e);
 
-    f.attempts = sh_load_rlx(&ticket_of(r)->made); /* relaxed: ours */
+    f.attempts = sh_load_rlx(&ticket_of(r)->made); /* relaxed: only we write
+                                                    * it */
     /* One that was refused has no error of its own. */
     if (attempt->record == NULL) {
         f.task = NULL;
@@ -99,33 +102,39 @@ static const shunt_error *error_in(struct sh_block *b)
     return sh_block_bytes(b);
 }
 
-/* Add to the list of failures, where the oldest makes room. */
-static void remember(struct sh_ticket *t, struct sh_block *b)
-{
-    if (b == NULL)
-        return;
-    if (t->failures == SH_FAILURES) {
-        sh_block_free(t->failure[0]);
-        t->failures--;
-        memmove(t->failure, t->failure + 1, t->failures * sizeof *t->failure);
-    }
-    t->failure[t->failures++] = b;
-}
-
-/* The error that a retry fails with, with what it remembers as causes. NULL if
+/* The error that a retry fails with, with what it remembers as causes; none if
  * there is no memory. */
-static struct sh_block *end_with(struct sh_pool *pool, struct sh_record *r,
-                                 struct sh_failure f)
+static void end_with(struct sh_pool *pool, struct sh_record *r,
+                     struct sh_failure f)
 {
     struct sh_ticket *t = ticket_of(r);
     const shunt_error *causes[SH_FAILURES];
 
-    for (uint32_t i = 0; i < t->failures; i++)
-        causes[i] = error_in(t->failure[i]);
-    f.attempts = sh_load_rlx(&t->made); /* relaxed: ours */
+    f.cause_count = sh_ticket_failures(t, causes);
     f.causes = causes;
-    f.cause_count = t->failures;
-    return sh_error_new(pool, r, &f);
+    f.attempts = sh_attempts_of(r);
+    sh_ticket_put(&t->end, sh_error_new(pool, r, &f));
+}
+
+/* Its errors go to the record by one step, the one that it fails with first.
+ * Who does this again, since a death cut it short, sees that there. */
+static void hand_errors(struct sh_record *r, struct sh_ticket *t)
+{
+    struct sh_block *b = sh_load_acq(&r->attached); /* acquire: attached */
+    struct sh_block *last = t->end;
+
+    while (b != NULL && b != t->end)
+        b = b->next;
+    if (b == NULL) {
+        for (uint32_t i = 0; i < SH_FAILURES; i++) {
+            if (t->failure[i] == NULL)
+                continue;
+            last->next = t->failure[i];
+            last = last->next;
+        }
+        sh_attach(r, t->end, last);
+    }
+    sh_store_bare_rel(&t->concluded, true); /* release: death */
 }
 
 void sh_retry_conclude(struct sh_pool *pool, struct sh_record *r,
@@ -136,22 +145,19 @@ void sh_retry_conclude(struct sh_pool *pool, struct sh_record *r,
     char text[SH_BLAME_BYTES];
 
     SH_ASSERT(outcome != 0);
-    if (outcome == SH_OUTCOME_FORWARD)
+    if (outcome == SH_OUTCOME_FORWARD || t->concluded)
         return;
     if (f.code == SHUNT_ETIMEDOUT)
         f.text = "the deadline passed before an attempt succeeded";
     if (f.code == SHUNT_EBROKEN)
         f.text = sh_blame_put(pool, text);
+    /* It was about to fail otherwise, when this came first. */
+    if (t->end != NULL && error_in(t->end)->code != f.code)
+        sh_ticket_put(&t->end, NULL);
     if (t->end == NULL)
-        t->end = end_with(pool, r, f);
-    if (t->end == NULL)
-        return;
-    for (uint32_t i = 0; i < t->failures; i++)
-        sh_attach(r, t->failure[i], t->failure[i]);
-    t->failures = 0;
-    /* Last, so that it is found first. */
-    sh_attach(r, t->end, t->end);
-    t->end = NULL;
+        end_with(pool, r, f);
+    if (t->end != NULL)
+        hand_errors(r, t);
 }
 
 /* -- a turn -- */
@@ -254,9 +260,9 @@ static int64_t draw(const struct sh_ticket *t, int64_t most)
 }
 
 /* The longest pause after that many attempts. */
-static int64_t most_after(const shunt_retry_options *o, uint32_t made)
+static int64_t most_after(const shunt_retry_options *o, uint32_t ended)
 {
-    unsigned doublings = made - 1 < 62 ? made - 1 : 62;
+    unsigned doublings = ended - 1 < 62 ? ended - 1 : 62;
 
     if (o->first_ns < 0)
         return 0;
@@ -291,7 +297,7 @@ static void go_on(struct sh_work *work, struct sh_pool *pool,
 {
     struct sh_ticket *t = ticket_of(r);
     /* relaxed: only we write it */
-    int64_t ns = draw(t, most_after(&t->options, sh_load_rlx(&t->made)));
+    int64_t ns = draw(t, most_after(&t->options, sh_load_rlx(&t->ended)));
 
     if (ns > 0)
         pause_for(work, pool, r, ns);
@@ -352,14 +358,13 @@ static const shunt_error *note(struct sh_pool *pool, struct sh_record *r,
 {
     struct sh_ticket *t = ticket_of(r);
     uint32_t made = sh_load_rlx(&t->made); /* relaxed: only we write it */
-    struct sh_block *failure = NULL;
+    struct sh_block *failure = sh_ticket_failure(t, made);
 
-    if (t->noted != made) {
+    if (failure == NULL) {
         failure = failure_of(pool, r, attempt);
-        remember(t, failure);
-        t->noted = failure != NULL ? made : t->noted;
+        sh_ticket_put(sh_ticket_place(t, made), failure);
     }
-    return t->noted == made ? error_in(t->failure[t->failures - 1]) : NULL;
+    return failure != NULL ? error_in(failure) : NULL;
 }
 
 /* Fail as the last attempt did. If there were others, that takes an error of
@@ -368,13 +373,14 @@ static void fail(struct sh_work *work, struct sh_pool *pool,
                  struct sh_record *r, const shunt_error *last)
 {
     struct sh_ticket *t = ticket_of(r);
+    const shunt_error *causes[SH_FAILURES];
     unsigned outcome = SH_OUTCOME_FORWARD;
 
-    if (last != NULL && t->failures > 1) {
+    if (last != NULL && sh_ticket_failures(t, causes) > 1) {
         /* It becomes a cause. */
         sh_mark_seen(sh_load_rlx(&r->input), true); /* relaxed: ours */
         if (t->end == NULL)
-            t->end = end_with(pool, r, sh_failure_of(last));
+            end_with(pool, r, sh_failure_of(last));
         if (t->end != NULL)
             outcome = sh_outcome_from(last->code);
     }
@@ -411,21 +417,33 @@ static void look_at_attempt(struct sh_work *work, struct sh_pool *pool,
         return;
     }
     sh_mark_seen(input, true);
+    /* Before it cannot be found any more. relaxed: only we write it;
+     * release: death */
+    sh_store_rel(&t->ended, sh_load_rlx(&t->made));
     sh_work_give(work, input);
     sh_store_rel(&r->input, 0); /* release: death; who does this again gives
                                  * nothing that was given */
     go_on(work, pool, r);
 }
 
-/* It waits for a pause whose timer was not set, since that was cut short. */
-static bool lacks_timer(struct sh_pool *pool, struct sh_record *r)
+/* Nothing has arrived: somebody was late, or a turn was cut short by a death,
+ * maybe before the record hung on what it waits for. It then may hang there
+ * twice: whoever is for an earlier wait does nothing. */
+static void wait_on_still(struct sh_work *work, struct sh_pool *pool,
+                          struct sh_record *r)
 {
     uint32_t timer = sh_timer_of_wait(pool, sh_index_of(pool, r));
     /* relaxed: ours */
     uint32_t generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
 
-    return pool->shared && ticket_of(r)->pauses &&
-           !sh_timer_is_for(&pool->timers[timer], generation);
+    if (!pool->shared)
+        wait_on(work, pool, r);
+    else if (!ticket_of(r)->pauses)
+        look_at_attempt(work, pool, r);
+    else if (sh_timer_is_for(&pool->timers[timer], generation))
+        wait_on(work, pool, r);
+    else
+        go_on(work, pool, r);
 }
 
 void sh_retry_turn(struct sh_pool *pool, struct sh_record *r, uint64_t word)
@@ -436,10 +454,7 @@ void sh_retry_turn(struct sh_pool *pool, struct sh_record *r, uint64_t word)
     if ((word & SH_CANCEL) != 0) {
         end(&work, pool, r, sh_outcome_from(SHUNT_ECANCELED));
     } else if ((sh_load_acq(&r->deps) & ARRIVED) == 0) { /* acquire: arrive */
-        if (lacks_timer(pool, r))
-            go_on(&work, pool, r);
-        else
-            wait_on(&work, pool, r);
+        wait_on_still(&work, pool, r);
     } else if (t->pauses) {
         t->pauses = false;
         try_again(&work, pool, r);

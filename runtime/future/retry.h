@@ -35,13 +35,30 @@ void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
  * dropped. */
 void sh_retry_wreck(struct sh_pool *pool, struct sh_record *r);
 
-/* How often a record that runs has started its task. */
+/* How often a record that runs has started its task: of a retry, with what it
+ * waits for. */
 static inline unsigned sh_attempts_of(struct sh_record *r)
 {
+    uint64_t input = sh_load_rlx(&r->input); /* relaxed: a name */
+    struct sh_ticket *t;
+    struct sh_ref ref;
+
     /* relaxed: set before it was accepted */
     if (sh_load_rlx(&r->kind) != SH_KIND_RETRY)
         return 1;
-    return sh_load_rlx(&sh_ticket_of(r)->made); /* relaxed: a report */
+    t = sh_ticket_of(r);
+    if (input == 0 || sh_handle_find(input, SH_LOOK, &ref) != 0)
+        return sh_load_rlx(&t->ended); /* relaxed: who asks owns the record, or
+                                        * tells of what is going on */
+    return sh_load_rlx(&t->made);      /* relaxed: likewise */
+}
+
+/* What is ours is so since its process died: if it is a retry, its errors stay.
+ */
+static inline void sh_retry_keep(struct sh_record *r)
+{
+    if (sh_load_rlx(&r->kind) == SH_KIND_RETRY) /* relaxed: ours */
+        sh_ticket_keep(sh_ticket_of(r));
 }
 
 /* Nobody runs with the input of a record any more. */

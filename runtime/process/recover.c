@@ -51,7 +51,6 @@
 #include "process/mend.h"
 #include "task/data.h"
 #include "task/error.h"
-#include "task/ticket.h"
 
 /* How often a task that can be run again is, beyond .retries, when others have
  * ended the process that it was parked in. */
@@ -179,9 +178,9 @@ static void give_up(const struct mess *m, struct sh_record *r, uint64_t word,
                   &m->use);
     f.text = text != NULL ? text : m->text;
     f.untold = text == NULL && m->untold.trace.count > 0 ? &m->untold : NULL;
-    if (kind == SH_KIND_RETRY && sh_ticket_of(r)->end == NULL)
-        sh_ticket_of(r)->end = sh_error_new(m->pool, r, &f);
-    else if (kind != SH_KIND_RETRY)
+    if (kind == SH_KIND_RETRY)
+        sh_ticket_put(&sh_ticket_of(r)->end, sh_error_new(m->pool, r, &f));
+    else
         sh_error_attach(m->pool, r, &f);
     /* It has left the queue, and was counted as taken up then. */
     while (sh_phase_of(word) == SH_RUNNING)
@@ -221,6 +220,7 @@ static void put_back(const struct mess *m, struct sh_record *r, uint64_t word)
     uint64_t hint =
         sh_hint(sh_index_of(m->pool, r), sh_generation_of(word));
 
+    sh_retry_keep(r);
     if (times_put_back(m, hint) > CLAIMS_MAX) {
         give_up(m, r, word, "its process died each time before it had begun");
         return;
@@ -303,6 +303,8 @@ static void repeat(const struct mess *m, struct sh_record *r, uint64_t w)
 {
     struct sh_work work = { 0 };
 
+    if (sh_phase_of(w) == SH_SETTLING)
+        sh_retry_keep(r);
     if (sh_phase_of(w) == SH_RELEASING)
         sh_work_free(&work, m->pool, r);
     else

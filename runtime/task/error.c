@@ -205,8 +205,8 @@ static size_t untold_bytes(const struct sh_untold *untold)
 }
 
 /* Scratch of this process, which a death takes with it. */
-static struct sh_block *make(struct sh_pool *pool, const struct sh_record *r,
-                             const struct sh_failure *f)
+struct sh_block *sh_error_new(struct sh_pool *pool, const struct sh_record *r,
+                              const struct sh_failure *f)
 {
     const char *task = f->task != NULL ? f->task : sh_task_name(r);
     const char *where = f->where != NULL ? f->where : r->where;
@@ -245,20 +245,10 @@ static struct sh_block *make(struct sh_pool *pool, const struct sh_record *r,
     return b;
 }
 
-struct sh_block *sh_error_new(struct sh_pool *pool, const struct sh_record *r,
-                              const struct sh_failure *f)
-{
-    struct sh_block *b = make(pool, r, f);
-
-    if (b != NULL)
-        sh_block_keep(b);
-    return b;
-}
-
 void sh_error_attach(struct sh_pool *pool, struct sh_record *r,
                      const struct sh_failure *f)
 {
-    struct sh_block *b = make(pool, r, f);
+    struct sh_block *b = sh_error_new(pool, r, f);
 
     if (b != NULL)
         sh_attach_new(pool, r, b);

@@ -41,8 +41,9 @@ struct sh_failure sh_failure_of(const shunt_error *error);
 /* The error that has nothing to tell but its code. */
 const shunt_error *sh_error_constant(int code);
 
-/* An error in a block of its own, which says of r what the failure leaves out;
- * NULL if there is no memory. */
+/* An error in a block of its own, which says of r what the failure leaves out,
+ * and goes with this process until it is attached, or linked and kept; NULL if
+ * there is no memory. */
 struct sh_block *sh_error_new(struct sh_pool *pool, const struct sh_record *r,
                               const struct sh_failure *failure);
 

@@ -16,7 +16,13 @@
  * Edges.
  *   leave    ticket.c
  *
- * Crash. A death between the mark and the count leaves the count too high: the
+ * What a turn of the retry says here it says so that another, to which it is
+ * all that is known, comes to the same: the number of an attempt is written
+ * before the attempt is named, and that it has ended before it is not named any
+ * more; and a failure has its place by its number.
+ *
+ * Crash. Errors are linked here first, and kept then: if that was not done,
+ * recovery does it. A death between the mark and the count leaves the count too high: the
  * input is dropped when the pool is freed, and stays until then. Both counts
  * repeat what the records of kind TRY and RETRY say, as hold of a record does;
  * recovery does not count them anew yet.
@@ -33,7 +39,10 @@ struct sh_ticket {
     _Atomic uint32_t users;   /* the retry, until it settles, and each attempt
                                * whose code may run */
     _Atomic uint32_t holders; /* records */
-    _Atomic uint32_t made;    /* attempts */
+    _Atomic uint32_t made;    /* the number of the attempt that the retry waits
+                               * for, if it names one */
+    _Atomic uint32_t ended;   /* attempts that it has looked at, and names no
+                               * more, or is about to */
     _Atomic uint32_t
         dropped;    /* the input was given to .drop, or is about to be */
     uint32_t retry; /* the index of its record */
@@ -42,9 +51,10 @@ struct sh_ticket {
     /* What follows is of whoever owns the record of the retry. */
     shunt_retry_options options; /* defaults filled in */
     bool pauses;                 /* it waits for a moment, not an attempt */
-    uint32_t failures;           /* in the list: of attempts, oldest first */
-    uint32_t noted;              /* as many were made when the last came in */
-    struct sh_block *failure[SH_FAILURES]; /* errors */
+    bool concluded;              /* what follows is the record's by now */
+    /* Errors: of attempt n in place (n - 1) % SH_FAILURES, NULL if there is
+     * none. One that was made long before is another's. */
+    struct sh_block *failure[SH_FAILURES];
     struct sh_block *end; /* the error that it is about to settle with */
 };
 
@@ -61,6 +71,25 @@ void sh_ticket_let_go(struct sh_ticket *t);
 
 /* Nobody has held it yet: free it. */
 void sh_ticket_free(struct sh_ticket *t);
+
+/* Put an error, or NULL, into one of the ticket's places, whose former one is
+ * freed. By who owns the record of the retry. */
+void sh_ticket_put(struct sh_block **place, struct sh_block *b);
+
+/* Where the error of attempt number n goes. */
+static inline struct sh_block **sh_ticket_place(struct sh_ticket *t, uint32_t n)
+{
+    return &t->failure[(n - 1) % SH_FAILURES];
+}
+
+/* Why that attempt failed, NULL if it is not remembered; and the same of the
+ * last attempts, the oldest first: how many. */
+struct sh_block *sh_ticket_failure(struct sh_ticket *t, uint32_t n);
+uint32_t sh_ticket_failures(struct sh_ticket *t,
+                            const shunt_error *errors_out[SH_FAILURES]);
+
+/* Who was at the retry has died: the errors that it has linked stay. */
+void sh_ticket_keep(struct sh_ticket *t);
 
 /* In the word that names a record's ticket: it is no user of it any more. */
 #define SH_TICKET_LEFT ((uintptr_t)1)

@@ -26,7 +26,7 @@ static void *turn(void *unused)
     struct sh_work work = { 0 };
 
     (void)unused;
-    ticket.failures = 3; /* plain: read by the next turn */
+    ticket.pauses = true; /* plain: read by the next turn */
     wait_on(&work, &pool, &records[2]);
     assert(work.settling == NULL && work.freeing == NULL);
     return NULL;
@@ -55,7 +55,7 @@ static void *worker(void *unused)
         sh_cas_acqrel(&r->state, &w,
                       sh_word_to(w, SH_RUNNING, SH_OWNER_WORKER(1)))) {
         /* acq_rel: claim */
-        assert(ticket.failures == 3);
+        assert(ticket.pauses);
         assert((sh_load_acq(&r->deps) & ARRIVED) != 0); /* acquire: arrive */
     }
     return NULL;

@@ -173,6 +173,43 @@ static int retry_pause_does(long *out)
 }
 DO(retry_pause)
 
+static int never(const struct deed *in, long *out)
+{
+    (void)out;
+    atomic_fetch_add(&board->values[in->id], 1);
+    return shunt_fail(5, "never");
+}
+SHUNT_TASK(never, struct deed, long)
+
+/* 60, if a retry of three attempts tells of each of them once, and none is one
+ * too many. Those that were killed say that. */
+static int told(const shunt_error *in, const struct more *ctx, long *out)
+{
+    now_begins(ctx->id);
+    *out = atomic_load(&board->values[0]) <= 3 && in->attempts == 3 &&
+                   in->cause_count == 3 &&
+                   (in->code == SHUNT_ECRASHED || in->task_code == 5)
+               ? 60
+               : in->attempts * 100 + (long)in->cause_count;
+    for (size_t i = 0; i < in->cause_count; i++)
+        if (in->causes[i]->attempts != i + 1 ||
+            (in->causes[i]->code != SHUNT_ECRASHED &&
+             in->causes[i]->task_code != 5))
+            *out = -(long)i;
+    now_ends(ctx->id);
+    return 0;
+}
+SHUNT_STEP(told, shunt_error, struct more, long)
+
+static void retry_fails_begins(struct play *p)
+{
+    shunt_future *f =
+        shunt_retry(p->name, never, (&(struct deed){ 0, 60 }), .attempts = 3,
+                    .first_ns = -1);
+
+    expect(p, shunt_recover_with(f, told, &(struct more){ 1 }), 60, BIT(1));
+}
+
 static int again(const shunt_none *in, long *out)
 {
     int rc;
@@ -317,6 +354,7 @@ const struct scene scenes_of_memory[] = {
     { "deadline", deadline_begins, NULL, 0, 0 },
     { "retry", retry_begins, NULL, 0, 0x2 },
     { "retry_pause", retry_pause_begins, pass_time, 0, 0x2 },
+    { "retry_fails", retry_fails_begins, NULL, 0, 0 },
     { "again", again_begins, NULL, 0x2, 0x3 },
     { "memory", memory_begins, NULL, 0, 0 },
     { "value", value_begins, NULL, 0, 0 },
