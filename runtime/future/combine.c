@@ -14,8 +14,7 @@
  * for any): then the verdict is written, by a CAS from none, into a word of
  * the record, and whoever wrote it, or finds it, moves the record on. So there
  * is one verdict, and it survives whoever wrote it. Of some, successes and
- * failures are counted, by whoever set the bit: a cell each says how many are
- * still missing.
+ * failures are counted: quorum.c.
  *
  * Those who deliver read only words of the record and of cells, which are
  * type-stable, and what they read beforehand is confirmed by a CAS on a word
@@ -30,10 +29,9 @@
  *   quiet    future/settle.c
  *   settled  future/settle.c
  *
- * Crash. Bits and verdict say how far it got: recovery acts on every record in
- * WAIT that has a verdict. One that is full without a verdict, and the counts
- * of some, it does not look at yet: such a future stays pending until it is
- * cancelled.
+ * Crash. Bits and verdict say how far it got. Recovery acts on every record in
+ * WAIT that has a verdict; and who died before it wrote one was settling an
+ * input, which is done again, and finds the word full.
  */
 #include "future/combine.h"
 
@@ -48,13 +46,6 @@ static uint64_t full_mask(uint32_t need)
     return ((uint64_t)1 << need) - 1;
 }
 
-/* The cells of some, behind those of its leaves. */
-enum {
-    GOOD,
-    BAD,
-    COUNTERS
-};
-
 static uint32_t leaves_for(uint32_t n)
 {
     return (n + SH_FANOUT - 1) / SH_FANOUT;
@@ -65,7 +56,7 @@ static uint32_t cells_for(uint32_t n, unsigned kind)
     uint32_t cells = 0;
 
     if (kind == SH_KIND_SOME)
-        return leaves_for(n) + COUNTERS;
+        return sh_quorum_cells(n);
     while (n > SH_FANOUT) {
         n = (n + SH_FANOUT - 1) / SH_FANOUT;
         cells += n;
@@ -126,9 +117,8 @@ static void block_free(struct sh_pool *pool, struct sh_record *r)
     sh_heap_put(&pool->heap, c, c->bytes);
 }
 
-/* The i-th cell of c as a target of this use. */
-static uint64_t cell_target(struct sh_pool *pool, const struct sh_combine *c,
-                            uint32_t i, unsigned bit)
+uint64_t sh_combine_cell(struct sh_pool *pool, const struct sh_combine *c,
+                         uint32_t i, unsigned bit)
 {
     struct sh_cell *cell = sh_cell_at(pool, c->cell[i]);
 
@@ -137,15 +127,20 @@ static uint64_t cell_target(struct sh_pool *pool, const struct sh_combine *c,
                      (uint32_t)(sh_load_rlx(&cell->word) >> 32));
 }
 
-static void build_cell(struct sh_cell *cell, uint64_t up, uint32_t root,
-                       uint32_t root_generation, uint32_t base, uint32_t need)
+void sh_combine_build(struct sh_pool *pool, struct sh_record *r,
+                      const struct sh_combine *c, uint32_t i, uint64_t up,
+                      uint32_t base, uint32_t need)
 {
-    sh_store_rel(&cell->up, up);                 /* release: cell */
-    sh_store_rel(&cell->link, root);             /* release: cell */
-    sh_store_rel(&cell->chain, root_generation); /* release: cell */
-    sh_store_rel(&cell->base, base);             /* release: cell */
-    sh_store_rel(&cell->need, (uint8_t)need);    /* release: cell */
-    sh_store_rel(&cell->kind, SH_CELL_NODE);     /* release: cell */
+    struct sh_cell *cell = sh_cell_at(pool, c->cell[i]);
+    /* relaxed: ours in INIT */
+    uint32_t generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
+
+    sh_store_rel(&cell->up, up);                       /* release: cell */
+    sh_store_rel(&cell->link, sh_index_of(pool, r));   /* release: cell */
+    sh_store_rel(&cell->chain, generation);            /* release: cell */
+    sh_store_rel(&cell->base, base);                   /* release: cell */
+    sh_store_rel(&cell->need, (uint8_t)need);          /* release: cell */
+    sh_store_rel(&cell->kind, (uint8_t)SH_CELL_NODE); /* release: cell */
 }
 
 /* One level of the tree: cells first to first + count - 1 of c->cell, over
@@ -164,36 +159,10 @@ static void build_level(struct sh_pool *pool, struct sh_record *r,
         uint64_t up =
             count <= SH_FANOUT
                 ? sh_target(SH_TARGET_RECORD, root, i, root_generation)
-                : cell_target(pool, c, above, i % SH_FANOUT);
+                : sh_combine_cell(pool, c, above, i % SH_FANOUT);
 
-        build_cell(sh_cell_at(pool, c->cell[first + i]), up, root,
-                   root_generation, i * SH_FANOUT,
-                   left < SH_FANOUT ? left : SH_FANOUT);
-    }
-}
-
-/* The leaves of some, which lead to the counter of successes, and that to the
- * one of failures. */
-static void build_counters(struct sh_pool *pool, struct sh_record *r,
-                           struct sh_combine *c, uint32_t quorum)
-{
-    uint32_t leaves = c->cells - COUNTERS;
-    uint64_t good = cell_target(pool, c, leaves + GOOD, 0);
-    uint64_t bad = cell_target(pool, c, leaves + BAD, 0);
-    uint32_t root = sh_index_of(pool, r);
-    /* relaxed: ours in INIT */
-    uint32_t root_generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
-
-    for (uint32_t i = 0; i < leaves; i++)
-        build_cell(sh_cell_at(pool, c->cell[i]), good, root, root_generation,
-                   i * SH_FANOUT, SH_FANOUT);
-    for (uint32_t i = GOOD; i < COUNTERS; i++) {
-        struct sh_cell *cell = sh_cell_at(pool, c->cell[leaves + i]);
-        uint32_t left = i == GOOD ? quorum : c->n - quorum + 1;
-
-        build_cell(cell, bad, root, root_generation, 0, 0);
-        /* relaxed: nobody counts before a leaf is reached */
-        sh_store_rlx(&cell->word, sh_load_rlx(&cell->word) | left);
+        sh_combine_build(pool, r, c, first + i, up, i * SH_FANOUT,
+                         left < SH_FANOUT ? left : SH_FANOUT);
     }
 }
 
@@ -217,7 +186,7 @@ static bool build_tree(struct sh_pool *pool, struct sh_seat *seat,
     }
     /* relaxed: ours in INIT */
     if (sh_load_rlx(&r->kind) == SH_KIND_SOME) {
-        build_counters(pool, r, c, quorum);
+        sh_quorum_build(pool, r, c, quorum);
         return true;
     }
     while (below > SH_FANOUT) {
@@ -228,6 +197,7 @@ static bool build_tree(struct sh_pool *pool, struct sh_seat *seat,
         below = count;
     }
     sh_store_rel(&r->data.combining.count, below); /* release: cell */
+    sh_store_rlx(&r->data.combining.quorum, quorum); /* relaxed: ours in INIT */
     return true;
 }
 
@@ -257,7 +227,6 @@ struct sh_record *sh_combine_new(struct sh_pool *pool, struct sh_seat *seat,
                          sh_load_rlx(&r->state)); /* relaxed: ours in INIT */
         return NULL;
     }
-    sh_store_rlx(&r->data.combining.quorum, quorum); /* relaxed: ours in INIT */
     return r;
 }
 
@@ -265,12 +234,15 @@ uint64_t sh_combine_target(struct sh_pool *pool, struct sh_record *r,
                            uint32_t i)
 {
     struct sh_combine *c = r->data.combining.more;
+    /* relaxed: ours in INIT */
+    uint32_t fanout = sh_load_rlx(&r->kind) == SH_KIND_SOME ? SH_QUORUM_FANOUT
+                                                            : SH_FANOUT;
 
     if (c->cells == 0)
         return sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), i,
                          /* relaxed: ours in INIT */
                          (uint32_t)(sh_load_rlx(&r->deps) >> 32));
-    return cell_target(pool, c, i / SH_FANOUT, i % SH_FANOUT);
+    return sh_combine_cell(pool, c, i / fanout, i % fanout);
 }
 
 void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
@@ -389,29 +361,6 @@ static void climb(struct sh_work *work, struct sh_pool *pool,
     decide(work, pool, r, t, SH_VERDICT_FULL, 0);
 }
 
-/* One success or failure less to go; true if it was the last. */
-static bool count_down(struct sh_pool *pool, uint64_t counter, bool good)
-{
-    struct sh_cell *c = sh_cell_at(pool, sh_target_index(counter));
-    uint32_t generation = sh_target_generation(counter);
-    uint64_t next, old;
-
-    if (!good) {
-        next = sh_load_acq(&c->up); /* acquire: cell */
-        /* acquire: cell. If it is of this use still, so is what was read. */
-        if ((uint32_t)(sh_load_acq(&c->word) >> 32) != generation)
-            return false;
-        c = sh_cell_at(pool, sh_target_index(next));
-        generation = sh_target_generation(next);
-    }
-    old = sh_load_rlx(&c->word); /* relaxed: the CAS validates it */
-    do {
-        if ((uint32_t)(old >> 32) != generation || (uint32_t)old == 0)
-            return false;
-    } while (!sh_cas_acqrel(&c->word, &old, old - 1)); /* acq_rel: arrive */
-    return (uint32_t)old == 1;
-}
-
 void sh_combine_arrive(struct sh_work *work, struct sh_pool *pool,
                        const struct sh_tally *t, bool good)
 {
@@ -424,6 +373,13 @@ void sh_combine_arrive(struct sh_work *work, struct sh_pool *pool,
     bool decides = kind == SH_KIND_RACE || (kind == SH_KIND_ALL && !good) ||
                    (kind == SH_KIND_ANY && good);
 
+    if (kind == SH_KIND_SOME) {
+        enum sh_verdict verdict = sh_quorum_arrive(pool, t, good);
+
+        if (verdict != SH_VERDICT_NONE)
+            decide(work, pool, r, t, verdict, 0);
+        return;
+    }
     /* Before its bit: whoever finds the word full finds this verdict, too. If
      * the combinator is of another use by now, so is its word of verdicts. */
     if (decides)
@@ -432,11 +388,7 @@ void sh_combine_arrive(struct sh_work *work, struct sh_pool *pool,
     how = sh_arrive(t->leaf, t->generation, t->bit, &word);
     if (how == SH_ARRIVED_STALE || decides)
         return;
-    if (kind == SH_KIND_SOME) {
-        if (how == SH_ARRIVED_NEW && count_down(pool, t->up, good))
-            decide(work, pool, r, t, good ? SH_VERDICT_WIN : SH_VERDICT_SHORT,
-                   0);
-    } else if ((word & full_mask(t->need)) == full_mask(t->need))
+    if ((word & full_mask(t->need)) == full_mask(t->need))
         climb(work, pool, r, t, root_need);
 }
 

@@ -4,6 +4,7 @@
  *
  *     n <= 28     arrivals are bits of the record's own deps word
  *     n  > 28     leaves of 28 inputs, nodes of 28 leaves, ..., the record
+ *     some        two bits an input, so 14 inputs a word: quorum.c
  *
  * The block belongs to whoever owns the record: its maker until it is
  * accepted, then whoever moves it to SETTLING, then whoever frees it. Those
@@ -140,6 +141,22 @@ struct sh_tally {
     uint64_t up; /* 0: the leaf is the root's own word */
     uint32_t number;
 };
+/* The i-th cell of c as a target of this use; and its fields. */
+uint64_t sh_combine_cell(struct sh_pool *pool, const struct sh_combine *c,
+                         uint32_t i, unsigned bit);
+void sh_combine_build(struct sh_pool *pool, struct sh_record *r,
+                      const struct sh_combine *c, uint32_t i, uint64_t up,
+                      uint32_t base, uint32_t need);
+
+/* Of some: how many inputs have their arrivals in a word; how many cells it
+ * takes; fill them in; and the verdict after an arrival, if there is one. */
+#define SH_QUORUM_FANOUT 14u
+uint32_t sh_quorum_cells(uint32_t n);
+void sh_quorum_build(struct sh_pool *pool, struct sh_record *r,
+                     struct sh_combine *c, uint32_t quorum);
+enum sh_verdict sh_quorum_arrive(struct sh_pool *pool, const struct sh_tally *t,
+                                 bool good);
+
 void sh_combine_arrive(struct sh_work *work, struct sh_pool *pool,
                        const struct sh_tally *t, bool good);
 

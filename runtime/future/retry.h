@@ -57,7 +57,9 @@ static inline unsigned sh_attempts_of(struct sh_record *r)
  */
 static inline void sh_retry_keep(struct sh_record *r)
 {
-    if (sh_load_rlx(&r->kind) == SH_KIND_RETRY) /* relaxed: ours */
+    /* relaxed: ours */
+    if (sh_load_rlx(&r->kind) == SH_KIND_RETRY &&
+        sh_phase_of(sh_load_rlx(&r->state)) < SH_COMPLETE) /* relaxed: ours */
         sh_ticket_keep(sh_ticket_of(r));
 }
 

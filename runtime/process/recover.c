@@ -18,6 +18,7 @@
  *
  * Edges.
  *   lost     future/timer.c
+ *   fewer    future/quorum.c
  *   death    who dies: writes in the order of the program -> here: what it was at
  *   accept   future/step.c, future/combine.c
  *   handed   future/hand.c
@@ -44,7 +45,6 @@
 #include "future/call.h"
 #include "future/combine.h"
 #include "future/retry.h"
-#include "future/settle.h"
 #include "future/timer.h"
 #include "future/undo.h"
 #include "process/crash.h"
@@ -171,14 +171,13 @@ static void give_up(const struct mess *m, struct sh_record *r, uint64_t word,
 {
     struct sh_failure f = { .code = SHUNT_ECRASHED,
                             .attempts = attempts_of(r) };
-    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours, as above */
     struct sh_work work = { 0 };
 
     sh_crash_fill(&f, &m->pool->team->crashes[m->worker->index], m->status,
                   &m->use);
     f.text = text != NULL ? text : m->text;
     f.untold = text == NULL && m->untold.trace.count > 0 ? &m->untold : NULL;
-    if (kind == SH_KIND_RETRY)
+    if (sh_load_rlx(&r->kind) == SH_KIND_RETRY) /* relaxed: ours, as above */
         sh_ticket_put(&sh_ticket_of(r)->end, sh_error_new(m->pool, r, &f));
     else
         sh_error_attach(m->pool, r, &f);
@@ -303,8 +302,7 @@ static void repeat(const struct mess *m, struct sh_record *r, uint64_t w)
 {
     struct sh_work work = { 0 };
 
-    if (sh_phase_of(w) == SH_SETTLING)
-        sh_retry_keep(r);
+    sh_retry_keep(r);
     if (sh_phase_of(w) == SH_RELEASING)
         sh_work_free(&work, m->pool, r);
     else
@@ -579,12 +577,12 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
         .status = death->signal != 0 ? death->signal : death->exit_status << 8,
         .use = use_of(death),
     };
-    bool served;
+    bool served = sh_load_sc(&w->post->unready) == 0; /* seq_cst: quiet */
 
+    sh_add_sc(&pool->deaths, 1); /* seq_cst: fewer */
     m.running = sh_load_sc(&w->post->running); /* seq_cst: stuck */
     m.culprit = culprit_of(&m);
     m.name = m.culprit != NULL ? sh_task_name(m.culprit) : "";
-    served = sh_load_sc(&w->post->unready) == 0; /* seq_cst: quiet */
     describe(&m);
     sh_mend_held(pool, index, &w->seat);
     sh_handed_do(pool, 0);

@@ -211,6 +211,7 @@ struct sh_pool {
     _Atomic uint32_t hears; /* the host is at those */
     /* As of posts, of threads of the host: future/rescope.c. */
     _Atomic uint32_t scoped_in, scoped_out;
+    _Atomic uint32_t deaths; /* of worker processes: future/quorum.c */
     bool unsure; /* of the warden: a scope is to be counted anew */
     struct sh_time time;
     /* Told of failures that nobody has looked at; never NULL. */

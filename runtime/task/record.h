@@ -204,7 +204,8 @@ struct sh_cell {
     /* NODE: the combinator's first input below it. BRIDGE: the serial number
      * of the pool of up. */
     _Atomic uint32_t base;
-    _Atomic uint8_t need; /* NODE: how many arrivals make it full */
+    _Atomic uint8_t need; /* NODE: how many arrivals make it full; else, of some,
+                           * with pool: future/quorum.c */
     _Atomic uint8_t kind;
     /* BRIDGE: the pool of up. CALL: the process that up is an address of: 0 the
      * host, else the worker's index + 1. */

@@ -10,14 +10,14 @@
  *
  * The bits are the truth, as of every combinator. What is still to come is a
  * hint: it is too high by one for each death in between, never too low. So
- * whoever has counted down to what deaths could hide counts the bits, and the
- * warden counts them after each death; a verdict comes from the bits alone.
+ * whoever has counted down to what deaths could hide counts the bits, and so
+ * does who finds his bit set; a verdict comes from the bits alone.
  *
  * Claims, when nothing moves any more: there is a verdict, and it is right.
  *
  * Mutants, each must fail:
  *   MUTANT_HINT_DECIDES  who counts down to 0 decides, and nobody else
- *   MUTANT_NO_SWEEP      the warden does not count the bits
+ *   MUTANT_AGAIN_SILENT  who finds his bit set does not count the bits
  *   MUTANT_ZERO_ONLY     the bits are counted when nothing is to come, whatever
  *                        has died
  *   MUTANT_DEATHS_LAST   deaths moves when the warden has counted
@@ -106,7 +106,12 @@ inline arrive(i)
        fi;
 #endif
        n = 0
-    :: else
+    :: else ->
+#if defined(MUTANT_AGAIN_SILENT) || defined(MUTANT_HINT_DECIDES)
+       skip
+#else
+       count()
+#endif
     fi;
     fresh = false;
     closed[i] = true
@@ -152,9 +157,6 @@ proctype warden()
     :: !closed[1] -> arrive(1)
     :: else
     fi;
-#if !defined(MUTANT_NO_SWEEP) && !defined(MUTANT_HINT_DECIDES)
-    count();
-#endif
 #ifdef MUTANT_DEATHS_LAST
     deaths++;
 #endif

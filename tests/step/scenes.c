@@ -222,6 +222,32 @@ static int some_does(long *out)
 }
 DO(some)
 
+/* 45 successes of 60, of three tasks: they stand in more than one word. */
+static void some_of_many_begins(struct play *p)
+{
+    shunt_future *fs[60];
+
+    for (int i = 0; i < 60; i++)
+        fs[i] = i < 3 ? from_host(p, i, 1) : shunt_retain(fs[i % 3]);
+    expect(p,
+           shunt_then_with(shunt_when_some(fs, 60, 45), sum,
+                           &(struct more){ 3 }),
+           45, 0xf);
+}
+
+/* The same, of which 40 fail. */
+static void some_fail_begins(struct play *p)
+{
+    shunt_future *fs[60];
+
+    fs[0] = from_host(p, 0, 1);
+    for (int i = 1; i < 3; i++)
+        fs[i] = shunt_submit(p->name, failing, &(struct deed){ i, 7 });
+    for (int i = 3; i < 60; i++)
+        fs[i] = shunt_retain(fs[i % 3]);
+    expect(p, shunt_when_some(fs, 60, 45), 0, 0x7)->also = SHUNT_EFAILED;
+}
+
 static int map_does(long *out)
 {
     const struct deed deeds[] = { { 1, 10 }, { 2, 20 }, { 3, 30 } };
@@ -383,6 +409,8 @@ const struct scene scenes_of_futures[] = {
     { "any", any_begins, NULL, 0xe, 0 },
     { "race", race_begins, NULL, 0x6, 0 },
     { "some", some_begins, NULL, 0xe, 0 },
+    { "some_of_many", some_of_many_begins, NULL, 0xf, 0 },
+    { "some_fail", some_fail_begins, NULL, 0x7, 0 },
     { "map", map_begins, NULL, 0x1e, 0 },
     { "promise", promise_begins, NULL, 0, 0 },
     { "drop", drop_begins, NULL, 0, 0 },
