@@ -28,7 +28,7 @@
  *
  * Crash. A record is still its worker's when it is pushed: whoever repairs
  * what a dead worker left takes the list first, and then does the rest of the
- * steps that the worker was at. Listeners of a dead process are not called. Who
+ * steps that the worker was at. Who takes it makes it his own before. Listeners of a dead process are not called. Who
  * dies between taking a listener and handing it over leaves it and its record
  * behind, until the pool goes.
  */
@@ -81,19 +81,53 @@ void sh_hand_hook(struct sh_pool *pool, void *listener, uint64_t *next,
     ring(pool, place);
 }
 
+/* From now on it is this process that is at it. */
+static void adopt(struct sh_record *r)
+{
+    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+
+    /* acq_rel: settled. Flags may change meanwhile. */
+    while (!sh_cas_acqrel(&r->state, &w,
+                          sh_word_settled(w, sh_phase_of(w), sh_owner_here(),
+                                          sh_outcome_of(w))))
+        continue;
+}
+
+/* The next of those that were handed over, which is ours before it is in the
+ * list no more: so it is found if we die at the one before. NULL: none. Only
+ * one process takes from a list. */
+static struct sh_record *take(struct sh_pool *pool, _Atomic uint32_t *list)
+{
+    uint32_t i = sh_load_sc(list); /* seq_cst: handed */
+    struct sh_record *r;
+
+    do {
+        if (i == SH_NONE)
+            return NULL;
+        r = sh_record_at(pool, i);
+        adopt(r);
+        /* relaxed: it does not change in the list */
+    } while (!sh_cas_sc(list, &i, sh_load_rlx(&r->link))); /* seq_cst: handed */
+    return r;
+}
+
 static void do_handed(struct sh_pool *pool, unsigned place)
 {
-    uint32_t i =
-        sh_xchg_sc(list_of(pool, place), SH_NONE); /* seq_cst: handed */
+    _Atomic uint32_t *list = list_of(pool, place);
+    _Atomic uint32_t all = SH_NONE;
     struct sh_work work = { 0 };
+    struct sh_record *r;
 
-    while (i != SH_NONE) {
-        struct sh_record *r = sh_record_at(pool, i);
+    /* What was left to a dead process is left to the one that replaces it: the
+     * list grows anew. And the host does not die. */
+    if (sh_place_in(pool) == 0) {
+        /* relaxed: ours; seq_cst: handed */
+        sh_store_rlx(&all, sh_xchg_sc(list, SH_NONE));
+        list = &all;
+    }
+    while ((r = take(pool, list)) != NULL) {
         /* acquire: settled */
-        enum sh_phase phase = sh_phase_of(sh_load_acq(&r->state));
-
-        i = sh_load_rlx(&r->link); /* relaxed: ours now */
-        if (phase == SH_RELEASING)
+        if (sh_phase_of(sh_load_acq(&r->state)) == SH_RELEASING)
             sh_work_free(&work, pool, r);
         else
             sh_work_settle(&work, pool, r);
