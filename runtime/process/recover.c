@@ -8,8 +8,7 @@
  * Idea. The death is a fence: nothing that the process wrote is still to come.
  * The state words say what it was at, and its stacks lie in the arena, so that
  * the run of each of its tasks is there to be read: memory, handles, promises.
- * The task whose code ran is the culprit; those that were parked on the same
- * worker fail with it.
+ * The task whose code ran is the culprit; what was parked there fails with it.
  *
  * Of these somebody may be waiting, and the table may be long. So what the
  * process's own notes name (its post, its list of parked runs) is settled
@@ -35,8 +34,7 @@
  *   settled  future/settle.c
  *
  * Crash. Only the host runs this, whose death ends the pool. Another worker may
- * die meanwhile: its turn comes next. What is not repaired yet is listed in
- * docs/architecture.md.
+ * die meanwhile: its turn comes next. Not repaired: see docs/architecture.md.
  */
 #include "process/recover.h"
 
