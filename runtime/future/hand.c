@@ -26,11 +26,12 @@
  *   settled  future/settle.c
  *   sleep    sync/sleep.c
  *
- * Crash. A record is still its worker's when it is pushed: whoever repairs
- * what a dead worker left takes the list first, and then does the rest of the
- * steps that the worker was at. Who takes it makes it his own before. Listeners of a dead process are not called. Who
- * dies between taking a listener and handing it over leaves it and its record
- * behind, until the pool goes.
+ * Crash. A record is still its worker's when it is pushed, and is made the
+ * other's own before it is taken: whoever repairs what a dead worker left takes
+ * the list first, and then does the rest of the steps that the worker was at.
+ * Listeners of a dead process are not called. Who dies between taking a
+ * listener and handing it over leaves it and its record behind, until the pool
+ * goes.
  */
 #include "future/settle.h"
 #include "future/timer.h"
