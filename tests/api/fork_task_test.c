@@ -339,7 +339,8 @@ static const struct CMUnitTest claims[] = {
     CLAIM(the_child_of_a_task_may_fork_as_well),
     CLAIM(parent_and_child_have_each_a_stack_of_their_own),
     CLAIM(what_the_child_of_a_task_writes_the_pool_does_not_see),
-    CLAIM(what_others_write_to_the_stack_of_one_that_forks_is_not_lost),
+    CLAIM_OF_PLAIN_PROCESSES(
+        what_others_write_to_the_stack_of_one_that_forks_is_not_lost),
     CLAIM(tasks_of_the_host_fork_beside_each_other),
 };
 
