@@ -115,18 +115,22 @@ static bool repair(struct sh_warden *d, unsigned i,
 static int start_again(struct sh_warden *d, unsigned i)
 {
     const struct sh_death unseen = { .signal = SIGKILL };
+    bool renewed = false;
     int rc = start_one(d, i);
 
     /* EFORKED: there is none, as another one was refused. */
     if (rc == SHUNT_EBROKEN || rc == SHUNT_EFORKED) {
         rc = renew_zygote(d);
+        renewed = rc == 0;
         (void)repair(d, i, &unseen);
-        if (rc == 0)
+        if (renewed)
             rc = start_one(d, i);
     }
     if (rc == SHUNT_EAGAIN)
         (void)repair(d, i, &unseen);
-    return rc;
+    /* The other zygote has been killed as well, and what it had forked dies
+     * with it: that is repaired when it is renewed. */
+    return renewed && rc == SHUNT_EBROKEN ? SHUNT_EAGAIN : rc;
 }
 
 /* The pool is broken. Tasks that workers have left to lanes are refused by the
