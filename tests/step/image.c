@@ -91,12 +91,37 @@ static void replace(struct sh_pool *pool, unsigned i)
         wrong("no thread for an image");
 }
 
+/* The timekeeper of the host kept those that were set in a wheel of its own,
+ * which the image's has not. */
+static void tell_timer(struct sh_pool *pool, uint32_t index)
+{
+    struct sh_timer *t = &pool->timers[index];
+    uint64_t w = sh_load_sc(&t->state); /* seq_cst: timer */
+
+    if ((w & SH_TIMER_SET) == 0 || t->slot == SH_NOWHERE)
+        return;
+    t->slot = SH_NOWHERE;
+    if (!sh_timer_lose(pool, (uint64_t)index << 32 | (uint32_t)(w >> 32)))
+        wrong("more timers than an image can be told of");
+}
+
+static void tell_timers(struct sh_pool *pool)
+{
+    for (uint32_t i = 1; i < sh_table_used(&pool->records); i++) {
+        tell_timer(pool, sh_timer_of_deadline(i));
+        tell_timer(pool, sh_timer_of_wait(pool, i));
+    }
+    for (uint32_t i = 1; i < sh_table_used(&pool->cells); i++)
+        tell_timer(pool, sh_timer_of_cell(pool, i));
+}
+
 /* Time and all the dead. */
 static void recover_all(struct sh_pool *pool, unsigned victims)
 {
     const struct sh_death death = { .signal = SIGKILL };
 
     atomic_store(&pool->time.keeper, SH_KEEPER_NONE);
+    tell_timers(pool);
     if (pool->time.start(pool) != 0)
         wrong("no timekeeper for an image");
     /* One after the other, as the warden does. */

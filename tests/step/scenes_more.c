@@ -78,6 +78,15 @@ static bool pass_time(struct play *p, unsigned n)
     return n < 2;
 }
 
+/* A retry pauses twice, up to 1 and 2 ms; once more for a turn that is done
+ * again. */
+static bool pass_pauses(struct play *p, unsigned n)
+{
+    if (n < 6 && shunt_pool_advance(p->name, SHUNT_MS(1)) != 0)
+        wrong("time does not pass");
+    return n < 6;
+}
+
 static int delay_does(long *out)
 {
     int rc = shunt_join(shunt_delay(NULL, SHUNT_MS(1)));
@@ -353,7 +362,7 @@ const struct scene scenes_of_memory[] = {
     { "wait_runs_out", wait_runs_out_begins, pass_time, 0, 0 },
     { "deadline", deadline_begins, NULL, 0, 0 },
     { "retry", retry_begins, NULL, 0, 0x2 },
-    { "retry_pause", retry_pause_begins, pass_time, 0, 0x2 },
+    { "retry_pause", retry_pause_begins, pass_pauses, 0, 0x2 },
     { "retry_fails", retry_fails_begins, NULL, 0, 0 },
     { "again", again_begins, NULL, 0x2, 0x3 },
     { "memory", memory_begins, NULL, 0, 0 },
