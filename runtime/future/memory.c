@@ -102,7 +102,7 @@ int shunt_adopt(shunt_future *f, void *p)
         return SHUNT_EINVAL;
     b->owner = sh_index_of(ref.pool, ref.record);
     b->kind = SH_BLOCK_ADOPTED;
-    sh_block_keep(b); /* it was the task's own, and would go with its process */
-    sh_attach(ref.record, b, b);
+    /* It was the task's own, and would go with its process. */
+    sh_attach_new(ref.pool, ref.record, b);
     return 0;
 }

@@ -6,6 +6,7 @@
  *   settled  future/settle.c -> here: the value and the error
  *   idle     here: CAS to RELEASING -> dispose
  *   attached task/error.c
+ *   death    process/recover.c
  */
 #include <stdlib.h>
 #include <string.h>
@@ -159,30 +160,50 @@ int sh_refuse(int code, const char *why)
     return code;
 }
 
-/* The memory of a record goes to the running task, or to the caller. A handle
- * among it that cannot go along is added to `left`. */
+/* A block that was taken out of the list of a record goes to the running task,
+ * or to the caller; a handle that cannot is added to `left`. */
+static void move_block(struct sh_block *b, struct sh_run *run, bool ours,
+                       struct sh_blocks *left)
+{
+    sh_block_unlink(b);
+    if (ours) {
+        b->owner = run->index;
+        sh_blocks_add(&run->blocks, b);
+    } else if (b->kind == SH_BLOCK_HANDLE) {
+        sh_blocks_add(left, b);
+    } else {
+        sh_heap_loosen(b->heap, b);
+    }
+}
+
+/* The memory of a record, whose only handle the caller has, goes along. Nobody
+ * else takes out of its list; code that was given up may yet push on it. */
 static void move_blocks(struct sh_record *r, struct sh_blocks *left)
 {
     struct sh_run *run = sh_here.run;
-    /* acq_rel: attached */
-    struct sh_block *b = sh_xchg_acqrel(&r->attached, NULL);
+    struct sh_block *b = sh_load_acq(&r->attached); /* acquire: attached */
+    struct sh_block *before = NULL, *next;
 
-    while (b != NULL) {
-        struct sh_block *next = b->next;
+    for (; b != NULL; b = next) {
         bool ours = run != NULL && b->heap == &run->pool->heap;
 
-        sh_block_unlink(b);
+        next = b->next;
         if (b->kind != SH_BLOCK_USER && b->kind != SH_BLOCK_HANDLE) {
-            sh_attach(r, b, b);
-        } else if (ours) {
-            b->owner = run->index;
-            sh_blocks_add(&run->blocks, b);
-        } else if (b->kind == SH_BLOCK_HANDLE) {
-            sh_blocks_add(left, b);
-        } else {
-            sh_heap_loosen(b->heap, b);
+            before = b;
+            continue;
         }
-        b = next;
+        /* So that it goes with our process if that dies before the run has it.
+         */
+        if (ours)
+            sh_block_scrap(b);
+        if (before != NULL) {
+            sh_store_bare_rel(&before->next, next); /* release: death */
+        } else if (!sh_cas_acqrel(&r->attached, &b, next)) { /* acq_rel:
+                                                              * attached */
+            next = b; /* another was pushed: from there once more */
+            continue;
+        }
+        move_block(b, run, ours, left);
     }
 }
 
