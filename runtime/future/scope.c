@@ -141,7 +141,7 @@ static uint64_t open_record(struct sh_pool *pool, struct sh_record *r,
                   (o->forget ? SH_SCOPE_FORGETS : 0);
 
     s->deadline_ns = deadline_ns;
-    s->closer = 0;
+    sh_store_rlx(&s->closer, 0); /* relaxed: ours in INIT */
     sh_store_rlx(&s->spares, 0); /* relaxed: published with the state */
     sh_store_rlx(&s->cells, 0);  /* relaxed: published with the state */
     sh_store_rlx(&s->next, 0);   /* relaxed: published with the state */
@@ -172,7 +172,7 @@ static bool follow_opener(const struct sh_ref *scope)
                              &scope->record->data.scoping.hook);
 
     if (!hung) {
-        (void)sh_scope_shut(&work, scope);
+        (void)sh_scope_shut(&work, scope, NULL);
         sh_scope_give(&work, scope);
     }
     sh_work_do(&work);
@@ -287,16 +287,49 @@ static bool mark(struct sh_work *work, const struct sh_ref *scope,
     return true;
 }
 
-bool sh_scope_shut(struct sh_work *work, const struct sh_ref *scope)
+/* The same by a run, which says first who is about to close it, so that who
+ * repairs knows. The caller is in it, so that its data stay what they are. */
+static bool sign_and_shut(struct sh_work *work, const struct sh_ref *scope,
+                          uint64_t name)
 {
-    return mark(work, scope, SH_SCOPE_CLOSING | SH_SCOPE_CLOSER,
-                SH_SCOPE_CLOSER);
+    const uint64_t closer = SH_SCOPE_CLOSER;
+    _Atomic uint64_t *signed_by = &scope->record->data.scoping.closer;
+    uint64_t was = 0;
+
+    /* Our own: this was begun before, by a process that has died.
+     * acq_rel: inside */
+    if (!sh_cas_acqrel(signed_by, &was, name) && was != name)
+        return false;
+    if (mark(work, scope, SH_SCOPE_CLOSING | closer, closer))
+        return true;
+    if (was == 0) /* somebody else is its closer */
+        sh_store_rel(signed_by, 0); /* release: inside */
+    return false;
+}
+
+bool sh_scope_shut(struct sh_work *work, const struct sh_ref *scope,
+                   const struct sh_run *run)
+{
+    const uint64_t closer = SH_SCOPE_CLOSER;
+    bool done = false;
+    uint64_t in;
+
+    if (run == NULL || run->pool != scope->pool)
+        return mark(work, scope, SH_SCOPE_CLOSING | closer, closer);
+    sh_scope_begin(scope->pool);
+    if (sh_scope_enter(scope, 0, &in)) {
+        done = sign_and_shut(work, scope, sh_heed_name(run));
+        sh_scope_leave(work, scope->pool, scope->record, 0);
+    }
+    sh_scope_done(scope->pool);
+    return done;
 }
 
 void sh_scope_unshut(const struct sh_ref *scope)
 {
     uint64_t in = sh_load_rlx(&scope->record->hold); /* relaxed: as leave */
 
+    sh_store_rel(&scope->record->data.scoping.closer, 0); /* release: inside */
     while (!sh_cas_acqrel(&scope->record->hold, &in,
                           in & ~SH_SCOPE_CLOSER)) /* acq_rel: inside */
         continue;
@@ -416,6 +449,17 @@ int shunt_scope_cancel(shunt_scope *scope)
     return asked ? 1 : 0;
 }
 
+/* Whether a run has become the closer of a scope that still has its name. If it
+ * has only said so, it leaves the scope as if it had not. */
+static bool is_closed_by(const struct sh_ref *scope, uint64_t name)
+{
+    struct sh_record *r = scope->record;
+
+    /* acquire: inside */
+    return sh_load_acq(&r->data.scoping.closer) == name &&
+           (sh_load_acq(&r->hold) & SH_SCOPE_CLOSER) != 0;
+}
+
 void sh_scopes_desert(struct sh_work *work, const struct sh_run *run)
 {
     for (uint32_t i = 0; i < run->promises.count; i++) {
@@ -424,7 +468,7 @@ void sh_scopes_desert(struct sh_work *work, const struct sh_run *run)
 
         if (sh_handle_pool(name) != run->pool->id ||
             sh_scope_find((shunt_scope *)(uintptr_t)name, &ref) != 0 ||
-            ref.record->data.scoping.closer != sh_heed_name(run))
+            !is_closed_by(&ref, sh_heed_name(run)))
             continue;
         (void)sh_scope_ask(work, &ref);
         sh_scope_give(work, &ref);
@@ -443,11 +487,7 @@ void sh_scopes_leave(const struct sh_run *run)
         if (!sh_pool_enter(id))
             continue;
         if (sh_scope_find((shunt_scope *)(uintptr_t)name, &ref) == 0 &&
-            sh_scope_shut(&work, &ref)) {
-            /* Now it is known who, if we do not come to the end of this.
-             * relaxed: for who repairs */
-            sh_store_bare_rlx(&ref.record->data.scoping.closer,
-                              sh_heed_name(run));
+            sh_scope_shut(&work, &ref, run)) {
             (void)sh_scope_ask(&work, &ref);
             sh_scope_give(&work, &ref);
         }

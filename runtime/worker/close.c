@@ -75,13 +75,11 @@ static int bring_to_end(struct sh_ref *scope, shunt_results *all_out)
     /* If we die, it is given up: so we name it, and it us. */
     if (run != NULL)
         sh_run_note_promise(run, scope->handle);
-    if (!sh_scope_shut(&work, scope)) {
+    if (!sh_scope_shut(&work, scope, run)) {
         forget_note(run, scope);
+        sh_work_do(&work);
         return SHUNT_EINVAL;
     }
-    if (run != NULL && run->pool == scope->pool)
-        sh_store_bare_rlx(&scope->record->data.scoping.closer,
-                          sh_heed_name(run)); /* relaxed: for who repairs */
     sh_work_do(&work);
     rc = run != NULL && run->pool == scope->pool ? wait_in_task(run, scope)
                                                  : wait_for_children(scope);

@@ -23,7 +23,7 @@ static void *closer(void *unused)
 
     (void)unused;
     assert(sh_scope_find(scope, &ref) == 0);
-    assert(sh_scope_shut(&work, &ref));
+    assert(sh_scope_shut(&work, &ref, NULL));
     sh_work_do(&work);
     if (sh_is_settled(sh_load_acq(&records[3].state))) /* acquire: settled */
         use_value(); /* inside */
