@@ -437,9 +437,13 @@ static long grow_trees(shunt_pool *pool, struct killer *k, int rounds)
                                     &(struct tree){ 5, i + 1, k->grown, NULL });
         for (int i = 0; i < ROOTS; i++) {
             int status = harness_await(roots[i]);
-            wrong += status != 0 && status != SHUNT_ECRASHED;
+            if (status != 0 && status != SHUNT_ECRASHED && wrong++ == 0)
+                harness_note("round %d: %s", round,
+                             shunt_error_of(roots[i])->message);
             (void)shunt_release(roots[i]);
         }
+        if (wrong > 0)
+            break;
     }
     return wrong;
 }
