@@ -242,7 +242,9 @@ typedef struct shunt_retry_options {
  * pause. A pool that drains waits for it.
  *
  * An attempt that is refused (SHUNT_EAGAIN, SHUNT_ENOMEM) counts as one that
- * failed. Only the first counts for .queue_max, and only outside the pool.
+ * failed. Only the first counts for .queue_max, and only outside the pool. Of
+ * one retry 63 attempts at the most are there at a time: those whose code runs
+ * on past its deadline, or left tasks at work; one more is SHUNT_EAGAIN.
  *
  * Errors:  as shunt_submit, at once, if there is to be no attempt; cap_ns or
  *          attempt_ns negative is SHUNT_EINVAL. SHUNT_ENOMEM also if there is

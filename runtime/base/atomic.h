@@ -71,7 +71,9 @@
 #define sh_add_sc(p, v) atomic_fetch_add_explicit(SH_AT_(p), (v), SH_SC_)
 #define sh_sub_acqrel(p, v) atomic_fetch_sub_explicit(SH_AT_(p), (v), SH_AR_)
 #define sh_sub_sc(p, v) atomic_fetch_sub_explicit(SH_AT_(p), (v), SH_SC_)
+#define sh_or_rlx(p, v) atomic_fetch_or_explicit(SH_AT_(p), (v), SH_RLX_)
 #define sh_or_sc(p, v) atomic_fetch_or_explicit(SH_AT_(p), (v), SH_SC_)
+#define sh_and_acqrel(p, v) atomic_fetch_and_explicit(SH_AT_(p), (v), SH_AR_)
 #define sh_and_sc(p, v) atomic_fetch_and_explicit(SH_AT_(p), (v), SH_SC_)
 
 /* Of an object that is not declared atomic, since nearly all who use it are

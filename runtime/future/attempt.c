@@ -16,9 +16,8 @@
  *   claim    worker/run.c
  *   settled  future/settle.c
  *
- * Crash. Users may be too many: see task/ticket.h. Then, and if the last one
- * dies between its leaving and the end of BUSY, the record of the retry stays
- * BUSY until the pool is freed, which drops the input if that was not done.
+ * Crash. To leave can be done again, and the ticket says who has claimed to
+ * drop: if that one dies before the end of BUSY, recovery ends it.
  */
 #include "future/combine.h"
 #include "future/retry.h"
@@ -33,28 +32,27 @@ int sh_retry_attempt(struct sh_pool *pool, struct sh_record *r,
     int64_t its = t->options.attempt_ns == 0
                       ? INT64_MAX
                       : sh_pool_after(pool, t->options.attempt_ns);
-    int rc;
 
     /* Not one more than before: who died at this has made none.
      * relaxed: only we write it; release: death */
     sh_store_rel(&t->made, sh_load_rlx(&t->ended) + 1);
-    sh_add_rlx(&t->users, 1); /* relaxed: the retry is one */
-    rc = sh_submit_attempt(pool, r, its < deadline_ns ? its : deadline_ns,
-                           ref_out);
-    if (rc != 0)
-        sh_sub_acqrel(&t->users, 1); /* acq_rel: leave. Not the last one. */
-    return rc;
+    return sh_submit_attempt(pool, r, its < deadline_ns ? its : deadline_ns,
+                             ref_out);
 }
 
-/* Nobody runs with the input any more. Marked first: who dies at it has called
- * the hook, or never will. */
-static void drop_input(struct sh_pool *pool, struct sh_ticket *t,
+/* Nobody runs with the input any more: whether we are the one to drop it, and
+ * have. Marked first: who dies at it has called the hook, or never will. */
+static bool drop_input(struct sh_pool *pool, struct sh_ticket *t,
                        const shunt_task *task)
 {
-    /* relaxed: one does this, who was last or is alone */
-    sh_store_rlx(&t->dropped, 1);
+    uint32_t none = 0;
+
+    /* acq_rel: leave */
+    if (!sh_cas_acqrel(&t->dropped, &none, sh_owner_here()))
+        return false;
     if (task->traits_.drop != NULL)
         sh_call_hook(pool->id, task->traits_.drop, t->in);
+    return true;
 }
 
 void sh_retry_wreck(struct sh_pool *pool, struct sh_record *r)
@@ -67,9 +65,7 @@ void sh_retry_wreck(struct sh_pool *pool, struct sh_record *r)
     /* Who was at them may have died, and they with it: they go with the pool.
      */
     sh_ticket_of(r)->concluded = true;
-    /* relaxed: nobody else is left */
-    if (sh_load_rlx(&sh_ticket_of(r)->dropped) == 0)
-        drop_input(pool, sh_ticket_of(r), r->task);
+    (void)drop_input(pool, sh_ticket_of(r), r->task);
 }
 
 void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
@@ -78,17 +74,42 @@ void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
     struct sh_ticket *t = sh_ticket_of(r);
     const shunt_task *task = r->task;
     struct sh_record *retry = sh_record_at(pool, t->retry);
-    uint32_t before;
 
-    if (!sh_ticket_leave(r))
+    if (!sh_ticket_leave(r) || !drop_input(pool, t, task))
         return;
-    before = sh_sub_acqrel(&t->users, 1); /* acq_rel: leave */
-    SH_ASSERT(before > 0);
-    if (before > 1)
-        return;
-    drop_input(pool, t, task);
     sh_settle_idle(work, pool, retry, SH_BUSY);
     sh_keep_returned(work, pool);
+}
+
+void sh_retry_mend(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r, uint64_t word, unsigned owner)
+{
+    struct sh_ticket *t = sh_ticket_of(r);
+    /* relaxed: a hint, unless the state is as it was */
+    bool theirs = t != NULL && sh_load_rlx(&t->dropped) == owner;
+
+    if (!theirs || (word & SH_BUSY) == 0 ||
+        sh_load_acq(&r->state) != word) /* acquire: settled */
+        return;
+    sh_settle_idle(work, pool, r, SH_BUSY);
+    sh_keep_returned(work, pool);
+}
+
+void sh_retry_turned(struct sh_work *work, struct sh_pool *pool, uint64_t hint)
+{
+    struct sh_record *r = sh_record_at(pool, sh_hint_index(hint));
+    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+    struct sh_ref ref;
+
+    if (hint == 0 || sh_generation_of(w) != sh_hint_generation(hint) ||
+        sh_phase_of(w) < SH_SETTLING || (w & SH_BUSY) == 0)
+        return;
+    /* Its attempt goes with the record. relaxed: a name */
+    if (sh_handle_find(sh_load_rlx(&r->input), SH_LOOK, &ref) == 0 &&
+        ref.record != NULL && !sh_is_settled(ref.word))
+        (void)sh_cancel_ask(work, ref.pool, ref.record,
+                            sh_generation_of(ref.word));
+    sh_retry_leave(work, pool, r);
 }
 
 bool sh_retry_withdraw(struct sh_pool *pool, struct sh_record *r)

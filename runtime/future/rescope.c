@@ -31,9 +31,7 @@
 
 static void count(struct sh_pool *pool, bool ends)
 {
-    const struct sh_seat *seat = sh_here.seat;
-    struct sh_post *post =
-        pool == sh_self()->served && seat != NULL ? seat->post : NULL;
+    struct sh_post *post = sh_post_here(pool);
     _Atomic uint32_t *of = ends ? &pool->scoped_out : &pool->scoped_in;
 
     if (post != NULL)

@@ -45,7 +45,9 @@
  * one that was made, and is named before it is accepted, or none, and then as
  * many have ended as the ticket says; the failure of so many attempts is
  * remembered; it pauses, and its timer is set or not. A pause may then be
- * another one, or shorter, and .again be asked twice.
+ * another one, or shorter, and .again be asked twice. Of a record that was
+ * settled over a turn, which the post of who ran it names, recovery leaves the
+ * ticket as that turn would have.
  *
  * Full jitter: M. Brooker, Exponential Backoff and Jitter, AWS Architecture
  * Blog, 2015; docs/decisions/0025-retries.md.
@@ -362,7 +364,7 @@ static const shunt_error *note(struct sh_pool *pool, struct sh_record *r,
 
     if (failure == NULL) {
         failure = failure_of(pool, r, attempt);
-        sh_ticket_put(sh_ticket_place(t, made), failure);
+        sh_ticket_put(sh_ticket_error(t, made), failure);
     }
     return failure != NULL ? error_in(failure) : NULL;
 }
@@ -446,11 +448,21 @@ static void wait_on_still(struct sh_work *work, struct sh_pool *pool,
         go_on(work, pool, r);
 }
 
+/* What the post says that this process is at. */
+static void say_turn(struct sh_pool *pool, uint64_t hint)
+{
+    struct sh_post *post = sh_post_here(pool);
+
+    if (post != NULL)
+        sh_store_rel(&post->turning, hint); /* release: death */
+}
+
 void sh_retry_turn(struct sh_pool *pool, struct sh_record *r, uint64_t word)
 {
     struct sh_ticket *t = ticket_of(r);
     struct sh_work work = { 0 };
 
+    say_turn(pool, sh_hint(sh_index_of(pool, r), sh_generation_of(word)));
     if ((word & SH_CANCEL) != 0) {
         end(&work, pool, r, sh_outcome_from(SHUNT_ECANCELED));
     } else if ((sh_load_acq(&r->deps) & ARRIVED) == 0) { /* acquire: arrive */
@@ -461,6 +473,7 @@ void sh_retry_turn(struct sh_pool *pool, struct sh_record *r, uint64_t word)
     } else {
         look_at_attempt(&work, pool, r);
     }
+    say_turn(pool, 0);
     sh_work_do(&work);
 }
 

@@ -31,6 +31,15 @@ void sh_retry_conclude(struct sh_pool *pool, struct sh_record *r,
 void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r);
 
+/* The process with that owner has died, and a record of a retry was seen with
+ * word: if it was the one to drop the input, it has, or it never will be. */
+void sh_retry_mend(struct sh_work *work, struct sh_pool *pool,
+                   struct sh_record *r, uint64_t word, unsigned owner);
+
+/* A process has died in the turn of the record with that hint, or in none: if
+ * that was settled meanwhile, nobody else leaves its ticket. */
+void sh_retry_turned(struct sh_work *work, struct sh_pool *pool, uint64_t hint);
+
 /* The pool of a retry goes, and nothing runs in it: see that its input was
  * dropped. */
 void sh_retry_wreck(struct sh_pool *pool, struct sh_record *r);

@@ -16,6 +16,7 @@
  *   sleep     sync/sleep.c
  *   due       future/timer.c
  *   sibling   future/scope.c: here the state is written
+ *   death     process/recover.c
  */
 #include "future/submit.h"
 
@@ -224,6 +225,10 @@ static inline int submit_order(struct sh_pool *pool, const struct order *o,
      * task gives back what is good of its names. */
     if (sh_here.run != NULL && o->kind == SH_KIND_TASK)
         sh_run_note(sh_here.run, *handle_out);
+    /* Before it holds anything, so that it is found by this name if we die. */
+    if (SH_UNLIKELY(o->kind == SH_KIND_TRY))
+        sh_store_rel(&o->retry->input,
+                     *handle_out | SH_HANDLE_LENT); /* release: death */
     if (SH_UNLIKELY(o->child != NULL))
         sh_record_bind(r)->scope = o->child->id;
     if (SH_UNLIKELY(
@@ -231,11 +236,8 @@ static inline int submit_order(struct sh_pool *pool, const struct order *o,
         sh_record_retire(pool, seat, r, w);
         return SHUNT_ENOMEM;
     }
-    if (SH_UNLIKELY(o->kind == SH_KIND_TRY)) {
+    if (SH_UNLIKELY(o->kind == SH_KIND_TRY))
         w |= SH_LENT | SH_WATCHED;
-        /* relaxed: published by accept */
-        sh_store_rlx(&o->retry->input, *handle_out | SH_HANDLE_LENT);
-    }
     if (SH_UNLIKELY(o->child != NULL))
         w = sh_scope_adopt(pool, r, w, o->child);
     if (SH_UNLIKELY(o->child != NULL && o->deadline_ns != INT64_MAX &&
@@ -260,12 +262,15 @@ int sh_submit_attempt(struct sh_pool *pool, struct sh_record *retry,
                       int64_t deadline_ns, struct sh_ref *ref_out)
 {
     uint64_t handle = 0;
-    int rc = submit_order(pool,
-                          &(struct order){ SH_KIND_TRY, retry->task,
-                                           sh_ticket_of(retry), retry->where,
-                                           deadline_ns, NULL, 0, retry },
-                          &handle);
+    struct sh_ticket *t = sh_ticket_of(retry);
+    int rc = SHUNT_EAGAIN;
 
+    if (sh_ticket_has_place(t))
+        rc = submit_order(pool,
+                          &(struct order){ SH_KIND_TRY, retry->task, t,
+                                           retry->where, deadline_ns, NULL, 0,
+                                           retry },
+                          &handle);
     *ref_out = (struct sh_ref){ .pool = pool };
     if (rc != 0) {
         ref_out->handle = sh_handle_of(sh_handle_failed(pool->id, rc));

@@ -28,7 +28,7 @@ static inline bool sh_task_set_up(struct sh_pool *pool, struct sh_record *r,
     if (SH_UNLIKELY(!sh_record_make_data(pool, r)))
         return false;
     if (SH_UNLIKELY(kind == SH_KIND_TRY))
-        sh_ticket_hold((struct sh_ticket *)(uintptr_t)in, r);
+        sh_ticket_hold_more((struct sh_ticket *)(uintptr_t)in, r);
     else if ((task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
         sh_copy(sh_record_in(r), in, task->in_size_);
     if (SH_LIKELY(deadline_ns == INT64_MAX) || sh_bound_set(pool, r, word))
@@ -44,9 +44,9 @@ int sh_submit_check(const struct sh_pool *pool, const shunt_task *task,
 /* The future of a submit that the pool does not accept, which is counted. */
 shunt_future *sh_submit_refuse(struct sh_pool *pool, int rc);
 
-/* Submit one more attempt of a retry, which counts as a user of its ticket
- * already: 0, or SHUNT_E*. Its handle, which is lent, is written to *ref_out
- * in either case. */
+/* Submit one more attempt of a retry, a user of its ticket: 0, or SHUNT_E*;
+ * SHUNT_EAGAIN, too, if there is no place for it. Its handle, which is lent, is
+ * written to *ref_out in either case. */
 int sh_submit_attempt(struct sh_pool *pool, struct sh_record *retry,
                       int64_t deadline_ns, struct sh_ref *ref_out);
 

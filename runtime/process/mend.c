@@ -107,17 +107,49 @@ void sh_mend(struct sh_pool *pool, struct sh_record *r, uint64_t w)
     sh_work_do(&work);
 }
 
+/* -- what a post says -- */
+
+/* Whose BUSY it was to clear. */
+static void finish_telling(struct sh_pool *pool, struct sh_post *post)
+{
+    uint64_t hint = sh_load_acq(&post->telling); /* acquire: death */
+    struct sh_record *r = sh_record_at(pool, sh_hint_index(hint));
+    struct sh_work work = { 0 };
+
+    sh_store_rel(&post->telling, 0); /* release: death */
+    if (hint == 0 || sh_generation_of(sh_load_acq(&r->state)) !=
+                         sh_hint_generation(hint)) /* acquire: settled */
+        return;
+    sh_settle_idle(&work, pool, r, SH_BUSY);
+    sh_keep_returned(&work, pool);
+    sh_work_do(&work);
+}
+
+/* The retry whose turn it ran, and the ticket that it was at. */
+static void finish_retry(struct sh_pool *pool, struct sh_post *post)
+{
+    struct sh_work work = { 0 };
+
+    sh_retry_turned(&work, pool, sh_load_acq(&post->turning)); /* acquire:
+                                                                   * death */
+    sh_work_do(&work);
+    sh_store_rel(&post->turning, 0); /* release: death */
+    sh_ticket_mend(pool, post);
+}
+
 void sh_mend_posts(struct sh_pool *pool, unsigned index)
 {
+    struct sh_post *post = &pool->posts[index];
     /* seq_cst: lost */
-    uint64_t setting = sh_load_sc(&pool->posts[index].setting);
+    uint64_t setting = sh_load_sc(&post->setting);
 
+    finish_telling(pool, post);
+    finish_retry(pool, post);
     /* The timekeeper is woken when all is done. */
     if (setting != 0)
         (void)sh_timer_lose(pool, setting);
     /* It changes no scope any more. seq_cst: counted */
-    sh_store_sc(&pool->posts[index].scoped_out,
-                sh_load_sc(&pool->posts[index].scoped_in));
+    sh_store_sc(&post->scoped_out, sh_load_sc(&post->scoped_in));
     (void)sh_mend_scopes(pool);
 }
 

@@ -194,6 +194,11 @@ static void give_up(const struct mess *m, struct sh_record *r, uint64_t word,
     sh_work_do(&work);
 }
 
+static bool is_theirs(const struct mess *m, uint64_t word)
+{
+    return sh_owner_of(word) == SH_OWNER_WORKER(m->worker->index);
+}
+
 /* How often this claim has come to nothing. */
 static unsigned times_put_back(const struct mess *m, uint64_t hint)
 {
@@ -218,6 +223,7 @@ static void put_back(const struct mess *m, struct sh_record *r, uint64_t word)
         sh_hint(sh_index_of(m->pool, r), sh_generation_of(word));
 
     sh_retry_keep(r);
+    sh_undo_attempt(m->pool, r, SH_OWNER_WORKER(m->worker->index));
     if (times_put_back(m, hint) > CLAIMS_MAX) {
         give_up(m, r, word, "its process died each time before it had begun");
         return;
@@ -285,16 +291,6 @@ static void end_busy(const struct mess *m, struct sh_record *r)
     sh_work_do(&work);
 }
 
-/* It was being made: nobody has a good name of it. */
-static void drop(const struct mess *m, struct sh_record *r, uint64_t w)
-{
-    struct sh_work work = { 0 };
-
-    sh_undo(&work, m->pool, r);
-    sh_work_do(&work);
-    sh_record_retire(m->pool, sh_seat_of(m->pool), r, w);
-}
-
 /* A step that the dead process was at, and that can be repeated. */
 static void repeat(const struct mess *m, struct sh_record *r, uint64_t w)
 {
@@ -311,18 +307,31 @@ static void repeat(const struct mess *m, struct sh_record *r, uint64_t w)
 /* Whether a record may have to do with it, by its state. */
 static bool concerns(const struct mess *m, uint64_t word)
 {
-    return sh_owner_of(word) == SH_OWNER_WORKER(m->worker->index) ||
-           sh_phase_of(word) == SH_WAIT || sh_phase_of(word) == SH_READY ||
+    return is_theirs(m, word) || sh_phase_of(word) == SH_WAIT || sh_phase_of(word) == SH_READY ||
            (word & SH_BUSY) != 0;
+}
+
+/* Who was to drop the input of a retry, seen with that word, may have died. */
+static void look_at_ticket(const struct mess *m, struct sh_record *r,
+                           uint64_t word)
+{
+    struct sh_work work = { 0 };
+
+    sh_retry_mend(&work, m->pool, r, word, SH_OWNER_WORKER(m->worker->index));
+    sh_work_do(&work);
 }
 
 /* What one record has to do with it. */
 static void look_at(const struct mess *m, struct sh_record *r)
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
-    bool theirs = sh_owner_of(w) == SH_OWNER_WORKER(m->worker->index);
+    bool theirs = is_theirs(m, w);
     struct sh_run *run;
 
+    /* relaxed: as the state */
+    if ((w & SH_BUSY) != 0 && sh_load_rlx(&r->kind) == SH_KIND_RETRY)
+        look_at_ticket(m, r, w);
+    w = sh_load_acq(&r->state); /* acquire: claim */
     if (sh_phase_of(w) == SH_PARKED && theirs) {
         /* Nobody is to resume it. acq_rel: park */
         while (sh_phase_of(w) == SH_PARKED &&
@@ -337,7 +346,7 @@ static void look_at(const struct mess *m, struct sh_record *r)
         return;
     }
     if (sh_phase_of(w) == SH_INIT && theirs) {
-        drop(m, r, w);
+        sh_undo(m->pool, r, w);
         return;
     }
     if (theirs &&
@@ -476,23 +485,6 @@ static void finish_hand(const struct mess *m)
     sh_give_now(hand);
 }
 
-/* Whose BUSY it was to clear. */
-static void finish_telling(const struct mess *m)
-{
-    struct sh_post *post = m->worker->post;
-    uint64_t hint = sh_load_acq(&post->telling); /* acquire: death */
-    struct sh_record *r = sh_record_at(m->pool, sh_hint_index(hint));
-    struct sh_work work = { 0 };
-
-    sh_store_rel(&post->telling, 0); /* release: death */
-    if (hint == 0 || sh_generation_of(sh_load_acq(&r->state)) !=
-                         sh_hint_generation(hint)) /* acquire: settled */
-        return;
-    sh_settle_idle(&work, m->pool, r, SH_BUSY);
-    sh_keep_returned(&work, m->pool);
-    sh_work_do(&work);
-}
-
 /* Free items that it kept. */
 static void flush(struct sh_pool *pool, struct sh_seat *seat)
 {
@@ -589,7 +581,6 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
     finish_hand(&m);
     m.running = 0; /* once: that is not told by its record from now on */
     look_through(&m);
-    finish_telling(&m);
     sh_mend_posts(pool, index);
     sh_heap_refund(&pool->heap,
                    sh_slices_retire(pool->heap.slices, SH_OWNER_WORKER(index)));

@@ -29,7 +29,7 @@ static size_t input_bytes(const shunt_task *t, unsigned kind)
 {
     kind &= ~SH_KIND_FLAT;
     if (kind == SH_KIND_TRY)
-        return sizeof(struct sh_ticket *);
+        return sizeof(uint64_t);
     if ((t->shape_ & SHUNT_SHAPE_IN_NONE_) != 0)
         return 0;
     if ((t->shape_ & SHUNT_SHAPE_STEP_) != 0)
@@ -87,6 +87,7 @@ struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
     sh_store_bare_rlx(&r->task, task);
     sh_store_bare_rlx(&r->where, where); /* relaxed: likewise */
     r->out_at = 0;
+    r->data.block = NULL; /* nor a ticket */
     stamp = sh_stamp_take(&seat->stamp);
     /* Now: whoever finds it in INIT, when its maker has died, finds nothing
      * in it that is of an earlier use. release: accepted */
@@ -109,14 +110,15 @@ bool sh_record_make_room(struct sh_pool *pool, struct sh_record *r)
         r->out_at |= (uint8_t)l.out_at;
         return true;
     }
-    /* First, so that who finds that it has one finds none yet. */
-    r->data.block = NULL;
-    /* release: accepted */
+    /* Who finds that it has one finds none yet. release: accepted */
     sh_store_bare_rel(&r->out_at, r->out_at | SH_OUT_IN_BLOCK);
     if (l.bytes > PTRDIFF_MAX - l.align)
         return false;
     b = sh_block_new_scratch(
         &pool->heap, l.bytes + (l.align > 16 ? l.align : 0), SH_BLOCK_VALUE);
+    if (b != NULL) /* whose ticket it has, which is none yet */
+        memset(sh_block_bytes(b), 0,
+               (l.align > 16 ? l.align : 0) + input_bytes(r->task, SH_KIND_TRY));
     r->data.block = b;
     if (b != NULL)
         sh_block_keep(b);
@@ -132,25 +134,13 @@ static char *data_of(struct sh_record *r, const struct layout *l)
     return (char *)((at + l->align - 1) & ~(uintptr_t)(l->align - 1));
 }
 
-/* First it names the ticket no more: who repeats this does not let go of it
- * twice. */
-static void let_go(struct sh_record *r)
-{
-    struct sh_ticket *t = sh_ticket_of(r);
-
-    *(struct sh_ticket **)sh_record_in(r) = NULL;
-    if (t != NULL)
-        sh_ticket_let_go(t);
-}
-
 void sh_record_free_data(struct sh_pool *pool, struct sh_record *r)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours */
 
-    (void)pool;
     kind &= ~SH_KIND_FLAT;
     if (kind == SH_KIND_TRY || kind == SH_KIND_RETRY)
-        let_go(r);
+        sh_ticket_let_go(pool, r);
     if (r->task != NULL && (r->out_at & SH_OUT_IN_BLOCK) != 0) {
         struct sh_block *b = r->data.block;
 

@@ -90,6 +90,10 @@ struct sh_post {
      * 32 | generation 32. A handle that a record is about to name no more, and
      * that record: future/settle.h. A promise whose listener it calls. */
     _Atomic uint64_t setting, hand, hand_of, telling;
+    /* The hint of a retry whose turn it runs; and the address of a ticket that it
+     * lets go of: task/ticket.h. */
+    _Atomic uint64_t turning, ticket;
+    uint64_t ticket_bit; /* whose place there that is */
     /* A record of whose holders it changes the number, and for whom: an alias,
      * or the address of a run; task/handle.c. */
     _Atomic uint64_t counting, counting_for;

@@ -123,6 +123,15 @@ static inline struct sh_seat *sh_seat_of(struct sh_pool *pool)
     return sh_seat_find(pool);
 }
 
+/* The post that the calling thread writes, which is the worker of a worker
+ * process that serves the pool; NULL for others. */
+static inline struct sh_post *sh_post_here(const struct sh_pool *pool)
+{
+    const struct sh_seat *seat = sh_here.seat;
+
+    return pool == sh_self()->served && seat != NULL ? seat->post : NULL;
+}
+
 /* Call a function of the user which is no part of the task that happens to
  * lead to it: what it gets is not that task's, and it is not asked to park. */
 static inline void sh_call_hook(unsigned pool, void (*fn)(void *), void *arg)

@@ -4,53 +4,216 @@
  *
  * Edges.
  *   death    process/recover.c
- *   leave    leave: what one did with the input, lower the count -> whoever
- *            lowers it to 0: drops it, or frees it
+ *   leave    leave: what one did with the input, take a bit out -> whoever finds
+ *            that none is left: drops it
+ *   parting  let go: say so in the post, then take a bit out || the last holder:
+ *            see that it is alone, then read the posts; all seq_cst. And what
+ *            one read there, take a bit out -> the last holder: frees it
  */
 #include "task/ticket.h"
 
 #include <string.h>
+
+/* In a post, beside the address of a ticket: it has died at that, and is being
+ * repaired; who does that is the one to free it. */
+#define MENDED ((uint64_t)1)
+#define LAST ((uint64_t)2)
+/* In its sets. */
+#define RETRY ((uint64_t)1)
 
 struct sh_ticket *sh_ticket_new(struct sh_pool *pool, const shunt_task *task,
                                 const void *in)
 {
     bool none = (task->shape_ & SHUNT_SHAPE_IN_NONE_) != 0;
     size_t align = task->in_align_ > 16 ? task->in_align_ : 16;
+    size_t more = sizeof(struct sh_ticket) + SH_TICKET_PLACES + align;
     struct sh_block *b;
     struct sh_ticket *t;
     uintptr_t at;
 
-    if (task->in_size_ > PTRDIFF_MAX - align - sizeof *t)
+    if (task->in_size_ > PTRDIFF_MAX - more)
         return NULL;
-    b = sh_block_new(&pool->heap, sizeof *t + align + task->in_size_,
-                     SH_BLOCK_VALUE);
+    b = sh_block_new_scratch(&pool->heap, more + task->in_size_,
+                             SH_BLOCK_VALUE);
     if (b == NULL)
         return NULL;
-    t = sh_block_bytes(b);
+    at = (uintptr_t)sh_block_bytes(b);
+    t = (struct sh_ticket *)((at + SH_TICKET_PLACE) & ~SH_TICKET_PLACE);
     memset(t, 0, sizeof *t);
+    t->block = b;
     at = (uintptr_t)(t + 1);
     t->in = (void *)((at + align - 1) & ~(uintptr_t)(align - 1));
     if (!none)
         memcpy(t->in, in, task->in_size_);
-    sh_store_rlx(&t->users, 1); /* relaxed: ours until a record has it */
     return t;
+}
+
+static uint64_t bit_of(struct sh_record *r)
+{
+    _Atomic uintptr_t *word = sh_record_in(r);
+
+    /* relaxed: as in sh_ticket_of */
+    return (uint64_t)1 << (sh_load_rlx(word) & SH_TICKET_PLACE);
+}
+
+/* The places that are free. */
+static uint64_t places_of(struct sh_ticket *t)
+{
+    return ~sh_load_acq(&t->holders) & ~RETRY; /* acquire: parting */
+}
+
+bool sh_ticket_has_place(struct sh_ticket *t)
+{
+    return places_of(t) != 0;
+}
+
+static void take_place(struct sh_ticket *t, struct sh_record *r, unsigned place)
+{
+    _Atomic uintptr_t *word = sh_record_in(r);
+
+    /* First, so that who takes the record back takes it out again.
+     * release: death */
+    sh_store_rel(word, (uintptr_t)t | place);
+    /* relaxed: who adds one has one, or is the first */
+    sh_or_rlx(&t->holders, (uint64_t)1 << place);
+    sh_or_rlx(&t->users, (uint64_t)1 << place); /* relaxed: likewise */
 }
 
 void sh_ticket_hold(struct sh_ticket *t, struct sh_record *r)
 {
-    sh_add_rlx(&t->holders, 1); /* relaxed: whoever adds one is, or has, one */
-    *(struct sh_ticket **)sh_record_in(r) = t;
+    take_place(t, r, 0);
+    sh_block_keep(t->block);
+}
+
+void sh_ticket_hold_more(struct sh_ticket *t, struct sh_record *r)
+{
+    uint64_t places = places_of(t);
+
+    SH_ASSERT(places != 0);
+    take_place(t, r, (unsigned)__builtin_ctzll(places));
+}
+
+bool sh_ticket_leave(struct sh_record *r)
+{
+    uint64_t bit = bit_of(r);
+
+    /* acq_rel: leave */
+    return (sh_and_acqrel(&sh_ticket_of(r)->users, ~bit) & ~bit) == 0;
+}
+
+/* All of it is scratch before it is freed, so that a death in between takes it
+ * along. */
+static void scrap(struct sh_ticket *t)
+{
+    for (uint32_t i = 0; i < SH_FAILURES && !t->concluded; i++)
+        if (t->failure[i] != NULL)
+            sh_block_scrap(t->failure[i]);
+    if (t->end != NULL && !t->concluded)
+        sh_block_scrap(t->end);
+    sh_block_scrap(t->block);
 }
 
 void sh_ticket_free(struct sh_ticket *t)
 {
-    SH_ASSERT(sh_load_rlx(&t->holders) == 0); /* relaxed: we are alone */
     for (uint32_t i = 0; i < SH_FAILURES && !t->concluded; i++)
         if (t->failure[i] != NULL)
             sh_block_free(t->failure[i]);
     if (t->end != NULL && !t->concluded)
         sh_block_free(t->end);
-    sh_block_free(sh_block_of(t));
+    sh_block_free(t->block);
+}
+
+/* -- letting go -- */
+
+/* Who is the last holder: all others are out of the set, and if a post says
+ * that one is at it yet, that is as good as done. But if that one has died, and
+ * is just being repaired, it is left to who does that: false then. */
+static bool end_others(struct sh_pool *pool, struct sh_ticket *t,
+                       const struct sh_post *ours)
+{
+    unsigned posts = pool->shared ? sh_pool_active(pool) : 0;
+    struct sh_post *mended = NULL;
+    uint64_t name = (uintptr_t)t;
+
+    for (unsigned i = 0; i < posts; i++) {
+        struct sh_post *post = &pool->posts[i];
+        uint64_t at = sh_load_sc(&post->ticket); /* seq_cst: parting */
+
+        if (post == ours || (at & ~MENDED) != name)
+            continue;
+        if (at == name && sh_cas_sc(&post->ticket, &at, 0)) /* seq_cst: parting */
+            continue;
+        if (at == (name | MENDED))
+            mended = post;
+    }
+    name |= MENDED;
+    return mended == NULL ||
+           !sh_cas_sc(&mended->ticket, &name, name | LAST); /* seq_cst: parting */
+}
+
+/* Nobody holds it but who calls this, or died at it. */
+static void free_last(struct sh_pool *pool, struct sh_ticket *t,
+                      struct sh_post *post)
+{
+    if (!end_others(pool, t, post)) {
+        if (post != NULL)
+            sh_store_sc(&post->ticket, 0); /* seq_cst: parting */
+        return;
+    }
+    scrap(t);
+    if (post != NULL)
+        sh_store_sc(&post->ticket, 0); /* seq_cst: parting */
+    sh_ticket_free(t);
+}
+
+/* Out of both sets: false if that place is the last to be held, and stays. */
+static bool take_out(struct sh_ticket *t, uint64_t bit)
+{
+    uint64_t w;
+
+    /* If it was never accepted, it has not left. acq_rel: leave */
+    sh_and_acqrel(&t->users, ~bit);
+    w = sh_load_sc(&t->holders); /* seq_cst: parting */
+    do {
+        if ((w & ~bit) == 0)
+            return false;
+    } while (!sh_cas_sc(&t->holders, &w, w & ~bit)); /* seq_cst: parting */
+    return true;
+}
+
+void sh_ticket_let_go(struct sh_pool *pool, struct sh_record *r)
+{
+    struct sh_post *post = sh_post_here(pool);
+    struct sh_ticket *t = sh_ticket_of(r);
+    _Atomic uintptr_t *word = sh_record_in(r);
+    uint64_t bit = bit_of(r), at = (uintptr_t)t;
+
+    if (t == NULL)
+        return;
+    if (post != NULL) {
+        post->ticket_bit = bit;
+        sh_store_sc(&post->ticket, at); /* seq_cst: parting */
+    }
+    sh_store_rel(word, 0); /* release: death */
+    if (!take_out(t, bit))
+        free_last(pool, t, post);
+    else if (post != NULL)
+        (void)sh_cas_sc(&post->ticket, &at, 0); /* seq_cst: parting */
+}
+
+void sh_ticket_mend(struct sh_pool *pool, struct sh_post *post)
+{
+    uint64_t at = sh_load_sc(&post->ticket); /* seq_cst: parting */
+    struct sh_ticket *t = (struct sh_ticket *)(uintptr_t)at;
+
+    /* From then on nobody else frees it. */
+    if (at == 0 ||
+        !sh_cas_sc(&post->ticket, &at, at | MENDED)) /* seq_cst: parting */
+        return;
+    at |= MENDED;
+    if (!take_out(t, post->ticket_bit) ||
+        !sh_cas_sc(&post->ticket, &at, 0)) /* seq_cst: parting */
+        free_last(pool, t, post);
 }
 
 /* Linked before it is kept, and made scratch again before it is linked no more:
@@ -70,7 +233,7 @@ void sh_ticket_put(struct sh_block **place, struct sh_block *b)
 
 struct sh_block *sh_ticket_failure(struct sh_ticket *t, uint32_t n)
 {
-    struct sh_block *b = *sh_ticket_place(t, n);
+    struct sh_block *b = *sh_ticket_error(t, n);
     const shunt_error *e = b != NULL ? sh_block_bytes(b) : NULL;
 
     return e != NULL && e->attempts == n ? b : NULL;
@@ -96,13 +259,4 @@ void sh_ticket_keep(struct sh_ticket *t)
             sh_block_keep(t->failure[i]);
     if (t->end != NULL && !t->concluded)
         sh_block_keep(t->end);
-}
-
-void sh_ticket_let_go(struct sh_ticket *t)
-{
-    uint32_t before = sh_sub_acqrel(&t->holders, 1); /* acq_rel: leave */
-
-    SH_ASSERT(before > 0);
-    if (before == 1)
-        sh_ticket_free(t);
 }

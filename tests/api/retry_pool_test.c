@@ -214,6 +214,22 @@ static void a_shutdown_at_any_moment_ends_all_retries(void)
 
 /* ---- what is refused ---- */
 
+static int follow_time(const shunt_none *in, const shunt_none *ctx,
+                       shunt_none *out)
+{
+    (void)in, (void)ctx, (void)out;
+    return 0;
+}
+SHUNT_STEP(follow_time, shunt_none, shunt_none, shunt_none)
+
+static void drop_trial(void *in)
+{
+    const struct trial *trial = in;
+
+    tally_add(trial->dropped, 1);
+    latch_raise(trial->gone);
+}
+
 static void a_full_queue_counts_as_a_failed_attempt(void)
 {
     shunt_pool *pool = NULL;
@@ -236,6 +252,36 @@ static void a_full_queue_counts_as_a_failed_attempt(void)
     harness_free(pool);
     trial_over(&sent, 1);
     assert_long(tally_of(other.dropped), 0);
+}
+
+static int leave_one_behind(const struct trial *in, long *out)
+{
+    (void)out;
+    tally_add(in->ran, 1);
+    return shunt_release(shunt_then(shunt_delay(NULL, SHUNT_S(1)),
+                                    follow_time)) == 0
+               ? shunt_fail(1, "left something at work")
+               : 0;
+}
+SHUNT_TASK(leave_one_behind, struct trial, long, .drop = drop_trial)
+
+static void no_more_than_63_attempts_are_there_at_a_time(void)
+{
+    shunt_pool *pool = trial_pool(1);
+    struct trial sent = trial(0);
+    shunt_future *f = shunt_retry(pool, leave_one_behind, &sent, AT_ONCE,
+                                  .attempts = 65);
+
+    assert_settles(f, SHUNT_EAGAIN);
+    assert_long(shunt_error_of(f)->attempts, 65);
+    assert_status(shunt_error_of(f)->causes[5]->code, SHUNT_EFAILED);
+    assert_status(shunt_error_of(f)->causes[6]->code, SHUNT_EAGAIN);
+    assert_ok(shunt_release(f));
+    assert_true(latch_reaches(sent.gone, 1));
+    trial_advance(pool, SHUNT_S(1));
+    harness_free(pool);
+    assert_long(tally_of(sent.ran), 63);
+    assert_long(tally_of(sent.dropped), 1);
 }
 
 static bool never(const shunt_error *error)
@@ -434,6 +480,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_retry_in_a_pool_that_never_worked_is_broken),
     CLAIM(a_shutdown_at_any_moment_ends_all_retries),
     CLAIM(a_full_queue_counts_as_a_failed_attempt),
+    CLAIM(no_more_than_63_attempts_are_there_at_a_time),
     CLAIM(a_retry_can_end_with_a_refusal),
     CLAIM(bad_arguments_are_refused_at_once),
     CLAIM(options_that_the_caller_does_not_know_are_defaults),

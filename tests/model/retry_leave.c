@@ -5,8 +5,9 @@
  * Edges: leave (task/ticket.c). Record 1 is the retry, 2 and 3 the attempts:
  * both read the input, a plain word, before they leave. Whoever is last drops
  * it, which writes that word, and takes BUSY off the retry; nobody else does.
+ * -DAGAIN: who leaves does so twice, as when its process has died after that.
  */
-#include "settle_client.h"
+#include "ticket_client.h"
 
 /* Of keep.c, where nobody waits for code that runs on. */
 #define sh_keep_returned keep_returned
@@ -17,8 +18,6 @@ static void keep_returned(struct sh_work *work, struct sh_pool *p)
 }
 
 #include "../../runtime/future/attempt.c"
-
-static struct sh_ticket ticket;
 
 static void drop(void *in)
 {
@@ -40,6 +39,9 @@ static void *attempt(void *record)
 {
     use_value();
     leave((uint32_t)(uintptr_t)record);
+#ifdef AGAIN
+    leave((uint32_t)(uintptr_t)record);
+#endif
     return NULL;
 }
 
@@ -52,11 +54,8 @@ static void *retrier(void *unused)
 
 static void make_user(uint32_t i, uint64_t phase_and_flags, unsigned kind)
 {
-    struct sh_record *r = make_record(i, phase_and_flags, kind);
-
-    r->task = &task;
-    *(struct sh_ticket **)(void *)r->data.bytes = &ticket;
-    sh_add_rlx(&ticket.users, 1); /* relaxed: alone */
+    make_holder(i, phase_and_flags, kind);
+    records[i].task = &task;
 }
 
 int main(void)
@@ -68,8 +67,6 @@ int main(void)
     make_user(1, SH_SETTLING | SH_BUSY, SH_KIND_RETRY);
     make_user(2, SH_RUNNING, SH_KIND_TRY);
     make_user(3, SH_RUNNING, SH_KIND_TRY);
-    ticket.retry = 1;
-    ticket.in = &value;
     value = 42;
     threads[0] = thread_start(attempt, (void *)(uintptr_t)2);
     threads[1] = thread_start(attempt, (void *)(uintptr_t)3);
