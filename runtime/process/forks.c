@@ -195,7 +195,6 @@ static void after_in_child(void)
 {
     struct sh_arena *a = sh_self()->served->arena;
     char *end = (char *)a + a->bytes;
-
     char *low;
 
     if (is_child)

@@ -128,8 +128,8 @@ static int start_again(struct sh_warden *d, unsigned i)
     }
     if (rc == SHUNT_EAGAIN)
         (void)repair(d, i, &unseen);
-    /* The other zygote has been killed as well, and what it had forked dies
-     * with it: that is repaired when it is renewed. */
+    /* The other zygote has been killed as well, if not at once (EAGAIN), and
+     * what it had forked dies with it: that is repaired when it is renewed. */
     return renewed && rc == SHUNT_EBROKEN ? SHUNT_EAGAIN : rc;
 }
 
@@ -452,7 +452,7 @@ static int start_all(struct sh_warden *d)
     rc = sh_zygote_start(&d->zygote, pool->arena, sh_serve, pool,
                          pool->team->name);
     if (rc != 0)
-        return rc;
+        return rc == SHUNT_EAGAIN ? SHUNT_EBROKEN : rc;
     for (unsigned i = 0; i < pool->workers && rc == 0; i++)
         rc = start_one(d, i);
     if (rc == 0)

@@ -56,7 +56,7 @@ static int greet(struct sh_zygote *z)
     }
     sh_letter_close(pidfd);
     if (rc == -EPIPE)
-        return fail(z, SHUNT_EBROKEN, "the pool's first process died at once");
+        return fail(z, SHUNT_EAGAIN, "the pool's first process died at once");
     return fail(z, SHUNT_ENOMEM,
                 "the pool's first process could not be set up");
 }
@@ -162,20 +162,27 @@ int sh_zygote_fork(struct sh_zygote *z, unsigned worker, pid_t *pid_out,
     return rc;
 }
 
-int sh_zygote_reap(struct sh_zygote *z, pid_t pid, struct sh_death *death_out)
+/* A question about one of its workers: what ask says, or what it answers. */
+static int ask_of(struct sh_zygote *z, enum sh_letter_kind kind, pid_t pid,
+                  struct sh_letter *answer_out)
 {
-    const struct sh_letter question = { .kind = SH_LETTER_REAP, .pid = pid };
-    struct sh_letter answer;
+    const struct sh_letter question = { .kind = kind, .pid = pid };
     int fd, rc;
 
     if (!is_ours(z))
         return SHUNT_EFORKED;
     pthread_mutex_lock(&z->lock);
-    rc = ask(z, &question, &answer, &fd);
+    rc = ask(z, &question, answer_out, &fd);
     SH_ASSERT(fd < 0);
-    if (rc == 0 && answer.code != 0)
-        rc = fail(z, answer.code, "no such worker has ended");
     pthread_mutex_unlock(&z->lock);
+    return rc != 0 ? rc : answer_out->code;
+}
+
+int sh_zygote_reap(struct sh_zygote *z, pid_t pid, struct sh_death *death_out)
+{
+    struct sh_letter answer;
+    int rc = ask_of(z, SH_LETTER_REAP, pid, &answer);
+
     if (rc == 0)
         *death_out = answer.death;
     return rc;
@@ -183,17 +190,9 @@ int sh_zygote_reap(struct sh_zygote *z, pid_t pid, struct sh_death *death_out)
 
 int sh_zygote_stopped(struct sh_zygote *z, pid_t pid)
 {
-    const struct sh_letter question = { .kind = SH_LETTER_STILL, .pid = pid };
     struct sh_letter answer;
-    int fd, rc;
 
-    if (!is_ours(z))
-        return SHUNT_EFORKED;
-    pthread_mutex_lock(&z->lock);
-    rc = ask(z, &question, &answer, &fd);
-    SH_ASSERT(fd < 0);
-    pthread_mutex_unlock(&z->lock);
-    return rc != 0 ? rc : answer.code;
+    return ask_of(z, SH_LETTER_STILL, pid, &answer);
 }
 
 void sh_zygote_stop(struct sh_zygote *z)

@@ -65,9 +65,9 @@ struct sh_zygote {
 /* Have the seed fork a zygote for this arena, whose workers call enter(root,
  * number). name is for those who look at lists of processes, and may be NULL.
  *
- * 0; SHUNT_ENOMEM: the system refused, and it may be tried again;
- * SHUNT_EBROKEN: there is no seed (any more), the zygote died at once, or the
- * host has closed the arena's descriptor.
+ * 0; SHUNT_ENOMEM: the system refused, and it may be tried again, as with
+ * SHUNT_EAGAIN: the zygote died at once; SHUNT_EBROKEN: there is no seed (any
+ * more), or the host has closed the arena's descriptor.
  * Unless 0, there is nothing to stop; z->why says why. Any thread. */
 int sh_zygote_start(struct sh_zygote *z, const struct sh_arena *arena,
                     sh_worker_main *enter, void *root, const char *name);
