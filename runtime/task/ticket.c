@@ -181,15 +181,24 @@ static bool take_out(struct sh_ticket *t, uint64_t bit)
     return true;
 }
 
+/* Of an attempt whose maker has died there may be no room for its data yet, or
+ * none any more. */
+static bool has_room(const struct sh_record *r)
+{
+    return (r->out_at & SH_OUT_IN_BLOCK) == 0 || r->data.block != NULL;
+}
+
 void sh_ticket_let_go(struct sh_pool *pool, struct sh_record *r)
 {
     struct sh_post *post = sh_post_here(pool);
-    struct sh_ticket *t = sh_ticket_of(r);
-    _Atomic uintptr_t *word = sh_record_in(r);
-    uint64_t bit = bit_of(r), at = (uintptr_t)t;
+    struct sh_ticket *t = has_room(r) ? sh_ticket_of(r) : NULL;
+    uint64_t bit, at = (uintptr_t)t;
+    _Atomic uintptr_t *word;
 
     if (t == NULL)
         return;
+    bit = bit_of(r);
+    word = sh_record_in(r);
     if (post != NULL) {
         post->ticket_bit = bit;
         sh_store_sc(&post->ticket, at); /* seq_cst: parting */
