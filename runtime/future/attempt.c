@@ -81,35 +81,52 @@ void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
     sh_keep_returned(work, pool);
 }
 
+/* Keep the record of a retry, seen with *word, so that it is not freed under who
+ * repairs; false if no attempt's code can run any more, or it is another use. */
+static bool keep(struct sh_record *r, uint64_t *word)
+{
+    uint32_t generation = sh_generation_of(*word);
+
+    do {
+        if (sh_generation_of(*word) != generation || (*word & SH_BUSY) == 0)
+            return false;
+    } while (!sh_cas_acqrel(&r->state, word, *word | SH_KEPT)); /* acq_rel:
+                                                                 * settled */
+    return true;
+}
+
 void sh_retry_mend(struct sh_work *work, struct sh_pool *pool,
                    struct sh_record *r, uint64_t word, unsigned owner)
 {
-    struct sh_ticket *t = sh_ticket_of(r);
-    /* relaxed: a hint, unless the state is as it was */
-    bool theirs = t != NULL && sh_load_rlx(&t->dropped) == owner;
+    struct sh_ticket *t;
 
-    if (!theirs || (word & SH_BUSY) == 0 ||
-        sh_load_acq(&r->state) != word) /* acquire: settled */
+    if (!keep(r, &word))
         return;
-    sh_settle_idle(work, pool, r, SH_BUSY);
-    sh_keep_returned(work, pool);
+    t = sh_ticket_of(r);
+    if (t != NULL && sh_load_acq(&t->dropped) == owner) { /* acquire: leave */
+        sh_settle_idle(work, pool, r, SH_BUSY);
+        sh_keep_returned(work, pool);
+    }
+    sh_settle_idle(work, pool, r, SH_KEPT);
 }
 
-void sh_retry_turned(struct sh_work *work, struct sh_pool *pool, uint64_t hint)
+void sh_retry_turned(struct sh_work *work, struct sh_pool *pool,
+                     struct sh_record *r, uint64_t word, unsigned worker)
 {
-    struct sh_record *r = sh_record_at(pool, sh_hint_index(hint));
-    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+    uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(word));
     struct sh_ref ref;
 
-    if (hint == 0 || sh_generation_of(w) != sh_hint_generation(hint) ||
-        sh_phase_of(w) < SH_SETTLING || (w & SH_BUSY) == 0)
+    if (sh_phase_of(word) < SH_SETTLING || sh_pool_claims(pool, hint, worker) ||
+        !keep(r, &word))
         return;
     /* Its attempt goes with the record. relaxed: a name */
     if (sh_handle_find(sh_load_rlx(&r->input), SH_LOOK, &ref) == 0 &&
         ref.record != NULL && !sh_is_settled(ref.word))
         (void)sh_cancel_ask(work, ref.pool, ref.record,
                             sh_generation_of(ref.word));
+    sh_ticket_keep(sh_ticket_of(r));
     sh_retry_leave(work, pool, r);
+    sh_settle_idle(work, pool, r, SH_KEPT);
 }
 
 bool sh_retry_withdraw(struct sh_pool *pool, struct sh_record *r)

@@ -28,13 +28,17 @@
  *
  * Crash. A record is still its worker's when it is pushed, and is made the
  * other's own before it is taken: whoever repairs what a dead worker left takes
- * the list first, and then does the rest of the steps that the worker was at.
+ * the list first, and then does the rest of the steps that the worker was at;
+ * but what is still the dead one's, and in the list of another, is left to that.
  * Listeners of a dead process are not called. Who dies between taking a
  * listener and handing it over leaves it and its record behind, until the pool
  * goes.
  */
 #include "future/settle.h"
 #include "future/timer.h"
+
+/* How often to look through a list from which somebody takes. */
+#define LOOKS_MAX 10000u
 
 static _Atomic uint32_t *list_of(struct sh_pool *pool, unsigned place)
 {
@@ -80,6 +84,33 @@ void sh_hand_hook(struct sh_pool *pool, void *listener, uint64_t *next,
     while (!sh_cas_sc(list, next, (uint64_t)(uintptr_t)listener))
         continue;
     ring(pool, place);
+}
+
+/* Whether it is in that list, from which nobody has taken meanwhile. */
+static bool is_in(struct sh_pool *pool, _Atomic uint32_t *list,
+                  const struct sh_record *r, bool *sure_out)
+{
+    uint32_t head = sh_load_sc(list), i = head; /* seq_cst: handed */
+    uint32_t left = sh_table_used(&pool->records);
+
+    while (i != SH_NONE && left-- > 0 && sh_record_at(pool, i) != r)
+        i = sh_load_rlx(&sh_record_at(pool, i)->link); /* relaxed: it does not
+                                                        * change in the list */
+    *sure_out = sh_load_sc(list) == head; /* seq_cst: handed */
+    return i != SH_NONE && sh_record_at(pool, i) == r;
+}
+
+bool sh_hand_is_left(struct sh_pool *pool, const struct sh_record *r)
+{
+    for (unsigned place = 1; place <= sh_pool_active(pool); place++) {
+        bool sure = false, found = false;
+
+        for (unsigned n = 0; n < LOOKS_MAX && !found && !sure; n++)
+            found = is_in(pool, list_of(pool, place), r, &sure);
+        if (found)
+            return true;
+    }
+    return false;
 }
 
 /* From now on it is this process that is at it. */

@@ -448,21 +448,12 @@ static void wait_on_still(struct sh_work *work, struct sh_pool *pool,
         go_on(work, pool, r);
 }
 
-/* What the post says that this process is at. */
-static void say_turn(struct sh_pool *pool, uint64_t hint)
-{
-    struct sh_post *post = sh_post_here(pool);
-
-    if (post != NULL)
-        sh_store_rel(&post->turning, hint); /* release: death */
-}
-
 void sh_retry_turn(struct sh_pool *pool, struct sh_record *r, uint64_t word)
 {
     struct sh_ticket *t = ticket_of(r);
+    struct sh_post *post = sh_post_here(pool);
     struct sh_work work = { 0 };
 
-    say_turn(pool, sh_hint(sh_index_of(pool, r), sh_generation_of(word)));
     if ((word & SH_CANCEL) != 0) {
         end(&work, pool, r, sh_outcome_from(SHUNT_ECANCELED));
     } else if ((sh_load_acq(&r->deps) & ARRIVED) == 0) { /* acquire: arrive */
@@ -473,7 +464,9 @@ void sh_retry_turn(struct sh_pool *pool, struct sh_record *r, uint64_t word)
     } else {
         look_at_attempt(&work, pool, r);
     }
-    say_turn(pool, 0);
+    /* Another may be in the next turn. */
+    if (post != NULL)
+        sh_store_rel(&post->claiming, 0); /* release: claim, death */
     sh_work_do(&work);
 }
 

@@ -36,9 +36,11 @@ void sh_retry_leave(struct sh_work *work, struct sh_pool *pool,
 void sh_retry_mend(struct sh_work *work, struct sh_pool *pool,
                    struct sh_record *r, uint64_t word, unsigned owner);
 
-/* A process has died in the turn of the record with that hint, or in none: if
- * that was settled meanwhile, nobody else leaves its ticket. */
-void sh_retry_turned(struct sh_work *work, struct sh_pool *pool, uint64_t hint);
+/* A worker's process has died in a turn of the record of a retry, seen with
+ * word, or before or after one: if that was settled meanwhile, and is in no
+ * other's turn, nobody else leaves its ticket. */
+void sh_retry_turned(struct sh_work *work, struct sh_pool *pool,
+                     struct sh_record *r, uint64_t word, unsigned worker);
 
 /* The pool of a retry goes, and nothing runs in it: see that its input was
  * dropped. */

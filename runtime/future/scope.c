@@ -38,8 +38,7 @@
  *
  * Crash. hold counts what the cells say: those that have a child and no
  * arrival. Who dies between the two leaves it one too high, and who dies after
- * CANCELLED leaves children unasked. Recovery repairs neither yet: whoever
- * closes the scope then waits until it is cancelled.
+ * CANCELLED leaves children unasked: recovery does both anew (rescope.c).
  */
 #include "future/scope.h"
 
@@ -287,8 +286,11 @@ static bool mark(struct sh_work *work, const struct sh_ref *scope,
     return true;
 }
 
-/* The same by a run, which says first who is about to close it, so that who
- * repairs knows. The caller is in it, so that its data stay what they are. */
+/* A closer that is no run of the scope's pool, and is not repaired. */
+#define NO_RUN ((uint64_t)1)
+
+/* Say first who is about to close it, so that who repairs knows. The caller is
+ * in it, so that its data stay what they are. */
 static bool sign_and_shut(struct sh_work *work, const struct sh_ref *scope,
                           uint64_t name)
 {
@@ -311,15 +313,20 @@ bool sh_scope_shut(struct sh_work *work, const struct sh_ref *scope,
                    const struct sh_run *run)
 {
     const uint64_t closer = SH_SCOPE_CLOSER;
-    bool done = false;
-    uint64_t in;
+    bool is_ours = run != NULL && run->pool == scope->pool;
+    uint64_t in, name = is_ours ? sh_heed_name(run) : NO_RUN;
+    bool done;
 
-    if (run == NULL || run->pool != scope->pool)
-        return mark(work, scope, SH_SCOPE_CLOSING | closer, closer);
     sh_scope_begin(scope->pool);
     if (sh_scope_enter(scope, 0, &in)) {
-        done = sign_and_shut(work, scope, sh_heed_name(run));
+        done = sign_and_shut(work, scope, name);
         sh_scope_leave(work, scope->pool, scope->record, 0);
+    } else {
+        /* It is over, and may be closed once more: it was not, for want of
+         * memory. It stays until that. */
+        done = mark(work, scope, SH_SCOPE_CLOSING | closer, closer);
+        if (done) /* release: inside */
+            sh_store_rel(&scope->record->data.scoping.closer, name);
     }
     sh_scope_done(scope->pool);
     return done;

@@ -91,8 +91,8 @@ void sh_scope_lose(const struct sh_ref *scope);
 uint64_t sh_scope_adopt(struct sh_pool *pool, struct sh_record *r,
                         uint64_t word, struct sh_child *child);
 
-/* Become its closer, which is the run or, NULL or of another pool, not to be
- * repaired: false if somebody is. It settles when nobody is in it any more. */
+/* Become its closer, which is the run, or, if that is NULL or of another pool,
+ * not to be repaired: false if somebody is. It settles when nobody is in it any more. */
 bool sh_scope_shut(struct sh_work *work, const struct sh_ref *scope,
                    const struct sh_run *run);
 

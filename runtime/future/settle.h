@@ -58,6 +58,10 @@ static inline bool sh_is_handed(struct sh_post *post)
 /* Whether something was handed to the host that it has not done. */
 bool sh_is_left_to_host(struct sh_pool *pool);
 
+/* Whether a record that was a dead worker's has been handed to another, which
+ * has not taken it. */
+bool sh_hand_is_left(struct sh_pool *pool, const struct sh_record *r);
+
 /* Go on with what was handed to that place: the worker there; in the host, or
  * when that worker is dead, one thread at a time. */
 void sh_handed_do(struct sh_pool *pool, unsigned place);

@@ -265,7 +265,7 @@ int sh_submit_attempt(struct sh_pool *pool, struct sh_record *retry,
     struct sh_ticket *t = sh_ticket_of(retry);
     int rc = SHUNT_EAGAIN;
 
-    if (sh_ticket_has_place(t))
+    if (sh_ticket_has_place(pool, t))
         rc = submit_order(pool,
                           &(struct order){ SH_KIND_TRY, retry->task, t,
                                            retry->where, deadline_ns, NULL, 0,

@@ -28,7 +28,7 @@ static inline bool sh_task_set_up(struct sh_pool *pool, struct sh_record *r,
     if (SH_UNLIKELY(!sh_record_make_data(pool, r)))
         return false;
     if (SH_UNLIKELY(kind == SH_KIND_TRY))
-        sh_ticket_hold_more((struct sh_ticket *)(uintptr_t)in, r);
+        sh_ticket_hold_more(pool, (struct sh_ticket *)(uintptr_t)in, r);
     else if ((task->shape_ & SHUNT_SHAPE_IN_NONE_) == 0)
         sh_copy(sh_record_in(r), in, task->in_size_);
     if (SH_LIKELY(deadline_ns == INT64_MAX) || sh_bound_set(pool, r, word))

@@ -178,7 +178,8 @@ static void move_block(struct sh_block *b, struct sh_run *run, bool ours,
 
 /* The memory of a record, whose only handle the caller has, goes along. Nobody
  * else takes out of its list; code that was given up may yet push on it. */
-static void move_blocks(struct sh_record *r, struct sh_blocks *left)
+static void move_blocks(struct sh_pool *pool, struct sh_record *r,
+                        struct sh_blocks *left)
 {
     struct sh_run *run = sh_here.run;
     struct sh_block *b = sh_load_acq(&r->attached); /* acquire: attached */
@@ -192,10 +193,8 @@ static void move_blocks(struct sh_record *r, struct sh_blocks *left)
             before = b;
             continue;
         }
-        /* So that it goes with our process if that dies before the run has it.
-         */
-        if (ours)
-            sh_block_scrap(b);
+        /* It goes with our process if that dies before the run has it. */
+        sh_attach_say(pool, r, b);
         if (before != NULL) {
             sh_store_bare_rel(&before->next, next); /* release: death */
         } else if (!sh_cas_acqrel(&r->attached, &b, next)) { /* acq_rel:
@@ -203,6 +202,9 @@ static void move_blocks(struct sh_record *r, struct sh_blocks *left)
             next = b; /* another was pushed: from there once more */
             continue;
         }
+        if (ours)
+            sh_block_scrap(b);
+        sh_attach_say(pool, r, NULL);
         move_block(b, run, ours, left);
     }
 }
@@ -226,7 +228,7 @@ static void move_chain(struct sh_ref ref, struct sh_blocks *left)
     if (ref.record == NULL || !sh_handle_is_sole(&ref))
         return;
     do {
-        move_blocks(ref.record, left);
+        move_blocks(ref.pool, ref.record, left);
     } while (find_next(&ref));
 }
 

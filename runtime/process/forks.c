@@ -33,8 +33,9 @@
 #include "memory/arena.h"
 #include "worker/worker.h"
 
-/* The stack of the task that forks, while it does; of this process. */
-static struct {
+/* The stack of the task that forks, while it does. A thread of a task's may fork
+ * as well. */
+static _Thread_local struct {
     struct sh_fiber *fiber;
     char *low; /* whole pages, from the deepest that is in use to the top */
     size_t bytes;

@@ -30,6 +30,7 @@
 #include "future/scope.h"
 #include "future/timer.h"
 #include "task/error.h"
+#include "worker/worker.h"
 
 /* It follows a future, or an attempt: if that has settled, it is told. */
 static void tell_follower(struct sh_work *work, struct sh_pool *pool,
@@ -107,6 +108,21 @@ void sh_mend(struct sh_pool *pool, struct sh_record *r, uint64_t w)
     sh_work_do(&work);
 }
 
+unsigned sh_mend_times(struct sh_pool *pool, uint64_t hint)
+{
+    struct sh_team *team = pool->team;
+    struct sh_vain *v = NULL;
+
+    for (unsigned i = 0; i < SH_VAIN && v == NULL; i++)
+        if (team->vain[i].hint == hint)
+            v = &team->vain[i];
+    if (v == NULL) {
+        v = &team->vain[team->vain_at++ % SH_VAIN];
+        *v = (struct sh_vain){ .hint = hint };
+    }
+    return ++v->times;
+}
+
 /* -- what a post says -- */
 
 /* Whose BUSY it was to clear. */
@@ -126,14 +142,20 @@ static void finish_telling(struct sh_pool *pool, struct sh_post *post)
 }
 
 /* The retry whose turn it ran, and the ticket that it was at. */
-static void finish_retry(struct sh_pool *pool, struct sh_post *post)
+static void finish_retry(struct sh_pool *pool, unsigned index)
 {
+    struct sh_post *post = &pool->posts[index];
+    uint64_t hint = sh_load_acq(&post->claiming); /* acquire: death */
+    struct sh_record *r = sh_record_at(pool, sh_hint_index(hint));
+    uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
     struct sh_work work = { 0 };
 
-    sh_retry_turned(&work, pool, sh_load_acq(&post->turning)); /* acquire:
-                                                                   * death */
+    /* acquire: accepted */
+    if (hint != 0 && sh_generation_of(w) == sh_hint_generation(hint) &&
+        sh_load_acq(&r->kind) == SH_KIND_RETRY)
+        sh_retry_turned(&work, pool, r, w, index);
     sh_work_do(&work);
-    sh_store_rel(&post->turning, 0); /* release: death */
+    sh_store_rel(&post->claiming, 0); /* release: death */
     sh_ticket_mend(pool, post);
 }
 
@@ -144,7 +166,7 @@ void sh_mend_posts(struct sh_pool *pool, unsigned index)
     uint64_t setting = sh_load_sc(&post->setting);
 
     finish_telling(pool, post);
-    finish_retry(pool, post);
+    finish_retry(pool, index);
     /* The timekeeper is woken when all is done. */
     if (setting != 0)
         (void)sh_timer_lose(pool, setting);

@@ -12,6 +12,9 @@
  * waits is told again what it waits for. By the host's thread that repairs. */
 void sh_mend(struct sh_pool *pool, struct sh_record *r, uint64_t word);
 
+/* How often the claim with that hint has come to nothing, this time included. */
+unsigned sh_mend_times(struct sh_pool *pool, uint64_t hint);
+
 /* When that was done: what the post of worker index, who has died, says that it
  * was at; and the scopes that there are. */
 void sh_mend_posts(struct sh_pool *pool, unsigned index);

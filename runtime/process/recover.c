@@ -194,25 +194,24 @@ static void give_up(const struct mess *m, struct sh_record *r, uint64_t word,
     sh_work_do(&work);
 }
 
+/* Whether it was the last that they claimed; a task, or a step. Who was only
+ * about to has lost it to another, who says so. */
+static bool was_claimed(const struct mess *m, struct sh_record *r,
+                        uint64_t word)
+{
+    uint64_t hint = sh_hint(sh_index_of(m->pool, r), sh_generation_of(word));
+    uint64_t claimed = sh_load_acq(&m->worker->post->claiming); /* acquire:
+                                                                 * death */
+    unsigned kind = sh_load_rlx(&r->kind) & ~(unsigned)SH_KIND_FLAT; /* relaxed:
+                                                                      * ours */
+
+    return claimed == hint && (kind <= SH_KIND_FINALLY || kind == SH_KIND_TRY) &&
+           !sh_pool_claims(m->pool, hint, m->worker->index);
+}
+
 static bool is_theirs(const struct mess *m, uint64_t word)
 {
     return sh_owner_of(word) == SH_OWNER_WORKER(m->worker->index);
-}
-
-/* How often this claim has come to nothing. */
-static unsigned times_put_back(const struct mess *m, uint64_t hint)
-{
-    struct sh_team *team = m->pool->team;
-    struct sh_vain *v = NULL;
-
-    for (unsigned i = 0; i < SH_VAIN && v == NULL; i++)
-        if (team->vain[i].hint == hint)
-            v = &team->vain[i];
-    if (v == NULL) {
-        v = &team->vain[team->vain_at++ % SH_VAIN];
-        *v = (struct sh_vain){ .hint = hint };
-    }
-    return ++v->times;
 }
 
 /* Claimed, and not begun: as if it had not been. But what has its worker die
@@ -224,7 +223,7 @@ static void put_back(const struct mess *m, struct sh_record *r, uint64_t word)
 
     sh_retry_keep(r);
     sh_undo_attempt(m->pool, r, SH_OWNER_WORKER(m->worker->index));
-    if (times_put_back(m, hint) > CLAIMS_MAX) {
+    if (sh_mend_times(m->pool, hint) > CLAIMS_MAX) {
         give_up(m, r, word, "its process died each time before it had begun");
         return;
     }
@@ -282,11 +281,13 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
         settle_left(m, r, sh_outcome_from(SHUNT_ECRASHED));
 }
 
-/* It was settled over its code, which has come to its end. */
+/* It was settled over its code, which has come to its end, or never begins. */
 static void end_busy(const struct mess *m, struct sh_record *r)
 {
     struct sh_work work = { 0 };
 
+    sh_input_drop(&work, m->pool, r,
+                  sh_load_rlx(&r->kind)); /* relaxed: ours */
     sh_settle_returned(&work, m->pool, r);
     sh_work_do(&work);
 }
@@ -352,7 +353,8 @@ static void look_at(const struct mess *m, struct sh_record *r)
     if (theirs &&
         (sh_phase_of(w) == SH_SETTLING || sh_phase_of(w) == SH_COMPLETE ||
          sh_phase_of(w) == SH_RELEASING)) {
-        repeat(m, r, w);
+        if (!sh_hand_is_left(m->pool, r))
+            repeat(m, r, w);
         return;
     }
     run = run_of(m, r);
@@ -370,7 +372,8 @@ static void look_at(const struct mess *m, struct sh_record *r)
         /* Settled over its code, which has come to its end now. */
         sh_run_abort(run, sh_outcome_of(w));
     } else if ((w & SH_BUSY) != 0 && run == NULL &&
-               is_culprit(m, sh_index_of(m->pool, r), w)) {
+               (is_culprit(m, sh_index_of(m->pool, r), w) ||
+                was_claimed(m, r, w))) {
         end_busy(m, r);
     }
 }

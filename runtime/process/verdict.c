@@ -295,8 +295,7 @@ static void put_memory(struct text *t, const struct sh_crash *c,
 {
     bool near = c->bytes >= c->bytes_max - c->bytes_max / 8;
 
-    /* 0: it could not be read. */
-    if (c->bytes_max == 0 || c->bytes == 0 || (!near && c->refused == 0) ||
+    if (c->bytes_max == 0 || (!near && c->refused == 0) ||
         (kind != SH_CRASH_NULL && kind != SH_CRASH_NOWHERE &&
          kind != SH_CRASH_ABORT && kind != SH_CRASH_TRAP &&
          kind != SH_CRASH_INSTRUCTION))

@@ -25,10 +25,12 @@
  * then found by their numbers, and no other file is read, written or closed for
  * one of ours.
  *
- * Crash loops. A worker that dies before its .init has ended will not do better
- * next time: after a few such deaths in a row the pool is broken, and all that
- * is pending fails with SHUNT_EBROKEN. When no worker is left the lanes are
- * killed, so that nothing stays pending beside them. A task that kills every
+ * Crash loops. A worker that dies before its .init has ended, or before it could
+ * begin, will not do better next time: after a few such deaths in a row the
+ * pool is broken, and all that is pending fails with SHUNT_EBROKEN. But what is
+ * killed from outside is tried again as what the system refuses; with .init
+ * nobody can tell that from a limit of memory. When no worker is left the lanes
+ * are killed, so that nothing stays pending beside them. A task that kills every
  * worker that runs it costs its own future and no more.
  *
  * Edges.
@@ -184,6 +186,14 @@ static bool is_worth(const struct sh_warden *d, unsigned i)
            (i < d->pool->workers || sh_load_acq(&d->pool->broken) == 0);
 }
 
+/* When to try again what was in vain so often. */
+static int64_t doubled_from_now(unsigned times)
+{
+    unsigned doubled = times < DOUBLED_MAX ? times : DOUBLED_MAX;
+
+    return sh_clock_after((int64_t)SH_AGAIN_NS << doubled);
+}
+
 /* Have a worker i, now or later. */
 static void fill(struct sh_warden *d, unsigned i)
 {
@@ -194,11 +204,7 @@ static void fill(struct sh_warden *d, unsigned i)
     ward->again_ns = 0;
     if ((rc == SHUNT_EAGAIN || rc == SHUNT_ENOMEM) &&
         ward->refused < REFUSED_MAX) {
-        unsigned doubled =
-            ward->refused < DOUBLED_MAX ? ward->refused : DOUBLED_MAX;
-
-        ward->again_ns = sh_clock_after((int64_t)SH_AGAIN_NS << doubled);
-        ward->refused++;
+        ward->again_ns = doubled_from_now(ward->refused++);
     } else if (rc != 0 || !worth) {
         give_up(d, i, rc);
     }
@@ -212,6 +218,20 @@ static void replace(struct sh_warden *d, unsigned i, bool served)
     fill(d, i);
 }
 
+/* Worker i was killed before it served, by somebody outside: that is no fault
+ * of its own, and may end as a refusal of the system does. */
+static void put_off(struct sh_warden *d, unsigned i)
+{
+    struct ward *ward = &d->wards[i];
+
+    if (ward->refused < REFUSED_MAX) {
+        ward->again_ns = doubled_from_now(ward->refused++);
+    } else {
+        ward->futile = ward->refused + 1;
+        give_up(d, i, 0);
+    }
+}
+
 /* Fork those whose time has come; when the next one's is. */
 static int64_t fill_all(struct sh_warden *d)
 {
@@ -220,7 +240,8 @@ static int64_t fill_all(struct sh_warden *d)
     for (unsigned i = 0; i < d->pool->team->count; i++) {
         struct ward *ward = &d->wards[i];
 
-        if (ward->again_ns != 0 && ward->again_ns <= sh_clock_ns())
+        if (ward->again_ns != 0 && ward->again_ns <= sh_clock_ns() &&
+            !sh_ward_is_ending(d->pool))
             fill(d, i);
         if (ward->again_ns != 0 && ward->again_ns < next_ns)
             next_ns = ward->again_ns;
@@ -255,7 +276,12 @@ static void bury(struct sh_warden *d, unsigned i)
     ward->pidfd = -1;
     d->alive--;
     served = repair(d, i, &death);
-    if (!sh_ward_is_ending(pool))
+    if (sh_ward_is_ending(pool))
+        return;
+    if (!served && death.signal == SIGKILL && pool->team->init == NULL &&
+        !sh_ward_was_given_up(d))
+        put_off(d, i);
+    else
         replace(d, i, served);
 }
 
@@ -455,10 +481,14 @@ static int start_all(struct sh_warden *d)
         return rc == SHUNT_EAGAIN ? SHUNT_EBROKEN : rc;
     for (unsigned i = 0; i < pool->workers && rc == 0; i++)
         rc = start_one(d, i);
+    /* Before it looks for the first time, or a ring might come to nobody. */
+    sh_store_rel(&pool->team->warden, d); /* release: warden */
     if (rc == 0)
         rc = start_thread(d);
-    if (rc != 0)
+    if (rc != 0) {
+        sh_store_rel(&pool->team->warden, NULL); /* release: warden */
         sh_zygote_stop(&d->zygote);
+    }
     return rc;
 }
 
@@ -475,8 +505,6 @@ int sh_warden_start(struct sh_pool *pool, const char **why_out)
         *why_out = d->zygote.why;
     if (rc != 0)
         dismiss(d);
-    else
-        sh_store_rel(&pool->team->warden, d); /* release: warden */
     return rc;
 }
 

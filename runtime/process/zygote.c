@@ -87,6 +87,7 @@ int sh_zygote_start(struct sh_zygote *z, const struct sh_arena *arena,
         /* It ends by that, if it has not. */
         close(z->socket);
         sh_letter_close(z->pidfd);
+        z->socket = z->pidfd = -1; /* or others would be taken for them */
         z->host = 0;
         return rc;
     }

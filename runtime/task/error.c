@@ -254,30 +254,26 @@ void sh_error_attach(struct sh_pool *pool, struct sh_record *r,
         sh_attach_new(pool, r, b);
 }
 
-/* The post of a worker process; NULL for who does not die alone. */
-static struct sh_post *post_here(const struct sh_pool *pool)
+void sh_attach_say(struct sh_pool *pool, struct sh_record *r,
+                   const struct sh_block *b)
 {
-    const struct sh_seat *seat = sh_here.seat;
+    struct sh_post *post = SH_LIKELY(!pool->shared) ? NULL : sh_post_here(pool);
 
-    return SH_LIKELY(!pool->shared) || pool != sh_self()->served || seat == NULL
-               ? NULL
-               : seat->post;
+    if (post == NULL)
+        return;
+    if (b != NULL)
+        sh_store_rel(&post->attaching_to,
+                     sh_index_of(pool, r)); /* release: death */
+    sh_store_rel(&post->attaching, (uintptr_t)b); /* release: death */
 }
 
 void sh_attach_new(struct sh_pool *pool, struct sh_record *r,
                    struct sh_block *b)
 {
-    struct sh_post *post = post_here(pool);
-
-    if (post != NULL) {
-        sh_store_rel(&post->attaching_to, sh_index_of(pool, r)); /* release:
-                                                                  * death */
-        sh_store_rel(&post->attaching, (uintptr_t)b); /* release: death */
-    }
+    sh_attach_say(pool, r, b);
     sh_block_keep(b);
     sh_attach(r, b, b);
-    if (post != NULL)
-        sh_store_rel(&post->attaching, 0); /* release: death */
+    sh_attach_say(pool, r, NULL);
 }
 
 void sh_attach_mend(struct sh_pool *pool, unsigned index)

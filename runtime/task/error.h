@@ -83,6 +83,10 @@ void sh_attach(struct sh_record *r, struct sh_block *first,
  * and for who finds that it has died in between, as worker index. */
 void sh_attach_new(struct sh_pool *pool, struct sh_record *r,
                    struct sh_block *b);
+/* b, in the record's list, or about to be, is to go with this process if it is
+ * not there when that dies; NULL: nothing is, any more. */
+void sh_attach_say(struct sh_pool *pool, struct sh_record *r,
+                   const struct sh_block *b);
 void sh_attach_mend(struct sh_pool *pool, unsigned index);
 
 #endif /* SH_TASK_ERROR_H */

@@ -75,10 +75,11 @@ static uint64_t tag_of(unsigned place)
     return place <= 0xff ? (uint64_t)place << 23 : 0;
 }
 
-/* 0 for who does not die alone. */
+/* 0 for who does not die alone; and for a thread of a task's, which has no post
+ * to say it in. */
 static uint64_t tag_here(const struct sh_pool *pool)
 {
-    return SH_UNLIKELY(pool->shared) && pool == sh_self()->served
+    return SH_UNLIKELY(pool->shared) && sh_post_here(pool) != NULL
                ? tag_of(sh_self()->served_as)
                : 0;
 }

@@ -9,6 +9,7 @@
  * Edges.
  *   active   worker/standin.c
  *   quiet    future/settle.c
+ *   claim    worker/run.c
  */
 #ifndef SH_TASK_POOL_H
 #define SH_TASK_POOL_H
@@ -90,10 +91,9 @@ struct sh_post {
      * 32 | generation 32. A handle that a record is about to name no more, and
      * that record: future/settle.h. A promise whose listener it calls. */
     _Atomic uint64_t setting, hand, hand_of, telling;
-    /* The hint of a retry whose turn it runs; and the address of a ticket that it
-     * lets go of: task/ticket.h. */
-    _Atomic uint64_t turning, ticket;
-    uint64_t ticket_bit; /* whose place there that is */
+    /* The hint of what it has claimed, or was about to, last; and the name of a
+     * ticket that it lets go of: task/ticket.h. */
+    _Atomic uint64_t claiming, ticket;
     /* A record of whose holders it changes the number, and for whom: an alias,
      * or the address of a run; task/handle.c. */
     _Atomic uint64_t counting, counting_for;
@@ -325,6 +325,19 @@ static inline struct sh_edge *sh_edge_at(struct sh_pool *pool, uint32_t index)
 static inline unsigned sh_pool_active(struct sh_pool *pool)
 {
     return sh_load_sc(&pool->active); /* seq_cst: active, quiet */
+}
+
+/* Whether a worker process but that one has claimed what has this hint, or was
+ * about to, and nothing else since; it may have died, and be repaired yet. The
+ * caller has seen the record's state as it is after the claim. */
+static inline bool sh_pool_claims(struct sh_pool *pool, uint64_t hint,
+                                  unsigned but)
+{
+    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+        if (i != but && sh_load_acq(&pool->posts[i].claiming) ==
+                            hint) /* acquire: claim */
+            return true;
+    return false;
 }
 
 static inline uint32_t sh_index_of(struct sh_pool *pool,

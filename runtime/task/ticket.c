@@ -14,19 +14,32 @@
 
 #include <string.h>
 
-/* In a post, beside the address of a ticket: it has died at that, and is being
- * repaired; who does that is the one to free it. */
-#define MENDED ((uint64_t)1)
-#define LAST ((uint64_t)2)
+/* Beside the address of a ticket: a place. In a post also: it has died at that,
+ * and is being repaired; who does that is the one to free it. */
+#define PLACE ((uintptr_t)SH_TICKET_PLACES - 1)
+#define MENDED ((uintptr_t)SH_TICKET_PLACES)
+#define LAST ((uintptr_t)SH_TICKET_PLACES * 2)
 /* In its sets. */
 #define RETRY ((uint64_t)1)
+
+/* That is named with a place and marks. */
+static struct sh_ticket *ticket_in(uint64_t name)
+{
+    return (struct sh_ticket *)((uintptr_t)name &
+                                ~(uintptr_t)(SH_TICKET_ALIGN - 1));
+}
+
+static uint64_t bit_in(uint64_t name)
+{
+    return (uint64_t)1 << (name & PLACE);
+}
 
 struct sh_ticket *sh_ticket_new(struct sh_pool *pool, const shunt_task *task,
                                 const void *in)
 {
     bool none = (task->shape_ & SHUNT_SHAPE_IN_NONE_) != 0;
     size_t align = task->in_align_ > 16 ? task->in_align_ : 16;
-    size_t more = sizeof(struct sh_ticket) + SH_TICKET_PLACES + align;
+    size_t more = sizeof(struct sh_ticket) + SH_TICKET_ALIGN + align;
     struct sh_block *b;
     struct sh_ticket *t;
     uintptr_t at;
@@ -38,7 +51,7 @@ struct sh_ticket *sh_ticket_new(struct sh_pool *pool, const shunt_task *task,
     if (b == NULL)
         return NULL;
     at = (uintptr_t)sh_block_bytes(b);
-    t = (struct sh_ticket *)((at + SH_TICKET_PLACE) & ~SH_TICKET_PLACE);
+    t = ticket_in(at + SH_TICKET_ALIGN - 1);
     memset(t, 0, sizeof *t);
     t->block = b;
     at = (uintptr_t)(t + 1);
@@ -48,23 +61,26 @@ struct sh_ticket *sh_ticket_new(struct sh_pool *pool, const shunt_task *task,
     return t;
 }
 
-static uint64_t bit_of(struct sh_record *r)
+/* The places that are free: neither held, nor let go of just now by who may die
+ * at that, and be repaired. */
+static uint64_t places_of(struct sh_pool *pool, struct sh_ticket *t)
 {
-    _Atomic uintptr_t *word = sh_record_in(r);
+    /* acquire: parting. Who sees that one is out sees its post as well. */
+    uint64_t places = ~sh_load_acq(&t->holders) & ~RETRY;
+    unsigned posts = pool->shared ? sh_pool_active(pool) : 0;
 
-    /* relaxed: as in sh_ticket_of */
-    return (uint64_t)1 << (sh_load_rlx(word) & SH_TICKET_PLACE);
+    for (unsigned i = 0; i < posts; i++) {
+        uint64_t at = sh_load_sc(&pool->posts[i].ticket); /* seq_cst: parting */
+
+        if (ticket_in(at) == t)
+            places &= ~bit_in(at);
+    }
+    return places;
 }
 
-/* The places that are free. */
-static uint64_t places_of(struct sh_ticket *t)
+bool sh_ticket_has_place(struct sh_pool *pool, struct sh_ticket *t)
 {
-    return ~sh_load_acq(&t->holders) & ~RETRY; /* acquire: parting */
-}
-
-bool sh_ticket_has_place(struct sh_ticket *t)
-{
-    return places_of(t) != 0;
+    return places_of(pool, t) != 0;
 }
 
 static void take_place(struct sh_ticket *t, struct sh_record *r, unsigned place)
@@ -85,9 +101,10 @@ void sh_ticket_hold(struct sh_ticket *t, struct sh_record *r)
     sh_block_keep(t->block);
 }
 
-void sh_ticket_hold_more(struct sh_ticket *t, struct sh_record *r)
+void sh_ticket_hold_more(struct sh_pool *pool, struct sh_ticket *t,
+                         struct sh_record *r)
 {
-    uint64_t places = places_of(t);
+    uint64_t places = places_of(pool, t);
 
     SH_ASSERT(places != 0);
     take_place(t, r, (unsigned)__builtin_ctzll(places));
@@ -95,10 +112,11 @@ void sh_ticket_hold_more(struct sh_ticket *t, struct sh_record *r)
 
 bool sh_ticket_leave(struct sh_record *r)
 {
-    uint64_t bit = bit_of(r);
+    _Atomic uintptr_t *word = sh_record_in(r);
+    uint64_t name = sh_load_rlx(word), bit = bit_in(name); /* relaxed: ours */
 
     /* acq_rel: leave */
-    return (sh_and_acqrel(&sh_ticket_of(r)->users, ~bit) & ~bit) == 0;
+    return (sh_and_acqrel(&ticket_in(name)->users, ~bit) & ~bit) == 0;
 }
 
 /* All of it is scratch before it is freed, so that a death in between takes it
@@ -133,20 +151,22 @@ static bool end_others(struct sh_pool *pool, struct sh_ticket *t,
 {
     unsigned posts = pool->shared ? sh_pool_active(pool) : 0;
     struct sh_post *mended = NULL;
-    uint64_t name = (uintptr_t)t;
+    uint64_t at, name = 0;
 
     for (unsigned i = 0; i < posts; i++) {
         struct sh_post *post = &pool->posts[i];
-        uint64_t at = sh_load_sc(&post->ticket); /* seq_cst: parting */
 
-        if (post == ours || (at & ~MENDED) != name)
+        at = sh_load_sc(&post->ticket); /* seq_cst: parting */
+        if (post == ours || ticket_in(at) != t)
             continue;
-        if (at == name && sh_cas_sc(&post->ticket, &at, 0)) /* seq_cst: parting */
+        if ((at & MENDED) == 0 &&
+            sh_cas_sc(&post->ticket, &at, 0)) /* seq_cst: parting */
             continue;
-        if (at == (name | MENDED))
+        if (ticket_in(at) == t) {
             mended = post;
+            name = at;
+        }
     }
-    name |= MENDED;
     return mended == NULL ||
            !sh_cas_sc(&mended->ticket, &name, name | LAST); /* seq_cst: parting */
 }
@@ -192,35 +212,33 @@ void sh_ticket_let_go(struct sh_pool *pool, struct sh_record *r)
 {
     struct sh_post *post = sh_post_here(pool);
     struct sh_ticket *t = has_room(r) ? sh_ticket_of(r) : NULL;
-    uint64_t bit, at = (uintptr_t)t;
     _Atomic uintptr_t *word;
+    uint64_t name;
 
     if (t == NULL)
         return;
-    bit = bit_of(r);
     word = sh_record_in(r);
-    if (post != NULL) {
-        post->ticket_bit = bit;
-        sh_store_sc(&post->ticket, at); /* seq_cst: parting */
-    }
-    sh_store_rel(word, 0); /* release: death */
-    if (!take_out(t, bit))
+    name = sh_load_rlx(word); /* relaxed: ours */
+    if (post != NULL)
+        sh_store_sc(&post->ticket, name); /* seq_cst: parting */
+    sh_store_rel(word, 0);                /* release: death */
+    if (!take_out(t, bit_in(name)))
         free_last(pool, t, post);
     else if (post != NULL)
-        (void)sh_cas_sc(&post->ticket, &at, 0); /* seq_cst: parting */
+        (void)sh_cas_sc(&post->ticket, &name, 0); /* seq_cst: parting */
 }
 
 void sh_ticket_mend(struct sh_pool *pool, struct sh_post *post)
 {
     uint64_t at = sh_load_sc(&post->ticket); /* seq_cst: parting */
-    struct sh_ticket *t = (struct sh_ticket *)(uintptr_t)at;
+    struct sh_ticket *t = ticket_in(at);
 
     /* From then on nobody else frees it. */
     if (at == 0 ||
         !sh_cas_sc(&post->ticket, &at, at | MENDED)) /* seq_cst: parting */
         return;
     at |= MENDED;
-    if (!take_out(t, post->ticket_bit) ||
+    if (!take_out(t, bit_in(at)) ||
         !sh_cas_sc(&post->ticket, &at, 0)) /* seq_cst: parting */
         free_last(pool, t, post);
 }

@@ -17,9 +17,10 @@
  * free: so to leave can be done again, which a count that was lowered could
  * not. The last user claims to drop by a word of its own. The last holder stays
  * in the set, and frees what tells whether another that has died had left it.
- * So who lets go says first, in its post, that it is at it; and before the last
- * one frees, it takes that back for all who said so, since they are out. Only
- * what is being repaired at that moment is left to who does that.
+ * So who lets go says first, in its post, that it is at it, and in which place,
+ * which nobody else takes as long as that is said; and before the last one
+ * frees, it takes that back for all who said so, since they are out. Only what
+ * is being repaired at that moment is left to who does that.
  *
  * Edges.
  *   leave    ticket.c
@@ -45,11 +46,13 @@
 #define SH_FAILURES 8u
 
 /* The places of a ticket: of the retry, and of its attempts whose records are
- * still there. */
+ * still there. What names a ticket has a place beside its address, and two
+ * marks. */
 #define SH_TICKET_PLACES 64u
+#define SH_TICKET_ALIGN 256u
 
 struct sh_ticket {
-    _Alignas(SH_TICKET_PLACES) _Atomic uint64_t
+    _Alignas(SH_TICKET_ALIGN) _Atomic uint64_t
         users;                /* the retry, until it settles, and each attempt
                                * whose code may run */
     _Atomic uint64_t holders; /* records */
@@ -80,13 +83,14 @@ struct sh_ticket *sh_ticket_new(struct sh_pool *pool, const shunt_task *task,
 
 /* Whether there is a place for one more attempt. By who owns the record of the
  * retry, who alone takes one. */
-bool sh_ticket_has_place(struct sh_ticket *t);
+bool sh_ticket_has_place(struct sh_pool *pool, struct sh_ticket *t);
 
 /* From now on a record, whose data has room for it, holds the ticket, and is a
  * user of it: the retry, which comes first; or an attempt, for which there is a
  * place. */
 void sh_ticket_hold(struct sh_ticket *t, struct sh_record *r);
-void sh_ticket_hold_more(struct sh_ticket *t, struct sh_record *r);
+void sh_ticket_hold_more(struct sh_pool *pool, struct sh_ticket *t,
+                         struct sh_record *r);
 
 /* The record, which is ours, is a user no more: true if nobody is now. */
 bool sh_ticket_leave(struct sh_record *r);
@@ -119,17 +123,14 @@ uint32_t sh_ticket_failures(struct sh_ticket *t,
 /* Who was at the retry has died: the errors that it has linked stay. */
 void sh_ticket_keep(struct sh_ticket *t);
 
-/* What names a record's ticket: its address, and the record's place in it, for
- * which the alignment leaves room. */
-#define SH_TICKET_PLACE ((uintptr_t)SH_TICKET_PLACES - 1)
-
 /* The ticket of an attempt, or of a retry; NULL before it holds one. */
 static inline struct sh_ticket *sh_ticket_of(struct sh_record *r)
 {
     _Atomic uintptr_t *word = sh_record_in(r);
 
     /* relaxed: the ticket is as it was before the record was accepted */
-    return (struct sh_ticket *)(sh_load_rlx(word) & ~SH_TICKET_PLACE);
+    return (struct sh_ticket *)(sh_load_rlx(word) &
+                                ~(uintptr_t)(SH_TICKET_ALIGN - 1));
 }
 
 #endif /* SH_TASK_TICKET_H */

@@ -24,6 +24,8 @@
  *   care     rest: write rests, then read resumed, handed, stop, and those of
  *            others || push on resumed or handed, write stop, or close a post,
  *            then read rests; all seq_cst: one sees the other
+ *   claim    worker/run.c
+ *   death    process/recover.c
  *
  * Crash. Who dies while it rests is found at its post, which is as fresh when
  * its successor comes (process/recover.c).
@@ -32,7 +34,8 @@
 #include "sync/futex.h"
 #include "worker/worker.h"
 
-bool sh_care_takes(struct sh_worker *w, struct sh_record *r, unsigned kind)
+bool sh_care_takes(struct sh_worker *w, struct sh_record *r, unsigned kind,
+                   uint64_t hint)
 {
     if (sh_home_wants(w->pool, r)) {
         sh_home_call(w->pool);
@@ -45,6 +48,9 @@ bool sh_care_takes(struct sh_worker *w, struct sh_record *r, unsigned kind)
     /* Of two that come upon it at a time, both have begun it: so it is a limit,
      * and no number that each of them reaches. */
     w->begun += kind != SH_KIND_DEAL && kind != SH_KIND_RETRY;
+    /* Before the claim, so that who repairs knows by whom that was, even if the
+     * record has been settled over it: release: claim, death */
+    sh_store_rel(&w->post->claiming, hint);
     return true;
 }
 

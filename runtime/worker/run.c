@@ -574,7 +574,8 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
             return;
         }
     }
-    if (SH_UNLIKELY(pool == sh_self()->served) && !sh_care_takes(w, r, kind))
+    if (SH_UNLIKELY(pool == sh_self()->served) &&
+        !sh_care_takes(w, r, kind, hint))
         return;
     do {
         /* Flags may change meanwhile; the hint is good as long as this. */

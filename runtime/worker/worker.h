@@ -198,8 +198,9 @@ static inline bool sh_worker_shares(uint32_t tick)
 int sh_await_record(struct sh_ref *ref, bool stubborn);
 
 /* Whether a worker process that has come upon a record takes it up: it counts
- * as begun then. If not, somebody else has been told. */
-bool sh_care_takes(struct sh_worker *w, struct sh_record *r, unsigned kind);
+ * as begun then, and its post says so. If not, somebody else has been told. */
+bool sh_care_takes(struct sh_worker *w, struct sh_record *r, unsigned kind,
+                   uint64_t hint);
 
 /* A process that has begun as many tasks as it may: whether it is to end now;
  * and rest, if it can, so that others begin what comes. True if it did, or may

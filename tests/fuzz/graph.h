@@ -68,6 +68,7 @@ struct census {
     atomic_ulong timed_out, given_up, stand_ins, committed, told, moves;
     atomic_ulong scopes, retries, events;
     atomic_ulong kills, dooms, culprits, collateral;
+    atomic_ulong cut; /* .drops that were not called, or not to their end */
     /* Graphs that leave something, and how much. */
     atomic_ulong untidy, records, aliases, edges, cells, bytes;
 };
@@ -264,6 +265,9 @@ void storm_end(struct killer *killer);
 void storm_doom(const struct job *job);
 /* Node n itself has crashed, it says: whether that can be. */
 void storm_blame(struct graph *g, unsigned n, const shunt_error *error);
+/* What was to be dropped was not, it seems: whether its process can have been
+ * hit as it began to. A rare thing, which is counted. */
+bool storm_cuts(const struct graph *g);
 /* All pools are gone: whether they left descriptors, threads, processes or
  * mappings of the host; then what, in words. */
 bool storm_leaves(char *text, size_t size);

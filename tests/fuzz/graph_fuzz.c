@@ -113,11 +113,13 @@ static void dump(struct graph *g)
 static void tell_storm(void)
 {
     printf("graph_fuzz: %lu hits, %lu functions ended badly; nodes that "
-           "crashed were %lu times the culprit, %lu times not; left in %lu "
+           "crashed were %lu times the culprit, %lu times not; %lu drops cut; "
+           "left in %lu "
            "graphs: %lu records, %lu aliases, %lu edges, %lu cells, %lu "
            "bytes\n",
            atomic_load(&census->kills), atomic_load(&census->dooms),
            atomic_load(&census->culprits), atomic_load(&census->collateral),
+           atomic_load(&census->cut),
            atomic_load(&census->untidy), atomic_load(&census->records),
            atomic_load(&census->aliases), atomic_load(&census->edges),
            atomic_load(&census->cells), atomic_load(&census->bytes));

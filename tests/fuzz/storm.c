@@ -403,6 +403,13 @@ static bool come_back_to(const struct remains *base, struct remains *now)
     return false;
 }
 
+bool storm_cuts(const struct graph *g)
+{
+    return g->plan->mortal && atomic_load(&census->kills) > 0 &&
+           atomic_fetch_add(&census->cut, 1) <=
+               atomic_load(&census->kills) / 1000;
+}
+
 bool storm_leaves(char *text, size_t size)
 {
     static struct remains base;

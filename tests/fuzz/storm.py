@@ -19,10 +19,11 @@ import time
 
 TOLD = re.compile(
     r'(\d+) hits, (\d+) functions ended badly; nodes that crashed were (\d+) '
-    r'times the culprit, (\d+) times not; left in (\d+) graphs: (\d+) records, '
+    r'times the culprit, (\d+) times not; (\d+) drops cut; left in (\d+) graphs: '
+    r'(\d+) records, '
     r'(\d+) aliases, (\d+) edges, (\d+) cells, (\d+) bytes')
 NAMES = ('hits', 'functions ended badly', 'culprits', 'collateral',
-         'graphs that leave something', 'records left', 'aliases left',
+         'drops cut short', 'graphs that leave something', 'records left', 'aliases left',
          'edges left', 'cells left', 'bytes left')
 
 # Runs in a row that hit nobody, as a program's that fails at once.
@@ -85,7 +86,10 @@ def main():
         print(f'{len(seeds):10}   {kind}: seeds {seeds[:5]}')
     if idle == IDLE_MAX:
         print(f'storm: nobody was hit in {idle} runs')
-    return bool(faults) or totals[4] > 0 or idle == IDLE_MAX
+    if totals[4] > totals[0] / 1000 + 1:
+        print('storm: more drops were cut short than hits can explain')
+        return True
+    return bool(faults) or totals[5] > 0 or idle == IDLE_MAX
 
 
 if __name__ == '__main__':

@@ -25,8 +25,8 @@ static void *repairs(void *unused)
 
 static void die(void)
 {
-    many_posts[0].ticket_bit = 1;
-    sh_store_sc(&many_posts[0].ticket, (uintptr_t)&ticket); /* seq_cst: parting */
+    sh_store_sc(&many_posts[0].ticket, (uintptr_t)&ticket); /* seq_cst: parting
+                                                             */
     if (DEAD >= 1)
         *(uint64_t *)(void *)records[1].data.bytes = 0;
     if (DEAD >= 2)
