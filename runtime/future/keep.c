@@ -115,6 +115,16 @@ static bool is_kept_already(const struct sh_run *run)
     return !sh_handle_same_use(run->keeper, w) || sh_phase_of(w) != SH_INIT;
 }
 
+/* There need be none. A process that has died since may have said that there
+ * would be. */
+static void forget_keeper(struct sh_work *work, const struct sh_run *run)
+{
+    /* acquire: settled */
+    if (SH_UNLIKELY(run->pool->shared) &&
+        (sh_load_acq(&run->record->state) & SH_KEPT) != 0)
+        sh_settle_idle(work, run->pool, run->record, SH_KEPT);
+}
+
 bool sh_keep(struct sh_run *run)
 {
     struct sh_seat *seat = sh_seat_of(run->pool);
@@ -133,8 +143,11 @@ bool sh_keep(struct sh_run *run)
 
     for (uint32_t i = 0; i < run->handles.count; i++)
         n += pending(run, run->handles.names[i], &w) != NULL;
-    if (n == 0 && !run->unnoted)
+    if (n == 0 && !run->unnoted) {
+        forget_keeper(&work, run);
+        sh_work_do(&work);
         return false;
+    }
     sh_or_sc(&run->record->state, SH_KEPT); /* seq_cst: settled */
     if (!run->unnoted)
         r = sh_combine_new(run->pool, seat, SH_KIND_KEEP, n, n);
