@@ -46,6 +46,8 @@
  */
 #include "task/handle.h"
 
+#include <sched.h>
+
 #define ALIAS_TARGET ((uint64_t)0xffffff)
 #define ALIAS_HELD ((uint64_t)1 << 24)
 #define ALIAS_LENT ((uint64_t)1 << 25)
@@ -69,14 +71,14 @@ static bool primary_matches(uint64_t word, uint64_t handle)
 /* In hold beside the generation and SH_HOLD_SCOPE: a tag, and the count. */
 #define HOLD_COUNT ((uint32_t)0x7fffff)
 #define HOLD_TAG ((uint64_t)0xff << 23)
+#define TAG_LOOKS 10000u /* until another's tag is gone */
 
 static uint64_t tag_of(unsigned place)
 {
     return place <= 0xff ? (uint64_t)place << 23 : 0;
 }
 
-/* 0 for who does not die alone; and for a thread of a task's, which has no post
- * to say it in. */
+/* 0 for who does not die alone, or has no post to say it in. */
 static uint64_t tag_here(const struct sh_pool *pool)
 {
     return SH_UNLIKELY(pool->shared) && sh_post_here(pool) != NULL
@@ -100,13 +102,27 @@ static void unsay_counting(const struct sh_ref *ref)
     sh_store_rel(&ref->pool->posts[sh_self()->served_as - 1].counting, 0);
 }
 
+/* There is room for one tag. Another's goes in a moment, or is repaired if that
+ * process has died: so it is waited for, if not for ever. What hold is then. */
+static uint64_t await_no_tag(const struct sh_ref *ref, uint64_t hold,
+                             uint64_t tag)
+{
+    for (unsigned n = 0; tag != 0 && (hold & HOLD_TAG) != 0 &&
+                         (hold & HOLD_TAG) != tag && n < TAG_LOOKS;
+         n++) {
+        sched_yield();
+        hold = sh_load_acq(&ref->record->hold); /* acquire: idle */
+    }
+    return hold;
+}
+
 /* Count one more: false if the use of the record that word is of has ended. */
 static bool raise_hold(const struct sh_ref *ref, uint64_t word, uint64_t tag)
 {
-    uint64_t hold = sh_load_acq(&ref->record->hold); /* acquire: idle */
-    uint64_t next;
+    uint64_t next, hold = sh_load_acq(&ref->record->hold); /* acquire: idle */
 
     do {
+        hold = await_no_tag(ref, hold, tag);
         if ((uint32_t)(hold >> 32) != sh_generation_of(word))
             return false;
         SH_ASSERT(((uint32_t)hold & HOLD_COUNT) < HOLD_COUNT);
@@ -141,11 +157,12 @@ void sh_handle_unpinning(const struct sh_ref *ref, uint64_t whom)
         return;
     say_counting(ref, whom);
     hold = sh_load_rlx(&ref->record->hold); /* relaxed: the CAS validates it */
-    while ((hold & HOLD_TAG) == 0 &&
-           (uint32_t)(hold >> 32) == sh_generation_of(ref->word) &&
-           !sh_cas_acqrel(&ref->record->hold, &hold,
-                          hold | tag)) /* acq_rel: last */
-        continue;
+    do {
+        hold = await_no_tag(ref, hold, tag);
+    } while ((hold & HOLD_TAG) == 0 &&
+             (uint32_t)(hold >> 32) == sh_generation_of(ref->word) &&
+             !sh_cas_acqrel(&ref->record->hold, &hold,
+                            hold | tag)); /* acq_rel: last */
 }
 
 /* Lower hold by what is counted. What is left of its lower half. */
