@@ -91,13 +91,14 @@ static bool is_in(struct sh_pool *pool, _Atomic uint32_t *list,
                   const struct sh_record *r, bool *sure_out)
 {
     uint32_t head = sh_load_sc(list), i = head; /* seq_cst: handed */
-    uint32_t left = sh_table_used(&pool->records);
+    uint32_t used = sh_table_used(&pool->records), left = used;
 
-    while (i != SH_NONE && left-- > 0 && sh_record_at(pool, i) != r)
+    /* What has been taken meanwhile leads anywhere. */
+    while (i != SH_NONE && i < used && left-- > 0 && sh_record_at(pool, i) != r)
         i = sh_load_rlx(&sh_record_at(pool, i)->link); /* relaxed: it does not
                                                         * change in the list */
     *sure_out = sh_load_sc(list) == head; /* seq_cst: handed */
-    return i != SH_NONE && sh_record_at(pool, i) == r;
+    return i != SH_NONE && i < used && sh_record_at(pool, i) == r;
 }
 
 bool sh_hand_is_left(struct sh_pool *pool, const struct sh_record *r)

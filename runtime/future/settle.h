@@ -164,24 +164,22 @@ void sh_combine_act(struct sh_work *work, struct sh_pool *pool,
 static inline void sh_hand_hold(struct sh_pool *pool, const struct sh_record *r,
                                 uint64_t handle, uint32_t how)
 {
-    const struct sh_seat *seat = sh_here.seat;
+    struct sh_post *post = SH_LIKELY(!pool->shared) ? NULL : sh_post_here(pool);
 
-    if (SH_LIKELY(!pool->shared) || handle == 0 || pool != sh_self()->served ||
-        seat == NULL || seat->post == NULL)
+    if (handle == 0 || post == NULL)
         return;
-    /* release: death */
-    sh_store_rel(&seat->post->hand_of, sh_index_of(pool, r) | how);
-    sh_store_rel(&seat->post->hand, handle); /* release: death */
+    sh_store_rel(&post->hand_of, sh_index_of(pool, r) | how); /* release: death
+                                                               */
+    sh_store_rel(&post->hand, handle); /* release: death */
 }
 
 /* It was given. */
 static inline void sh_hand_clear(const struct sh_pool *pool)
 {
-    const struct sh_seat *seat = sh_here.seat;
+    struct sh_post *post = SH_LIKELY(!pool->shared) ? NULL : sh_post_here(pool);
 
-    if (SH_UNLIKELY(pool->shared) && pool == sh_self()->served &&
-        seat != NULL && seat->post != NULL)
-        sh_store_rel(&seat->post->hand, 0); /* release: death */
+    if (post != NULL)
+        sh_store_rel(&post->hand, 0); /* release: death */
 }
 
 /* A running record's task has ended with outcome: settle it; input, if not 0,
@@ -358,17 +356,16 @@ static inline uint32_t sh_hint_generation(uint64_t hint)
  */
 static inline void sh_telling(struct sh_pool *pool, struct sh_record *r)
 {
-    const struct sh_seat *seat = sh_here.seat;
+    struct sh_post *post = SH_LIKELY(!pool->shared) ? NULL : sh_post_here(pool);
     uint64_t hint = 0;
 
-    if (SH_LIKELY(!pool->shared) || pool != sh_self()->served || seat == NULL ||
-        seat->post == NULL)
+    if (post == NULL)
         return;
     if (r != NULL)
         /* relaxed: BUSY keeps it in this use */
         hint = sh_hint(sh_index_of(pool, r),
                        sh_generation_of(sh_load_rlx(&r->state)));
-    sh_store_rel(&seat->post->telling, hint); /* release: death */
+    sh_store_rel(&post->telling, hint); /* release: death */
 }
 
 #endif /* SH_FUTURE_SETTLE_H */

@@ -308,8 +308,8 @@ static void repeat(const struct mess *m, struct sh_record *r, uint64_t w)
 /* Whether a record may have to do with it, by its state. */
 static bool concerns(const struct mess *m, uint64_t word)
 {
-    return is_theirs(m, word) || sh_phase_of(word) == SH_WAIT || sh_phase_of(word) == SH_READY ||
-           (word & SH_BUSY) != 0;
+    return is_theirs(m, word) || sh_phase_of(word) == SH_WAIT ||
+           sh_phase_of(word) == SH_READY || (word & SH_BUSY) != 0;
 }
 
 /* Who was to drop the input of a retry, seen with that word, may have died. */

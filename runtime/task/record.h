@@ -108,7 +108,8 @@ struct sh_scoping {
     _Atomic uint32_t next;   /* the number of the next child */
     _Atomic uint32_t kept;   /* failures, of a scope that forgets */
     uint32_t hook;           /* of its edge on the task that opened it */
-    _Atomic uint64_t closer; /* the name of the task that closes it, or 0 */
+    _Atomic uint64_t closer; /* the name of the task that closes it, 1 if
+                              * that is none of its pool's, or 0 */
 };
 
 struct sh_record {

@@ -79,7 +79,8 @@
  *              Of a promise: while its listener is called
  *   KEPT       as BUSY. Of a task: set as it ends if tasks that it submitted
  *              are at work, cleared by their keeper. Of a promise: until its
- *              writing end is consumed. Of a scope: until it is closed
+ *              writing end is consumed. Of a scope: until it is closed. Of a
+ *              retry: while who repairs looks at it
  *   HELD       an ending task, while it hangs its keeper on the record
  *   OUTSIDE    submit from outside: counts for queue_max while READY
  *   DOOMED     of a promise, or a delay without end: a drain that found nothing
