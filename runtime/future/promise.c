@@ -17,6 +17,9 @@
  *            then take input; all seq_cst: one sees the other
  *            cancel: set BUSY, then take input -> listens: read that it was
  *            taken, then find BUSY, until it was called
+ *
+ * Crash. Who has consumed a promise, and dies before the value or the error is
+ * there, has dropped it.
  */
 #include <pthread.h>
 #include <stdarg.h>
@@ -147,11 +150,20 @@ int shunt_promise_new_typed(shunt_pool *name, size_t size, size_t align,
     return 0;
 }
 
+/* Whether the caller may die alone, and somebody sees to what it was at. */
+static bool is_mortal(const struct sh_ref *ref)
+{
+    return SH_UNLIKELY(ref->pool->shared) && sh_place_in(ref->pool) > 0;
+}
+
 /* Consume the writing end, and move the promise to SETTLING: 0. Or the future
- * was cancelled: SHUNT_ECANCELED. Or the end was consumed: SHUNT_EINVAL. */
+ * was cancelled: SHUNT_ECANCELED. Or the end was consumed: SHUNT_EINVAL.
+ *
+ * Who may die before what is given is there has dropped it until finish. */
 static int begin(struct sh_ref *ref, int code)
 {
     uint32_t generation = sh_generation_of(ref->word);
+    unsigned outcome = sh_outcome_from(is_mortal(ref) ? SHUNT_ECANCELED : code);
     struct sh_work work = { 0 };
     uint64_t w = ref->word;
     uint64_t next;
@@ -163,8 +175,7 @@ static int begin(struct sh_ref *ref, int code)
         open = sh_phase_of(w) == SH_PROMISE;
         next = w & ~SH_KEPT;
         if (open)
-            next = sh_word_settled(next, SH_SETTLING, sh_owner_here(),
-                                   sh_outcome_from(code));
+            next = sh_word_settled(next, SH_SETTLING, sh_owner_here(), outcome);
         else if (sh_phase_of(w) == SH_DONE && (w & SH_ORPHAN) != 0 &&
                  (next & SH_STAYS) == 0)
             next = sh_word_settled(next, SH_RELEASING, sh_owner_here(),
@@ -180,10 +191,20 @@ static int begin(struct sh_ref *ref, int code)
     return SHUNT_ECANCELED;
 }
 
-static void settle(struct sh_ref *ref)
+/* What was given is there. */
+static void finish(struct sh_ref *ref, int code)
 {
     struct sh_work work = { 0 };
 
+    if (is_mortal(ref)) {
+        uint64_t w = sh_load_acq(&ref->record->state); /* acquire: settled */
+
+        /* acq_rel: settled. Flags may be set meanwhile. */
+        while (!sh_cas_acqrel(&ref->record->state, &w,
+                              sh_word_settled(w, SH_SETTLING, sh_owner_here(),
+                                              sh_outcome_from(code))))
+            continue;
+    }
     sh_work_settle(&work, ref->pool, ref->record);
     sh_work_do(&work);
 }
@@ -205,7 +226,7 @@ int shunt_promise_give_sized(shunt_promise *p, const void *value, size_t size)
         return rc;
     if (value != NULL)
         memcpy(v.bytes, value, v.size);
-    settle(&ref);
+    finish(&ref, 0);
     return 0;
 }
 
@@ -237,7 +258,7 @@ int shunt_promise_fail(shunt_promise *p, int code, const char *fmt, ...)
     /* A cancelled one gets its record when it settles. */
     if (f.text != NULL || f.code != SHUNT_ECANCELED)
         sh_error_attach(ref.pool, ref.record, &f);
-    settle(&ref);
+    finish(&ref, f.code);
     return 0;
 }
 
@@ -249,7 +270,7 @@ int shunt_promise_drop(shunt_promise *p)
     if (rc == 0)
         rc = begin(&ref, SHUNT_ECANCELED);
     if (rc == 0)
-        settle(&ref);
+        finish(&ref, SHUNT_ECANCELED);
     return rc == SHUNT_ECANCELED ? 0 : rc;
 }
 
@@ -441,14 +462,19 @@ void sh_promise_dispose(struct sh_pool *pool, struct sh_record *r)
 {
     struct sh_promised *p = &r->data.promised;
     /* relaxed: ours in RELEASING */
-    uint64_t l = sh_load_rlx(&r->input);
+    uint64_t hook = sh_load_rlx(&r->input);
+    void *l = hook != TOLD ? (void *)(uintptr_t)hook : NULL;
     struct sh_block *b = block_of(p);
 
-    /* First, both, so that who repeats this frees nothing twice.
-     * release: hook; nobody else looks any more */
+    /* Both go with the process, before nothing names them; and nothing does
+     * when they are freed, so that who repeats this frees nothing twice. */
+    if (l != NULL)
+        sh_heap_scrap(&pool->heap, l);
+    /* release: hook; nobody else looks any more */
     sh_store_rel(&r->input, 0);
-    if (l != TOLD)
-        sh_heap_put(&pool->heap, (void *)(uintptr_t)l, sizeof(struct listener));
+    sh_heap_put(&pool->heap, l, sizeof(struct listener));
+    if (b != NULL)
+        sh_block_scrap(b);
     set_block(p, NULL);
     if (b != NULL)
         sh_block_free(b);
