@@ -444,8 +444,12 @@ static void wait_on_still(struct sh_work *work, struct sh_pool *pool,
         look_at_attempt(work, pool, r);
     else if (sh_timer_is_for(&pool->timers[timer], generation))
         wait_on(work, pool, r);
-    else
+    else {
+        /* Or the end of an attempt that is made at once would be taken for that
+         * of the pause. */
+        ticket_of(r)->pauses = false;
         go_on(work, pool, r);
+    }
 }
 
 void sh_retry_turn(struct sh_pool *pool, struct sh_record *r, uint64_t word)
