@@ -22,6 +22,8 @@
  */
 #include "future/bridge.h"
 
+#include "future/call.h"
+
 #include "task/run.h"
 
 /* A bridge from pool to a target of another; 0 if there is no memory. */
@@ -49,11 +51,17 @@ bool sh_cell_pass(struct sh_pool *pool, uint64_t target)
     struct sh_seat *seat = sh_seat_of(pool);
     uint32_t index = sh_target_index(target);
 
-    if (sh_arrive(&sh_cell_at(pool, index)->word, sh_target_generation(target),
-                  0, NULL) != SH_ARRIVED_NEW)
-        return false;
+    /* Only calls are passed by who dies alone. */
     if (seat != NULL)
-        sh_table_give(&pool->cells, &seat->cells, index);
+        sh_table_hand(&seat->cells, index, SH_OF_CALL);
+    if (sh_arrive(&sh_cell_at(pool, index)->word, sh_target_generation(target),
+                  0, NULL) != SH_ARRIVED_NEW) {
+        if (seat != NULL)
+            sh_table_unhand(&seat->cells);
+        return false;
+    }
+    if (seat != NULL)
+        sh_table_give_in_hand(&pool->cells, &seat->cells);
     return true;
 }
 

@@ -21,8 +21,10 @@
  * Crash. The address is good in one process only, which the cell names: others
  * do not call it, but hand the record over (hand.c). Until then that stays
  * COMPLETE with an edge that is not CLOSED; so whoever looks through the table
- * after a death finds what is left to be called, and drops what the dead one
- * was to be called for, unless nothing was.
+ * after a death finds what is left to be called. The cells of the dead one are
+ * passed, whether they hang or not: base repeats the generation of a cell's use
+ * as a call, as no other kind of cell does, so that none is taken for one which
+ * somebody else is just setting up.
  */
 #include "future/call.h"
 
@@ -31,7 +33,8 @@ uint64_t sh_call_build(const struct sh_ref *ref, struct sh_call *call)
     struct sh_pool *pool = ref->pool;
     struct sh_seat *seat = sh_seat_of(pool);
     uint32_t index = seat == NULL ? SH_NONE
-                                  : sh_table_take(&pool->cells, &seat->cells);
+                                  : sh_table_take_in_hand(
+                                        &pool->cells, &seat->cells, SH_OF_CALL);
     struct sh_cell *cell;
     uint32_t generation;
 
@@ -45,8 +48,37 @@ uint64_t sh_call_build(const struct sh_ref *ref, struct sh_call *call)
     sh_store_rel(&cell->up, (uint64_t)(uintptr_t)call); /* release: cell */
     /* release: cell */
     sh_store_rel(&cell->pool, (uint16_t)sh_place_in(pool));
+    sh_store_rel(&cell->base, ~generation);  /* release: cell */
     sh_store_rel(&cell->kind, SH_CELL_CALL); /* release: cell */
+    sh_table_unhand(&seat->cells);
     return sh_target(SH_TARGET_CELL, index, 0, generation);
+}
+
+bool sh_call_is_open(struct sh_pool *pool, uint32_t cell, unsigned place)
+{
+    struct sh_cell *c = sh_cell_at(pool, cell);
+    uint64_t w = sh_load_acq(&c->word); /* acquire: arrive */
+
+    return (uint32_t)w == 0 &&
+           sh_load_acq(&c->kind) == SH_CELL_CALL && /* acquire: cell */
+           sh_load_acq(&c->pool) == place &&        /* acquire: cell */
+           /* acquire: cell */
+           sh_load_acq(&c->base) == ~(uint32_t)(w >> 32);
+}
+
+void sh_call_forget(struct sh_pool *pool, unsigned place)
+{
+    uint32_t used = sh_table_used(&pool->cells);
+
+    for (uint32_t i = 1; i < used; i++)
+        if (sh_call_is_open(pool, i, place)) {
+            struct sh_cell *c = sh_cell_at(pool, i);
+            /* acquire: arrive */
+            uint32_t generation = (uint32_t)(sh_load_acq(&c->word) >> 32);
+
+            (void)sh_cell_pass(pool,
+                               sh_target(SH_TARGET_CELL, i, 0, generation));
+        }
 }
 
 void sh_call_scrap(struct sh_pool *pool, uint64_t target)
@@ -70,33 +102,6 @@ bool sh_call_unhang(const struct sh_ref *ref, const struct sh_hung *hung)
     (void)sh_edge_detach(ref->pool, ref->record, hung->hook, hung->target);
     /* A settler may have read the edge before: the arrival decides. */
     return sh_cell_pass(ref->pool, hung->target);
-}
-
-/* The edge names the use of the cell that it leads to: one that somebody who
- * lives is about to use again is left alone. */
-static void forget(struct sh_pool *pool, uint64_t e, unsigned place)
-{
-    struct sh_cell *c;
-
-    if (sh_target_kind(e) != SH_TARGET_CELL)
-        return;
-    c = sh_cell_at(pool, sh_target_index(e));
-    if (sh_load_acq(&c->kind) == SH_CELL_CALL && /* acquire: cell */
-        sh_load_acq(&c->pool) == place)          /* acquire: cell */
-        (void)sh_cell_pass(pool, e);
-}
-
-void sh_call_forget(struct sh_pool *pool, struct sh_record *r, unsigned place)
-{
-    uint32_t i = sh_load_acq(&r->edges); /* acquire: list */
-
-    forget(pool, sh_load_acq(&r->edge0), place); /* acquire: hang */
-    for (i &= ~SH_EDGES_CLOSED; i != SH_NONE;) {
-        struct sh_edge *e = sh_edge_at(pool, i);
-
-        forget(pool, sh_load_acq(&e->target), place); /* acquire: hang */
-        i = sh_load_rlx(&e->next); /* relaxed: never changes in the list */
-    }
 }
 
 void sh_call_arrive(struct sh_pool *pool, struct sh_cell *c, uint64_t target)

@@ -15,12 +15,19 @@ struct sh_call {
     void (*fn)(struct sh_call *call);
 };
 
+/* In place of a record: what is in hand is the cell of a call, to be or that
+ * was. */
+#define SH_OF_CALL SH_INDEX_MAX
+
 /* A target of ref's pool that leads to call; 0 if there is no memory. */
 uint64_t sh_call_build(const struct sh_ref *ref, struct sh_call *call);
 
-/* A process of pool is dead: what hangs on a record and was to be called there
- * is not called. */
-void sh_call_forget(struct sh_pool *pool, struct sh_record *r, unsigned place);
+/* The process at that place is dead: what was to be called there is not called.
+ */
+void sh_call_forget(struct sh_pool *pool, unsigned place);
+
+/* Whether that cell leads to something in the process at that place. */
+bool sh_call_is_open(struct sh_pool *pool, uint32_t cell, unsigned place);
 
 /* Give a target back that was never hung. */
 void sh_call_scrap(struct sh_pool *pool, uint64_t target);

@@ -25,6 +25,7 @@
  */
 #include "process/mend.h"
 
+#include "future/call.h"
 #include "future/combine.h"
 #include "future/retry.h"
 #include "future/scope.h"
@@ -216,17 +217,27 @@ static bool uses_edge(void *arg, uint32_t index, uint32_t of)
     return i == index;
 }
 
-/* Of a scope that the dead process was in, or freed; or of a combinator that it
- * made, or freed. */
+struct dead {
+    struct sh_pool *pool;
+    unsigned place;
+};
+
+/* Of a scope that the dead process was in, or freed; of a combinator that it
+ * made, or freed; or that leads to a function of its own. */
 static bool uses_cell(void *arg, uint32_t index, uint32_t of)
 {
-    struct sh_pool *pool = arg;
-    struct sh_record *r = sh_record_at(pool, of);
-    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: its maker's */
+    const struct dead *dead = arg;
+    struct sh_pool *pool = dead->pool;
     uint32_t left = sh_table_used(&pool->cells);
     const struct sh_combine *c;
+    struct sh_record *r;
+    unsigned kind;
     uint32_t i;
 
+    if (of == SH_OF_CALL)
+        return sh_call_is_open(pool, index, dead->place);
+    r = sh_record_at(pool, of);
+    kind = sh_load_rlx(&r->kind); /* relaxed: its maker's */
     if (kind == SH_KIND_SCOPE) {
         i = sh_load_acq(&r->data.scoping.cells); /* acquire: death */
         for (; i != SH_NONE && i != index && left > 0; left--)
@@ -245,6 +256,7 @@ static bool uses_cell(void *arg, uint32_t index, uint32_t of)
 
 void sh_mend_held(struct sh_pool *pool, unsigned index, struct sh_seat *seat)
 {
+    struct dead dead = { pool, index + 1 };
     struct sh_work work = { 0 };
     struct sh_ref ref;
 
@@ -254,6 +266,6 @@ void sh_mend_held(struct sh_pool *pool, unsigned index, struct sh_seat *seat)
     sh_table_mend(&pool->records, &seat->records, uses_record, pool);
     sh_table_mend(&pool->aliases, &seat->aliases, uses_alias, pool);
     sh_table_mend(&pool->edges, &seat->edges, uses_edge, pool);
-    sh_table_mend(&pool->cells, &seat->cells, uses_cell, pool);
+    sh_table_mend(&pool->cells, &seat->cells, uses_cell, &dead);
     sh_work_do(&work);
 }

@@ -452,20 +452,12 @@ static void look_through(const struct mess *m)
  * to it goes on without. Before a record is settled that may be among that. */
 static void forget_calls(const struct mess *m)
 {
-    struct sh_pool *pool = m->pool;
-    uint32_t used = sh_table_used(&pool->records);
     unsigned place = m->worker->index + 1;
 
     if (sh_load_rlx(&m->worker->post->calls) == 0) /* relaxed: it is dead */
         return;
-    for (uint32_t i = 1; i < used; i++) {
-        struct sh_record *r = sh_record_at(pool, i);
-        uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
-
-        if (sh_is_live(w) && (w & SH_WATCHED) != 0)
-            sh_call_forget(pool, r, place);
-    }
-    sh_handed_do(pool, place);
+    sh_call_forget(m->pool, place);
+    sh_handed_do(m->pool, place);
 }
 
 /* What it had in hand: a handle that a record names no more, and that was not

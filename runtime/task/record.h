@@ -203,7 +203,7 @@ struct sh_cell {
     _Atomic uint64_t up;
     _Atomic uint32_t link, chain;
     /* NODE: the combinator's first input below it. BRIDGE: the serial number
-     * of the pool of up. */
+     * of the pool of up. CALL: its generation, inverted. */
     _Atomic uint32_t base;
     _Atomic uint8_t need; /* NODE: how many arrivals make it full; else, of some,
                            * with pool: future/quorum.c */
