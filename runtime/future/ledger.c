@@ -52,8 +52,10 @@ static bool is_open_promise(uint64_t handle)
     return sh_handle_same_use(handle, w) && (w & SH_KEPT) != 0;
 }
 
+/* Of a worker process, also what is lent: to a queue that dies with it. */
 static bool is_worth(const struct sh_run *run, uint64_t handle, bool promise)
 {
+    enum sh_handle_use use = run->pool->shared ? SH_LOOK : SH_OWN;
     unsigned id = sh_handle_pool(handle);
     struct sh_ref ref;
     bool worth;
@@ -61,7 +63,7 @@ static bool is_worth(const struct sh_run *run, uint64_t handle, bool promise)
     if (!sh_pool_enter(id))
         return false;
     worth = promise ? is_open_promise(handle)
-                    : sh_handle_find(handle, SH_OWN, &ref) == 0 ||
+                    : sh_handle_find(handle, use, &ref) == 0 ||
                           sh_is_pending_child(run, handle);
     sh_pool_exit(id);
     return worth;
@@ -138,7 +140,7 @@ void sh_run_lend(struct sh_run *run, uint64_t handle)
     }
 }
 
-void sh_run_regain(struct sh_run *run, uint64_t handle)
+bool sh_run_unlend(struct sh_run *run, uint64_t handle)
 {
     struct sh_ledger *l = &run->handles;
 
@@ -148,10 +150,16 @@ void sh_run_regain(struct sh_run *run, uint64_t handle)
         if (l->names[i] == (handle | SH_HANDLE_LENT)) {
             l->names[i] = handle;
             l->at = i + 1;
-            return;
+            return true;
         }
     }
-    sh_run_note(run, handle);
+    return false;
+}
+
+void sh_run_regain(struct sh_run *run, uint64_t handle)
+{
+    if (!sh_run_unlend(run, handle))
+        sh_run_note(run, handle);
 }
 
 struct sh_block *sh_run_hold(struct sh_run *run, uint64_t handle)

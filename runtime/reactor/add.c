@@ -40,12 +40,30 @@ static int prepare(struct sh_entry *e, shunt_future *f, void *tag,
     return e->hung.target != 0 ? 0 : SHUNT_ENOMEM;
 }
 
+/* The running task, if there is one, has given the handle away: said first, so
+ * that who ends it in our stead looks for either. */
 static bool lend(struct sh_entry *e, struct sh_ref *ref)
 {
-    if (ref->record != NULL && !sh_handle_lend(ref, SH_WATCHED))
-        return false;
+    uint64_t handle = ref->handle;
+
+    if (ref->record != NULL) {
+        if (sh_here.run != NULL)
+            sh_run_lend(sh_here.run, handle);
+        if (!sh_handle_lend(ref, SH_WATCHED)) {
+            if (sh_here.run != NULL)
+                (void)sh_run_unlend(sh_here.run, handle);
+            return false;
+        }
+    }
     e->handle = ref->handle;
     return true;
+}
+
+/* It is the caller's again. */
+static void unlend(struct sh_ref *ref)
+{
+    if (sh_handle_unlend(ref) && sh_here.run != NULL)
+        (void)sh_run_unlend(sh_here.run, ref->handle);
 }
 
 /* Under lock: from now on the entry is the queue's. Without memory for an edge
@@ -78,15 +96,7 @@ static void undo(const struct sh_entry *e)
     if (e->hung.target != 0 && ref.pool != NULL)
         sh_call_scrap(ref.pool, e->hung.target);
     if (rc == 0 && (e->handle & SH_HANDLE_LENT) != 0)
-        (void)sh_handle_unlend(&ref);
-}
-
-/* The running task, if there is one, has given f away. */
-static void give_away(shunt_future *f)
-{
-    if (sh_here.run != NULL &&
-        sh_handle_index(sh_handle_of(f)) != SH_HANDLE_RESERVED)
-        sh_run_lend(sh_here.run, sh_handle_of(f));
+        unlend(&ref);
 }
 
 /* Under lock. */
@@ -117,8 +127,6 @@ int shunt_queue_add(shunt_queue *name, shunt_future *f, void *tag)
     if (rc != 0 && e != NULL)
         sh_entries_give(&q->entries, e);
     sh_queue_unlock(q);
-    if (rc == 0)
-        give_away(f);
     return rc;
 }
 
@@ -253,7 +261,7 @@ static void take_back(shunt_queue *name, const struct sh_batch *b,
             sh_queue_let_go(&gone[--got]);
             if (sh_handle_find(gone[got].handle, SH_LOOK, &ref) == 0 &&
                 ref.record != NULL)
-                (void)sh_handle_unlend(&ref);
+                unlend(&ref);
         }
     }
 }
@@ -280,7 +288,5 @@ int shunt_queue_add_all(shunt_queue *name, shunt_future *const *fs, size_t n)
     }
     if (close_batch(name, &batch) != 0 && rc == 0)
         rc = SHUNT_EINVAL;
-    for (size_t i = 0; i < n && rc == 0; i++)
-        give_away(fs[i]);
     return rc;
 }

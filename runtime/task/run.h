@@ -155,11 +155,12 @@ void sh_seats_clear(struct sh_pool *pool);
 void sh_run_note(struct sh_run *run, uint64_t handle);
 void sh_run_note_promise(struct sh_run *run, uint64_t handle);
 
-/* The running task has lent this handle to what will make it somebody else's:
- * it is not to be given back when the task ends. */
+/* The running task is about to lend this handle to what will make it somebody
+ * else's: it is not to be given back when the task ends. */
 void sh_run_lend(struct sh_run *run, uint64_t handle);
 
-/* It is the task's again. */
+/* It is the task's again: false if the task had not lent it. Or got it so. */
+bool sh_run_unlend(struct sh_run *run, uint64_t handle);
 void sh_run_regain(struct sh_run *run, uint64_t handle);
 
 /* The task's memory includes that of this lent handle's future: the block that

@@ -219,8 +219,7 @@ static void drop_promise(uint64_t handle)
 static void give_handles(struct sh_run *run)
 {
     struct sh_work work = { 0 };
-    /* acquire: noted */
-    uint32_t count = sh_load_bare_acq(&run->handles.count);
+    uint32_t count = sh_load_bare_acq(&run->handles.count); /* acquire: noted */
 
     for (uint32_t i = 0; i < count; i++)
         if ((run->handles.names[i] & SH_HANDLE_LENT) == 0)
@@ -234,8 +233,7 @@ static void give_handles(struct sh_run *run)
 
 static void attach_blocks(struct sh_run *run)
 {
-    struct sh_block *first = run->blocks.first;
-    struct sh_block *last = first;
+    struct sh_block *first = run->blocks.first, *last = first;
 
     if (first == NULL)
         return;
@@ -248,8 +246,8 @@ static void attach_blocks(struct sh_run *run)
 
 static bool is_attached(struct sh_record *r, const struct sh_block *block)
 {
-    const struct sh_block *b = sh_load_acq(&r->attached); /* acquire:
-                                                           * attached */
+    /* acquire: attached */
+    const struct sh_block *b = sh_load_acq(&r->attached);
 
     while (b != NULL && b != block)
         b = b->next;
@@ -391,10 +389,12 @@ static void take_over(struct sh_work *work, struct sh_run *run)
     sh_keep_unhold(work, run);
     sh_scopes_desert(work, run);
     cut_blocks(run);
-    /* What was lent to queues of that process is nobody's now. */
+    /* What was lent to queues of that process, or just to be, is nobody's. */
     for (uint32_t i = 0; i < run->handles.count; i++)
-        if ((run->handles.names[i] & SH_HANDLE_LENT) != 0)
+        if ((run->handles.names[i] & SH_HANDLE_LENT) != 0) {
             sh_work_give(work, run->handles.names[i]);
+            sh_work_give(work, run->handles.names[i] & ~SH_HANDLE_LENT);
+        }
 }
 
 void sh_run_abort(struct sh_run *run, unsigned outcome)
@@ -455,8 +455,7 @@ void sh_run_renew(struct sh_run *run)
     (void)sh_deps_renew(r);
     sh_store_rlx(&r->input, run->input); /* relaxed: published by the CAS */
     while (sh_phase_of(w) == SH_RUNNING)
-        /* seq_cst: idle */
-        if (sh_cas_sc(&r->state, &w,
+        if (sh_cas_sc(&r->state, &w, /* seq_cst: idle */
                       sh_word_to(w, keeps ? SH_WAIT : SH_READY, 0))) {
             if (keeps)
                 sh_settle_renewed(&work, pool, r, run->generation);
@@ -466,6 +465,7 @@ void sh_run_renew(struct sh_run *run)
             return;
         }
     /* It was given up meanwhile. */
+    sh_input_drop(&work, pool, r, sh_load_rlx(&r->kind)); /* relaxed: as word */
     sh_store_rlx(&r->input, 0); /* relaxed: it has settled */
     sh_settle_returned(&work, pool, r);
     sh_work_give(&work, run->input);
@@ -552,8 +552,8 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint)
     struct sh_record *r = sh_record_at(pool, sh_hint_index(hint));
     uint64_t ahead = sh_deque_glance(&w->post->deque, 3);
     uint64_t word = sh_load_acq(&r->state); /* acquire: accepted, ready */
-    unsigned kind;
     uint64_t running;
+    unsigned kind;
 
     if (ahead != 0)
         sh_table_prefetch(&pool->records, sh_hint_index(ahead));
