@@ -53,6 +53,9 @@ bool sh_keep_postpone(struct sh_work *work, struct sh_pool *pool,
 /* Code that ran on has returned: let those go that were postponed. */
 void sh_keep_returned(struct sh_work *work, struct sh_pool *pool);
 
+/* The same, of what has returned in any process. By the host. */
+void sh_keep_look(struct sh_pool *pool);
+
 /* Whether a name of the ledger is a future of the run's pool that has not
  * settled, or whose code runs on, whoever holds it by now. */
 bool sh_is_pending_child(const struct sh_run *run, uint64_t name);

@@ -16,7 +16,9 @@
  * What is settled over its code, at a deadline or by SHUNT_KILL, uses that
  * memory until the code returns; so may who listens for a promise's cancel. A
  * keeper that waited for it is postponed: it is DONE, and on a list of the
- * pool; whoever returns from such code looks.
+ * pool; whoever returns from such code looks. In a process pool the list is the
+ * host's alone, which does not die with some of it in hand: a worker hands the
+ * keeper over, and has the host look.
  *
  * Edges.
  *   death    process/recover.c
@@ -24,12 +26,14 @@
  *            returned, then read the list; all seq_cst: one sees the other
  *   settled  future/settle.c
  *   registry task/registry.c
+ *   alarm    future/timer.c
  *
  * Crash. The run names its keeper before that is accepted, so recovery, which
  * ends the run as if it had returned, makes another only if there is none. What
  * the run holds by HELD its ledger names: recovery lets go of it first.
  */
 #include "future/combine.h"
+#include "future/timer.h"
 
 /* The record of a future that the run's task got, if it has not settled, or its
  * code runs on. A delay has no code that might need anything. */
@@ -256,11 +260,24 @@ static void look_through(struct sh_work *work, struct sh_pool *pool)
     } while (seen != sh_load_sc(&pool->returned)); /* seq_cst: late */
 }
 
+void sh_keep_look(struct sh_pool *pool)
+{
+    struct sh_work work = { 0 };
+
+    if (sh_load_sc(&pool->late) != SH_NONE) /* seq_cst: late */
+        look_through(&work, pool);
+    sh_work_do(&work);
+}
+
 void sh_keep_returned(struct sh_work *work, struct sh_pool *pool)
 {
     sh_add_sc(&pool->returned, 1);          /* seq_cst: late */
-    if (sh_load_sc(&pool->late) != SH_NONE) /* seq_cst: late */
+    if (sh_load_sc(&pool->late) == SH_NONE) /* seq_cst: late */
+        return;
+    if (sh_place_in(pool) == 0)
         look_through(work, pool);
+    else
+        sh_time_ring_idle(pool);
 }
 
 bool sh_keep_postpone(struct sh_work *work, struct sh_pool *pool,
@@ -271,6 +288,10 @@ bool sh_keep_postpone(struct sh_work *work, struct sh_pool *pool,
 
     if (r->data.combining.more == NULL || !is_late(pool, r))
         return false;
+    if (sh_place_in(pool) > 0) {
+        sh_hand_over(pool, r, 0);
+        return true;
+    }
     sh_store_sc(&r->state,
                 sh_word_settled(w, SH_DONE, 0, sh_outcome_of(w))); /* seq_cst:
                                                                     * settled */
