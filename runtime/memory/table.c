@@ -19,16 +19,21 @@
  * Edges.
  *   chain   give: push a chain -> take: pop a chain     the links are there
  *   grow    take: move used -> used: read used          (a bound only)
+ *   done    change a word after the dead: note its mark, then change ->
+ *           mend: read the word, then the note
  *   death   process/recover.c
  *
  * Crash. What a process kept are lists that its death leaves whole. An item is
  * handed out after its bytes say that it is in use, and put into a list before
  * they say that it is free: so if that is missing, it is the first of its list.
  * Of items whose bytes do not tell, the one that is in no list is in hand.
- * Recovery sets that right, and gives the lists to the others. A chain that was
- * about to be pushed, or had just been popped, is lost until the table goes,
- * and so is a run of fresh items. A death between the charge and the growth
- * leaves a run charged that nobody has.
+ * Recovery sets that right, and gives the lists to the others.
+ *
+ * Whoever is about to push or to pop a chain, or to claim a run, says so, and
+ * by which tag, and leaves its mark with that in the word that it changes. Who
+ * changes the word next first notes, by the mark, which tag it has seen there.
+ * So of the dead it is known whether they had come to change it. A death between
+ * the charge and the growth leaves a run charged that nobody has.
  */
 #include "memory/table.h"
 
@@ -58,6 +63,10 @@ bool sh_table_init(struct sh_table *t, struct sh_arena *arena, size_t stride,
     t->heap = NULL;
     sh_store_rlx(&t->used, 1);   /* relaxed: nobody else has it yet */
     sh_store_rlx(&t->chains, 0); /* relaxed: nobody else has it yet */
+    for (uint32_t i = 0; i < SH_MARKS; i++) {
+        sh_store_rlx(&t->grown[i], 0); /* relaxed: nobody else has it yet */
+        sh_store_rlx(&t->moved[i], 0); /* relaxed: nobody else has it yet */
+    }
     return t->items != NULL;
 }
 
@@ -71,64 +80,128 @@ void sh_table_fini(struct sh_table *t)
     t->items = NULL;
 }
 
-static void push_chain(struct sh_table *t, uint32_t index)
-{
-    uint64_t old = sh_load_rlx(&t->chains); /* relaxed: the CAS validates it */
-    uint64_t next;
+/* -- marks -- */
 
-    do {
-        sh_store_rlx(chain_of(t, index), (uint32_t)old); /* relaxed: as CAS */
-        next = ((old >> 32) + 1) << 32 | index;
-    } while (!sh_cas_rel(&t->chains, &old, next)); /* release: chain */
+static uint32_t mark_in(uint32_t word)
+{
+    return word >> 24;
 }
 
-static uint32_t pop_chain(struct sh_table *t)
+/* What is about to be changed was made so by who has that mark: who is told
+ * here, if it dies, whether it was. Later changes are not forgotten. */
+static void note_done(_Atomic uint32_t *done, uint32_t mark, uint32_t tag)
+{
+    uint32_t now;
+
+    if (SH_LIKELY(mark == 0))
+        return;
+    now = sh_load_rlx(&done[mark]); /* relaxed: the CAS validates it */
+    while ((int32_t)(tag - now) > 0 &&
+           !sh_cas_rel(&done[mark], &now, tag)) /* release: done */
+        continue;
+}
+
+static uint64_t changed(uint64_t old, uint32_t mark, uint32_t index)
+{
+    return ((old >> 32) + 1) << 32 | (uint64_t)mark << 24 | index;
+}
+
+/* About to change chains from old, by a chain that begins so; relaxed, and in
+ * this order, since a death is a fence. */
+static void say_moving(struct sh_table *t, struct sh_cache *c, uint64_t old,
+                       uint32_t index)
+{
+    note_done(t->moved, mark_in((uint32_t)old), (uint32_t)(old >> 32));
+    if (SH_LIKELY(c == NULL || c->mark == 0))
+        return;
+    c->moving_tag = (uint32_t)(old >> 32) + 1;
+    sh_store_bare_rel(&c->moving, index); /* release: death */
+}
+
+static void unsay_moving(struct sh_cache *c)
+{
+    if (c != NULL)
+        sh_store_bare_rel(&c->moving, SH_NONE); /* release: death */
+}
+
+/* -- chains -- */
+
+/* c is whose chain it was, for what is noted; or NULL. */
+static void push_chain(struct sh_table *t, struct sh_cache *c, uint32_t index)
+{
+    uint64_t old = sh_load_rlx(&t->chains); /* relaxed: the CAS validates it */
+    uint32_t mark = c != NULL ? c->mark : 0;
+
+    do {
+        /* relaxed: as CAS */
+        sh_store_rlx(chain_of(t, index), (uint32_t)old & SH_INDEX);
+        say_moving(t, c, old, index);
+    } while (!sh_cas_rel(&t->chains, &old,
+                         changed(old, mark, index))); /* release: chain, done */
+}
+
+/* Pop one as the list to hand out of. */
+static void pop_chain(struct sh_table *t, struct sh_cache *c)
 {
     uint64_t old = sh_load_acq(&t->chains); /* acquire: chain */
 
-    while ((uint32_t)old != SH_NONE) {
+    while (((uint32_t)old & SH_INDEX) != SH_NONE) {
+        uint32_t index = (uint32_t)old & SH_INDEX;
         /* relaxed: if somebody took it meanwhile, the tag fails the CAS */
-        uint32_t rest = sh_load_rlx(chain_of(t, (uint32_t)old));
-        uint64_t next = ((old >> 32) + 1) << 32 | rest;
+        uint32_t rest = sh_load_rlx(chain_of(t, index));
 
-        if (sh_cas_acqrel(&t->chains, &old, next)) /* acquire: chain */
-            return (uint32_t)old;
+        say_moving(t, c, old, index);
+        if (sh_cas_acqrel(&t->chains, &old,
+                          changed(old, c->mark, rest))) { /* acquire: chain;
+                                                           * release: done */
+            sh_store_bare_rel(&c->out, index); /* release: death */
+            break;
+        }
     }
-    return SH_NONE;
+    unsay_moving(c);
 }
+
+/* -- fresh items -- */
 
 /* Claim a run of items that nobody has used yet. */
 static bool grow(struct sh_table *t, struct sh_cache *c)
 {
-    uint32_t used = sh_load_rlx(&t->used); /* relaxed: the CAS validates it */
-    uint32_t end;
+    uint32_t word = sh_load_rlx(&t->used); /* relaxed: the CAS validates it */
+    uint32_t used = word & SH_INDEX, end;
 
     if (sh_fault() || used >= t->capacity ||
         (t->heap != NULL && !sh_heap_charge(t->heap, t->stride * FRESH)))
         return false;
     do {
+        used = word & SH_INDEX;
         end = used + FRESH < t->capacity ? used + FRESH : t->capacity;
-    } while (used < end && !sh_cas_rel(&t->used, &used, end)); /* release:
-                                                                * grow */
+        note_done(t->grown, mark_in(word), used);
+        if (SH_UNLIKELY(c->mark != 0)) {
+            c->growing_from = used;
+            sh_store_bare_rel(&c->growing, end); /* release: death */
+        }
+    } while (used < end &&
+             !sh_cas_rel(&t->used, &word, c->mark << 24 | end)); /* release:
+                                                                  * grow, done */
     if (t->heap != NULL)
         sh_heap_refund(t->heap, t->stride * (FRESH - (end - used)));
-    if (used == end)
-        return false;
-    c->fresh = used;
-    c->fresh_end = end;
-    return true;
+    if (used < end) {
+        c->fresh = used;
+        c->fresh_end = end;
+    }
+    sh_store_bare_rel(&c->growing, 0); /* release: death */
+    return used < end;
 }
 
 uint32_t sh_table_peek_more(struct sh_table *t, struct sh_cache *c)
 {
-    uint32_t chain = pop_chain(t);
-
     SH_ASSERT(c->out == SH_NONE);
-    if (chain == SH_NONE && grow(t, c))
+    pop_chain(t, c);
+    if (c->out != SH_NONE)
+        return c->out;
+    if (grow(t, c))
         return c->fresh;
-    if (chain != SH_NONE) {
-        c->out = chain;
-    } else if (c->in != SH_NONE) { /* nothing but what came back here */
+    if (c->in != SH_NONE) { /* nothing but what came back here */
         c->out = c->in;
         sh_store_bare_rel(&c->in, SH_NONE); /* release: death */
         c->in_count = 0;
@@ -145,12 +218,51 @@ void sh_table_give_more(struct sh_table *t, struct sh_cache *c)
         c->out = chain;
         sh_store_bare_rel(&c->in, SH_NONE); /* release: death */
     } else {
-        /* First: if we die between the two it is lost, but nobody has it
-         * twice. */
-        c->in = SH_NONE;
-        push_chain(t, chain);
+        push_chain(t, c, chain);
+        sh_store_bare_rel(&c->in, SH_NONE); /* release: death */
+        unsay_moving(c);
     }
     c->in_count = 0;
+}
+
+/* Whether the change that c says was made; the last one of all is not noted. */
+static bool was_moved(struct sh_table *t, const struct sh_cache *c)
+{
+    /* First: if another has come since, that was noted before. */
+    uint64_t now = sh_load_acq(&t->chains); /* acquire: done */
+
+    return (mark_in((uint32_t)now) == c->mark &&
+            (uint32_t)(now >> 32) == c->moving_tag) ||
+           /* acquire: done */
+           sh_load_acq(&t->moved[c->mark]) == c->moving_tag;
+}
+
+static bool was_grown(struct sh_table *t, const struct sh_cache *c)
+{
+    uint32_t now = sh_load_acq(&t->used); /* acquire: done. As above */
+
+    return now == (c->mark << 24 | c->growing) ||
+           /* acquire: done */
+           sh_load_acq(&t->grown[c->mark]) == c->growing;
+}
+
+/* What its thread was at with the table, it has done or not. */
+static void mend_moves(struct sh_table *t, struct sh_cache *c)
+{
+    /* Of two, which it had not come so far as to tell apart, it has in what it
+     * pushes. */
+    if (c->moving != SH_NONE && was_moved(t, c)) {
+        if (c->moving == c->in)
+            c->in = SH_NONE;
+        else if (c->out == SH_NONE)
+            c->out = c->moving;
+    }
+    c->moving = SH_NONE;
+    if (c->growing != 0 && was_grown(t, c)) {
+        c->fresh = c->growing_from;
+        c->fresh_end = c->growing;
+    }
+    c->growing = 0;
 }
 
 void sh_table_mend(struct sh_table *t, struct sh_cache *c, sh_table_uses *uses,
@@ -158,6 +270,7 @@ void sh_table_mend(struct sh_table *t, struct sh_cache *c, sh_table_uses *uses,
 {
     uint32_t hand = c->hand;
 
+    mend_moves(t, c);
     /* One list may just have become the other. */
     if (c->out == c->in)
         c->out = SH_NONE;
@@ -182,13 +295,13 @@ void sh_table_flush(struct sh_table *t, struct sh_cache *c)
     if (c->out == c->in)
         c->out = SH_NONE;
     if (c->out != SH_NONE)
-        push_chain(t, c->out);
+        push_chain(t, NULL, c->out);
     if (c->in != SH_NONE)
-        push_chain(t, c->in);
+        push_chain(t, NULL, c->in);
     c->out = c->in = SH_NONE;
     c->in_count = 0;
     while (c->fresh < c->fresh_end) {
         sh_store_rlx(sh_table_link(t, c->fresh), SH_NONE); /* relaxed: ours */
-        push_chain(t, c->fresh++);
+        push_chain(t, NULL, c->fresh++);
     }
 }

@@ -20,7 +20,10 @@
 /* Index 0 is never handed out: it stands for none. */
 #define SH_NONE 0u
 #define SH_INDEX_MAX (1u << 23)
+#define SH_INDEX ((uint32_t)0xffffff) /* of a word that has more */
 #define SH_CHAIN 128u /* items of a chain */
+/* Threads whose death somebody sees to have marks of their own, from 1 on. */
+#define SH_MARKS 256u
 
 struct sh_arena;
 
@@ -32,8 +35,12 @@ struct sh_table {
     size_t chain_at; /* offset of another: the next chain of free items */
     uint32_t capacity;
     struct sh_heap *heap; /* that items are charged to; NULL: none */
-    _Alignas(SH_LINE) _Atomic uint32_t used;   /* items ever handed out, + 1 */
-    _Alignas(SH_LINE) _Atomic uint64_t chains; /* tag 32 | index 32 */
+    /* Each with the mark of who changed it last, or 0: see table.c. */
+    _Alignas(SH_LINE) _Atomic uint32_t used;   /* mark 8 | items ever handed
+                                                * out, + 1 */
+    _Alignas(SH_LINE) _Atomic uint64_t chains; /* tag 32 | mark 8 | index 24 */
+    /* By marks: the last change of either kind that somebody has seen done. */
+    _Atomic uint32_t grown[SH_MARKS], moved[SH_MARKS];
 };
 
 /* What one thread keeps of a table, so that it need not share. */
@@ -45,6 +52,11 @@ struct sh_cache {
     /* An item that is in no list for the moment, or SH_NONE; and what it was
      * just in, or is to be in. For who finds its thread dead. */
     uint32_t hand, hand_of;
+    /* Its mark, or 0. The chain that it is about to pop or to push, and by
+     * which tag, 0: none; and what it is about to have used up to, or 0. */
+    uint32_t mark;
+    uint32_t moving, moving_tag;
+    uint32_t growing, growing_from;
 };
 
 /* Reserve address space for capacity items, zeroed, in an arena or in memory of
@@ -198,7 +210,7 @@ void sh_table_flush(struct sh_table *t, struct sh_cache *c);
 /* One more than the highest index that was ever handed out. */
 static inline uint32_t sh_table_used(struct sh_table *t)
 {
-    uint32_t used = sh_load_acq(&t->used); /* acquire: grow */
+    uint32_t used = sh_load_acq(&t->used) & SH_INDEX; /* acquire: grow */
 
     return used < t->capacity ? used : t->capacity;
 }

@@ -47,6 +47,15 @@ struct sh_seat {
     struct sh_seat *left, *right; /* of the same pool; see registry.c's lock */
 };
 
+/* The process of a seat may die alone, and is known by that mark. */
+static inline void sh_seat_mark(struct sh_seat *seat, uint32_t mark)
+{
+    seat->records.mark = mark;
+    seat->aliases.mark = mark;
+    seat->edges.mark = mark;
+    seat->cells.mark = mark;
+}
+
 /* What a worker has done; see sh_count. */
 struct sh_counts {
     _Atomic uint64_t run;     /* tasks and steps */

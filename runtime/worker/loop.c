@@ -403,6 +403,8 @@ struct sh_worker *sh_worker_prepare(struct sh_pool *pool, unsigned index)
     w->seat.name = pool->name;
     w->seat.process = sh_self()->process;
     w->seat.post = w->post;
+    if (pool->shared && index + 1 < SH_MARKS)
+        sh_seat_mark(&w->seat, index + 1);
     w->random = 2463534242u + index * 7919u;
     sh_store_rlx(&w->post->unready, 1); /* relaxed: it starts later */
     /* A task of the host may fork, and its child has a copy of what is private

@@ -67,7 +67,7 @@ static void walk_cache(struct walk *w, const struct sh_cache *c)
 static void walk_chains(struct walk *w)
 {
     /* relaxed: nobody moves it now */
-    uint32_t head = (uint32_t)sh_load_rlx(&w->table->chains);
+    uint32_t head = (uint32_t)sh_load_rlx(&w->table->chains) & SH_INDEX;
 
     for (; head != SH_NONE && w->good;
          head = link_at(w, head, w->table->chain_at))

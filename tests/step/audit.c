@@ -64,7 +64,7 @@ static size_t count_lost(struct sh_pool *pool, struct sh_table *table,
                          size_t cache_at, const char *what)
 {
     struct walk w = { table, sh_table_used(table), 0, NULL, what };
-    uint32_t head = (uint32_t)atomic_load(&table->chains);
+    uint32_t head = (uint32_t)atomic_load(&table->chains) & SH_INDEX;
 
     w.seen = calloc(w.used, 1);
     if (w.seen == NULL)

@@ -4,7 +4,8 @@
  *
  * Goal: an item belongs to one taker at a time, and a full table gives out all
  * it has, also after a death. Method: a small table is emptied by one thread;
- * one takes or gives by halves; several take and give, and sign what they hold.
+ * one takes, gives or moves by halves; several take and give, and sign what they
+ * hold.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -285,6 +286,112 @@ static void a_list_that_becomes_the_other_is_there_once(void **state)
     expect_all(&c, 0);
 }
 
+/* Goal: a chain, or a run, that a dead thread was about to move is in one place.
+ * Method: take back what it did after its CAS; others change the word since, or
+ * not. */
+static void forget_pop(struct sh_cache *c, uint32_t tag)
+{
+    c->moving = c->out;
+    c->moving_tag = tag;
+    c->out = SH_NONE;
+}
+
+static uint32_t tag_now(void)
+{
+    return (uint32_t)(atomic_load(&table.chains) >> 32);
+}
+
+static void who_dies_when_it_has_popped_has_that_chain(void **state)
+{
+    struct sh_cache c = { .mark = 3 }, other = { .mark = 4 };
+    uint32_t all[CAPACITY];
+
+    for (int others = 0; others < 2; others++) {
+        uint32_t n = take_all(&other, all);
+
+        for (uint32_t i = 0; i < n; i++)
+            sh_table_give(&table, &other, all[i]);
+        sh_table_flush(&table, &other);
+        (void)sh_table_peek(&table, &c);
+        forget_pop(&c, tag_now());
+        if (others > 0) {
+            (void)sh_table_peek(&table, &other);
+            sh_table_flush(&table, &other);
+        }
+        expect_all(&c, 0);
+        c = (struct sh_cache){ .mark = 3 };
+        unmake(state);
+        make(state);
+    }
+}
+
+static void who_dies_before_it_has_popped_has_none(void **state)
+{
+    struct sh_cache c = { .mark = 3 }, other = { .mark = 4 };
+
+    (void)state;
+    (void)sh_table_peek(&table, &other);
+    sh_table_flush(&table, &other);
+    c.moving = (uint32_t)atomic_load(&table.chains) & SH_INDEX;
+    c.moving_tag = tag_now() + 1;
+    /* Another one pops it, and gives it back. */
+    assert_int_equal(sh_table_peek(&table, &other), c.moving);
+    sh_table_flush(&table, &other);
+    expect_all(&c, 0);
+}
+
+static void who_dies_when_it_has_pushed_has_it_no_more(void **state)
+{
+    struct sh_cache c = { .mark = 3 }, other = { 0 };
+    uint32_t all[SH_CHAIN + 2], pushed;
+
+    (void)state;
+    for (uint32_t i = 0; i < SH_CHAIN + 2; i++)
+        all[i] = sh_table_take(&table, &c);
+    sh_table_give(&table, &c, all[0]);
+    c.out = c.in;
+    c.in = SH_NONE;
+    c.in_count = 0;
+    for (uint32_t i = 1; i <= SH_CHAIN; i++)
+        sh_table_give(&table, &c, all[i]);
+    assert_int_equal(c.in, SH_NONE);
+    pushed = (uint32_t)atomic_load(&table.chains) & SH_INDEX;
+    assert_int_equal(pushed, all[SH_CHAIN]);
+    c.in = c.moving = pushed;
+    c.moving_tag = tag_now();
+    assert_int_equal(sh_table_take(&table, &other), pushed);
+    sh_table_give(&table, &other, pushed);
+    sh_table_flush(&table, &other);
+    atomic_store(&item_at(all[SH_CHAIN + 1])->held, 1);
+    expect_all(&c, 1);
+}
+
+static void who_dies_when_it_has_claimed_a_run_has_it(void **state)
+{
+    struct sh_cache c = { .mark = 3 }, other = { .mark = 4 };
+
+    (void)state;
+    (void)sh_table_peek(&table, &c);
+    c.growing_from = c.fresh;
+    c.growing = c.fresh_end;
+    c.fresh = c.fresh_end = 0;
+    (void)sh_table_peek(&table, &other);
+    sh_table_flush(&table, &other);
+    expect_all(&c, 0);
+}
+
+static void who_dies_before_it_has_claimed_a_run_has_none(void **state)
+{
+    struct sh_cache c = { .mark = 3 }, other = { .mark = 4 };
+
+    (void)state;
+    (void)sh_table_peek(&table, &other);
+    c.growing_from = other.fresh;
+    c.growing = other.fresh_end;
+    sh_table_flush(&table, &other);
+    expect_all(&c, 0);
+}
+
 /* ---- several threads ---- */
 
 static atomic_bool twice;
@@ -361,6 +468,11 @@ int main(void)
         TABLE_TEST(what_it_has_in_hand_may_be_where_it_belongs),
         TABLE_TEST(what_it_has_in_hand_may_be_in_a_list_still),
         TABLE_TEST(a_list_that_becomes_the_other_is_there_once),
+        TABLE_TEST(who_dies_when_it_has_popped_has_that_chain),
+        TABLE_TEST(who_dies_before_it_has_popped_has_none),
+        TABLE_TEST(who_dies_when_it_has_pushed_has_it_no_more),
+        TABLE_TEST(who_dies_when_it_has_claimed_a_run_has_it),
+        TABLE_TEST(who_dies_before_it_has_claimed_a_run_has_none),
         TABLE_TEST(threads_never_hold_the_same_item_and_lose_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
