@@ -342,6 +342,8 @@ void audit_pools(struct graph *g)
     for (unsigned i = 0; i < g->plan->pools; i++) {
         if (sh_pool_find(g->pools[i], &pools[i]) != 0)
             fuzz_fail(g, "there is no pool to audit");
+        if (g->plan->mortal && pools[i]->shared)
+            storm_await_repair(g, pools[i]);
         wait_until_quiet(g, pools[i]);
     }
     for (unsigned i = 0; i < g->plan->pools; i++) {

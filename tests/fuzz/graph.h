@@ -261,6 +261,9 @@ struct killer {
 };
 void storm_begin(struct killer *killer, struct graph *g);
 void storm_end(struct killer *killer);
+/* The storm is over: until all that died has been repaired. */
+struct sh_pool;
+void storm_await_repair(struct graph *g, struct sh_pool *pool);
 /* In the function of a node: end, if it is doomed. */
 void storm_doom(const struct job *job);
 /* Node n itself has crashed, it says: whether that can be. */

@@ -36,6 +36,7 @@ enum {
     EATEN = 1 << 20,
     ROOM = 64 << 20,
     LOOKS = 2000,
+    REPAIR_LOOKS = 20000,
     GRAPHS_FIRST = 4,  /* until what is made once has been made */
 #ifdef STANDIN
     MAPPINGS_MORE = 1 << 20 /* ThreadSanitizer's, for stacks that there were */
@@ -70,26 +71,6 @@ static bool is_called(int pid, const char *name)
 
     (void)kin_read(pid, "comm", text, sizeof text);
     return strncmp(text, name, strlen(name)) == 0;
-}
-
-/* The process of that name two generations below; 0: there is none now. */
-static int find_worker(const char *name)
-{
-    int seeds[KIN_MAX], zygotes[KIN_MAX], workers[KIN_MAX];
-    unsigned s = children_of(getpid(), seeds);
-
-    for (unsigned i = 0; i < s; i++) {
-        unsigned z = children_of(seeds[i], zygotes);
-
-        for (unsigned k = 0; k < z; k++) {
-            unsigned w = children_of(zygotes[k], workers);
-
-            for (unsigned m = 0; m < w; m++)
-                if (is_called(workers[m], name))
-                    return workers[m];
-        }
-    }
-    return 0;
 }
 
 /* The seed and the zygotes. */
@@ -136,6 +117,27 @@ static bool was_hit(struct graph *g, int pid, int signal)
     return false;
 }
 
+/* The process of that name two generations below that has not been hit; 0: there
+ * is none now. */
+static int find_worker(struct graph *g, const char *name)
+{
+    int seeds[KIN_MAX], zygotes[KIN_MAX], workers[KIN_MAX];
+    unsigned s = children_of(getpid(), seeds);
+
+    for (unsigned i = 0; i < s; i++) {
+        unsigned z = children_of(seeds[i], zygotes);
+
+        for (unsigned k = 0; k < z; k++) {
+            unsigned w = children_of(zygotes[k], workers);
+
+            for (unsigned m = 0; m < w; m++)
+                if (is_called(workers[m], name) && !was_hit(g, workers[m], 0))
+                    return workers[m];
+        }
+    }
+    return 0;
+}
+
 static bool is_alive(int pidfd)
 {
     struct pollfd p = { .fd = pidfd, .events = POLLIN };
@@ -162,8 +164,8 @@ static bool hit(struct graph *g, struct sh_pool *pool, uint64_t random)
     if (sh_load_sc(&pool->posts[index].unready) != 0)
         return false;
     snprintf(name, sizeof name, "shunt: worker %u", index);
-    pid = find_worker(name);
-    if (pid == 0 || was_hit(g, pid, 0))
+    pid = find_worker(g, name);
+    if (pid == 0)
         return false;
     pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0)
@@ -214,6 +216,33 @@ void storm_end(struct killer *k)
     atomic_store(&k->over, true);
     if (k->graph->plan->stormy)
         pthread_join(k->thread, NULL);
+}
+
+/* That place has been emptied, or somebody is there who was not hit. */
+static bool is_repaired(struct graph *g, struct sh_pool *pool, unsigned index)
+{
+    char name[32];
+
+    if (sh_load_sc(&pool->posts[index].unready) != 0)
+        return true;
+    snprintf(name, sizeof name, "shunt: worker %u", index);
+    return find_worker(g, name) != 0;
+}
+
+void storm_await_repair(struct graph *g, struct sh_pool *pool)
+{
+    unsigned looks = 0;
+
+    if (g->plan->stormy)
+        for (unsigned i = 0; i < pool->workers; i++)
+            while (!is_repaired(g, pool, i)) {
+                if (looks++ == REPAIR_LOOKS)
+                    fuzz_fail(g, "worker %u is not repaired", i);
+                nap(500);
+            }
+    /* Who fails a dead worker's tasks has more to do then. */
+    pthread_mutex_lock(&pool->team->repair);
+    pthread_mutex_unlock(&pool->team->repair);
 }
 
 /* -- doom -- */
