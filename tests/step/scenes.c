@@ -318,6 +318,56 @@ static bool give(struct play *p, unsigned n)
     return n == 0;
 }
 
+/* The task gives, or fails, what the host has promised in its place. What it has
+ * not come to, the host drops. */
+static int giving(shunt_promise *const *in, long *out)
+{
+    now_begins(0);
+    *out = 60;
+    (void)shunt_promise_give(*in, &(long){ 60 });
+    now_ends(0);
+    return 0;
+}
+SHUNT_TASK(giving, shunt_promise *, long)
+
+static int refusing(shunt_promise *const *in, long *out)
+{
+    now_begins(0);
+    *out = 60;
+    (void)shunt_promise_fail(*in, 7, "task %d gives nothing", 0);
+    now_ends(0);
+    return 0;
+}
+SHUNT_TASK(refusing, shunt_promise *, long)
+
+static struct root *promise_to_task(struct play *p)
+{
+    struct root *root = expect(p, promise_of_host(p), 60, 0);
+
+    root->also = SHUNT_ECANCELED;
+    now_sent(0);
+    return root;
+}
+
+static void given_begins(struct play *p)
+{
+    (void)promise_to_task(p);
+    expect(p, shunt_submit(p->name, giving, &p->promise), 60, BIT(0));
+}
+
+static void refused_begins(struct play *p)
+{
+    promise_to_task(p)->code = 7;
+    expect(p, shunt_submit(p->name, refusing, &p->promise), 60, BIT(0));
+}
+
+static bool drop(struct play *p, unsigned n)
+{
+    if (n == 0)
+        (void)shunt_promise_drop(p->promise);
+    return n == 0;
+}
+
 /* -- handles -- */
 
 static int handles_does(long *out)
@@ -416,6 +466,8 @@ const struct scene scenes_of_futures[] = {
     { "promise", promise_begins, NULL, 0, 0 },
     { "drop", drop_begins, NULL, 0, 0 },
     { "broken", broken_begins, NULL, 0, 0 },
+    { "given", given_begins, drop, 0, 0 },
+    { "refused", refused_begins, drop, 0, 0 },
     { "promised", promised_begins, give, 0, 0 },
     { "handles", handles_begins, NULL, 0, 0 },
     { "many", many_begins, NULL, 0, 0 },

@@ -73,6 +73,7 @@ struct root {
     unsigned may_die; /* bits of tasks: it fails if one of them is killed */
     bool immune;      /* it succeeds whoever dies */
     int also;         /* another status that is allowed, or 0 */
+    int code;         /* that a task may fail it with, or 0 */
 };
 
 struct play {
@@ -125,6 +126,9 @@ struct victim {
 void victim_attach(struct victim *v, unsigned index);
 /* One instruction. False: it sleeps in the kernel, and has not done it yet. */
 bool victim_step(struct victim *v);
+/* It is at code that the kernel lends for reading the clock. That begins anew
+ * when the kernel's clock has ticked meanwhile. */
+bool victim_reads_clock(const struct victim *v);
 void victim_kill(struct victim *v);
 void victim_let(struct victim *v, struct sh_pool *pool);
 /* The name of what is at an address of code. */

@@ -10,12 +10,14 @@
  * A process that another one traces is a zombie for its parent only when its
  * tracer has waited for it: so we do.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
@@ -123,6 +125,14 @@ bool victim_step(struct victim *v)
         wrong("worker %u: waitpid: %s", v->index, strerror(errno));
     look(v, status);
     return true;
+}
+
+bool victim_reads_clock(const struct victim *v)
+{
+    Dl_info code;
+
+    return dladdr((const void *)v->at, &code) != 0 &&
+           (uintptr_t)code.dli_fbase == getauxval(AT_SYSINFO_EHDR);
 }
 
 void victim_kill(struct victim *v)
