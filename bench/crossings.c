@@ -5,6 +5,7 @@
  *     crossing/{one-cpu,apart}   a tiny task, to an idle worker and back
  *     bulk/2w                    20,000 tiny tasks, to two workers
  *     payload/{one-cpu,apart}    1 MiB there, and 1 MiB back
+ *     payload/stream/...         the same, four at a time
  *
  * Threads have these rows as well, beside which processes are to be seen.
  */
@@ -24,6 +25,11 @@ static const struct bench_pinned trips[] = {
 static const struct bench_pinned payloads[] = {
     { "payload/one-cpu", 1, 0, 0 },
     { "payload/apart", 1, 0, 1 },
+};
+
+static const struct bench_pinned streams[] = {
+    { "payload/stream/one-cpu", 1, 0, 0 },
+    { "payload/stream/apart", 1, 0, 1 },
 };
 
 enum {
@@ -86,7 +92,20 @@ static int payload_once(const unsigned char *source, size_t i)
     return last == i % BENCH_PAYLOADS + 1 ? 0 : -1;
 }
 
-static void payload_run(gbench_state *state, const void *arg)
+static int payloads_once(const unsigned char *source, size_t unused)
+{
+    unsigned sum = 0;
+
+    (void)unused;
+    if (sys->payloads(source, &sum) != 0)
+        return -1;
+    return sum == BENCH_PAYLOADS * (BENCH_PAYLOADS + 1) / 2 ? 0 : -1;
+}
+
+/* Measure once, which is so many payloads. */
+static void payloads_run(gbench_state *state, const void *arg,
+                         int (*once)(const unsigned char *source, size_t i),
+                         unsigned count)
 {
     size_t bytes = BENCH_PAYLOADS * BENCH_PAYLOAD, n = 0;
     unsigned char *source = bench_pages_new(bytes);
@@ -103,18 +122,28 @@ static void payload_run(gbench_state *state, const void *arg)
     for (size_t i = 0; i < BENCH_PAYLOADS; i++)
         source[(i + 1) * BENCH_PAYLOAD - 1] = (unsigned char)(i + 1);
     for (size_t i = 0; i < PAYLOAD_TIMES_BEFORE; i++)
-        rc |= payload_once(source, i);
+        rc |= once(source, i);
     while (gbench_next(state)) {
         int64_t begin = bench_now_ns();
-        rc |= payload_once(source, n);
+        rc |= once(source, n);
         int64_t ns = bench_now_ns() - begin;
         gbench_time_add(state, ns);
-        us[n++] = (double)ns / 1000.0;
+        us[n++] = (double)ns / 1000.0 / count;
     }
     bench_pinned_close(state, us, n,
                        rc == 0 ? NULL : "a payload was lost or is wrong");
     free(source);
     free(us);
+}
+
+static void payload_run(gbench_state *state, const void *arg)
+{
+    payloads_run(state, arg, payload_once, 1);
+}
+
+static void stream_run(gbench_state *state, const void *arg)
+{
+    payloads_run(state, arg, payloads_once, BENCH_PAYLOADS);
 }
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -129,5 +158,8 @@ void bench_crossings_register(const struct bench_system *system)
                         (int64_t)bench_scaled(BULK_ROUNDS));
     for (size_t i = 0; sys->payload != NULL && i < COUNT(payloads); i++)
         gbench_register(payloads[i].name, payload_run, &payloads[i],
+                        (int64_t)bench_scaled(PAYLOAD_TIMES));
+    for (size_t i = 0; sys->payloads != NULL && i < COUNT(streams); i++)
+        gbench_register(streams[i].name, stream_run, &streams[i],
                         (int64_t)bench_scaled(PAYLOAD_TIMES));
 }

@@ -11,6 +11,7 @@
  *     crossing/{one-cpu,apart}          ping, to another process
  *     bulk/2w                           window, of 20,000
  *     payload/{one-cpu,apart}           payload
+ *     payload/stream/{one-cpu,apart}    payloads
  *     idle/2w                           window
  *     tree/{1,2}w                       tree
  *     memory/pending                    pending_new, pending_free
@@ -59,6 +60,10 @@ struct bench_system {
      * the worker copy it into memory that the caller sees; the last byte of
      * that. */
     int (*payload)(const unsigned char *source, unsigned *last_out);
+    /* The same of BENCH_PAYLOADS of them, one behind the other in source: all
+     * are under way before the first is waited for. The sum of the last bytes.
+     */
+    int (*payloads)(const unsigned char *source, unsigned *sum_out);
     /* A task that has ten children with a tenth of the leaves each, until
      * one is left; every parent waits for its children. The sum of the
      * leaves' numbers, which count from first. */

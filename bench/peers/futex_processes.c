@@ -22,6 +22,7 @@ enum {
     EMPTY,
     FULL,
     LOADED, /* with a payload */
+    LADEN,  /* with all of them */
     CLOSE
 };
 
@@ -29,8 +30,8 @@ enum {
 struct words {
     _Alignas(64) atomic_uint request;
     _Alignas(64) atomic_uint reply;
-    _Alignas(4096) unsigned char there[BENCH_PAYLOAD];
-    _Alignas(4096) unsigned char back[BENCH_PAYLOAD];
+    _Alignas(4096) unsigned char there[BENCH_PAYLOADS * BENCH_PAYLOAD];
+    _Alignas(4096) unsigned char back[BENCH_PAYLOADS * BENCH_PAYLOAD];
 };
 
 static struct words *words;
@@ -59,6 +60,8 @@ static _Noreturn void answer(void)
     while ((what = sleep_until_filled(&words->request)) != CLOSE) {
         if (what == LOADED)
             memcpy(words->back, words->there, BENCH_PAYLOAD);
+        if (what == LADEN)
+            memcpy(words->back, words->there, BENCH_PAYLOADS * BENCH_PAYLOAD);
         fill(&words->reply, FULL);
     }
     _exit(0);
@@ -101,6 +104,17 @@ static int peer_payload(const unsigned char *source, unsigned *last_out)
     return 0;
 }
 
+static int peer_payloads(const unsigned char *source, unsigned *sum_out)
+{
+    memcpy(words->there, source, BENCH_PAYLOADS * BENCH_PAYLOAD);
+    fill(&words->request, LADEN);
+    if (sleep_until_filled(&words->reply) != FULL)
+        return -1;
+    for (size_t i = 1; i <= BENCH_PAYLOADS; i++)
+        *sum_out += words->back[i * BENCH_PAYLOAD - 1];
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct bench_system peer = {
@@ -109,6 +123,7 @@ int main(int argc, char **argv)
         .close = peer_close,
         .ping = peer_ping,
         .payload = peer_payload,
+        .payloads = peer_payloads,
     };
 
     return bench_main(argc, argv, &peer, NULL);

@@ -9,11 +9,12 @@
 
 #include "workload.h"
 
+/* Of all payloads; one at a time uses the first. */
 static unsigned char *there, *back;
 
 static unsigned char *new_shared(void)
 {
-    void *p = mmap(NULL, BENCH_PAYLOAD, PROT_READ | PROT_WRITE,
+    void *p = mmap(NULL, BENCH_PAYLOADS * BENCH_PAYLOAD, PROT_READ | PROT_WRITE,
                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     return p == MAP_FAILED ? NULL : p;
@@ -30,8 +31,8 @@ static int peer_open(int workers, int cpu)
 
 static void peer_close(void)
 {
-    (void)munmap(there, BENCH_PAYLOAD);
-    (void)munmap(back, BENCH_PAYLOAD);
+    (void)munmap(there, BENCH_PAYLOADS * BENCH_PAYLOAD);
+    (void)munmap(back, BENCH_PAYLOADS * BENCH_PAYLOAD);
 }
 
 /* What was copied is copied: the compiler must not see that nobody reads it. */
@@ -50,6 +51,22 @@ static int peer_payload(const unsigned char *source, unsigned *last_out)
     return 0;
 }
 
+static int peer_payloads(const unsigned char *source, unsigned *sum_out)
+{
+    for (size_t at = 0; at < BENCH_PAYLOADS * BENCH_PAYLOAD;
+         at += BENCH_PAYLOAD) {
+        memcpy(there + at, source + at, BENCH_PAYLOAD);
+        settle(there);
+    }
+    for (size_t at = 0; at < BENCH_PAYLOADS * BENCH_PAYLOAD;
+         at += BENCH_PAYLOAD) {
+        memcpy(back + at, there + at, BENCH_PAYLOAD);
+        settle(back);
+        *sum_out += back[at + BENCH_PAYLOAD - 1];
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct bench_system peer = {
@@ -57,6 +74,7 @@ int main(int argc, char **argv)
         .open = peer_open,
         .close = peer_close,
         .payload = peer_payload,
+        .payloads = peer_payloads,
     };
 
     return bench_main(argc, argv, &peer, NULL);

@@ -101,6 +101,31 @@ static int system_payload(const unsigned char *source, unsigned *last_out)
     return rc | shunt_free(there);
 }
 
+static int system_payloads(const unsigned char *source, unsigned *sum_out)
+{
+    unsigned char *there[BENCH_PAYLOADS], *back;
+    shunt_future *fs[BENCH_PAYLOADS];
+    int rc = 0;
+
+    for (size_t i = 0; i < BENCH_PAYLOADS; i++) {
+        there[i] = shunt_pool_alloc(pool, BENCH_PAYLOAD);
+        if (there[i] == NULL)
+            return -1;
+        memcpy(there[i], source + i * BENCH_PAYLOAD, BENCH_PAYLOAD);
+        fs[i] = shunt_submit(pool, copy_payload, &there[i]);
+    }
+    for (size_t i = 0; i < BENCH_PAYLOADS; i++) {
+        int taken = shunt_take(fs[i], &back);
+
+        if (taken == 0) {
+            *sum_out += back[BENCH_PAYLOAD - 1];
+            taken = shunt_free(back);
+        }
+        rc |= taken | shunt_free(there[i]);
+    }
+    return rc;
+}
+
 struct branch {
     uint64_t first, leaves;
 };
@@ -198,6 +223,7 @@ int main(int argc, char **argv)
         .window = system_window,
         .ping = system_ping,
         .payload = system_payload,
+        .payloads = system_payloads,
         .tree = system_tree,
         .pending_new = system_pending_new,
         .pending_free = system_pending_free,

@@ -9,8 +9,11 @@
 #include "memory/jemalloc/jemalloc_private.h"
 #include "memory/pages.h"
 
-/* Plain: a free block of that size keeps its first page alone. */
+/* Plain: a free block of that size keeps its first page alone, when others have
+ * kept theirs up to so many bytes. The next one is soon to come, and pages cost
+ * more than the copy that fills them. */
 #define DISCARD_BYTES ((size_t)64 << 10)
+#define KEPT_MAX ((size_t)16 << 20)
 
 /* size bytes behind the end of slice i; NULL if it has not so many. */
 static void *take_end(struct sh_carver *c, unsigned i, size_t size,
@@ -194,13 +197,27 @@ static unsigned class_of(size_t size, size_t *bytes_out)
                    : (log - 8) * 4 + (unsigned)(last >> shift);
 }
 
+/* What is in a free block. */
+struct free_block {
+    void *next;
+    size_t kept; /* its bytes, if they count as kept */
+};
+
+static void unkeep(struct sh_carver *c, unsigned i, size_t bytes)
+{
+    c->part[i].kept -= bytes;
+    c->kept -= bytes;
+}
+
 static void *take_free(struct sh_carver *c, unsigned i, unsigned class)
 {
-    void *p = c->part[i].first[class];
+    struct free_block *f = c->part[i].first[class];
 
-    if (p != NULL)
-        memcpy(&c->part[i].first[class], p, sizeof p);
-    return p;
+    if (f == NULL)
+        return NULL;
+    c->part[i].first[class] = f->next;
+    unkeep(c, i, f->kept);
+    return f;
 }
 
 static void *take_plain(struct sh_carver *c, unsigned i, unsigned class,
@@ -238,6 +255,7 @@ static void *carve_plain(struct sh_carver *c, size_t size)
 /* Nothing of it is in use. */
 static void give_part(struct sh_carver *c, unsigned i)
 {
+    unkeep(c, i, c->part[i].kept);
     memset(&c->part[i], 0, sizeof c->part[i]);
     c->is_part[i / 64] &= ~((uint64_t)1 << i % 64);
     c->parts--;
@@ -248,37 +266,73 @@ static void give_part(struct sh_carver *c, unsigned i)
     }
 }
 
+/* All pages but the first. */
+static void discard_block(struct sh_carver *c, struct free_block *f,
+                          size_t bytes)
+{
+    size_t page = sh_pages_size();
+    uintptr_t from = ((uintptr_t)(f + 1) + page - 1) / page * page;
+    uintptr_t to = ((uintptr_t)f + bytes) / page * page;
+
+    sh_arena_discard(c->slices->arena, (char *)f + (from - (uintptr_t)f),
+                     to - from);
+}
+
 static void uncarve_plain(struct sh_carver *c, void *p, size_t size)
 {
     unsigned i = sh_slice_of(c->slices, p);
     struct sh_carve_part *part = &c->part[i];
-    size_t bytes, page = sh_pages_size();
+    struct free_block *f = p;
+    size_t bytes;
     unsigned class = class_of(size, &bytes);
 
     SH_ASSERT(part->used > 0);
     if (--part->used == 0) {
-        if (c->parts > 1)
+        if (c->parts > 1) {
             give_part(c, i);
-        else /* the last one stays, and begins anew */
+        } else { /* the last one stays, and begins anew */
+            unkeep(c, i, part->kept);
             memset(part, 0, sizeof *part);
+        }
         return;
     }
-    memcpy(p, &part->first[class], sizeof p);
-    part->first[class] = p;
-    if (bytes >= DISCARD_BYTES) {
-        uintptr_t from = ((uintptr_t)p + sizeof p + page - 1) / page * page;
-        uintptr_t to = ((uintptr_t)p + bytes) / page * page;
+    *f = (struct free_block){ .next = part->first[class] };
+    part->first[class] = f;
+    if (bytes < DISCARD_BYTES)
+        return;
+    if (bytes > KEPT_MAX - c->kept) {
+        discard_block(c, f, bytes);
+        return;
+    }
+    f->kept = bytes;
+    part->kept += bytes;
+    c->kept += bytes;
+}
 
-        sh_arena_discard(c->slices->arena, (char *)p + (from - (uintptr_t)p),
-                         to - from);
+static void trim_part(struct sh_carver *c, unsigned i)
+{
+    for (unsigned class = 0; class < SH_CARVE_CLASSES; class++) {
+        struct free_block *f = c->part[i].first[class];
+
+        for (; f != NULL; f = f->next) {
+            if (f->kept == 0)
+                continue;
+            discard_block(c, f, f->kept);
+            unkeep(c, i, f->kept);
+            f->kept = 0;
+        }
     }
 }
 
 static void trim_plain(struct sh_carver *c)
 {
     for (unsigned i = 0; i < c->slices->count; i++) {
-        if ((c->is_part[i / 64] >> i % 64 & 1) != 0 && c->part[i].used == 0)
+        if ((c->is_part[i / 64] >> i % 64 & 1) == 0)
+            continue;
+        if (c->part[i].used == 0)
             give_part(c, i);
+        else if (c->part[i].kept > 0)
+            trim_part(c, i);
     }
 }
 

@@ -55,6 +55,7 @@ enum {
 struct sh_carve_part {
     size_t end;                    /* what lies behind was never handed out */
     unsigned used;                 /* blocks; plain */
+    size_t kept;                   /* bytes of pages in free blocks; plain */
     void *first[SH_CARVE_CLASSES]; /* plain: free blocks, linked */
 };
 
@@ -67,6 +68,7 @@ struct sh_carver {
     bool gone;       /* the memory may be somebody else's: leave it alone */
     unsigned parts;  /* how many there are */
     unsigned recent; /* the slice that had room last */
+    size_t kept;     /* as in part, of all of them */
     uint64_t is_part[SH_SLICES_MAX / 64];
     struct sh_carve_part part[SH_SLICES_MAX]; /* by slice */
 };

@@ -248,6 +248,41 @@ static void what_is_free_takes_no_memory_after_a_trim(void **state)
     stage_end();
 }
 
+/* Small blocks stay, so that no slice is given back. */
+static void large_blocks_keep_their_pages_up_to_a_bound(void **state)
+{
+    static char *p[64], *small[64];
+    const long kept_most = (long)(17 * MIB / 512);
+    long before, after;
+
+    (void)state;
+    stage_begin();
+    before = blocks_in_use();
+    for (unsigned i = 0; i < 64; i++) {
+        p[i] = memset(sh_slices_get(slices, MIB / 2), 1, MIB / 2);
+        small[i] = sh_slices_get(slices, 40);
+    }
+    assert_true(blocks_in_use() > before + (long)(32 * MIB / 512));
+    for (unsigned i = 0; i < 64; i++)
+        assert_true(sh_slices_put(slices, p[i]));
+    after = blocks_in_use();
+    assert_true(after > before + (long)(12 * MIB / 512));
+    assert_true(after < before + kept_most);
+    /* What is handed out again counts no more. */
+    for (unsigned i = 0; i < 64; i++)
+        p[i] = memset(sh_slices_get(slices, MIB / 2), 1, MIB / 2);
+    for (unsigned i = 0; i < 64; i++)
+        assert_true(sh_slices_put(slices, p[i]));
+    after = blocks_in_use();
+    assert_true(after > before + (long)(12 * MIB / 512));
+    assert_true(after < before + kept_most);
+    sh_slices_trim(slices);
+    assert_true(blocks_in_use() < before + (long)(2 * MIB / 512));
+    for (unsigned i = 0; i < 64; i++)
+        assert_true(sh_slices_put(slices, small[i]));
+    stage_end();
+}
+
 static _Atomic(char *) slot[32];
 
 static void *exchange(void *arg)
@@ -393,6 +428,7 @@ int main(void)
         cmocka_unit_test(what_is_used_up_comes_back),
         cmocka_unit_test(no_block_reaches_over_the_end_of_its_slice),
         cmocka_unit_test(what_is_free_takes_no_memory_after_a_trim),
+        cmocka_unit_test(large_blocks_keep_their_pages_up_to_a_bound),
         cmocka_unit_test(many_threads_share_what_a_process_has),
         cmocka_unit_test(every_refusal_leaves_nothing),
         cmocka_unit_test(two_heaps_of_a_process_are_apart),
