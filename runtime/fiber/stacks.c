@@ -13,6 +13,9 @@
  * What jumps over the probe is caught by discarding on every TRIM_EVERYth
  * give of a stack, needed or not. So at most CACHED_MAX stacks hold deep pages
  * for long, and none that is in use for ever.
+ *
+ * Edges.
+ *   death    process/recover.c
  */
 #include "fiber/stacks.h"
 
@@ -51,14 +54,15 @@ static size_t bytes_of(const struct sh_stacks *s)
     return SH_STACKS_GUARD + s->stack_bytes;
 }
 
-/* What was set aside, or else what there is. Who dies here has lost it. */
+/* What was set aside, or else what there is. It stays aside until it is a stack:
+ * who dies in between has not lost it, and who died just then has it twice. */
 static char *take_pages(struct sh_stacks *s)
 {
-    char *pages = s->aside;
-
-    s->aside = NULL;
-    return pages != NULL ? pages
-                         : sh_arena_map(s->arena, bytes_of(s), SH_PAGES_STACK);
+    if (s->all != NULL && s->aside == s->all->stack_low - SH_STACKS_GUARD)
+        s->aside = NULL;
+    return s->aside != NULL
+               ? s->aside
+               : sh_arena_map(s->arena, bytes_of(s), SH_PAGES_STACK);
 }
 
 static struct sh_fiber *map_fiber(struct sh_stacks *s)
@@ -84,8 +88,10 @@ static struct sh_fiber *map_fiber(struct sh_stacks *s)
         .older = s->all,
     };
     sh_annotate_mapped(f);
-    if (s->arena != NULL)
-        s->all = f;
+    if (s->arena != NULL) {
+        sh_store_bare_rel(&s->all, f); /* release: death */
+        s->aside = NULL;
+    }
     return f;
 }
 

@@ -163,9 +163,10 @@ static void give_up(struct sh_warden *d, unsigned i, int rc)
         sh_blame_tell(pool, "worker %u can have no process any more: %s", i,
                       why_not(d));
     else
-        sh_blame_tell(pool, "%u processes of worker %u in a row died before "
+        sh_blame_tell(pool, "%u process%s of worker %u in a row died before "
                             "%s; the last one %s",
-                      d->wards[i].futile, i,
+                      d->wards[i].futile, d->wards[i].futile == 1 ? "" : "es",
+                      i,
                       pool->team->init != NULL ? ".init had returned"
                                                : "it could begin",
                       pool->team->last_words);

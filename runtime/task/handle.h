@@ -159,7 +159,9 @@ enum sh_given sh_handle_reclose(struct sh_ref *ref, unsigned owner);
 #define SH_HOLD_SCOPE (1u << 31)
 enum sh_given sh_handle_unscope(struct sh_ref *ref);
 
-/* Another handle to ref's record; 0 if there is no memory or ref has gone. */
+/* Another handle to ref's record; 0 if there is no memory or ref has gone. run
+ * is that of the task which gets it, and is to give it back at its end; NULL:
+ * nobody's. */
 uint64_t sh_handle_alias(struct sh_seat *seat, const struct sh_ref *ref,
                          struct sh_run *run);
 
