@@ -115,6 +115,9 @@ static void say_moving(struct sh_table *t, struct sh_cache *c, uint64_t old,
     if (SH_LIKELY(c == NULL || c->mark == 0))
         return;
     c->moving_tag = (uint32_t)(old >> 32) + 1;
+    /* So that what is noted is not half a turn of tags behind.
+     * relaxed: later ones are noted after the CAS */
+    sh_store_rlx(&t->moved[c->mark], c->moving_tag - 1);
     sh_store_bare_rel(&c->moving, index); /* release: death */
 }
 
@@ -218,6 +221,9 @@ void sh_table_give_more(struct sh_table *t, struct sh_cache *c)
         c->out = chain;
         sh_store_bare_rel(&c->in, SH_NONE); /* release: death */
     } else {
+        /* Of whom nothing is noted, it is rather lost than there twice. */
+        if (SH_LIKELY(c->mark == 0))
+            c->in = SH_NONE;
         push_chain(t, c, chain);
         sh_store_bare_rel(&c->in, SH_NONE); /* release: death */
         unsay_moving(c);
@@ -283,7 +289,7 @@ void sh_table_mend(struct sh_table *t, struct sh_cache *c, sh_table_uses *uses,
         c->fresh++;
     c->hand = SH_NONE;
     if (hand != SH_NONE && hand != c->out && hand != c->in &&
-        hand != c->fresh && !uses(arg, hand, c->hand_of)) {
+        (hand != c->fresh || c->fresh >= c->fresh_end) && !uses(arg, hand, c->hand_of)) {
         sh_store_rlx(sh_table_link(t, hand), c->in); /* relaxed: as above */
         c->in = hand;
     }
