@@ -50,12 +50,18 @@ bool sh_cell_pass(struct sh_pool *pool, uint64_t target)
 {
     struct sh_seat *seat = sh_seat_of(pool);
     uint32_t index = sh_target_index(target);
+    uint32_t generation = sh_target_generation(target);
+    struct sh_cell *cell = sh_cell_at(pool, index);
 
-    /* Only calls are passed by who dies alone. */
+    /* Not of another use, or an end that it has come to: that is somebody's, who
+     * may not be the one who finds it in our hand. acquire: arrive */
+    if (sh_load_acq(&cell->word) != (uint64_t)generation << 32)
+        return false;
+    /* Only calls are passed by who dies alone: those of his own process, which
+     * nobody else passes. */
     if (seat != NULL)
         sh_table_hand(&seat->cells, index, SH_OF_CALL);
-    if (sh_arrive(&sh_cell_at(pool, index)->word, sh_target_generation(target),
-                  0, NULL) != SH_ARRIVED_NEW) {
+    if (sh_arrive(&cell->word, generation, 0, NULL) != SH_ARRIVED_NEW) {
         if (seat != NULL)
             sh_table_unhand(&seat->cells);
         return false;

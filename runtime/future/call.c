@@ -54,31 +54,32 @@ uint64_t sh_call_build(const struct sh_ref *ref, struct sh_call *call)
     return sh_target(SH_TARGET_CELL, index, 0, generation);
 }
 
-bool sh_call_is_open(struct sh_pool *pool, uint32_t cell, unsigned place)
+uint32_t sh_call_open(struct sh_pool *pool, uint32_t cell, unsigned place)
 {
     struct sh_cell *c = sh_cell_at(pool, cell);
-    uint64_t w = sh_load_acq(&c->word); /* acquire: arrive */
+    /* First: with that of a use which somebody is just setting up, his place is
+     * there. acquire: cell */
+    uint32_t generation = ~sh_load_acq(&c->base);
 
-    return (uint32_t)w == 0 &&
-           sh_load_acq(&c->kind) == SH_CELL_CALL && /* acquire: cell */
-           sh_load_acq(&c->pool) == place &&        /* acquire: cell */
-           /* acquire: cell */
-           sh_load_acq(&c->base) == ~(uint32_t)(w >> 32);
+    return sh_load_acq(&c->kind) == SH_CELL_CALL && /* acquire: cell */
+                   sh_load_acq(&c->pool) == place && /* acquire: cell */
+                   /* acquire: arrive */
+                   sh_load_acq(&c->word) == (uint64_t)generation << 32
+               ? generation
+               : 0;
 }
 
 void sh_call_forget(struct sh_pool *pool, unsigned place)
 {
     uint32_t used = sh_table_used(&pool->cells);
 
-    for (uint32_t i = 1; i < used; i++)
-        if (sh_call_is_open(pool, i, place)) {
-            struct sh_cell *c = sh_cell_at(pool, i);
-            /* acquire: arrive */
-            uint32_t generation = (uint32_t)(sh_load_acq(&c->word) >> 32);
+    for (uint32_t i = 1; i < used; i++) {
+        uint32_t generation = sh_call_open(pool, i, place);
 
+        if (generation != 0)
             (void)sh_cell_pass(pool,
                                sh_target(SH_TARGET_CELL, i, 0, generation));
-        }
+    }
 }
 
 void sh_call_scrap(struct sh_pool *pool, uint64_t target)

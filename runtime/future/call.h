@@ -26,8 +26,9 @@ uint64_t sh_call_build(const struct sh_ref *ref, struct sh_call *call);
  */
 void sh_call_forget(struct sh_pool *pool, unsigned place);
 
-/* Whether that cell leads to something in the process at that place. */
-bool sh_call_is_open(struct sh_pool *pool, uint32_t cell, unsigned place);
+/* Of a cell that leads to something in the process at that place, in which use
+ * it does; else 0. */
+uint32_t sh_call_open(struct sh_pool *pool, uint32_t cell, unsigned place);
 
 /* Give a target back that was never hung. */
 void sh_call_scrap(struct sh_pool *pool, uint64_t target);

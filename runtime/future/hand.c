@@ -34,7 +34,7 @@
  * listener and handing it over leaves it and its record behind, until the pool
  * goes.
  */
-#include "future/settle.h"
+#include "future/combine.h"
 #include "future/timer.h"
 
 /* How often to look through a list from which somebody takes. */
@@ -181,6 +181,8 @@ void sh_handed_do(struct sh_pool *pool, unsigned place)
     /* Of a worker it is seen that it is not idle. */
     sh_store_sc(&pool->hears, 1); /* seq_cst: quiet */
     do_handed(pool, place);
+    if (sh_xchg_sc(&pool->look, 0) != 0) /* seq_cst: handed */
+        sh_keep_look(pool);
     sh_store_sc(&pool->hears, 0); /* seq_cst: quiet */
     sh_quiet_notify(pool);
 }
@@ -189,5 +191,6 @@ bool sh_is_left_to_host(struct sh_pool *pool)
 {
     return sh_load_sc(&pool->handed) != SH_NONE || /* seq_cst: quiet, alarm */
            sh_load_sc(&pool->hooks) != 0 ||        /* seq_cst: quiet, alarm */
+           sh_load_sc(&pool->look) != 0 ||         /* seq_cst: quiet, alarm */
            sh_load_sc(&pool->hears) != 0;          /* seq_cst: quiet */
 }

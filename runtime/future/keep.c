@@ -27,6 +27,8 @@
  *   settled  future/settle.c
  *   registry task/registry.c
  *   alarm    future/timer.c
+ *   handed   future/hand.c
+ *   quiet    future/settle.c
  *
  * Crash. The run names its keeper before that is accepted, so recovery, which
  * ends the run as if it had returned, makes another only if there is none. What
@@ -274,10 +276,12 @@ void sh_keep_returned(struct sh_work *work, struct sh_pool *pool)
     sh_add_sc(&pool->returned, 1);          /* seq_cst: late */
     if (sh_load_sc(&pool->late) == SH_NONE) /* seq_cst: late */
         return;
-    if (sh_place_in(pool) == 0)
+    if (sh_place_in(pool) == 0) {
         look_through(work, pool);
-    else
-        sh_time_ring_idle(pool);
+        return;
+    }
+    sh_store_sc(&pool->look, 1); /* seq_cst: handed, alarm, quiet */
+    sh_time_ring_idle(pool);
 }
 
 bool sh_keep_postpone(struct sh_work *work, struct sh_pool *pool,

@@ -156,6 +156,23 @@ bool sh_run_unlend(struct sh_run *run, uint64_t handle)
     return false;
 }
 
+void sh_run_take_on(struct sh_run *run, const struct sh_run *lender,
+                    uint64_t hint, uint64_t handle)
+{
+    struct sh_record *r = sh_record_at(run->pool, sh_hint_index(hint));
+    uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+
+    /* relaxed: of our own thread */
+    if (lender == run || sh_generation_of(w) != sh_hint_generation(hint) ||
+        sh_load_rlx(&r->input) != (uintptr_t)lender)
+        return;
+    /* First, so that one of the two has it if we die. */
+    sh_run_note(run, handle);
+    for (uint32_t i = 0; i < lender->handles.count; i++)
+        if (lender->handles.names[i] == handle)
+            lender->handles.names[i] = 0;
+}
+
 void sh_run_regain(struct sh_run *run, uint64_t handle)
 {
     if (!sh_run_unlend(run, handle))

@@ -20,6 +20,7 @@
  *   death    process/recover.c
  *   attached task/error.c
  *   cell     future/combine.c
+ *   arrive   future/edge.c
  *   ready    future/deliver.c
  *   list     future/edge.c
  *   settled  settle: write state -> any reader of an outcome     value, error
@@ -172,10 +173,13 @@ static unsigned place_of(struct sh_pool *pool, uint64_t target)
         return sh_place_in(pool);
     c = sh_cell_at(pool, sh_target_index(target));
     kind = sh_load_acq(&c->kind); /* acquire: cell */
-    if (kind == SH_CELL_BRIDGE)
-        return 0;
-    return kind == SH_CELL_CALL ? sh_load_acq(&c->pool) /* acquire: cell */
-                                : sh_place_in(pool);
+    /* What was called, or is not to be, anybody can leave alone. acquire: arrive
+     */
+    if ((kind != SH_CELL_BRIDGE && kind != SH_CELL_CALL) ||
+        sh_load_acq(&c->word) != (uint64_t)sh_target_generation(target) << 32)
+        return sh_place_in(pool);
+    return kind == SH_CELL_BRIDGE ? 0
+                                  : sh_load_acq(&c->pool); /* acquire: cell */
 }
 
 /* What heeds a task is told how that ended, and not what it passes on. */

@@ -528,7 +528,8 @@ bool sh_timers_waiting(struct sh_pool *pool)
     if (sh_load_sc(&pool->time.timers_set) != SH_TIMER_NONE ||
         sh_load_sc(&pool->time.timers_moved) != SH_TIMER_NONE ||
         sh_load_sc(&pool->handed) != SH_NONE || /* seq_cst: alarm */
-        sh_load_sc(&pool->hooks) != 0)          /* seq_cst: alarm */
+        sh_load_sc(&pool->hooks) != 0 ||        /* seq_cst: alarm */
+        sh_load_sc(&pool->look) != 0)           /* seq_cst: alarm */
         return true;
     for (unsigned i = 0; i < posts; i++)
         /* seq_cst: alarm */

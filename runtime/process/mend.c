@@ -235,7 +235,7 @@ static bool uses_cell(void *arg, uint32_t index, uint32_t of)
     uint32_t i;
 
     if (of == SH_OF_CALL)
-        return sh_call_is_open(pool, index, dead->place);
+        return sh_call_open(pool, index, dead->place) != 0;
     r = sh_record_at(pool, of);
     kind = sh_load_rlx(&r->kind); /* relaxed: its maker's */
     if (kind == SH_KIND_SCOPE) {

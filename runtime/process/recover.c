@@ -577,6 +577,7 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
     m.running = 0; /* once: that is not told by its record from now on */
     look_through(&m);
     sh_mend_posts(pool, index);
+    sh_keep_look(pool);
     sh_heap_refund(&pool->heap,
                    sh_slices_retire(pool->heap.slices, SH_OWNER_WORKER(index)));
     reset(pool, w);

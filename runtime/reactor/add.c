@@ -49,6 +49,10 @@ static bool lend(struct sh_entry *e, struct sh_ref *ref)
     if (ref->record != NULL) {
         if (sh_here.run != NULL)
             sh_run_lend(sh_here.run, handle);
+        if (sh_here.run != NULL && sh_here.run->pool->shared) {
+            e->lender = sh_here.run;
+            e->lender_hint = sh_hint(e->lender->index, e->lender->generation);
+        }
         if (!sh_handle_lend(ref, SH_WATCHED)) {
             if (sh_here.run != NULL)
                 (void)sh_run_unlend(sh_here.run, handle);

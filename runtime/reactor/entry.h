@@ -26,6 +26,8 @@ struct sh_entry {
     struct sh_hung hung; /* target 0: nothing hangs on the future */
     enum sh_entry_state state;
     uint64_t batch;               /* that it was added with; 0: none */
+    struct sh_run *lender;        /* in a worker process: whose ledger has it */
+    uint64_t lender_hint;
     struct sh_entry *link;        /* of its bucket; before that, its adder's */
     struct sh_entry *next, *prev; /* of those that are ready */
 };
@@ -58,6 +60,7 @@ static inline void sh_entry_init(struct sh_entry *e, uint64_t handle, void *tag,
     e->hung.target = 0;
     e->state = SH_ENTRY_PENDING;
     e->batch = batch;
+    e->lender = NULL;
     e->link = NULL;
 }
 

@@ -279,6 +279,8 @@ int sh_queue_pull(struct sh_queue *q, shunt_event *events, size_t max)
     while (n < max && (e = q->ready.first) != NULL) {
         events[n].future = sh_handle_future(e->handle);
         events[n++].tag = e->tag;
+        if (SH_UNLIKELY(e->lender != NULL) && sh_here.run != NULL)
+            sh_run_take_on(sh_here.run, e->lender, e->lender_hint, e->handle);
         sh_ready_remove(&q->ready, e);
         sh_entries_remove(&q->entries, e);
         sh_entries_give(&q->entries, e);

@@ -25,7 +25,6 @@
 #include <sys/prctl.h>
 
 #include "base/fault.h"
-#include "future/combine.h"
 #include "future/timer.h"
 #include "sync/futex.h"
 #include "worker/worker.h"
@@ -68,7 +67,6 @@ static void do_handed(struct sh_pool *pool)
 {
     pthread_mutex_lock(&pool->team->repair);
     sh_handed_do(pool, 0);
-    sh_keep_look(pool);
     pthread_mutex_unlock(&pool->team->repair);
 }
 
