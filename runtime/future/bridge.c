@@ -17,8 +17,7 @@
  *   hang     future/edge.c
  *   list     future/edge.c
  *
- * Crash. Between taking the edge off and setting the arrival the cell is lost
- * from the lists; a cell that no edge names is free: recovery finds it so.
+ * Crash. Only the host makes and passes bridges, and its death ends the pool.
  */
 #include "future/bridge.h"
 
@@ -53,8 +52,8 @@ bool sh_cell_pass(struct sh_pool *pool, uint64_t target)
     uint32_t generation = sh_target_generation(target);
     struct sh_cell *cell = sh_cell_at(pool, index);
 
-    /* Not of another use, or an end that it has come to: that is somebody's, who
-     * may not be the one who finds it in our hand. acquire: arrive */
+    /* Once it has arrived it may be another's: it must not be in our hand then,
+     * or our death would give it back once more. acquire: arrive */
     if (sh_load_acq(&cell->word) != (uint64_t)generation << 32)
         return false;
     /* Only calls are passed by who dies alone: those of his own process, which

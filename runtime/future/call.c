@@ -15,8 +15,6 @@
  * Edges.
  *   cell     future/combine.c
  *   arrive   future/edge.c
- *   hang     future/edge.c
- *   list     future/edge.c
  *
  * Crash. The address is good in one process only, which the cell names: others
  * do not call it, but hand the record over (hand.c). Until then that stays

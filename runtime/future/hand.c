@@ -2,7 +2,8 @@
 /*
  * future/hand.c - what a process of a pool cannot do itself, and leaves to
  * another: an edge that leads out of the pool, the report of a failure, and the
- * settling of a task whose library only the host has, to the host; a function
+ * settling of a task whose library only the host has, keepers that are
+ * postponed (keep.c), to the host; a function
  * that is to be called, to the process that it is of.
  *
  *     settler  settle, up to the edge   | push the record on handed | wake
@@ -17,12 +18,12 @@
  * settled, and handed over, meanwhile. BUSY keeps it until it was called.
  *
  * Edges.
- *   handed   settler: push on handed -> other: take all         the record
+ *   handed   settler: push on handed, or write look -> other: take all
  *   alarm    future/timer.c
  *   care     worker/care.c
  *   seclude  worker/lane.c
  *   quiet    the host: write hears, then take, do, clear hears, move quiet ||
- *            worker/shutdown.c: read what was handed, then hears
+ *            worker/shutdown.c: read what was handed, look, then hears
  *   settled  future/settle.c
  *   sleep    sync/sleep.c
  *

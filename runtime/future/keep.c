@@ -32,7 +32,8 @@
  *
  * Crash. The run names its keeper before that is accepted, so recovery, which
  * ends the run as if it had returned, makes another only if there is none. What
- * the run holds by HELD its ledger names: recovery lets go of it first.
+ * the run holds by HELD its ledger names: recovery lets go of it first. Whoever
+ * dies before it has said that code has returned need not: recovery looks.
  */
 #include "future/combine.h"
 #include "future/timer.h"

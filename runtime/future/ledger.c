@@ -140,7 +140,9 @@ void sh_run_lend(struct sh_run *run, uint64_t handle)
     }
 }
 
-bool sh_run_unlend(struct sh_run *run, uint64_t handle)
+/* The name of a handle that was lent, where the next one of those is looked for
+ * first; or NULL. */
+static uint64_t *find_lent(struct sh_run *run, uint64_t handle)
 {
     struct sh_ledger *l = &run->handles;
 
@@ -148,19 +150,34 @@ bool sh_run_unlend(struct sh_run *run, uint64_t handle)
         if (i >= l->count)
             i = 0;
         if (l->names[i] == (handle | SH_HANDLE_LENT)) {
-            l->names[i] = handle;
             l->at = i + 1;
-            return true;
+            return &l->names[i];
         }
     }
-    return false;
+    return NULL;
 }
 
-void sh_run_take_on(struct sh_run *run, const struct sh_run *lender,
-                    uint64_t hint, uint64_t handle)
+bool sh_run_unlend(struct sh_run *run, uint64_t handle)
+{
+    uint64_t *name = find_lent(run, handle);
+
+    if (name != NULL)
+        *name = handle;
+    return name != NULL;
+}
+
+void sh_run_regain(struct sh_run *run, uint64_t handle)
+{
+    if (!sh_run_unlend(run, handle))
+        sh_run_note(run, handle);
+}
+
+void sh_run_take_on(struct sh_run *run, struct sh_run *lender, uint64_t hint,
+                    uint64_t handle)
 {
     struct sh_record *r = sh_record_at(run->pool, sh_hint_index(hint));
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
+    uint64_t *name;
 
     /* relaxed: of our own thread */
     if (lender == run || sh_generation_of(w) != sh_hint_generation(hint) ||
@@ -168,15 +185,9 @@ void sh_run_take_on(struct sh_run *run, const struct sh_run *lender,
         return;
     /* First, so that one of the two has it if we die. */
     sh_run_note(run, handle);
-    for (uint32_t i = 0; i < lender->handles.count; i++)
-        if (lender->handles.names[i] == handle)
-            lender->handles.names[i] = 0;
-}
-
-void sh_run_regain(struct sh_run *run, uint64_t handle)
-{
-    if (!sh_run_unlend(run, handle))
-        sh_run_note(run, handle);
+    name = find_lent(lender, handle);
+    if (name != NULL)
+        *name = 0;
 }
 
 struct sh_block *sh_run_hold(struct sh_run *run, uint64_t handle)

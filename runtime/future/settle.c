@@ -167,19 +167,20 @@ struct delivery {
 static unsigned place_of(struct sh_pool *pool, uint64_t target)
 {
     struct sh_cell *c;
-    unsigned kind;
+    unsigned place, kind;
 
     if (sh_target_kind(target) != SH_TARGET_CELL)
         return sh_place_in(pool);
+    /* Read before the cell may be another's. */
     c = sh_cell_at(pool, sh_target_index(target));
-    kind = sh_load_acq(&c->kind); /* acquire: cell */
+    place = sh_load_acq(&c->pool); /* acquire: cell */
+    kind = sh_load_acq(&c->kind);  /* acquire: cell */
     /* What was called, or is not to be, anybody can leave alone. acquire: arrive
      */
     if ((kind != SH_CELL_BRIDGE && kind != SH_CELL_CALL) ||
         sh_load_acq(&c->word) != (uint64_t)sh_target_generation(target) << 32)
         return sh_place_in(pool);
-    return kind == SH_CELL_BRIDGE ? 0
-                                  : sh_load_acq(&c->pool); /* acquire: cell */
+    return kind == SH_CELL_BRIDGE ? 0 : place;
 }
 
 /* What heeds a task is told how that ended, and not what it passes on. */

@@ -116,7 +116,8 @@ static void say_moving(struct sh_table *t, struct sh_cache *c, uint64_t old,
         return;
     c->moving_tag = (uint32_t)(old >> 32) + 1;
     /* So that what is noted is not half a turn of tags behind.
-     * relaxed: later ones are noted after the CAS */
+     * relaxed: what others have noted of us came before old (done), or is about
+     * a change that is yet to come */
     sh_store_rlx(&t->moved[c->mark], c->moving_tag - 1);
     sh_store_bare_rel(&c->moving, index); /* release: death */
 }
@@ -132,15 +133,16 @@ static void unsay_moving(struct sh_cache *c)
 /* c is whose chain it was, for what is noted; or NULL. */
 static void push_chain(struct sh_table *t, struct sh_cache *c, uint32_t index)
 {
-    uint64_t old = sh_load_rlx(&t->chains); /* relaxed: the CAS validates it */
+    uint64_t old = sh_load_acq(&t->chains); /* acquire: done */
     uint32_t mark = c != NULL ? c->mark : 0;
 
     do {
         /* relaxed: as CAS */
         sh_store_rlx(chain_of(t, index), (uint32_t)old & SH_INDEX);
         say_moving(t, c, old, index);
-    } while (!sh_cas_rel(&t->chains, &old,
-                         changed(old, mark, index))); /* release: chain, done */
+    } while (!sh_cas_acqrel(&t->chains, &old,
+                            changed(old, mark, index))); /* release: chain;
+                                                          * acq_rel: done */
 }
 
 /* Pop one as the list to hand out of. */
@@ -289,7 +291,8 @@ void sh_table_mend(struct sh_table *t, struct sh_cache *c, sh_table_uses *uses,
         c->fresh++;
     c->hand = SH_NONE;
     if (hand != SH_NONE && hand != c->out && hand != c->in &&
-        (hand != c->fresh || c->fresh >= c->fresh_end) && !uses(arg, hand, c->hand_of)) {
+        (hand != c->fresh || c->fresh >= c->fresh_end) &&
+        !uses(arg, hand, c->hand_of)) {
         sh_store_rlx(sh_table_link(t, hand), c->in); /* relaxed: as above */
         c->in = hand;
     }

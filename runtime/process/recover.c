@@ -569,7 +569,8 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
     m.culprit = culprit_of(&m);
     m.name = m.culprit != NULL ? sh_task_name(m.culprit) : "";
     describe(&m);
-    sh_mend_held(pool, index, &w->seat);
+    sh_mend_held(pool, index, &w->seat); /* first: what is in hand decides who
+                                          * has a cell */
     sh_handed_do(pool, 0);
     forget_calls(&m);
     look_at_runs(&m);

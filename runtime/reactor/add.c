@@ -49,7 +49,7 @@ static bool lend(struct sh_entry *e, struct sh_ref *ref)
     if (ref->record != NULL) {
         if (sh_here.run != NULL)
             sh_run_lend(sh_here.run, handle);
-        if (sh_here.run != NULL && sh_here.run->pool->shared) {
+        if (sh_here.run != NULL && sh_place_in(sh_here.run->pool) > 0) {
             e->lender = sh_here.run;
             e->lender_hint = sh_hint(e->lender->index, e->lender->generation);
         }

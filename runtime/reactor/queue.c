@@ -43,8 +43,9 @@
  *   armed    settler: push on arrived, then read armed || unlock: write armed,
  *            then read arrived; all seq_cst: one sees the other
  *
- * Crash. A queue belongs to the host, whose death ends it. What a worker
- * process settles must be handed to the host: future/call.c.
+ * Crash. A queue belongs to one process, the host or a worker, and goes with
+ * it: the ledgers of a worker's tasks say what was lent to it. What another
+ * process settles must be handed over: future/call.c.
  *
  * Fork. The child finds the names of its parent's queues, and the process that
  * they belong to, and touches nothing else of them.
@@ -268,6 +269,14 @@ void sh_queue_leave(struct sh_queue *q)
 
 /* ---- taking ---- */
 
+/* What another task has lent is the running one's to see to. A thread that a
+ * task has started has no ledger. */
+static void take_on(const struct sh_entry *e)
+{
+    if (SH_UNLIKELY(e->lender != NULL) && sh_here.run != NULL)
+        sh_run_take_on(sh_here.run, e->lender, e->lender_hint, e->handle);
+}
+
 int sh_queue_pull(struct sh_queue *q, shunt_event *events, size_t max)
 {
     struct sh_entry *e;
@@ -279,8 +288,7 @@ int sh_queue_pull(struct sh_queue *q, shunt_event *events, size_t max)
     while (n < max && (e = q->ready.first) != NULL) {
         events[n].future = sh_handle_future(e->handle);
         events[n++].tag = e->tag;
-        if (SH_UNLIKELY(e->lender != NULL) && sh_here.run != NULL)
-            sh_run_take_on(sh_here.run, e->lender, e->lender_hint, e->handle);
+        take_on(e);
         sh_ready_remove(&q->ready, e);
         sh_entries_remove(&q->entries, e);
         sh_entries_give(&q->entries, e);
@@ -411,6 +419,7 @@ bool sh_queue_take_out(struct sh_queue *q, uint64_t handle, uint64_t batch,
         e = sh_entries_alike(e);
     if (e == NULL)
         return false;
+    take_on(e);
     sh_entries_remove(&q->entries, e);
     detach(q, e, gone);
     return true;

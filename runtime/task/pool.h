@@ -221,7 +221,7 @@ struct sh_pool {
      * promises: lists. */
     _Atomic uint32_t handed;
     _Atomic uint64_t hooks;
-    _Atomic uint32_t look;  /* at keepers that were postponed */
+    _Atomic uint32_t look; /* the host is to look at postponed keepers */
     _Atomic uint32_t hears; /* the host is at those */
     /* As of posts, of threads of the host: future/rescope.c. */
     _Atomic uint32_t scoped_in, scoped_out;

@@ -161,11 +161,12 @@ void sh_run_lend(struct sh_run *run, uint64_t handle);
 
 /* It is the task's again: false if the task had not lent it. Or got it so. */
 bool sh_run_unlend(struct sh_run *run, uint64_t handle);
-/* What lender, of the same process, has lent by this name, if it has not ended
- * since, is run's to see to. */
-void sh_run_take_on(struct sh_run *run, const struct sh_run *lender,
-                    uint64_t hint, uint64_t handle);
 void sh_run_regain(struct sh_run *run, uint64_t handle);
+
+/* What lender, of the same worker process, has lent by this name, if it has not
+ * ended since, is run's to see to. */
+void sh_run_take_on(struct sh_run *run, struct sh_run *lender, uint64_t hint,
+                    uint64_t handle);
 
 /* The task's memory includes that of this lent handle's future: the block that
  * says so. If there is no memory to note it, NULL, that stays until the pool

@@ -2,11 +2,10 @@
 /*
  * table_popped.c - whose process died when it had popped a chain.
  *
- * Edge: done (memory/table.c). One says that it pops a chain, and dies when it has,
- * before it has put the chain anywhere.
- * Another one changes the word meanwhile. Who repairs has to know whether the
- * chain was popped: if it were taken for what it is not, it would be lost, or
- * with two.
+ * Edge: done (memory/table.c). One says that it pops a chain, and dies when it
+ * has, before it has put the chain anywhere. Another one changes the word
+ * meanwhile. Who repairs has to know whether the chain was popped: taken for
+ * what it is not, it would be lost, or with two.
  */
 #define COUNT 3
 #include "table_client.h"

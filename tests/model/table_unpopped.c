@@ -3,9 +3,8 @@
  * table_unpopped.c - whose process died when it was about to pop a chain.
  *
  * Edge: done (memory/table.c). One says that it pops a chain, and dies before
- * it has.
- * Another one changes the word meanwhile. Who repairs has to know whether the
- * chain was popped: if it were taken for what it is not, it would be lost, or
+ * it has. Another one changes the word meanwhile. Who repairs has to know
+ * whether the chain was popped: taken for what it is not, it would be lost, or
  * with two.
  */
 #define COUNT 3

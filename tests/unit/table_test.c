@@ -274,6 +274,20 @@ static void what_it_has_in_hand_may_be_in_a_list_still(void **state)
     expect_all(&c, 0);
 }
 
+/* The item has the number at which a run would go on that was used up. */
+static void what_it_has_in_hand_may_follow_a_run_that_is_used_up(void **state)
+{
+    struct sh_cache c = { 0 }, other = { 0 };
+    uint32_t index;
+
+    (void)state;
+    index = sh_table_take(&table, &other);
+    sh_table_hand(&c, index, 0);
+    c.fresh = c.fresh_end = index;
+    sh_table_flush(&table, &other);
+    expect_all(&c, 0);
+}
+
 static void a_list_that_becomes_the_other_is_there_once(void **state)
 {
     struct sh_cache c = { 0 };
@@ -467,6 +481,7 @@ int main(void)
         TABLE_TEST(what_a_dead_thread_has_in_hand_is_given_back),
         TABLE_TEST(what_it_has_in_hand_may_be_where_it_belongs),
         TABLE_TEST(what_it_has_in_hand_may_be_in_a_list_still),
+        TABLE_TEST(what_it_has_in_hand_may_follow_a_run_that_is_used_up),
         TABLE_TEST(a_list_that_becomes_the_other_is_there_once),
         TABLE_TEST(who_dies_when_it_has_popped_has_that_chain),
         TABLE_TEST(who_dies_before_it_has_popped_has_none),
