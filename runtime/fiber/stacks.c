@@ -54,8 +54,9 @@ static size_t bytes_of(const struct sh_stacks *s)
     return SH_STACKS_GUARD + s->stack_bytes;
 }
 
-/* What was set aside, or else what there is. It stays aside until it is a stack:
- * who dies in between has not lost it, and who died just then has it twice. */
+/* What was set aside, or else what there is. It stays aside until it is a
+ * stack: who dies in between has not lost it, and who died just then has it
+ * twice. */
 static char *take_pages(struct sh_stacks *s)
 {
     if (s->all != NULL && s->aside == s->all->stack_low - SH_STACKS_GUARD)

@@ -30,9 +30,10 @@ uint64_t sh_call_build(const struct sh_ref *ref, struct sh_call *call)
 {
     struct sh_pool *pool = ref->pool;
     struct sh_seat *seat = sh_seat_of(pool);
-    uint32_t index = seat == NULL ? SH_NONE
-                                  : sh_table_take_in_hand(
-                                        &pool->cells, &seat->cells, SH_OF_CALL);
+    uint32_t index =
+        seat == NULL
+            ? SH_NONE
+            : sh_table_take_in_hand(&pool->cells, &seat->cells, SH_OF_CALL);
     struct sh_cell *cell;
     uint32_t generation;
 
@@ -59,7 +60,7 @@ uint32_t sh_call_open(struct sh_pool *pool, uint32_t cell, unsigned place)
      * there. acquire: cell */
     uint32_t generation = ~sh_load_acq(&c->base);
 
-    return sh_load_acq(&c->kind) == SH_CELL_CALL && /* acquire: cell */
+    return sh_load_acq(&c->kind) == SH_CELL_CALL &&  /* acquire: cell */
                    sh_load_acq(&c->pool) == place && /* acquire: cell */
                    /* acquire: arrive */
                    sh_load_acq(&c->word) == (uint64_t)generation << 32

@@ -311,8 +311,8 @@ static void uncarve_plain(struct sh_carver *c, void *p, size_t size)
 
 static void trim_part(struct sh_carver *c, unsigned i)
 {
-    for (unsigned class = 0; class < SH_CARVE_CLASSES; class++) {
-        struct free_block *f = c->part[i].first[class];
+    for (unsigned k = 0; k < SH_CARVE_CLASSES; k++) {
+        struct free_block *f = c->part[i].first[k];
 
         for (; f != NULL; f = f->next) {
             if (f->kept == 0)

@@ -42,6 +42,7 @@
 #include "memory/heap.h"
 
 #define FRESH 64u /* items of a run */
+#define NOTES_BYTES (2 * SH_MARKS * sizeof(uint32_t))
 
 static _Atomic uint32_t *chain_of(struct sh_table *t, uint32_t index)
 {
@@ -53,8 +54,13 @@ bool sh_table_init(struct sh_table *t, struct sh_arena *arena, size_t stride,
 {
     SH_ASSERT(link_at + sizeof(uint32_t) <= stride);
     SH_ASSERT(chain_at + sizeof(uint32_t) <= stride);
+    SH_ASSERT(stride % sizeof(uint32_t) == 0);
     SH_ASSERT(capacity <= SH_INDEX_MAX);
-    t->items = sh_arena_map(arena, stride * capacity, SH_PAGES_RESERVE);
+    t->items = sh_arena_map(arena, stride * capacity + NOTES_BYTES,
+                            SH_PAGES_RESERVE);
+    if (t->items == NULL)
+        return false;
+    t->notes = (_Atomic uint32_t *)(void *)(t->items + stride * capacity);
     t->arena = arena;
     t->stride = stride;
     t->link_at = link_at;
@@ -63,11 +69,7 @@ bool sh_table_init(struct sh_table *t, struct sh_arena *arena, size_t stride,
     t->heap = NULL;
     sh_store_rlx(&t->used, 1);   /* relaxed: nobody else has it yet */
     sh_store_rlx(&t->chains, 0); /* relaxed: nobody else has it yet */
-    for (uint32_t i = 0; i < SH_MARKS; i++) {
-        sh_store_rlx(&t->grown[i], 0); /* relaxed: nobody else has it yet */
-        sh_store_rlx(&t->moved[i], 0); /* relaxed: nobody else has it yet */
-    }
-    return t->items != NULL;
+    return true;
 }
 
 void sh_table_fini(struct sh_table *t)
@@ -76,11 +78,16 @@ void sh_table_fini(struct sh_table *t)
         return;
     if (t->heap != NULL)
         sh_heap_refund(t->heap, t->stride * (sh_table_used(t) - 1));
-    sh_arena_unmap(t->arena, t->items, t->stride * t->capacity);
+    sh_arena_unmap(t->arena, t->items, t->stride * t->capacity + NOTES_BYTES);
     t->items = NULL;
 }
 
 /* -- marks -- */
+
+static _Atomic uint32_t *moved_of(const struct sh_table *t)
+{
+    return t->notes + SH_MARKS;
+}
 
 static uint32_t mark_in(uint32_t word)
 {
@@ -111,14 +118,14 @@ static uint64_t changed(uint64_t old, uint32_t mark, uint32_t index)
 static void say_moving(struct sh_table *t, struct sh_cache *c, uint64_t old,
                        uint32_t index)
 {
-    note_done(t->moved, mark_in((uint32_t)old), (uint32_t)(old >> 32));
+    note_done(moved_of(t), mark_in((uint32_t)old), (uint32_t)(old >> 32));
     if (SH_LIKELY(c == NULL || c->mark == 0))
         return;
     c->moving_tag = (uint32_t)(old >> 32) + 1;
     /* So that what is noted is not half a turn of tags behind.
      * relaxed: what others have noted of us came before old (done), or is about
      * a change that is yet to come */
-    sh_store_rlx(&t->moved[c->mark], c->moving_tag - 1);
+    sh_store_rlx(&moved_of(t)[c->mark], c->moving_tag - 1);
     sh_store_bare_rel(&c->moving, index); /* release: death */
 }
 
@@ -180,7 +187,7 @@ static bool grow(struct sh_table *t, struct sh_cache *c)
     do {
         used = word & SH_INDEX;
         end = used + FRESH < t->capacity ? used + FRESH : t->capacity;
-        note_done(t->grown, mark_in(word), used);
+        note_done(t->notes, mark_in(word), used);
         if (SH_UNLIKELY(c->mark != 0)) {
             c->growing_from = used;
             sh_store_bare_rel(&c->growing, end); /* release: death */
@@ -242,7 +249,7 @@ static bool was_moved(struct sh_table *t, const struct sh_cache *c)
     return (mark_in((uint32_t)now) == c->mark &&
             (uint32_t)(now >> 32) == c->moving_tag) ||
            /* acquire: done */
-           sh_load_acq(&t->moved[c->mark]) == c->moving_tag;
+           sh_load_acq(&moved_of(t)[c->mark]) == c->moving_tag;
 }
 
 static bool was_grown(struct sh_table *t, const struct sh_cache *c)
@@ -251,7 +258,7 @@ static bool was_grown(struct sh_table *t, const struct sh_cache *c)
 
     return now == (c->mark << 24 | c->growing) ||
            /* acquire: done */
-           sh_load_acq(&t->grown[c->mark]) == c->growing;
+           sh_load_acq(&t->notes[c->mark]) == c->growing;
 }
 
 /* What its thread was at with the table, it has done or not. */

@@ -35,12 +35,13 @@ struct sh_table {
     size_t chain_at; /* offset of another: the next chain of free items */
     uint32_t capacity;
     struct sh_heap *heap; /* that items are charged to; NULL: none */
+    /* By marks, behind the items: the last change of used that somebody has
+     * seen done; then the same of chains. */
+    _Atomic uint32_t *notes;
     /* Each with the mark of who changed it last, or 0: see table.c. */
     _Alignas(SH_LINE) _Atomic uint32_t used;   /* mark 8 | items ever handed
                                                 * out, + 1 */
     _Alignas(SH_LINE) _Atomic uint64_t chains; /* tag 32 | mark 8 | index 24 */
-    /* By marks: the last change of either kind that somebody has seen done. */
-    _Atomic uint32_t grown[SH_MARKS], moved[SH_MARKS];
 };
 
 /* What one thread keeps of a table, so that it need not share. */

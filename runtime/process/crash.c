@@ -19,6 +19,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -37,6 +38,7 @@
     ((size_t)64 * 1024) /* and what the processor's state takes */
 #define SECONDS_MAX 2u  /* for all of the recording */
 #define WALK_MAX 65536u /* frames that are looked at */
+#define LOOK_MS 100
 #define HEAD (SH_CRASH_FRAMES - SH_CRASH_TAIL)
 
 static const int signals[] = { SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
@@ -240,8 +242,10 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     if (!sh_cas_rlx(&recorder, &who, thread_id())) { /* relaxed: a number */
         if (who == thread_id())
             end(first);
-        for (;;) /* until another thread has recorded what it met first */
-            pause();
+        /* Until another thread has recorded what it met first. In calls that
+         * end: valgrind may come to end the process just before one of them. */
+        for (;;)
+            (void)poll(NULL, 0, LOOK_MS);
     }
     first = sig;
     limit_time();

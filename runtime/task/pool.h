@@ -82,7 +82,6 @@ enum sh_rests {
 
 /* What others may touch of a worker; the rest is in worker/worker.h. */
 struct sh_post {
-    struct sh_deque deque;
     /* Parked tasks that may go on. Of threads a list, pushed by anyone, taken
      * by the worker; of processes flags, and hints: future/deliver.c. */
     _Alignas(SH_LINE) _Atomic uint32_t resumed;
@@ -127,6 +126,9 @@ struct sh_post {
     _Atomic uint32_t rests; /* a futex: enum sh_rests */
     _Atomic uint32_t unready; /* its .init, if there is one, has yet to return */
     _Atomic uint32_t waits; /* of a lane: it rests, and has a task parked */
+    /* Last, so that what is looked at in each round lies on one page: a process
+     * that was away finds none of them in its TLB. */
+    struct sh_deque deque;
 };
 
 #define SH_LOST 32u

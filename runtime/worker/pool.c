@@ -121,23 +121,29 @@ static bool make_rings(struct sh_pool *pool, size_t slots)
     return true;
 }
 
-/* Posts, bells and the team with its workers, in one mapping. */
+/* Bells, the team with its workers, and posts, in one mapping: what is small
+ * comes first, so that it shares few pages with the first posts. */
+static size_t before_posts(size_t n)
+{
+    size_t bytes = n * sizeof(struct sh_bell) + sizeof(struct sh_team) +
+                   n * sizeof(struct sh_worker);
+
+    return (bytes + SH_LINE - 1) / SH_LINE * SH_LINE;
+}
+
 static bool make_team(struct sh_pool *pool, const shunt_options *o)
 {
     size_t n = (size_t)(o->workers + o->spares);
-    size_t posts = n * sizeof(struct sh_post);
-    size_t bells = n * sizeof(struct sh_bell);
-    size_t workers = n * sizeof(struct sh_worker);
     char *at = sh_arena_map(pool->arena,
-                            posts + bells + workers + sizeof(struct sh_team),
+                            before_posts(n) + n * sizeof(struct sh_post),
                             SH_PAGES_RESERVE);
 
     if (at == NULL)
         return false;
-    pool->posts = (struct sh_post *)(void *)at;
-    sh_sleep_init(&pool->sleep, (struct sh_bell *)(void *)(at + posts),
-                  (unsigned)n, pool->shared);
-    pool->team = (struct sh_team *)(void *)(at + posts + bells);
+    pool->posts = (struct sh_post *)(void *)(at + before_posts(n));
+    sh_sleep_init(&pool->sleep, (struct sh_bell *)(void *)at, (unsigned)n,
+                  pool->shared);
+    pool->team = (struct sh_team *)(void *)(at + n * sizeof(struct sh_bell));
     pool->team->workers = (struct sh_worker *)(void *)(pool->team + 1);
     pool->team->count = (unsigned)n;
     sh_store_rlx(&pool->team->alive, 1); /* relaxed: still ours */
@@ -171,10 +177,8 @@ static void free_team(struct sh_pool *pool)
 
     if (pool->posts != NULL) {
         n = pool->team->count;
-        sh_arena_unmap(pool->arena, pool->posts,
-                       n * (sizeof(struct sh_post) + sizeof(struct sh_bell) +
-                            sizeof(struct sh_worker)) +
-                           sizeof(struct sh_team));
+        sh_arena_unmap(pool->arena, (char *)pool->posts - before_posts(n),
+                       before_posts(n) + n * sizeof(struct sh_post));
     }
 }
 

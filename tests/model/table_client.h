@@ -21,15 +21,19 @@ struct item {
     _Atomic uint32_t link, chain;
 };
 
-static struct item items[COUNT];
+static struct {
+    struct item items[COUNT];
+    _Atomic uint32_t notes[2 * SH_MARKS];
+} memory;
+#define items memory.items
 static struct sh_table table;
 
 static void *sh_arena_map(struct sh_arena *a, size_t bytes, int how)
 {
     (void)a;
     (void)how;
-    assert(bytes == sizeof items);
-    return items;
+    assert(bytes == sizeof memory);
+    return &memory;
 }
 
 static void sh_arena_unmap(struct sh_arena *a, void *pages, size_t bytes)
