@@ -21,6 +21,10 @@
 #define SH_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define SH_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define SH_COLD __attribute__((noinline, cold))
+
+/* On the way of each task. Such code lies together, so that a process that was
+ * away, and finds none of its pages in the TLB, needs few of them. */
+#define SH_HOT __attribute__((hot))
 #define SH_LINE 64 /* bytes of a cache line */
 
 #endif /* SH_BASE_ASSERT_H */

@@ -70,8 +70,8 @@ bool sh_cell_pass(struct sh_pool *pool, uint64_t target)
     return true;
 }
 
-enum sh_attached sh_hang(struct sh_pool *pool, const struct sh_ref *ref,
-                         uint64_t here, struct sh_hung *hung_out)
+SH_HOT enum sh_attached sh_hang(struct sh_pool *pool, const struct sh_ref *ref,
+                                uint64_t here, struct sh_hung *hung_out)
 {
     uint64_t target = ref->pool == pool ? here : build(ref->pool, pool, here);
     enum sh_attached how;

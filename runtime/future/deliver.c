@@ -241,8 +241,8 @@ static void deliver_record(struct sh_work *work, struct sh_pool *pool,
         proceed(work, pool, r, target, status);
 }
 
-void sh_deliver_to(struct sh_work *work, struct sh_pool *pool, uint64_t target,
-                   int status)
+SH_HOT void sh_deliver_to(struct sh_work *work, struct sh_pool *pool,
+                          uint64_t target, int status)
 {
     unsigned visited = 0;
 

@@ -37,8 +37,8 @@
 
 #define DEAD_TRIES 8 /* edges that turn out to live, before a new one */
 
-enum sh_arrived sh_arrive(_Atomic uint64_t *word, uint32_t generation,
-                          unsigned bit, uint64_t *word_out)
+SH_HOT enum sh_arrived sh_arrive(_Atomic uint64_t *word, uint32_t generation,
+                                 unsigned bit, uint64_t *word_out)
 {
     uint64_t old = sh_load_acq(word); /* acquire: arrive */
     uint64_t with;
@@ -56,7 +56,7 @@ enum sh_arrived sh_arrive(_Atomic uint64_t *word, uint32_t generation,
     return with == old ? SH_ARRIVED_AGAIN : SH_ARRIVED_NEW;
 }
 
-uint32_t sh_arrivals_renew(_Atomic uint64_t *word)
+SH_HOT uint32_t sh_arrivals_renew(_Atomic uint64_t *word)
 {
     /* relaxed: only stale targets could change it, and they do not */
     uint32_t generation = (uint32_t)(sh_load_rlx(word) >> 32) + 1;
@@ -154,9 +154,9 @@ static bool watch(struct sh_record *r, uint32_t generation)
     return true;
 }
 
-enum sh_attached sh_edge_attach(struct sh_pool *pool, struct sh_record *r,
-                                uint32_t generation, uint64_t target,
-                                sh_hook *hook_out)
+SH_HOT enum sh_attached sh_edge_attach(struct sh_pool *pool,
+                                       struct sh_record *r, uint32_t generation,
+                                       uint64_t target, sh_hook *hook_out)
 {
     uint64_t e = SH_EDGE_EMPTY;
     uint32_t index;
@@ -188,8 +188,8 @@ enum sh_attached sh_edge_attach(struct sh_pool *pool, struct sh_record *r,
     return push_edge(pool, r, target, hook_out);
 }
 
-bool sh_edge_detach(struct sh_pool *pool, struct sh_record *r, sh_hook hook,
-                    uint64_t target)
+SH_HOT bool sh_edge_detach(struct sh_pool *pool, struct sh_record *r,
+                           sh_hook hook, uint64_t target)
 {
     _Atomic uint64_t *at = hook == 0 ? &r->edge0
                                      : &sh_edge_at(pool, hook)->target;
@@ -242,8 +242,8 @@ static bool close_edge(struct sh_pool *pool, _Atomic uint64_t *at,
     return true;
 }
 
-bool sh_edge_close(struct sh_pool *pool, struct sh_record *r,
-                   sh_deliver *deliver, void *to)
+SH_HOT bool sh_edge_close(struct sh_pool *pool, struct sh_record *r,
+                          sh_deliver *deliver, void *to)
 {
     uint32_t i = sh_load_acq(&r->edges); /* acquire: list */
     bool all = close_edge(pool, &r->edge0, deliver, to);
@@ -261,7 +261,7 @@ bool sh_edge_close(struct sh_pool *pool, struct sh_record *r,
     return all;
 }
 
-void sh_edge_free(struct sh_pool *pool, struct sh_record *r)
+SH_HOT void sh_edge_free(struct sh_pool *pool, struct sh_record *r)
 {
     struct sh_seat *seat = sh_seat_of(pool);
     uint32_t i = sh_load_acq(&r->edges); /* acquire: list */

@@ -10,7 +10,7 @@
  */
 #include "future/settle.h"
 
-bool sh_find_origin(struct sh_ref *ref)
+SH_HOT bool sh_find_origin(struct sh_ref *ref)
 {
     while (ref->record != NULL && sh_is_settled(ref->word) &&
            sh_outcome_of(ref->word) == SH_OUTCOME_FORWARD) {
@@ -23,7 +23,7 @@ bool sh_find_origin(struct sh_ref *ref)
     return true;
 }
 
-int sh_ref_status(const struct sh_ref *ref)
+SH_HOT int sh_ref_status(const struct sh_ref *ref)
 {
     return ref->record == NULL ? sh_reserved_status(ref->reserved)
                                : sh_status_of(ref->record, ref->word);
@@ -74,7 +74,7 @@ static int status_behind(uint64_t handle)
     return status;
 }
 
-int sh_status_of(struct sh_record *r, uint64_t word)
+SH_HOT int sh_status_of(struct sh_record *r, uint64_t word)
 {
     if (!sh_is_settled(word))
         return SHUNT_PENDING;

@@ -115,7 +115,7 @@ static bool is_ours_alone(const struct sh_ref *ref)
            sh_handle_is_sole(ref) && !sh_edge_any(ref->pool, ref->record);
 }
 
-void sh_work_let_go(struct sh_work *work, const struct sh_ref *ref)
+SH_HOT void sh_work_let_go(struct sh_work *work, const struct sh_ref *ref)
 {
     /* relaxed: as the state */
     if (ref->record != NULL &&
@@ -175,8 +175,8 @@ static unsigned place_of(struct sh_pool *pool, uint64_t target)
     c = sh_cell_at(pool, sh_target_index(target));
     place = sh_load_acq(&c->pool); /* acquire: cell */
     kind = sh_load_acq(&c->kind);  /* acquire: cell */
-    /* What was called, or is not to be, anybody can leave alone. acquire: arrive
-     */
+    /* What was called, or is not to be, anybody can leave alone.
+     * acquire: arrive */
     if ((kind != SH_CELL_BRIDGE && kind != SH_CELL_CALL) ||
         sh_load_acq(&c->word) != (uint64_t)sh_target_generation(target) << 32)
         return sh_place_in(pool);
@@ -184,7 +184,7 @@ static unsigned place_of(struct sh_pool *pool, uint64_t target)
 }
 
 /* What heeds a task is told how that ended, and not what it passes on. */
-static bool deliver_edge(void *to, struct sh_pool *pool, uint64_t target)
+static SH_HOT bool deliver_edge(void *to, struct sh_pool *pool, uint64_t target)
 {
     struct delivery *d = to;
     int status = d->status;
@@ -205,8 +205,8 @@ static bool deliver_edge(void *to, struct sh_pool *pool, uint64_t target)
 
 /* What follows the commit: tell the dependants, then let go. asked: it was
  * asked to cancel, or given up, before it ended. */
-static void finish(struct sh_work *work, struct sh_pool *pool,
-                   struct sh_record *r, bool asked)
+static SH_HOT void finish(struct sh_work *work, struct sh_pool *pool,
+                          struct sh_record *r, bool asked)
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
     struct delivery d = { work, sh_status_of(r, w), asked, 0 };
@@ -399,7 +399,7 @@ static void dispose(struct sh_work *work, struct sh_pool *pool,
     sh_record_retire(pool, seat, r, w);
 }
 
-void sh_work_do_all(struct sh_work *work)
+SH_HOT void sh_work_do_all(struct sh_work *work)
 {
     struct sh_pool *pool;
     struct sh_record *r;
@@ -438,8 +438,8 @@ void sh_settle_renewed(struct sh_work *work, struct sh_pool *pool,
     sh_make_ready(work, pool, r, next);
 }
 
-void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
-                    struct sh_record *r, uint64_t flag)
+SH_HOT void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,
+                           struct sh_record *r, uint64_t flag)
 {
     uint64_t w = sh_load_rlx(&r->state); /* relaxed: the CAS validates it */
     uint64_t next;
@@ -477,8 +477,8 @@ void sh_settle_returned(struct sh_work *work, struct sh_pool *pool,
     sh_keep_returned(work, pool);
 }
 
-void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
-                       unsigned outcome, uint64_t input)
+SH_HOT void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
+                              unsigned outcome, uint64_t input)
 {
     struct sh_work work = { 0 };
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */

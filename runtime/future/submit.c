@@ -199,8 +199,9 @@ struct order {
                               * before it is accepted; else NULL */
 };
 
-static inline int submit_order(struct sh_pool *pool, const struct order *o,
-                               uint64_t *handle_out)
+static SH_HOT inline int submit_order(struct sh_pool *pool,
+                                      const struct order *o,
+                                      uint64_t *handle_out)
 {
     struct sh_seat *seat = sh_seat_of(pool);
     struct sh_record *r;
@@ -321,8 +322,8 @@ SH_COLD shunt_future *sh_submit_refuse(struct sh_pool *pool, int rc)
     return sh_handle_failed(pool->id, rc);
 }
 
-shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,
-                                const void *in, const char *where)
+SH_HOT shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,
+                                       const void *in, const char *where)
 {
     struct sh_pool *pool;
     int64_t deadline_ns = INT64_MAX;

@@ -17,7 +17,7 @@
 #include "task/data.h"
 #include "task/error.h"
 
-bool sh_value_of(const struct sh_ref *ref, struct sh_value *value_out)
+SH_HOT bool sh_value_of(const struct sh_ref *ref, struct sh_value *value_out)
 {
     static shunt_results none;
     struct sh_ref origin = *ref;
@@ -211,7 +211,7 @@ static void move_blocks(struct sh_pool *pool, struct sh_record *r,
 
 /* The next record whose memory belongs to a value: what ref's record forwards
  * to, what its step inherits. False if there is none, or others hold it. */
-static bool find_next(struct sh_ref *ref)
+static SH_HOT bool find_next(struct sh_ref *ref)
 {
     uint64_t input = sh_load_rlx(&ref->record->input); /* relaxed: settled */
     unsigned kind = sh_load_rlx(&ref->record->kind);   /* relaxed: settled */
@@ -223,7 +223,7 @@ static bool find_next(struct sh_ref *ref)
            sh_handle_is_sole(ref);
 }
 
-static void move_chain(struct sh_ref ref, struct sh_blocks *left)
+static SH_HOT void move_chain(struct sh_ref ref, struct sh_blocks *left)
 {
     if (ref.record == NULL || !sh_handle_is_sole(&ref))
         return;
@@ -360,8 +360,8 @@ static int take_value(struct sh_ref *ref, void *out, size_t size)
     return rc;
 }
 
-int sh_take_settled(struct sh_ref *ref, int status, void *out, size_t size,
-                    bool joins)
+SH_HOT int sh_take_settled(struct sh_ref *ref, int status, void *out,
+                           size_t size, bool joins)
 {
     if (status != 0) {
         (void)sh_ref_tell(ref);

@@ -48,7 +48,7 @@ static int64_t room(struct sh_deque *d, int64_t bottom, int64_t wanted)
     return SH_DEQUE_SLOTS - (bottom - d->top_seen);
 }
 
-bool sh_deque_push(struct sh_deque *d, uint64_t hint)
+SH_HOT bool sh_deque_push(struct sh_deque *d, uint64_t hint)
 {
     int64_t bottom = sh_load_rlx(&d->bottom); /* relaxed: only we write it */
 
@@ -77,7 +77,7 @@ unsigned sh_deque_push_many(struct sh_deque *d, const uint64_t *hints,
     return n;
 }
 
-enum sh_steal sh_deque_steal(struct sh_deque *d, uint64_t *hint_out)
+SH_HOT enum sh_steal sh_deque_steal(struct sh_deque *d, uint64_t *hint_out)
 {
     int64_t top = sh_load_sc(&d->top);       /* seq_cst: last */
     int64_t bottom = sh_load_sc(&d->bottom); /* seq_cst: last, publish, sleep */
@@ -96,7 +96,7 @@ enum sh_steal sh_deque_steal(struct sh_deque *d, uint64_t *hint_out)
     return SH_STEAL_GOT;
 }
 
-bool sh_deque_pop(struct sh_deque *d, uint64_t *hint_out)
+SH_HOT bool sh_deque_pop(struct sh_deque *d, uint64_t *hint_out)
 {
     int64_t bottom = sh_load_rlx(&d->bottom) - 1; /* relaxed: our own */
 
@@ -126,7 +126,7 @@ bool sh_deque_pop(struct sh_deque *d, uint64_t *hint_out)
     return got;
 }
 
-unsigned sh_deque_size(struct sh_deque *d)
+SH_HOT unsigned sh_deque_size(struct sh_deque *d)
 {
     int64_t top = sh_load_sc(&d->top);       /* seq_cst: sleep */
     int64_t bottom = sh_load_sc(&d->bottom); /* seq_cst: sleep */

@@ -62,7 +62,7 @@ static bool vacant(struct sh_ring *r, uint64_t at)
     return (int64_t)(at - head) < (int64_t)r->capacity;
 }
 
-bool sh_ring_push(struct sh_ring *r, uint64_t hint, uint64_t limit)
+SH_HOT bool sh_ring_push(struct sh_ring *r, uint64_t hint, uint64_t limit)
 {
     uint64_t at = sh_load_rlx(&r->tail); /* relaxed: the CAS validates it */
 
@@ -79,7 +79,8 @@ bool sh_ring_push(struct sh_ring *r, uint64_t hint, uint64_t limit)
     return true;
 }
 
-unsigned sh_ring_pop(struct sh_ring *r, uint64_t *hints_out, unsigned max)
+SH_HOT unsigned sh_ring_pop(struct sh_ring *r, uint64_t *hints_out,
+                            unsigned max)
 {
     uint64_t head = sh_load_acq(&r->head); /* acquire: vacate */
 
@@ -101,7 +102,7 @@ unsigned sh_ring_pop(struct sh_ring *r, uint64_t *hints_out, unsigned max)
     }
 }
 
-uint64_t sh_ring_size(struct sh_ring *r)
+SH_HOT uint64_t sh_ring_size(struct sh_ring *r)
 {
     uint64_t head = sh_load_sc(&r->head); /* seq_cst: sleep */
     uint64_t tail = sh_load_sc(&r->tail); /* seq_cst: sleep */

@@ -15,8 +15,8 @@
 
 #include "base/assert.h"
 
-bool sh_futex_wait(_Atomic uint32_t *word, uint32_t expected,
-                   int64_t deadline_ns, bool shared)
+SH_HOT bool sh_futex_wait(_Atomic uint32_t *word, uint32_t expected,
+                          int64_t deadline_ns, bool shared)
 {
     int op = FUTEX_WAIT_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG);
     struct timespec moment;
@@ -38,7 +38,7 @@ bool sh_futex_wait(_Atomic uint32_t *word, uint32_t expected,
     return timely;
 }
 
-void sh_futex_wake(_Atomic uint32_t *word, int count, bool shared)
+SH_HOT void sh_futex_wake(_Atomic uint32_t *word, int count, bool shared)
 {
     int op = FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG);
     int saved = errno;

@@ -95,7 +95,7 @@ static bool wake_one(struct sh_sleep *s, unsigned g)
     return v >> 32 != 0;
 }
 
-void sh_sleep_wake_some(struct sh_sleep *s)
+SH_HOT void sh_sleep_wake_some(struct sh_sleep *s)
 {
     if (groups(s) > 1)
         for (unsigned g = 0; g < groups(s); g++)
@@ -127,13 +127,13 @@ void sh_sleep_rouse(struct sh_sleep *s, unsigned w)
     ring(s, w);
 }
 
-void sh_sleep_search(struct sh_sleep *s, unsigned w)
+SH_HOT void sh_sleep_search(struct sh_sleep *s, unsigned w)
 {
     SH_ASSERT(w < s->workers);
     sh_or_sc(group(s, w), search_bit(w)); /* seq_cst: sleep */
 }
 
-bool sh_sleep_found(struct sh_sleep *s, unsigned w)
+SH_HOT bool sh_sleep_found(struct sh_sleep *s, unsigned w)
 {
     SH_ASSERT(w < s->workers);
     /* seq_cst: more */
@@ -144,7 +144,7 @@ bool sh_sleep_found(struct sh_sleep *s, unsigned w)
     return v >> 32 == 0 && (uint32_t)v != 0;
 }
 
-void sh_sleep_announce(struct sh_sleep *s, unsigned w)
+SH_HOT void sh_sleep_announce(struct sh_sleep *s, unsigned w)
 {
     uint64_t v = sh_load_rlx(group(s, w)); /* relaxed: the CAS validates it */
     uint64_t next;
@@ -171,7 +171,7 @@ void sh_sleep_withdraw(struct sh_sleep *s, unsigned w)
     }
 }
 
-bool sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns)
+SH_HOT bool sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns)
 {
     _Atomic uint32_t *rung = &s->bells[w].rung;
 

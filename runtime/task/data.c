@@ -53,9 +53,10 @@ static struct layout layout_of(const shunt_task *t, unsigned kind, bool bound)
     return l;
 }
 
-struct sh_record *sh_record_new(struct sh_pool *pool, struct sh_seat *seat,
-                                unsigned kind, const shunt_task *task,
-                                const char *where)
+SH_HOT struct sh_record *sh_record_new(struct sh_pool *pool,
+                                       struct sh_seat *seat, unsigned kind,
+                                       const shunt_task *task,
+                                       const char *where)
 {
     uint32_t index = sh_table_peek(&pool->records, &seat->records);
     uint32_t generation, stamp;
@@ -134,7 +135,7 @@ static char *data_of(struct sh_record *r, const struct layout *l)
     return (char *)((at + l->align - 1) & ~(uintptr_t)(l->align - 1));
 }
 
-void sh_record_free_data(struct sh_pool *pool, struct sh_record *r)
+SH_HOT void sh_record_free_data(struct sh_pool *pool, struct sh_record *r)
 {
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours */
 
@@ -154,8 +155,8 @@ void sh_record_free_data(struct sh_pool *pool, struct sh_record *r)
     }
 }
 
-void sh_record_retire(struct sh_pool *pool, struct sh_seat *seat,
-                      struct sh_record *r, uint64_t word)
+SH_HOT void sh_record_retire(struct sh_pool *pool, struct sh_seat *seat,
+                             struct sh_record *r, uint64_t word)
 {
     uint64_t next = (uint64_t)(sh_generation_of(word) + 1) << 32 | SH_FREE;
 
@@ -198,7 +199,7 @@ static struct sh_value promised_value(struct sh_record *r)
     return v;
 }
 
-struct sh_value sh_record_value(struct sh_record *r)
+SH_HOT struct sh_value sh_record_value(struct sh_record *r)
 {
     static const shunt_none none;
     unsigned kind = sh_load_rlx(&r->kind); /* relaxed: set before accepted */

@@ -133,7 +133,7 @@ static bool raise_hold(const struct sh_ref *ref, uint64_t word, uint64_t tag)
     return true;
 }
 
-void sh_handle_pinned(const struct sh_ref *ref)
+SH_HOT void sh_handle_pinned(const struct sh_ref *ref)
 {
     uint64_t tag = tag_here(ref->pool);
     uint64_t hold;
@@ -148,7 +148,7 @@ void sh_handle_pinned(const struct sh_ref *ref)
     unsay_counting(ref);
 }
 
-void sh_handle_unpinning(const struct sh_ref *ref, uint64_t whom)
+SH_HOT void sh_handle_unpinning(const struct sh_ref *ref, uint64_t whom)
 {
     uint64_t tag = tag_here(ref->pool);
     uint64_t hold;
@@ -245,8 +245,8 @@ static int find_reserved(struct sh_ref *ref)
                                                                  : SHUNT_EINVAL;
 }
 
-int sh_handle_find(uint64_t handle, enum sh_handle_use use,
-                   struct sh_ref *ref_out)
+SH_HOT int sh_handle_find(uint64_t handle, enum sh_handle_use use,
+                          struct sh_ref *ref_out)
 {
     unsigned id = sh_handle_pool(handle);
 
@@ -367,7 +367,7 @@ static enum sh_given see_off(struct sh_ref *ref)
 
 /* After a handle of a record with aliases was given back: if it was the last,
  * see the record off. */
-static enum sh_given close_hold(struct sh_ref *ref, uint32_t generation)
+static SH_HOT enum sh_given close_hold(struct sh_ref *ref, uint32_t generation)
 {
     uint64_t hold = (uint64_t)generation << 32;
     uint64_t closed = closed_by(generation, sh_owner_here());
@@ -412,7 +412,7 @@ static enum sh_given lower_by(struct sh_ref *ref, uint32_t by)
     return lowered(ref, left, generation);
 }
 
-enum sh_given sh_handle_unpin(struct sh_ref *ref)
+SH_HOT enum sh_given sh_handle_unpin(struct sh_ref *ref)
 {
     return lower_by(ref, 1);
 }
@@ -461,7 +461,7 @@ static enum sh_given give_alias(struct sh_ref *ref)
     return given;
 }
 
-enum sh_given sh_handle_give(struct sh_ref *ref)
+SH_HOT enum sh_given sh_handle_give(struct sh_ref *ref)
 {
     SH_ASSERT(ref->record != NULL);
     if (is_alias(ref->handle))
@@ -483,7 +483,7 @@ enum sh_given sh_handle_give(struct sh_ref *ref)
     }
 }
 
-bool sh_handle_pin(const struct sh_ref *ref, uint64_t whom)
+SH_HOT bool sh_handle_pin(const struct sh_ref *ref, uint64_t whom)
 {
     uint64_t tag = tag_here(ref->pool);
     uint64_t w = ref->word;
@@ -592,7 +592,7 @@ static uint32_t held(const struct sh_ref *ref)
            HOLD_COUNT; /* acquire: idle */
 }
 
-bool sh_handle_is_sole(const struct sh_ref *ref)
+SH_HOT bool sh_handle_is_sole(const struct sh_ref *ref)
 {
     if (is_alias(ref->handle))
         return (ref->word & SH_GONE) != 0 && held(ref) == 1;

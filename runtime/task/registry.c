@@ -223,7 +223,7 @@ void sh_pool_stay(unsigned id)
     sh_add_sc(&sh_self()->visits[id], 1); /* seq_cst: visit */
 }
 
-bool sh_is_own(unsigned id)
+SH_HOT bool sh_is_own(unsigned id)
 {
     const struct sh_seat *seat = sh_here.seat;
 
@@ -232,13 +232,13 @@ bool sh_is_own(unsigned id)
            sh_load_rlx(&seat->pool)->id == id;
 }
 
-bool sh_pool_enter(unsigned id)
+SH_HOT bool sh_pool_enter(unsigned id)
 {
     return id == 0 || id == sh_here.guest || sh_is_own(id) ||
            sh_pool_visit(id) != NULL;
 }
 
-void sh_pool_exit(unsigned id)
+SH_HOT void sh_pool_exit(unsigned id)
 {
     if (id != 0 && id != sh_here.guest && !sh_is_own(id))
         sh_pool_leave(id);

@@ -14,7 +14,7 @@ uint32_t sh_stamp_now(void)
                       (uint64_t)t.tv_nsec / 1000000);
 }
 
-void sh_stamp_renew(struct sh_stamp *s)
+SH_HOT void sh_stamp_renew(struct sh_stamp *s)
 {
     uint32_t now_ms = sh_stamp_now();
     bool quick = now_ms - s->ms <= SH_STAMP_QUICK_MS;

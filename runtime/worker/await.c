@@ -265,7 +265,7 @@ static int sleep_on(struct sh_pool *pool, struct sh_cell *cell,
     }
 }
 
-static int await_in_thread(struct sh_ref *ref, int64_t ns)
+static SH_HOT int await_in_thread(struct sh_ref *ref, int64_t ns)
 {
     struct sh_pool *pool = ref->pool;
     bool by_hand = pool->time.manual && ns != INT64_MAX;
@@ -460,7 +460,7 @@ static SH_ON_STACK int take(shunt_future *f, void *out, size_t size, bool joins)
     return rc;
 }
 
-int shunt_take_sized(shunt_future *f, void *out, size_t size)
+SH_HOT int shunt_take_sized(shunt_future *f, void *out, size_t size)
 {
     if (out != NULL && take_plain(sh_handle_of(f), out, size))
         return 0;

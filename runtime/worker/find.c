@@ -23,7 +23,7 @@
 
 #define BATCH 32u
 
-void sh_worker_took(struct sh_worker *w)
+SH_HOT void sh_worker_took(struct sh_worker *w)
 {
     _Atomic uint64_t *taken = &w->post->taken;
 
@@ -33,7 +33,7 @@ void sh_worker_took(struct sh_worker *w)
 }
 
 /* Take a batch from a ring: the first is returned, the rest is pushed. */
-static uint64_t from_ring(struct sh_worker *w, struct sh_ring *ring)
+static SH_HOT uint64_t from_ring(struct sh_worker *w, struct sh_ring *ring)
 {
     uint64_t hints[BATCH];
     uint64_t size = sh_ring_size(ring);
@@ -159,7 +159,7 @@ static uint64_t steal(struct sh_worker *w)
     return 0;
 }
 
-uint64_t sh_worker_find(struct sh_worker *w)
+SH_HOT uint64_t sh_worker_find(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;
     uint32_t turn = w->tick++ % SH_FAIR;
@@ -185,7 +185,7 @@ uint64_t sh_worker_find(struct sh_worker *w)
     return hint;
 }
 
-bool sh_worker_sees_work(struct sh_worker *w)
+SH_HOT bool sh_worker_sees_work(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;
 

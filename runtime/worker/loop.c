@@ -38,7 +38,7 @@
 
 /* As often as a stamp asks for it, but by the ticks of the loop, which count
  * anyhow. */
-void sh_worker_look_at_clock(struct sh_worker *w)
+SH_HOT void sh_worker_look_at_clock(struct sh_worker *w)
 {
     sh_stamp_forget(&w->started);
     /* relaxed: for reports */
@@ -138,7 +138,7 @@ static uint32_t take_woken(struct sh_worker *w)
 
 /* Take over what others resumed, oldest first; and do what they have left to
  * this process. */
-static void collect_resumed(struct sh_worker *w)
+static SH_HOT void collect_resumed(struct sh_worker *w)
 {
     uint32_t more;
 
@@ -240,7 +240,7 @@ static uint64_t idle(struct sh_worker *w)
     return hint;
 }
 
-void sh_worker_loop(void *arg)
+SH_HOT void sh_worker_loop(void *arg)
 {
     struct sh_worker *w = arg;
 

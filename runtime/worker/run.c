@@ -546,7 +546,7 @@ static void refuse(struct sh_worker *w, struct sh_record *r, uint64_t word,
     }
 }
 
-void sh_worker_run(struct sh_worker *w, uint64_t hint)
+SH_HOT void sh_worker_run(struct sh_worker *w, uint64_t hint)
 {
     struct sh_pool *pool = w->pool;
     struct sh_record *r = sh_record_at(pool, sh_hint_index(hint));

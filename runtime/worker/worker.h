@@ -175,8 +175,8 @@ void sh_worker_look_at_clock(struct sh_worker *w);
 
 /* Run the function of a record that this worker has claimed by that word. For
  * run.c alone; backtraces end at it. */
-void sh_worker_execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
-                       unsigned kind);
+SH_HOT void sh_worker_execute(struct sh_worker *w, struct sh_record *r,
+                              uint64_t word, unsigned kind);
 
 /* Claim what a hint names, and run it; nothing if it is stale. */
 void sh_worker_run(struct sh_worker *w, uint64_t hint);
