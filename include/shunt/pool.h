@@ -28,7 +28,7 @@ enum shunt_mode {
     SHUNT_MODE_DEFAULT = 0, /* $SHUNT_MODE (threads, processes, auto), or
                              * threads */
     SHUNT_THREADS = 1,
-    SHUNT_PROCESSES = 2, /* in progress: see docs/isolation.md */
+    SHUNT_PROCESSES = 2, /* see docs/isolation.md */
     SHUNT_AUTO = 3       /* SHUNT_ENOTSUP in this version */
 };
 
