@@ -258,9 +258,9 @@ SH_HOT void sh_worker_loop(void *arg)
         if (must_stop(w))
             break;
         if (SH_UNLIKELY(w->pool->shared)) {
-            if (sh_care_leaves(w))
+            if (sh_care_counts(w) && sh_care_leaves(w))
                 break;
-            if (sh_care_rests(w))
+            if (sh_care_counts(w) && sh_care_rests(w))
                 continue;
             hint = sh_is_at_home(w) ? sh_home_find(w)
                    : sh_is_lane(w)  ? sh_lane_find(w)

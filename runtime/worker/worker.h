@@ -37,6 +37,7 @@ struct sh_worker {
     struct sh_run *waiting; /* of a process pool: those of them that are not in
                              * resumed, the last first */
     uint64_t begun;         /* in its process: see care.c */
+    const shunt_task *fits; /* the last that its process may run */
     uint32_t tick;
     uint32_t random;
     struct sh_stamp started; /* of the tasks that it runs: loop.c */
@@ -207,6 +208,12 @@ bool sh_care_takes(struct sh_worker *w, struct sh_record *r, unsigned kind,
  * go on with what is parked in it. */
 bool sh_care_leaves(struct sh_worker *w);
 bool sh_care_rests(struct sh_worker *w);
+
+/* Whether there is such a number. */
+static inline bool sh_care_counts(const struct sh_worker *w)
+{
+    return SH_UNLIKELY(w->pool->team->worker_tasks_max != 0);
+}
 
 /* The next hint to run, 0 if there is none to be found now. */
 uint64_t sh_worker_find(struct sh_worker *w);
