@@ -159,7 +159,7 @@ static bool is_mortal(const struct sh_ref *ref)
 /* Consume the writing end, and move the promise to SETTLING: 0. Or the future
  * was cancelled: SHUNT_ECANCELED. Or the end was consumed: SHUNT_EINVAL.
  *
- * Who may die before what is given is there has dropped it until finish. */
+ * Who may die before what is given is there has dropped it until settle_as. */
 static int begin(struct sh_ref *ref, int code)
 {
     uint32_t generation = sh_generation_of(ref->word);
@@ -192,7 +192,7 @@ static int begin(struct sh_ref *ref, int code)
 }
 
 /* What was given is there. */
-static void finish(struct sh_ref *ref, int code)
+static void settle_as(struct sh_ref *ref, int code)
 {
     struct sh_work work = { 0 };
 
@@ -226,7 +226,7 @@ int shunt_promise_give_sized(shunt_promise *p, const void *value, size_t size)
         return rc;
     if (value != NULL)
         memcpy(v.bytes, value, v.size);
-    finish(&ref, 0);
+    settle_as(&ref, 0);
     return 0;
 }
 
@@ -258,7 +258,7 @@ int shunt_promise_fail(shunt_promise *p, int code, const char *fmt, ...)
     /* A cancelled one gets its record when it settles. */
     if (f.text != NULL || f.code != SHUNT_ECANCELED)
         sh_error_attach(ref.pool, ref.record, &f);
-    finish(&ref, f.code);
+    settle_as(&ref, f.code);
     return 0;
 }
 
@@ -270,7 +270,7 @@ int shunt_promise_drop(shunt_promise *p)
     if (rc == 0)
         rc = begin(&ref, SHUNT_ECANCELED);
     if (rc == 0)
-        finish(&ref, SHUNT_ECANCELED);
+        settle_as(&ref, SHUNT_ECANCELED);
     return rc == SHUNT_ECANCELED ? 0 : rc;
 }
 
