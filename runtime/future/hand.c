@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * future/hand.c - what a process of a pool cannot do itself, and leaves to
- * another: an edge that leads out of the pool, the report of a failure, and the
- * settling of a task whose library only the host has, keepers that are
- * postponed (keep.c), to the host; a function
- * that is to be called, to the process that it is of.
+ * another: an edge that leads out of the pool, the report of a failure, the
+ * settling of a task whose library only the host has, and keepers that are
+ * postponed (keep.c), to the host; a function that is to be called, to the
+ * process that it is of.
  *
  *     settler  settle, up to the edge   | push the record on handed | wake
  *     other    take all that was handed | go on where the settler stopped

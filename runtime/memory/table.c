@@ -32,8 +32,9 @@
  * Whoever is about to push or to pop a chain, or to claim a run, says so, and
  * by which tag, and leaves its mark with that in the word that it changes. Who
  * changes the word next first notes, by the mark, which tag it has seen there.
- * So of the dead it is known whether they had come to change it. A death between
- * the charge and the growth leaves a run charged that nobody has.
+ * So of the dead it is known whether they had come to change it; who has no mark
+ * loses what it was moving. A death between the charge and the growth leaves a
+ * run charged that nobody has.
  */
 #include "memory/table.h"
 

@@ -3,9 +3,9 @@
  * table_popped.c - whose process died when it had popped a chain.
  *
  * Edge: done (memory/table.c). One says that it pops a chain, and dies when it
- * has, before it has put the chain anywhere. Another one changes the word
- * meanwhile. Who repairs has to know whether the chain was popped: taken for
- * what it is not, it would be lost, or with two.
+ * has, before it has put the chain anywhere; with -DUNPOPPED, before it has.
+ * Another one changes the word meanwhile. Who repairs has to know whether the
+ * chain was popped: taken for what it is not, it would be lost, or with two.
  */
 #define COUNT 3
 #include "table_client.h"
@@ -30,9 +30,14 @@ static bool is_used(void *unused, uint32_t index, uint32_t of)
 
 static void *dying(void *unused)
 {
+#ifdef UNPOPPED
+    uint64_t old = sh_load_acq(&table.chains);
+
+    say_moving(&table, &dead, old, (uint32_t)old & SH_INDEX);
+#else
     dead.moving = sh_table_peek(&table, &dead);
     dead.out = SH_NONE; /* as if that had not come to be */
-
+#endif
     (void)unused;
     sh_store_rel(&is_dead, true); /* a death is a fence */
     return NULL;
