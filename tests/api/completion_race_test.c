@@ -392,7 +392,7 @@ static void a_pool_may_be_freed_under_a_queue(void)
     struct partner partner;
 
     partner_open(&partner, free_pool);
-    for (long round = partner_rounds(300); round > 0; round--) {
+    for (long round = harness_pools(300); round > 0; round--) {
         shunt_pool *pool = harness_pool(1);
         shunt_queue *queue = new_queue();
         shunt_future *fs[N];

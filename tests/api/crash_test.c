@@ -173,11 +173,11 @@ static int waste_and_die(const struct mortal *in, long *out)
 }
 SHUNT_TASK(waste_and_die, struct mortal, long)
 
-static void a_thousand_deaths_leave_nothing_behind(void)
+static void hundreds_of_deaths_leave_nothing_behind(void)
 {
     static const enum death quick[] = { BY_KILL, BY_EXIT_AT_ONCE, BY_NULL,
                                         BY_EXIT_0 };
-    int deaths = harness_slowness() > 1 ? 100 : 1000;
+    int deaths = harness_slowness() > 1 ? 100 : harness_thorough() ? 1000 : 400;
     shunt_pool *pool;
     static struct census before, after;
 
@@ -357,7 +357,7 @@ static void trees_in_which_many_die_come_to_their_end(void)
 {
     shunt_pool *pool = harness_pool(2);
     struct tally *grown = stage_tally(), *deaths = stage_tally();
-    int rounds = harness_slowness() > 1 ? 3 : 30;
+    int rounds = harness_slowness() > 1 ? 3 : (int)harness_pools(100);
 
     harness_limit(120);
     for (int round = 0; round < rounds; round++) {
@@ -453,7 +453,7 @@ static long grow_trees(shunt_pool *pool, struct killer *k, int rounds)
 static void workers_may_be_killed_at_any_moment(void)
 {
     static struct killer killer;
-    int rounds = harness_slowness() > 1 ? 10 : 200;
+    int rounds = harness_slowness() > 1 ? 10 : (int)harness_pools(600);
     pthread_t thread;
 
     harness_limit(300);
@@ -502,7 +502,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM_OF_PROCESSES(what_is_queued_behind_a_task_that_dies_runs),
     CLAIM_OF_PROCESSES(what_a_task_submitted_before_it_died_comes_to_its_end),
     CLAIM_OF_PROCESSES(a_worker_that_is_idle_may_be_killed),
-    CLAIM_OF_PROCESSES(a_thousand_deaths_leave_nothing_behind),
+    CLAIM_OF_PROCESSES(hundreds_of_deaths_leave_nothing_behind),
     CLAIM_OF_PROCESSES(a_pool_whose_workers_die_in_init_is_broken),
     CLAIM_OF_PROCESSES(a_death_in_one_init_does_no_harm),
     CLAIM_OF_PROCESSES(a_task_that_exits_ends_nothing_of_the_host),

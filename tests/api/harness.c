@@ -26,6 +26,7 @@
 
 enum {
     LIMIT_S = 60,
+    FEWER = 10, /* rounds, where each costs a process */
     FRAMES_MAX = 64
 };
 
@@ -177,7 +178,9 @@ static void install_crash_handlers(void)
 
 void harness_limit(unsigned seconds)
 {
-    alarm(seconds * harness_slowness());
+    unsigned more = harness_thorough() ? FEWER : 1;
+
+    alarm(seconds * harness_slowness() * more);
 }
 
 /* ---- what kind of run this is ---- */
@@ -201,6 +204,21 @@ bool harness_million(void)
     const char *text = getenv("SHUNT_TEST_MILLION");
 
     return text != NULL && strcmp(text, "1") == 0;
+}
+
+bool harness_thorough(void)
+{
+    const char *text = getenv("SHUNT_TEST_THOROUGH");
+
+    return text != NULL && strcmp(text, "1") == 0;
+}
+
+long harness_pools(long n)
+{
+    bool fewer = harness_isolated() && !harness_thorough();
+    long rounds = n / (long)harness_slowness() / (fewer ? FEWER : 1);
+
+    return rounds > 0 ? rounds : 1;
 }
 
 int64_t harness_patience(void)

@@ -80,7 +80,7 @@ int harness_before(void **state);
 int harness_after(void **state);
 
 /* Seconds that the running claim may take on a plain build (60 otherwise);
- * sanitizers and valgrind get a multiple. */
+ * sanitizers, valgrind and the rounds of harness_thorough get a multiple. */
 void harness_limit(unsigned seconds);
 
 /* Where the running claim is, to be said if it fails, crashes or hangs. */
@@ -100,6 +100,16 @@ bool harness_isolated(void);
 
 /* Whether the environment asks for the long forms (SHUNT_TEST_MILLION=1). */
 bool harness_million(void);
+
+/* Whether it asks for all rounds also where each costs a process or more, as
+ * ./dev soak does (SHUNT_TEST_THOROUGH=1). */
+bool harness_thorough(void);
+
+/* So many rounds, each of which makes a pool or costs one a process; one at
+ * least. A process takes far longer to come and go than a thread does, on some
+ * machines tens of milliseconds: a run on processes has a tenth of the rounds,
+ * unless it is thorough. Sanitizers and valgrind have a part of them. */
+long harness_pools(long n);
 
 /* In a child: it will end with pools that are not freed, on purpose, so their
  * memory is no leak. */

@@ -23,7 +23,7 @@ static void pool_after_pool_leaves_nothing_behind(void)
 {
     static struct census early, late;
     /* A pool of processes takes longer, and loses no less. */
-    long pools = (harness_isolated() ? 400 : 4000) / (long)harness_slowness();
+    long pools = harness_pools(harness_isolated() ? 1000 : 4000);
 
     harness_limit(120);
     for (long i = 0; i < pools; i++) {
@@ -49,8 +49,8 @@ static void pool_after_pool_leaves_nothing_behind(void)
 
 static void a_pool_that_was_never_used_can_be_freed(void)
 {
-    for (int i = 0; i < 500; i++)
-        harness_free(harness_pool(1 + i % 4));
+    for (long i = harness_pools(500); i > 0; i--)
+        harness_free(harness_pool(1 + (int)(i % 4)));
 }
 
 static void many_pools_live_side_by_side(void)
@@ -105,9 +105,7 @@ static void pools_are_made_and_freed_by_many_threads_at_once(void)
     pthread_t threads[THREADS];
 
     for (int i = 0; i < THREADS; i++) {
-        int pools = harness_isolated() ? 50 : 250;
-
-        makers[i] = (struct maker){ pools / (int)harness_slowness(), 0 };
+        makers[i] = (struct maker){ (int)harness_pools(250), 0 };
         assert_int_equal(
             pthread_create(&threads[i], NULL, make_and_free, &makers[i]), 0);
     }
@@ -132,7 +130,7 @@ static void *raise_in_thread(void *latch)
 
 static void a_pool_may_be_freed_by_another_thread(void)
 {
-    for (int i = 0; i < 100; i++) {
+    for (long i = harness_pools(100); i > 0; i--) {
         shunt_pool *pool = harness_pool(1);
         void *wrong = pool;
         pthread_t thread;
@@ -192,7 +190,7 @@ static void *sleep_in_call(void *user)
  * while the pool is being freed. */
 static void a_pool_is_freed_when_those_who_sleep_in_it_have_left(void)
 {
-    for (int round = 0; round < 30 * CALLS; round++) {
+    for (long round = harness_pools(30) * CALLS; round > 0; round--) {
         enum call call = (enum call)(round % CALLS);
         shunt_pool *pool = harness_pool(1);
         struct latch *started = stage_latch(), *go = stage_latch();

@@ -272,7 +272,7 @@ static void a_shutdown_releases_those_who_wait_for_room(void)
 {
     static const enum shunt_how hows[] = { SHUNT_DRAIN, SHUNT_CANCEL,
                                            SHUNT_KILL };
-    int rounds = harness_slowness() > 10 ? 60 : 300;
+    int rounds = (int)harness_pools(300);
 
     for (int round = 0; round < rounds; round++) {
         enum shunt_how how = hows[round % 3];

@@ -459,7 +459,7 @@ static void several_threads_may_shut_a_pool_down(void)
         THREADS = 4
     };
 
-    for (int round = 0; round < 50; round++) {
+    for (long round = harness_pools(50); round > 0; round--) {
         shunt_pool *pool = harness_pool(2);
         struct closer closers[THREADS];
         pthread_t threads[THREADS];
@@ -481,7 +481,7 @@ static void several_threads_may_shut_a_pool_down(void)
 
 static void a_shutdown_wakes_threads_that_wait(void)
 {
-    for (int round = 0; round < 60; round++) {
+    for (long round = harness_pools(60); round > 0; round--) {
         shunt_pool *pool = harness_pool(1);
         struct stage_waiter waiter = { stage_promise(pool).future,
                                        SHUNT_FOREVER, stage_latch(), -1 };
