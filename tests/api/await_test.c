@@ -106,10 +106,11 @@ static int descend(const long *in, long *out)
 static void one_worker_nests_awaits_a_thousand_deep(void)
 {
     shunt_pool *pool = harness_pool(1);
+    long depth = harness_slowness() > 1 ? 300 : 1000;
 
     harness_footprint((size_t)1200 * (256 << 10));
     for (int round = 0; round < 3; round++)
-        assert_takes(shunt_submit(pool, descend, &(long){ 1000 }), 1000);
+        assert_takes(shunt_submit(pool, descend, &depth), depth);
     harness_free(pool);
 }
 
@@ -138,8 +139,8 @@ static void tasks_that_await_their_children_finish_on_any_pool(void)
         shunt_pool *pool = harness_pool(workers);
 
         harness_footprint((size_t)64 << 20);
-        assert_takes(shunt_submit(pool, fibonacci, &(long){ slow ? 14 : 18 }),
-                     slow ? 377 : 2584);
+        assert_takes(shunt_submit(pool, fibonacci, &(long){ slow ? 12 : 18 }),
+                     slow ? 144 : 2584);
         harness_free(pool);
     }
 }
@@ -442,18 +443,19 @@ static void a_graph_of_waits_unravels(void)
         KNOTS = 500
     };
     static shunt_future *knots[KNOTS];
+    int count = harness_slowness() > 1 ? KNOTS / 5 : KNOTS;
 
     for (int workers = 1; workers <= 3; workers++) {
         shunt_pool *pool = harness_pool(workers);
 
         harness_footprint((size_t)KNOTS * (256 << 10));
-        for (int i = 0; i < KNOTS; i++)
+        for (int i = 0; i < count; i++)
             knots[i] =
                 shunt_submit(pool, knot,
                              &(struct knot){ i > 0 ? knots[i - 1] : NULL,
                                              i > 1 ? knots[i / 2] : NULL });
-        assert_settles(knots[KNOTS - 1], 0);
-        for (int i = 0; i < KNOTS; i++)
+        assert_settles(knots[count - 1], 0);
+        for (int i = 0; i < count; i++)
             assert_takes(knots[i], i + 1);
         harness_free(pool);
     }

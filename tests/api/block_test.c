@@ -15,7 +15,7 @@ static void a_block_of_the_pool_is_the_callers_until_freed(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < text_rounds(); i++) {
         char *block = shunt_pool_alloc(pool, BLOCK);
         assert_non_null(block);
         assert_int_equal((uintptr_t)block % 16, 0);
@@ -66,7 +66,7 @@ static void memory_behind_an_input_can_be_given_to_the_task(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS / 5; i++) {
+    for (int i = 0; i < text_rounds() / 5; i++) {
         struct text text = adoptable(pool);
         shunt_future *f = shunt_submit(pool, measure, &text);
         assert_ok(shunt_adopt(f, text.chars));
@@ -82,7 +82,7 @@ static void an_adopted_block_lives_until_its_task_has_run(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS / 5; i++) {
+    for (int i = 0; i < text_rounds() / 5; i++) {
         struct stage_hold hold = stage_hold(pool);
         struct text text = adoptable(pool);
         shunt_future *f = shunt_submit(pool, measure, &text);
@@ -99,7 +99,7 @@ static void a_settled_future_adopts_until_it_is_released(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < text_rounds(); i++) {
         struct text text = adoptable(pool);
         shunt_future *f = stage_given(pool, 1);
         assert_ok(shunt_adopt(f, text.chars));
@@ -131,7 +131,7 @@ static void a_block_that_came_with_a_value_can_be_given_on(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS / 5; i++) {
+    for (int i = 0; i < text_rounds() / 5; i++) {
         struct text text;
         assert_ok(
             shunt_take(shunt_submit(pool, make_text, &large_order), &text));

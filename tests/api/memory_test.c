@@ -17,7 +17,7 @@ static void memory_of_a_task_is_released_with_its_future(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < text_rounds(); i++) {
         shunt_future *f = shunt_submit(pool, make_text, &large_order);
         assert_settles(f, 0);
         const struct text *text = shunt_peek(f, struct text);
@@ -33,7 +33,7 @@ static void memory_of_a_task_that_fails_is_released_too(void)
     shunt_pool *pool = limited_pool();
     struct order failing = { BLOCK, 7 };
 
-    for (int i = 0; i < ROUNDS; i++)
+    for (int i = 0; i < text_rounds(); i++)
         assert_joins(shunt_submit(pool, make_text, &failing), SHUNT_EFAILED);
     harness_free(pool);
 }
@@ -82,7 +82,8 @@ static void a_task_may_free_its_memory_early(void)
 {
     shunt_pool *pool = limited_pool();
 
-    assert_takes(shunt_submit(pool, churn, &(long){ ROUNDS }), ROUNDS);
+    assert_takes(shunt_submit(pool, churn, &(long){ text_rounds() }),
+                 text_rounds());
     harness_free(pool);
 }
 
@@ -146,7 +147,7 @@ static void a_taken_value_brings_its_memory_to_the_caller(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < text_rounds(); i++) {
         struct text text;
         assert_ok(
             shunt_take(shunt_submit(pool, make_text, &large_order), &text));
@@ -185,7 +186,7 @@ static void a_value_taken_in_a_task_brings_its_memory_to_that_task(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < text_rounds(); i++) {
         shunt_future *f = shunt_submit(pool, take_twice, &large_order);
         assert_settles(f, 0);
         const struct text *text = shunt_peek(f, struct text);
@@ -209,7 +210,7 @@ static void memory_stays_with_a_future_that_others_hold(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < text_rounds(); i++) {
         struct text text;
         shunt_future *f = shunt_submit(pool, make_text, &large_order);
         shunt_future *other = shunt_retain(f);
@@ -224,8 +225,9 @@ static void memory_stays_with_a_future_that_others_hold(void)
 static void the_values_of_results_keep_their_memory_while_they_are_lent(void)
 {
     shunt_pool *pool = limited_pool();
+    int rounds = harness_slowness() > 1 ? 20 : 100;
 
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < rounds; i++) {
         shunt_future *fs[5];
         for (int j = 0; j < 5; j++)
             fs[j] = shunt_submit(pool, make_text, &large_order);
@@ -248,7 +250,7 @@ static void a_continuation_reads_memory_that_nobody_else_holds(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS / 5; i++)
+    for (int i = 0; i < text_rounds() / 5; i++)
         assert_takes(
             shunt_then(shunt_submit(pool, make_text, &large_order), measure),
             BLOCK);
@@ -267,7 +269,7 @@ static void a_step_that_inherits_may_point_into_its_predecessor(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < text_rounds(); i++) {
         shunt_future *f = shunt_submit(pool, make_text, &large_order);
         f = shunt_then(f, second_half);
         f = shunt_then(f, second_half);
@@ -293,7 +295,7 @@ static void a_value_that_passes_through_keeps_its_memory(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < text_rounds(); i++) {
         shunt_future *f = shunt_submit(pool, make_text, &large_order);
         f = shunt_finally(f, stage_look_on);
         f = shunt_recover(f, no_text);
@@ -331,7 +333,7 @@ static void a_flattened_value_keeps_its_memory(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < text_rounds(); i++) {
         shunt_future *f = shunt_submit(pool, later_text, &large_order);
         assert_settles(f, 0);
         assert_int_equal(shunt_peek(f, struct text)->chars[BLOCK - 1], 'a');
@@ -366,7 +368,7 @@ static void a_flattened_step_that_inherits_keeps_what_it_inherits(void)
 {
     shunt_pool *pool = limited_pool();
 
-    for (int i = 0; i < ROUNDS / 2; i++) {
+    for (int i = 0; i < text_rounds() / 2; i++) {
         shunt_future *f = shunt_submit(pool, make_text, &large_order);
         f = shunt_then(f, pass_on);
         f = shunt_then(f, later_half);

@@ -6,6 +6,11 @@
 
 const struct order large_order = { BLOCK, 0 };
 
+int text_rounds(void)
+{
+    return harness_slowness() > 1 ? 100 : 200;
+}
+
 shunt_pool *limited_pool(void)
 {
     shunt_pool *pool = NULL;
@@ -28,6 +33,12 @@ SHUNT_TASK_DEFINE(make_text)
 
 int measure(const struct text *in, long *out)
 {
+    /* At once, as a rule: byte by byte it takes long under a sanitizer. */
+    if (in->length > 0 && in->chars[0] == 'a' &&
+        memcmp(in->chars, in->chars + 1, in->length - 1) == 0) {
+        *out += (long)in->length;
+        return 0;
+    }
     for (size_t i = 0; i < in->length; i++)
         *out += in->chars[i] == 'a';
     return 0;

@@ -11,7 +11,7 @@
 #include "base/fault.h"
 
 /* What is slow leaves some out, all of which address sanitizer sees. */
-#ifdef SH_HAVE_VALGRIND
+#if defined(SH_HAVE_VALGRIND) || defined(__SANITIZE_THREAD__)
 #define STRIDE 4
 #else
 #define STRIDE 1

@@ -19,10 +19,12 @@
 #include "future/edge.h"
 #include "pool_of_one.h"
 #include "shunt/shunt.h"
+#include "slow.h"
 
 enum {
     MANY = 100,
     ROUNDS = 1500,
+    ROUNDS_IF_SLOW = 300, /* each makes a pool */
     EACH = 20
 };
 
@@ -199,12 +201,17 @@ static void a_record_of_another_use_takes_no_dependants(void **state)
 static pthread_barrier_t both;
 static atomic_bool wrong;
 
+static int rounds(void)
+{
+    return is_slow() ? ROUNDS_IF_SLOW : ROUNDS;
+}
+
 static void *come_and_go(void *arg)
 {
     bool detached[EACH];
 
     (void)arg;
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < rounds(); round++) {
         unsigned attached = 0;
 
         pthread_barrier_wait(&both);
@@ -240,7 +247,7 @@ static void who_comes_while_it_closes_is_told_or_sent_away(void **state)
     (void)state;
     pthread_barrier_init(&both, NULL, 2);
     assert_int_equal(pthread_create(&thread, NULL, come_and_go, NULL), 0);
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < rounds(); round++) {
         forget();
         pthread_barrier_wait(&both);
         for (int i = 0; i < round % 7; i++)
