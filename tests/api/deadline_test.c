@@ -567,7 +567,10 @@ static void a_task_ends_one_way_or_the_other(void)
         assert_long(value, status == 0 ? 3 : 0);
     }
     harness_free(pool);
-    assert_long(tally_of(in.dropped), rounds);
+    /* A process that is killed as it calls a .drop does not call it again. */
+    long cut = harness_isolated() ? rounds / 1000 : 0;
+    assert_true(tally_of(in.dropped) <= rounds);
+    assert_true(tally_of(in.dropped) >= rounds - cut);
     assert_true(tally_of(in.ran) >= good);
 }
 

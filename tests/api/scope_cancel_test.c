@@ -221,7 +221,7 @@ struct nested {
 /* Scopes in tasks in scopes, down to children that end slowly. Fails if
  * something below has not ended when its scope was closed. */
 static int nest(const struct nested *in, long *out);
-SHUNT_TASK(nest, struct nested, long)
+SHUNT_TASK(nest, struct nested, long, .grace_ns = -1)
 
 static int nest(const struct nested *in, long *out)
 {
