@@ -27,8 +27,8 @@ import sys
 
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 80
-LAYERS = "base sync memory queue task future fiber worker reactor place " \
-    "process observe".split()
+LAYERS = "base sync memory queue task future fiber worker loops reactor " \
+    "place process observe".split()
 
 FOLDERS = ("runtime", "include", "tests", "bench", "docs/examples")
 SPDX = "SPDX-License-Identifier: MIT"

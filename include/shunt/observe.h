@@ -32,7 +32,8 @@ typedef struct shunt_worker_stats {
     int doing;        /* enum shunt_doing */
     size_t queued;    /* in its deque; a few may have been cancelled since */
     uint64_t run;     /* tasks and steps that it started */
-    uint64_t stolen;  /* that it took from the deques of others */
+    uint64_t stolen;  /* that it took from the deques of others; and spawned
+                       * calls, which are not counted in run */
     uint64_t parked;  /* tasks that waited, and left it to others, */
     uint64_t resumed; /* and that went on */
     uint64_t slept;   /* how often it found nothing to do and slept, */

@@ -25,17 +25,20 @@
  * pool.h       pools, and the switch between threads and processes
  * future.h     submit, await, take; handles; promises
  * compose.h    then, recover, finally; when_all, when_any, ...; map; retry
+ * loops.h      loops whose parts run side by side
  * lookahead.h  a map over a sequence, a bounded number of elements ahead
  * scope.h      tasks that are waited for, or cancelled, together
  * queue.h      completion queues: for event loops, and results as they come
  * memory.h     memory that lives as long as a future
  * observe.h    what a pool has done, and what it is at
+ * forkjoin.h   recursion at the cost of a call; to be included by itself
  */
 #ifndef SHUNT_SHUNT_H
 #define SHUNT_SHUNT_H
 
 #include "shunt/compose.h"   /* IWYU pragma: export */
 #include "shunt/lookahead.h" /* IWYU pragma: export */
+#include "shunt/loops.h"     /* IWYU pragma: export */
 #include "shunt/memory.h"    /* IWYU pragma: export */
 #include "shunt/observe.h"   /* IWYU pragma: export */
 #include "shunt/queue.h"     /* IWYU pragma: export */

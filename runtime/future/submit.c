@@ -24,6 +24,7 @@
 
 #include "future/scope.h"
 #include "sync/futex.h"
+#include "task/error.h"
 
 /* The pool of a submit, or the code of its failure. */
 static int find_pool(shunt_pool *name, struct sh_pool **pool_out)
@@ -197,6 +198,7 @@ struct order {
     unsigned retries;       /* after crashes */
     struct sh_record *retry; /* TRY: whose attempt it is, and what names it
                               * before it is accepted; else NULL */
+    struct sh_block *block;  /* that goes with the record, or NULL */
 };
 
 static SH_HOT inline int submit_order(struct sh_pool *pool,
@@ -237,6 +239,8 @@ static SH_HOT inline int submit_order(struct sh_pool *pool,
         sh_record_retire(pool, seat, r, w);
         return SHUNT_ENOMEM;
     }
+    if (SH_UNLIKELY(o->block != NULL))
+        sh_attach_new(pool, r, o->block);
     if (SH_UNLIKELY(o->kind == SH_KIND_TRY))
         w |= SH_LENT | SH_WATCHED;
     if (SH_UNLIKELY(o->child != NULL))
@@ -255,7 +259,8 @@ static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
 {
     return submit_order(pool,
                         &(struct order){ SH_KIND_TASK, task, in, where,
-                                         deadline_ns, NULL, retries, NULL },
+                                         deadline_ns, NULL, retries, NULL,
+                                         NULL },
                         handle_out);
 }
 
@@ -270,7 +275,7 @@ int sh_submit_attempt(struct sh_pool *pool, struct sh_record *retry,
         rc = submit_order(pool,
                           &(struct order){ SH_KIND_TRY, retry->task, t,
                                            retry->where, deadline_ns, NULL, 0,
-                                           retry },
+                                           retry, NULL },
                           &handle);
     *ref_out = (struct sh_ref){ .pool = pool };
     if (rc != 0) {
@@ -312,7 +317,8 @@ int sh_submit_child(struct sh_pool *pool, const shunt_task *task,
                ? rc
                : submit_order(pool,
                               &(struct order){ SH_KIND_TASK, task, in, where,
-                                               deadline_ns, child, 0, NULL },
+                                               deadline_ns, child, 0, NULL,
+                                               NULL },
                               handle_out);
 }
 
@@ -320,6 +326,30 @@ SH_COLD shunt_future *sh_submit_refuse(struct sh_pool *pool, int rc)
 {
     sh_add_rlx(&pool->refused, 1); /* relaxed: a count */
     return sh_handle_failed(pool->id, rc);
+}
+
+shunt_future *sh_submit_own(struct sh_pool *pool, const shunt_task *task,
+                            const void *in, struct sh_block *block,
+                            const char *where)
+{
+    struct order order = { .kind = SH_KIND_TASK, .task = task, .in = in,
+                           .where = where, .deadline_ns = INT64_MAX,
+                           .block = block };
+    uint64_t handle;
+    int rc = check(pool, task, in);
+
+    if (rc == 0)
+        rc = sh_deadline_inherit(pool, &order.deadline_ns);
+    if (rc == 0)
+        rc = submit_order(pool, &order, &handle);
+    if (rc == 0)
+        return sh_handle_future(handle);
+    /* Of a record that was taken back it is the only one. */
+    if (block != NULL) {
+        block->next = NULL;
+        sh_block_free(block);
+    }
+    return sh_submit_refuse(pool, rc);
 }
 
 SH_HOT shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,

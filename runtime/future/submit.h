@@ -50,6 +50,13 @@ shunt_future *sh_submit_refuse(struct sh_pool *pool, int rc);
 int sh_submit_attempt(struct sh_pool *pool, struct sh_record *retry,
                       int64_t deadline_ns, struct sh_ref *ref_out);
 
+/* Submit a task of the library's own, which finds more of what it needs in
+ * block: new scratch, or NULL, which goes with the task's record, or at once if
+ * it is refused. */
+shunt_future *sh_submit_own(struct sh_pool *pool, const shunt_task *task,
+                            const void *in, struct sh_block *block,
+                            const char *where);
+
 struct sh_child; /* future/scope.h */
 
 /* Submit a task as a child of a scope, which the caller is in: 0, or why it

@@ -102,7 +102,9 @@ static inline int sh_deadline_inherit(struct sh_pool *pool,
 {
     const struct sh_run *run = sh_here.run;
 
-    if (SH_LIKELY(run == NULL || run->deadline_ns == INT64_MAX))
+    /* relaxed: a call of the task may just commit it */
+    if (SH_LIKELY(run == NULL ||
+                  sh_load_bare_rlx(&run->deadline_ns) == INT64_MAX))
         return 0;
     return sh_deadline_inherit_slowly(pool, deadline_ns);
 }

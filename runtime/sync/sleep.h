@@ -61,6 +61,12 @@ static inline bool sh_sleep_will_wake(struct sh_sleep *s)
     return v - 1 < UINT32_MAX;
 }
 
+/* Whether anybody is idle; a guess, of 32 workers at most. */
+static inline bool sh_sleep_has_idle(struct sh_sleep *s)
+{
+    return (uint32_t)sh_load_rlx(&s->group[0]) != 0; /* relaxed: a guess */
+}
+
 /* Any thread, after it made something visible that only worker w can do. */
 void sh_sleep_wake(struct sh_sleep *s, unsigned w);
 

@@ -172,6 +172,10 @@ static inline void sh_count(_Atomic uint64_t *count, uint64_t n)
 #endif
 
 #define SH_BLAMED 640u
+/* As many shunt_fork have a deque at a time. */
+#define SH_SPLITS 512u
+
+struct sh_split; /* queue/split.h */
 
 struct sh_pool {
     shunt_pool *name; /* what users hold: serial 36 | id 12 */
@@ -242,6 +246,10 @@ struct sh_pool {
     struct sh_seat *seats; /* under registry.c's lock */
     struct sh_team *team;  /* worker/pool.c */
     uint32_t generation;   /* where the generations of new records begin */
+    /* Deques of spawned calls, as many as were needed at a time: in order, but
+     * for the last ones, which may be NULL yet. worker/frames.c */
+    _Alignas(SH_LINE) _Atomic uint32_t splits_used;
+    _Atomic(struct sh_split *) splits[SH_SPLITS];
 };
 
 /* Which of a pool's processes the calling one is: 0 the host, else the index of

@@ -73,6 +73,9 @@ static inline bool sh_kind_combines(unsigned kind)
     return kind >= SH_KIND_ALL && kind <= SH_KIND_KEEP;
 }
 
+/* In the shape of the task that runs a spawned call: worker/frames.c. */
+#define SH_SHAPE_TAKEN 0x80000000u
+
 struct sh_combine; /* future/combine.h */
 
 /* The value of a promise begins behind this. */

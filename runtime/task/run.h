@@ -5,6 +5,9 @@
  * A run lives on the task's stack from the claim to the settling. It keeps
  * what belongs to the task while it runs: its memory, the handles that it got
  * (the ledger), and the text of its failure.
+ *
+ * Edges.
+ *   claim    worker/run.c
  */
 #ifndef SH_TASK_RUN_H
 #define SH_TASK_RUN_H
@@ -65,6 +68,8 @@ struct sh_run {
     uint32_t made;       /* while parked: the stamp of the record, whose link
                           * may be put into a list */
     bool unnoted;        /* memory ran out: the ledger does not know all */
+    struct sh_run *outer; /* of a spawned call that was taken: whose it is, who
+                           * waits for us; else NULL */
 };
 
 /* A function of the user that this thread runs for a pool, or for none: 0. The
@@ -208,6 +213,26 @@ static inline void sh_run_init(struct sh_run *run, struct sh_pool *pool,
     run->deadline_ns = INT64_MAX;
     run->scope = 0;
     run->unnoted = false;
+    run->outer = NULL;
+}
+
+/* The run of the task itself. */
+static inline struct sh_run *sh_run_of_task(struct sh_run *run)
+{
+    while (SH_UNLIKELY(run->outer != NULL))
+        run = run->outer;
+    return run;
+}
+
+/* What was asked of the task that this run is of, or is part of: CANCEL, or
+ * BUSY, if it was given up. */
+static inline uint64_t sh_run_asked(const struct sh_run *run)
+{
+    uint64_t asked = 0;
+
+    for (; run != NULL; run = run->outer)
+        asked |= sh_load_acq(&run->record->state); /* acquire: claim */
+    return asked & (SH_CANCEL | SH_BUSY);
 }
 
 void sh_ledger_fini(struct sh_run *run, struct sh_ledger *l);

@@ -42,16 +42,23 @@
 #define TIMED_OUT (1u << SH_BIT_TIME)
 #define ARRIVED (SETTLED | TIMED_OUT)
 
+/* What a task that waits does when it is asked to cancel. */
+enum how {
+    HEEDS,    /* it waits no longer, */
+    STUBBORN, /* does all the same, */
+    PASSES_ON /* or asks what it waits for, and is stubborn then */
+};
+
 /* What ends the wait of a task, in the state of its record: that it was asked
- * to cancel, but not if it is stubborn, or that it was given up. */
-static uint64_t heeded_flags(bool stubborn)
+ * to cancel, or that it was given up. */
+static uint64_t heeded_flags(enum how how)
 {
-    return stubborn ? SH_BUSY : SH_CANCEL | SH_BUSY;
+    return how == STUBBORN ? SH_BUSY : SH_CANCEL | SH_BUSY;
 }
 
 /* RUNNING -> PARKED and away. False if there is no need to, or no stack:
  * *rc_out then says so. */
-static bool park(struct sh_run *run, bool stubborn, int *rc_out)
+static bool park(struct sh_run *run, enum how how, int *rc_out)
 {
     struct sh_worker *w = sh_worker_here();
     struct sh_record *r = run->record;
@@ -66,7 +73,7 @@ static bool park(struct sh_run *run, bool stubborn, int *rc_out)
     run->fiber = w->fiber;
     run->made = sh_load_rlx(&r->link); /* relaxed: ours while it runs */
     do {
-        if ((word & heeded_flags(stubborn)) != 0 ||
+        if ((word & heeded_flags(how)) != 0 ||
             sh_phase_of(word) != SH_RUNNING) {
             *rc_out = SHUNT_ECANCELED;
             run->fiber = NULL;
@@ -134,8 +141,31 @@ static int limit(struct sh_pool *pool, uint32_t timer, uint32_t generation,
                : SHUNT_ENOMEM;
 }
 
+/* Whether a record is that of the running task, or of one that waits for it, as
+ * a call that it has spawned. */
+static bool is_of(const struct sh_run *run, const struct sh_record *r)
+{
+    while (run != NULL && run->record != r)
+        run = run->outer;
+    return run != NULL;
+}
+
+/* If the task has been asked to cancel, so is what it waits for: how it waits
+ * from now on. */
+static enum how pass_on(const struct sh_run *run, const struct sh_ref *ref)
+{
+    struct sh_work work = { 0 };
+
+    if (sh_run_asked(run) == 0)
+        return PASSES_ON;
+    (void)sh_cancel_ask(&work, ref->pool, ref->record,
+                        sh_generation_of(ref->word));
+    sh_work_do(&work);
+    return STUBBORN;
+}
+
 static SH_ON_STACK int await_in_task(struct sh_run *run, struct sh_ref *ref,
-                                     int64_t ns, bool stubborn)
+                                     int64_t ns, enum how how)
 {
     struct sh_record *r = run->record;
     bool foreign = ref->pool != run->pool;
@@ -144,10 +174,14 @@ static SH_ON_STACK int await_in_task(struct sh_run *run, struct sh_ref *ref,
     uint32_t generation;
     int rc = 0;
 
-    if (ref->pool == run->pool && ref->record == r)
+    if (is_of(run, ref->record))
         return SHUNT_EDEADLK;
+    if (how == PASSES_ON)
+        how = pass_on(run, ref);
+    else if (how == HEEDS && sh_run_asked(run) != 0)
+        return SHUNT_ECANCELED;
     /* acquire: claim */
-    if ((sh_load_acq(&r->state) & heeded_flags(stubborn)) != 0)
+    if (how == STUBBORN && (sh_load_acq(&r->state) & heeded_flags(how)) != 0)
         return SHUNT_ECANCELED;
     if (ns <= 0)
         return SHUNT_PENDING;
@@ -178,7 +212,10 @@ static SH_ON_STACK int await_in_task(struct sh_run *run, struct sh_ref *ref,
         if ((arrived & TIMED_OUT) != 0)
             rc = SHUNT_PENDING;
         else
-            (void)park(run, stubborn, &rc);
+            (void)park(run, how, &rc);
+        /* Asked since it has looked for that: it has not parked then. */
+        if (how == PASSES_ON && (how = pass_on(run, ref)) == STUBBORN)
+            rc = 0;
     }
     if (foreign && !come_back(ref, serial))
         rc = SHUNT_ECLOSED;
@@ -357,7 +394,7 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
         run->pinned = true;
     }
     sh_handle_pinned(ref);
-    rc = run != NULL ? await_in_task(run, ref, ns, false)
+    rc = run != NULL ? await_in_task(run, ref, ns, HEEDS)
                      : await_in_thread(ref, ns);
     if (ref->record == NULL) {
         if (run != NULL)
@@ -381,11 +418,22 @@ int sh_await_record(struct sh_ref *ref, bool stubborn)
     ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
     if (sh_is_settled(ref->word))
         return 0;
-    rc = run != NULL ? await_in_task(run, ref, SHUNT_FOREVER, stubborn)
+    rc = run != NULL ? await_in_task(run, ref, SHUNT_FOREVER,
+                                     stubborn ? STUBBORN : HEEDS)
                      : await_in_thread(ref, SHUNT_FOREVER);
     if (ref->record != NULL)
         ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
     return rc;
+}
+
+int sh_await_joined(struct sh_ref *ref)
+{
+    struct sh_run *run = sh_here.run;
+
+    ref->word = sh_load_acq(&ref->record->state); /* acquire: settled */
+    if (sh_is_settled(ref->word))
+        return 0;
+    return await_in_task(run, ref, SHUNT_FOREVER, PASSES_ON);
 }
 
 SH_ON_STACK int shunt_await_for(shunt_future *f, int64_t ns)

@@ -8,6 +8,7 @@
  *   3. the side ring: what became ready outside the workers
  *   4. the task table, if something is READY there and in no queue
  *   5. the other deques, oldest first: as much as half of one
+ *   6. what others have spawned: frames.c
  *
  * Fairness. Every 61st turn begins with the rings, and every 61st with the
  * oldest entry of the own deque, so that neither a task that always submits
@@ -182,6 +183,8 @@ SH_HOT uint64_t sh_worker_find(struct sh_worker *w)
         hint = from_table(w);
     if (hint == 0 && sh_pool_active(pool) > 1)
         hint = steal(w);
+    if (hint == 0 && sh_load_rlx(&pool->splits_used) != 0) /* relaxed: a look */
+        hint = sh_frames_steal(w, next_random(w));
     return hint;
 }
 
@@ -201,5 +204,5 @@ SH_HOT bool sh_worker_sees_work(struct sh_worker *w)
     for (unsigned v = 0; v < sh_pool_active(pool); v++)
         if (sh_deque_size(&pool->posts[v].deque) > 0)
             return true;
-    return false;
+    return sh_frames_offered(pool);
 }

@@ -71,41 +71,45 @@ int shunt_fail_as(shunt_future *f)
 
 bool shunt_cancelled(void)
 {
-    struct sh_run *run = sh_here.run;
-    uint64_t w;
+    const struct sh_run *run = sh_here.run;
 
-    if (run == NULL)
-        return false;
-    w = sh_load_acq(&run->record->state); /* acquire: claim */
-    return (w & (SH_CANCEL | SH_BUSY)) != 0;
+    return run != NULL && sh_run_asked(run) != 0;
 }
 
 int shunt_commit(void)
 {
-    struct sh_run *run = sh_here.run;
+    struct sh_run *run = sh_here.run, *whole;
     uint64_t w;
 
     if (run == NULL)
         return sh_no_task();
-    w = sh_load_acq(&run->record->state); /* acquire: claim */
+    whole = sh_run_of_task(run);
+    w = sh_load_acq(&whole->record->state); /* acquire: claim */
     do {
         if ((w & (SH_CANCEL | SH_BUSY)) != 0)
             return SHUNT_ECANCELED;
         /* acq_rel: claim. Whoever cancels changes the same word. */
-    } while (!sh_cas_acqrel(&run->record->state, &w, w | SH_COMMITTED));
-    run->deadline_ns = INT64_MAX; /* nor is it that of what it submits */
+    } while (!sh_cas_acqrel(&whole->record->state, &w, w | SH_COMMITTED));
+    /* Nor is it that of what it submits. */
+    for (; run != NULL; run = run->outer)
+        sh_store_bare_rlx(&run->deadline_ns, INT64_MAX); /* relaxed: whoever
+                                                          * reads it late has
+                                                          * asked before */
     return 0;
 }
 
 int64_t shunt_time_left_ns(void)
 {
     struct sh_run *run = sh_here.run;
-    int64_t now_ns;
+    int64_t now_ns, deadline_ns;
 
-    if (run == NULL || run->deadline_ns == INT64_MAX)
+    if (run == NULL)
+        return SHUNT_FOREVER;
+    deadline_ns = sh_load_bare_rlx(&run->deadline_ns); /* relaxed: as above */
+    if (deadline_ns == INT64_MAX)
         return SHUNT_FOREVER;
     now_ns = sh_pool_now(run->pool);
-    return now_ns < run->deadline_ns ? run->deadline_ns - now_ns : 0;
+    return now_ns < deadline_ns ? deadline_ns - now_ns : 0;
 }
 
 shunt_pool *shunt_pool_current(void)

@@ -30,6 +30,8 @@
 /* How often an idle worker looks around before it says that it is idle: a
  * moment only, since whoever is to bring work may need this very CPU. */
 #define SPINS 4
+/* How often an idle worker looks for its stranded tasks. */
+#define STRANDED_NS 1000000
 /* How often a busy stand-in looks whether it is needed. */
 #define TURNS_PER_REST 64
 
@@ -212,7 +214,8 @@ static uint64_t idle(struct sh_worker *w)
         if (hint == 0)
             hint = sh_worker_find(w);
         collect_resumed(w);
-        if (hint != 0 || w->resumed != SH_NONE || must_stop(w))
+        if (hint != 0 || w->resumed != SH_NONE || must_stop(w) ||
+            sh_frames_float(w))
             break;
         sh_sleep_announce(s, w->index);
         if (sh_worker_sees_work(w) || must_stop(w)) {
@@ -225,7 +228,9 @@ static uint64_t idle(struct sh_worker *w)
         }
         sh_quiet_notify(pool);
         sh_count(&w->post->counts.slept, 1);
-        if (sh_sleep_wait(s, w->index, INT64_MAX))
+        if (sh_sleep_wait(s, w->index,
+                          w->stranded == NULL ? INT64_MAX
+                                              : sh_clock_after(STRANDED_NS)))
             sh_count(&w->post->counts.woken, 1);
         /* Before we do anything: whoever saw us idle and quiet unmoved since,
          * knows that nothing was done. */
@@ -249,6 +254,8 @@ SH_HOT void sh_worker_loop(void *arg)
         uint64_t hint = 0;
 
         collect_resumed(w);
+        if (SH_UNLIKELY(w->stranded != NULL))
+            sh_frames_refloat(w);
         if (SH_UNLIKELY(sh_is_standin(w)) && w->tick % TURNS_PER_REST == 0)
             sh_standin_rest(w);
         /* Resumed tasks go first, but on the turns that SH_FAIR leaves to
@@ -275,7 +282,7 @@ SH_HOT void sh_worker_loop(void *arg)
         else if (hint == 0 && w->resumed == SH_NONE)
             hint = idle(w);
         if (hint != 0)
-            sh_worker_run(w, hint);
+            hint == w->taken ? sh_frames_run(w) : sh_worker_run(w, hint);
     }
     struct sh_fiber *from = w->fiber;
 

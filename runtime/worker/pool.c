@@ -225,6 +225,7 @@ void sh_pool_destroy(struct sh_pool *pool)
         free_records(pool);
     }
     sh_seats_clear(pool);
+    sh_frames_free(pool);
     if (pool->ring.cells != NULL)
         sh_arena_unmap(pool->arena, pool->ring.cells,
                        (slots + SIDE_SLOTS) * sizeof(struct sh_cell_of_ring));

@@ -246,13 +246,13 @@ static void attach_blocks(struct sh_run *run)
 
 static bool is_attached(struct sh_record *r, const struct sh_block *block)
 {
-    /* acquire: attached */
-    const struct sh_block *b = sh_load_acq(&r->attached);
+    const struct sh_block *b = sh_load_acq(&r->attached); /* acquire: attached */
 
     while (b != NULL && b != block)
         b = b->next;
     return b != NULL;
 }
+
 /* Before the same is done by who repairs: a dead process may have done it, or
  * come so far that its last block leads into the record's list. */
 static void cut_blocks(struct sh_run *run)
@@ -489,9 +489,10 @@ static bool is_plain(const struct sh_run *run)
 SH_ON_STACK void sh_worker_execute(struct sh_worker *w, struct sh_record *r,
                                    uint64_t word, unsigned kind)
 {
+    const shunt_task *t = r->task;
+    bool checks = w->pool->checks_pointers && t->shape_ != SH_SHAPE_TAKEN;
     struct sh_run run;
     struct call call = { 0 };
-    const shunt_task *t = r->task;
     bool given_up, called;
     int rc = 0;
 
@@ -516,12 +517,12 @@ SH_ON_STACK void sh_worker_execute(struct sh_worker *w, struct sh_record *r,
         memset(call.out, 0, t->out_size_);
     sh_here.run = &run;
     called = sh_kind_is_task(kind) || find_input(&run, kind, &call);
-    if (SH_UNLIKELY(w->pool->checks_pointers))
+    if (SH_UNLIKELY(checks))
         called = called && check_arguments(&run, &call, kind);
     called = called && SH_LIKELY(!given_up);
     if (SH_LIKELY(called))
         rc = t->call_(call.in, call.ctx, call.out);
-    if (SH_UNLIKELY(w->pool->checks_pointers))
+    if (SH_UNLIKELY(checks))
         called = called && (rc != 0 || check_pointers(&run, "out", call.out,
                                                       t->out_size_, 1));
     sh_here.run = NULL;
@@ -578,7 +579,6 @@ SH_HOT void sh_worker_run(struct sh_worker *w, uint64_t hint)
         !sh_care_takes(w, r, kind, hint))
         return;
     do {
-        /* Flags may change meanwhile; the hint is good as long as this. */
         if (sh_phase_of(word) != SH_READY ||
             sh_generation_of(word) != sh_hint_generation(hint))
             return;

@@ -42,6 +42,9 @@ struct sh_worker {
     uint32_t random;
     struct sh_stamp started; /* of the tasks that it runs: loop.c */
     uint32_t look_at;        /* the tick at which it is looked at next */
+    uint64_t taken; /* the hint of a spawned call that it is to run next, or 0 */
+    struct sh_stranded *stranded; /* tasks that were given up, and wait for
+                                   * spawned calls: frames.c */
     /* The epochs seen, and being looked at. Only the worker writes; a shutdown
      * looks at them. */
     _Atomic uint64_t rescan_done;
@@ -175,7 +178,7 @@ void sh_worker_give_left(struct sh_worker *w);
 void sh_worker_look_at_clock(struct sh_worker *w);
 
 /* Run the function of a record that this worker has claimed by that word. For
- * run.c alone; backtraces end at it. */
+ * run.c and frames.c alone; backtraces end at it. */
 SH_HOT void sh_worker_execute(struct sh_worker *w, struct sh_record *r,
                               uint64_t word, unsigned kind);
 
@@ -197,6 +200,11 @@ static inline bool sh_worker_shares(uint32_t tick)
  * the same, but not one that was given up. If the pool goes meanwhile, ref has
  * neither pool nor record afterwards, and the caller is no guest there. */
 int sh_await_record(struct sh_ref *ref, bool stubborn);
+
+/* Wait until a record has settled which runs a call that the task has spawned,
+ * also if the task is asked to cancel meanwhile; that is passed on to it. 0, or
+ * SHUNT_ECANCELED if the task was given up, or SHUNT_ENOMEM. */
+int sh_await_joined(struct sh_ref *ref);
 
 /* Whether a worker process that has come upon a record takes it up: it counts
  * as begun then, and its post says so. If not, somebody else has been told. */
@@ -221,6 +229,22 @@ uint64_t sh_worker_find(struct sh_worker *w);
 /* Whether there is anything that worker w could do; looked at after it said
  * that it is idle. */
 bool sh_worker_sees_work(struct sh_worker *w);
+
+/* Take a spawned call, looking first at that deque: the hint of the task that
+ * runs it, claimed by this worker; 0: there is none, and who spawns is asked to
+ * offer one. Any worker: whether there is one to be taken. */
+uint64_t sh_frames_steal(struct sh_worker *w, unsigned first);
+bool sh_frames_offered(struct sh_pool *pool);
+
+/* Run that task. */
+void sh_frames_run(struct sh_worker *w);
+
+/* Whether a stranded task can go on; and go on with one, for good. */
+bool sh_frames_float(const struct sh_worker *w);
+void sh_frames_refloat(struct sh_worker *w);
+
+/* Free the deques of a pool. */
+void sh_frames_free(struct sh_pool *pool);
 
 /* A task from outside was taken up: make room in the queue. */
 void sh_worker_took(struct sh_worker *w);

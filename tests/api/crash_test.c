@@ -54,6 +54,32 @@ static void every_way_to_die_fails_one_future_alone(void)
     }
 }
 
+static int die_at(size_t from, size_t to, const struct mortal *in)
+{
+    long out;
+
+    return from <= 5000 && 5000 < to ? mortal(in, &out) : 0;
+}
+
+static void a_body_that_dies_fails_its_loop_alone(void)
+{
+    shunt_pool *pool = harness_pool(2);
+
+    for (enum death how = 0; how < DEATHS; how++) {
+        struct mortal in = { .how = how };
+        shunt_future *fs[3];
+
+        harness_note("%s", death_name(how));
+        for (size_t i = 0; i < 3; i++)
+            fs[i] = shunt_for(pool, 0, i == 1 ? 10000 : 5000, die_at, &in);
+        assert_settles(fs[1], SHUNT_ECRASHED);
+        assert_string_equal(shunt_error_of(fs[1])->task, "shunt_for");
+        for (size_t i = 0; i < 3; i++)
+            assert_joins(fs[i], i == 1 ? SHUNT_ECRASHED : 0);
+    }
+    harness_free(pool);
+}
+
 /* Method: what ends at its deadline does not end by itself. */
 static void what_does_not_end_is_killed_at_its_deadline_alone(void)
 {
@@ -498,6 +524,7 @@ static void a_shutdown_does_not_wait_for_the_dead(void)
 
 static const struct CMUnitTest claims[] = {
     CLAIM_OF_PROCESSES(every_way_to_die_fails_one_future_alone),
+    CLAIM_OF_PROCESSES(a_body_that_dies_fails_its_loop_alone),
     CLAIM_OF_PROCESSES(what_does_not_end_is_killed_at_its_deadline_alone),
     CLAIM_OF_PROCESSES(what_is_queued_behind_a_task_that_dies_runs),
     CLAIM_OF_PROCESSES(what_a_task_submitted_before_it_died_comes_to_its_end),

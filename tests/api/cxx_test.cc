@@ -6,6 +6,7 @@
  * cmocka leaves a failed test by longjmp, past destructors; so this program
  * has no harness, and says what failed by its line.
  */
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +16,7 @@
 #define ONE 1
 #define MORE 2
 extern "C" {
+#include <shunt/forkjoin.h>
 #include <shunt/shunt.h>
 }
 
@@ -108,6 +110,104 @@ void check(bool holds, int line)
     std::exit(1);
 }
 #define CHECK(condition) check(condition, __LINE__)
+
+struct tallies {
+    std::atomic<long> *sum;
+    long by;
+};
+
+int add_spans(size_t from, size_t to, const tallies *t)
+{
+    for (; from < to; from++)
+        *t->sum += static_cast<long>(from) * t->by;
+    return 0;
+}
+
+int add_areas(size_t row, size_t row_to, size_t column, size_t column_to,
+              std::atomic<long> *const *sum) noexcept
+{
+    **sum += static_cast<long>((row_to - row) * (column_to - column));
+    return 0;
+}
+
+int add_longs(const long *left, const long *right, long *out)
+{
+    *out = *left + *right;
+    return 0;
+}
+
+void reduces(shunt_pool *pool)
+{
+    const span spans[] = { { 0, 10 }, { 10, 20 }, { 20, 100 } };
+    long value = 0;
+    CHECK(shunt_take(shunt_reduce(pool, add_up, add_longs, spans, 3),
+                     &value) == 0);
+    CHECK(value == 4950);
+    CHECK(shunt_take(shunt_reduce(
+                         pool, add_up,
+                         [](const long *left, const long *right, long *out) {
+                             *out = *left > *right ? *left : *right;
+                             return 0;
+                         },
+                         spans, 3),
+                     &value) == 0);
+    CHECK(value == 4760);
+}
+
+void sorts(shunt_pool *pool)
+{
+    long values[] = { 5, 3, 1, 4, 2 };
+    CHECK(shunt_join(shunt_sort(pool, values, 5, [](const long *a,
+                                                    const long *b) {
+              return static_cast<int>(*a - *b);
+          })) == 0);
+    for (long i = 0; i < 5; i++)
+        CHECK(values[i] == i + 1);
+    CHECK(shunt_join(shunt_scan(pool, add_longs, values, 5)) == 0);
+    for (long i = 0; i < 5; i++)
+        CHECK(values[i] == (i + 1) * (i + 2) / 2);
+}
+
+int refuse_from(size_t from, size_t to, const long *limit)
+{
+    return from <= static_cast<size_t>(*limit) &&
+           static_cast<size_t>(*limit) < to;
+}
+
+void loops(shunt_pool *pool)
+{
+    std::atomic<long> sum{ 0 }, *at = &sum;
+    const tallies t{ &sum, 2 };
+    CHECK(shunt_join(shunt_for(pool, 0, 100, add_spans, t)) == 0);
+    CHECK(shunt_join(shunt_for(pool, 0, 100, add_spans, &t)) == 0);
+    CHECK(shunt_join(shunt_for(pool, 0, 100, add_spans,
+                               tallies{ &sum, -1 })) == 0);
+    CHECK(sum == 3 * 4950);
+    CHECK(shunt_join(shunt_for_with(pool, 0, 100, add_spans, t,
+                                    .grain = 10)) == 0);
+    sum = 0;
+    CHECK(shunt_join(shunt_for_2d(pool, 0, 30, 0, 20, add_areas, at)) == 0);
+    CHECK(shunt_join(shunt_for_2d(pool, 0, 30, 0, 20, add_areas, &at)) == 0);
+    int rows = 30, columns = 20;
+    CHECK(shunt_join(shunt_for_2d(pool, 0, rows, 0, columns, add_areas,
+                                  at)) == 0);
+    CHECK(sum == 1800);
+    /* A literal 0 is a number where a number is wanted. */
+    CHECK(shunt_join(shunt_for(pool, 0, 10, refuse_from, 0)) == SHUNT_EFAILED);
+    CHECK(shunt_join(shunt_for(pool, 0, 10, refuse_from, 10L)) == 0);
+    CHECK(shunt_join(shunt_for(
+              pool, 0, 10,
+              [](size_t, size_t, const void *none) {
+                  return none == nullptr ? 0 : 1;
+              },
+              nullptr)) == 0);
+    CHECK(shunt_join(shunt_for(
+              pool, 0, 10,
+              [](size_t, size_t, const tallies *mine) {
+                  return mine->by == 2 ? 0 : 1;
+              },
+              t)) == 0);
+}
 
 void submits(shunt_pool *pool)
 {
@@ -302,6 +402,31 @@ void observes()
     CHECK(count == 1);
 }
 
+SHUNT_FORK(long, add_up_to, long, n)
+{
+    shunt_frame(add_up_to) rest;
+
+    if (n < 1)
+        return 0;
+    shunt_spawn(add_up_to, rest, n - 1);
+    return n + shunt_sync(add_up_to, rest);
+}
+
+int adds_up(const long *n, long *out)
+{
+    *out = shunt_fork(add_up_to, *n);
+    return 0;
+}
+SHUNT_TASK(adds_up, long, long)
+
+void forks(shunt_pool *pool)
+{
+    long sum = 0;
+
+    CHECK(shunt_take(shunt_submit(pool, adds_up, 100L), &sum) == 0);
+    CHECK(sum == 5050);
+}
+
 } // namespace
 
 int main()
@@ -312,12 +437,16 @@ int main()
     CHECK(shunt_pool_new(&pool, &options) == 0);
     CHECK(shunt_pool_workers(pool) == 2);
     submits(pool);
+    loops(pool);
+    reduces(pool);
+    sorts(pool);
     composes(pool);
     retries(pool);
     promises(pool);
     queues(pool);
     lookaheads(pool);
     scopes(pool);
+    forks(pool);
     observes();
     CHECK(shunt_pool_free(pool) == 0);
     CHECK(shunt_pool_new(&pool, nullptr) == 0);

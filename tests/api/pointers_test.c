@@ -145,6 +145,52 @@ static void a_pointer_in_a_context_is_found(void)
     harness_free(pool);
 }
 
+static int read_letters(size_t from, size_t to, const struct letter *letter)
+{
+    tally_add(letter->ran, (long)(to - from));
+    return 0;
+}
+
+static int merge_letters(const struct letter *a, const struct letter *b,
+                         struct letter *out)
+{
+    (void)b;
+    *out = *a;
+    return 0;
+}
+
+static int by_number(const long *a, const long *b)
+{
+    return (*a > *b) - (*a < *b);
+}
+
+static void assert_found_in_loop(shunt_future *f, const char *where)
+{
+    assert_settles(f, SHUNT_EINVAL);
+    assert_non_null(strstr(shunt_error_of(f)->message, where));
+    assert_non_null(strstr(shunt_error_of(f)->message, "private memory"));
+    assert_ok(shunt_release(f));
+}
+
+static void a_pointer_that_a_loop_is_given_is_found(void)
+{
+    shunt_pool *pool = checking_pool();
+    long local[2] = { 2, 1 };
+    struct letter letters[2] = { { 1, NULL, stage_tally() },
+                                 { 2, local, stage_tally() } };
+
+    assert_found_in_loop(shunt_for(pool, 0, 10, read_letters, &letters[1]),
+                         "shunt_for is given, at offset 8");
+    assert_found_in_loop(shunt_reduce(pool, post, merge_letters, letters, 2),
+                         "post is given, at offset 32");
+    assert_found_in_loop(shunt_sort(pool, local, 2, by_number), "shunt_sort");
+    assert_long(tally_of(letters[1].ran), 0);
+    assert_long(local[0], 2);
+    assert_joins(shunt_for(pool, 0, 10, read_letters, &letters[0]), 0);
+    assert_long(tally_of(letters[0].ran), 10);
+    harness_free(pool);
+}
+
 static void a_pointer_in_a_result_is_found(void)
 {
     shunt_pool *pool = checking_pool();
@@ -246,6 +292,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_pointer_to_a_stack_in_the_input_is_found),
     CLAIM(a_pointer_to_the_heap_in_the_input_is_found),
     CLAIM(a_pointer_in_a_context_is_found),
+    CLAIM(a_pointer_that_a_loop_is_given_is_found),
     CLAIM(a_pointer_in_a_result_is_found),
     CLAIM(pointers_that_every_mode_understands_are_let_through),
     CLAIM(without_the_switch_nothing_is_checked),

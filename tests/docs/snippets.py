@@ -133,11 +133,38 @@ static int work_on(const long *in, long *out)
 SHUNT_TASK(work_on, long, long)
 """, "")
 
+SETTINGS["forkjoin.h"] = ("#include <shunt/forkjoin.h>\n", "")
+
+SETTINGS["loops.h"] = ("""\
+struct scaling { double *to; const double *from; double by; };
+struct line { char text[40]; };
+static int count_words(const struct line *in, long *out)
+{
+    *out = in->text[0] != '\\0';
+    return 0;
+}
+SHUNT_TASK(count_words, struct line, long)
+static int add(const long *left, const long *right, long *out)
+{
+    *out = *left + *right;
+    return 0;
+}
+""", """\
+enum { n = 1000 };
+static struct line lines[n];
+(void)scale, (void)add;
+shunt_future *f;
+double *from = shunt_pool_alloc(pool, n * sizeof *from);
+double *to = shunt_pool_alloc(pool, n * sizeof *to);
+for (int i = 0; i < n; i++)
+    from[i] = i;
+""")
+
 # A paragraph that begins so declares something, and so does one that describes
 # a task; any other is statements.
 DECLARES = re.compile(
     r"(#\s*(include|define)|static\b|struct \w+\s*\{|enum \w+\s*\{|typedef\b"
-    r"|extern\b|template\b)|(.*\n)*SHUNT_(TASK|STEP)")
+    r"|extern\b|template\b)|(.*\n)*SHUNT_(TASK|STEP|FORK)")
 
 
 EXAMPLE = re.compile(r"/\* (\w+\.c) - ")

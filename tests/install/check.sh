@@ -89,7 +89,7 @@ fi
 
 # What the headers declare is there, and nothing else is.
 # shellcheck disable=SC2046
-declared=$(echo '#include <shunt/shunt.h>' |
+declared=$(printf "#include <shunt/%s>\n" shunt.h forkjoin.h |
     gcc -E $(config --cflags) -xc - | tr '\n' ' ' |
     grep -oE '\bshunt_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u)
 for name in $exported; do
