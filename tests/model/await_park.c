@@ -7,14 +7,21 @@
  * place of the switch to a fresh stack: it sleeps until the task is on its
  * list of those that may go on. With -DCANCEL somebody also asks the task to
  * cancel: whoever moves it from PARKED resumes it, once. With -DTIME the wait
- * may run out as well; with -DALONE nothing else ends it.
+ * may run out as well; with -DALONE nothing else ends it. With -DJOINED it waits
+ * for a call that was taken, which ends as soon as it is asked to cancel, and
+ * not before: somebody asks the task alone.
  */
 #include "timeout.h"
 
 #include "../../runtime/future/cancel.c"
+#ifdef JOINED
+static void end_joined(struct sh_record *r);
+#define sh_cancel_ask(work, pool, r, generation) (end_joined(r), 1)
+#endif
 #define heeded heeded_here /* deliver.c has a name of its own for this */
 #include "../../runtime/worker/await.c"
 #undef heeded
+#undef sh_cancel_ask
 
 #if defined(TIME)
 #define NS 5
@@ -29,6 +36,13 @@
 #endif
 #ifdef CANCEL
 #define THIRD canceller
+#endif
+#ifdef JOINED
+#define SECOND canceller
+#define HOW PASSES_ON
+#else
+#define SECOND settler
+#define HOW HEEDS
 #endif
 
 static struct sh_worker worker;
@@ -103,16 +117,29 @@ void sh_fiber_start(struct sh_fiber *from, struct sh_fiber *to,
 }
 
 #ifndef ALONE
+static void settle(struct sh_record *r)
+{
+    value = 42;
+    sh_settle_running(&pool, r, 0, 0);
+}
+#endif
+
+#ifdef JOINED
+static void end_joined(struct sh_record *r)
+{
+    assert(r == &records[1]);
+    settle(r);
+}
+#elif !defined(ALONE)
 static void *settler(void *unused)
 {
     (void)unused;
-    value = 42;
-    sh_settle_running(&pool, &records[1], 0, 0);
+    settle(&records[1]);
     return NULL;
 }
 #endif
 
-#ifdef CANCEL
+#if defined(CANCEL) || defined(JOINED)
 static void *canceller(void *unused)
 {
     struct sh_work work = { 0 };
@@ -132,7 +159,7 @@ static void *task(void *unused)
     sh_here.seat = &worker.seat;
     sh_here.run = &run;
     find(handle_of(1), &ref);
-    rc = await_in_task(&run, &ref, NS, false);
+    rc = await_in_task(&run, &ref, NS, HOW);
     if (rc == 0)
         use_value(); /* settled, arrive */
     else
@@ -162,7 +189,7 @@ int main(void)
 #ifdef ALONE
     threads[1] = thread_start(let_happen, &run);
 #else
-    threads[1] = thread_start(settler, NULL);
+    threads[1] = thread_start(SECOND, NULL);
 #endif
 #ifdef THIRD
     threads[2] = thread_start(THIRD, NULL);

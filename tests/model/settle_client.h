@@ -130,6 +130,23 @@ void sh_record_retire(struct sh_pool *p, struct sh_seat *s,
                                 SH_FREE); /* release: free */
 }
 
+/* From worker/frames.c: nobody spawns calls here. */
+struct sh_worker;
+
+bool sh_frames_offered(struct sh_pool *p)
+{
+    (void)p;
+    return false;
+}
+
+uint64_t sh_frames_steal(struct sh_worker *w, unsigned first)
+{
+    (void)w;
+    (void)first;
+    assert(0);
+    return 0;
+}
+
 /* What no execution may come to. */
 void sh_shorten(struct sh_work *work, struct sh_pool *pool, struct sh_record *r)
 {
