@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -151,4 +152,19 @@ void *bench_pages_new(size_t n)
     if (pages != NULL)
         memset(pages, 0, n);
     return pages;
+}
+
+void bench_stack_enlarge(char **argv, size_t bytes)
+{
+    struct rlimit limit;
+    char text[32];
+
+    if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= bytes)
+        return;
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+    snprintf(text, sizeof(text), "%zuB", (size_t)limit.rlim_cur);
+    /* Only what is there at the start counts, for libgomp, too. */
+    if (setrlimit(RLIMIT_STACK, &limit) == 0 &&
+        setenv("OMP_STACKSIZE", text, 1) == 0)
+        execv("/proc/self/exe", argv);
 }

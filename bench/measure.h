@@ -44,6 +44,10 @@ int bench_switches_count(uint64_t *switches_out, unsigned *threads_out);
  * cost nothing inside a measured stretch. Freed with free. */
 void *bench_pages_new(size_t n);
 
+/* Start this program anew if its stacks are less than so large: that of main,
+ * those of its threads by default, and those of OpenMP. */
+void bench_stack_enlarge(char **argv, size_t bytes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,6 +8,7 @@
  *   tbb       as many worker threads as the row says, and the caller helps;
  *   tbb-self  the caller is one of the row's workers. With one worker no
  *             other thread exists: the least that task_group.run can cost.
+ *             It has the fork-join rows, too.
  * A round trip through wait() would not leave the calling thread, so that
  * workload enqueues into an arena in which the caller has no place.
  */
@@ -20,7 +21,9 @@
 #include <memory>
 #include <vector>
 
+#include "fork/fork.h"
 #include "measure.h"
+#include "peers/tbb_fork.h"
 #include "workload.h"
 
 namespace
@@ -152,7 +155,10 @@ int main(int argc, char **argv)
     peer.prepare = peer_prepare;
     peer.window = peer_window;
     peer.tree = peer_tree;
-    if (!caller_is_worker)
-        peer.ping = peer_ping;
+    if (caller_is_worker) {
+        bench_stack_enlarge(argv, BENCH_STACK);
+        return bench_main(argc, argv, &peer, bench_tbb_fork_register);
+    }
+    peer.ping = peer_ping;
     return bench_main(argc, argv, &peer, nullptr);
 }

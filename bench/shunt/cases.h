@@ -48,6 +48,7 @@ void bench_chain_register(void);
 void bench_inputs_register(void);
 void bench_pending_register(void);
 void bench_queue_register(void);
+void bench_forks_register(void);
 void bench_deaths_register(void);
 
 #endif /* BENCH_SHUNT_CASES_H */

@@ -197,6 +197,7 @@ static void cases_register(void)
     bench_inputs_register();
     bench_pending_register();
     bench_queue_register();
+    bench_forks_register();
 }
 
 /* Whether the workers are to be processes; the flag is taken out. */
