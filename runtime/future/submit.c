@@ -100,7 +100,7 @@ static bool enqueue(struct sh_pool *pool, struct sh_seat *seat, uint64_t hint)
 /* The queue has no room for a record that is READY: take it back. False if a
  * worker was first. */
 static SH_COLD bool take_back(struct sh_pool *pool, struct sh_seat *seat,
-                      struct sh_record *r, uint64_t w)
+                              struct sh_record *r, uint64_t w)
 {
     uint64_t gone = sh_word_to(w, SH_RELEASING, sh_owner_here());
     uint64_t handle =

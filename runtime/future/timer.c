@@ -234,7 +234,7 @@ bool sh_bound_set(struct sh_pool *pool, struct sh_record *r, uint64_t word)
 int sh_deadline_inherit_slowly(struct sh_pool *pool, int64_t *deadline_ns)
 {
     const struct sh_run *run = sh_here.run;
-    int64_t its = sh_load_bare_rlx(&run->deadline_ns); /* relaxed: as there */
+    int64_t its = sh_load_bare_rlx(&run->deadline_ns); /* relaxed: as in timer.h */
 
     if ((sh_run_asked(run) & SH_BUSY) != 0)
         return SHUNT_ETIMEDOUT;

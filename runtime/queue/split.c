@@ -137,6 +137,7 @@ void sh_split_ask(struct sh_split *s)
 void sh_split_calm(struct sh_split *s)
 {
     s->eager = SH_SPLIT_EAGER;
-    /* relaxed: whoever asks meanwhile looks once more before it sleeps */
+    /* relaxed: what is published next orders it, for who looks and then asks
+     * (asked) */
     sh_store_bare_rlx(&s->owner.limit_, (uintptr_t)(s->slots + SH_SPLIT_SLOTS));
 }

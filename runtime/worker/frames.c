@@ -33,6 +33,9 @@
  *            a task that was given up is given up as well
  *   accepted task/handle.c
  *   settled  future/settle.c
+ *
+ * Crash. Of threads alone: in a worker process nothing is listed, so that a
+ * spawned call dies with its task.
  */
 #include <sched.h>
 #include <string.h>
