@@ -41,9 +41,10 @@
  *     library that was loaded too late for the pool's worker processes).
  *   - a loop over nothing succeeds at once, and calls nothing.
  *
- * In a process pool a loop in this version is run by one worker process, beside
- * other tasks. What its functions reach by pointers, a context's arrays or what
- * is sorted, must be memory of the pool there (shunt_alloc, shunt_pool_alloc).
+ * In a process pool worker processes run the parts of a loop. What its functions
+ * reach by pointers, a context's arrays or what is sorted, must be memory of the
+ * pool there (shunt_alloc, shunt_pool_alloc). If one of them dies, the loop fails
+ * with SHUNT_ECRASHED when the others have left it.
  *
  * After Tzannes, Caragea, Barua and Vishkin, "Lazy binary-splitting: a run-time
  * adaptive work-stealing scheduler" (PPoPP 2010).

@@ -47,6 +47,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/atomic.h"
+
 struct sh_fiber {
     void *sp;           /* where it was parked or left; NULL: FRESH, RUNNING */
     char *stack_low;    /* the lowest usable byte, above the guard; NULL for a
@@ -58,7 +60,8 @@ struct sh_fiber {
     uint64_t control; /* the floating-point control words of a fresh start */
 
     uint32_t gives;         /* stacks.c: how often it was given back */
-    struct sh_fiber *older; /* stacks.c: the one mapped before, in an arena */
+    struct sh_fiber *older; /* stacks.c: the one mapped before, in an arena; */
+    _Atomic uint32_t pinned; /* and whether others use it: enum sh_pinned */
 
     /* The rest is for annotate.h, and unused where nothing checks. They are
      * always there, so that an object built with a checker and one built

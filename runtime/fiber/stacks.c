@@ -16,6 +16,8 @@
  *
  * Edges.
  *   death    process/recover.c
+ *   pinned   unpin: the last use of the stack, write pinned -> take, inherit:
+ *            read pinned
  */
 #include "fiber/stacks.h"
 
@@ -40,9 +42,7 @@ static char *end_of(const struct sh_stacks *s, const struct sh_fiber *f)
     return f->stack_low + s->stack_bytes;
 }
 
-/* Only asserted, hence perhaps unused. */
-__attribute__((unused)) static bool holds(const struct sh_fiber *f,
-                                          const void *p)
+static bool holds(const struct sh_fiber *f, const void *p)
 {
     uintptr_t low = (uintptr_t)f->stack_low;
 
@@ -167,12 +167,64 @@ bool sh_stacks_reserve(struct sh_stacks *s)
     return s->aside != NULL;
 }
 
+/* -- stacks that others use -- */
+
+struct sh_fiber *sh_stacks_of(const struct sh_stacks *s, const void *p)
+{
+    struct sh_fiber *f = s->all;
+
+    while (f != NULL && !holds(f, p))
+        f = f->older;
+    return f;
+}
+
+void sh_stacks_pin(struct sh_stacks *s, struct sh_fiber *f)
+{
+    if (sh_load_rlx(&f->pinned) == SH_PINNED) /* relaxed: ours */
+        return;
+    sh_store_rlx(&f->pinned, SH_PINNED); /* relaxed: ours, until we die */
+    s->pinned++;
+    if (s->live > 0)
+        s->live--;
+}
+
+void sh_stacks_unpin(struct sh_fiber *f)
+{
+    sh_store_rel(&f->pinned, SH_UNPINNED); /* release: pinned */
+}
+
+/* A stack is ours again, as if it were fresh. */
+static void renew(struct sh_stacks *s, struct sh_fiber *f)
+{
+    empty(s, f);
+    sh_annotate_inherited(f);
+    sh_store_rlx(&f->pinned, SH_NOT_PINNED); /* relaxed: ours */
+    f->sp = NULL;
+}
+
+/* One that was pinned and is so no more, or NULL. */
+static SH_COLD struct sh_fiber *regain(struct sh_stacks *s)
+{
+    struct sh_fiber *f = s->all;
+
+    while (f != NULL && sh_load_acq(&f->pinned) != SH_UNPINNED) /* acquire:
+                                                                 * pinned */
+        f = f->older;
+    if (f != NULL) {
+        s->pinned--;
+        renew(s, f);
+    }
+    return f;
+}
+
 struct sh_fiber *sh_stacks_take(struct sh_stacks *s)
 {
     struct sh_fiber *f = s->free;
 
     if (f == NULL) {
-        f = map_fiber(s);
+        f = s->pinned > 0 ? regain(s) : NULL;
+        if (f == NULL)
+            f = map_fiber(s);
         if (f == NULL)
             return NULL;
         s->made++;
@@ -216,13 +268,15 @@ bool sh_stacks_inherit(struct sh_stacks *s)
 
     SH_ASSERT(s->arena != NULL);
     s->free = NULL;
-    s->free_count = s->live = 0;
+    s->free_count = s->live = s->pinned = 0;
     for (struct sh_fiber *f = s->all; f != NULL; f = f->older) {
-        empty(s, f);
         guarded = guarded && sh_pages_guard(f->stack_low - SH_STACKS_GUARD,
                                             SH_STACKS_GUARD);
-        sh_annotate_inherited(f);
-        f->sp = NULL;
+        if (sh_load_acq(&f->pinned) == SH_PINNED) { /* acquire: pinned */
+            s->pinned++;
+            continue;
+        }
+        renew(s, f);
         f->next = s->free;
         s->free = f;
         s->free_count++;

@@ -28,10 +28,19 @@
  * is inherited by the one that replaces it.
  *
  * Crash. Of a dead process's pool nothing counts but the list of all stacks,
- * which one store extends; inherit makes the rest of it.
+ * which one store extends, and which of them are pinned; inherit makes the rest
+ * of it.
  *
- * Threads: owner only, every function and every field. Blocks: never, but for
- * the system calls to map and unmap.
+ * Pins. A stack that other processes use stays as it is, whatever becomes of
+ * its owner, until the host unpins it; then the owner takes it when it has no
+ * other.
+ *
+ * Edges.
+ *   pinned   stacks.c
+ *
+ * Threads: owner only, every function and every field, but for pin and unpin,
+ * and of when the owner's process is dead. Blocks: never, but for the system
+ * calls to map and unmap.
  */
 #ifndef SH_FIBER_STACKS_H
 #define SH_FIBER_STACKS_H
@@ -48,6 +57,13 @@
 
 struct sh_arena;
 
+/* Of a stack. */
+enum sh_pinned {
+    SH_NOT_PINNED,
+    SH_PINNED,
+    SH_UNPINNED /* the owner has yet to see that */
+};
+
 struct sh_stacks {
     struct sh_arena *arena; /* that they lie in; NULL: memory of this process */
     size_t stack_bytes;     /* of each, without the guard; whole pages */
@@ -57,7 +73,8 @@ struct sh_stacks {
     unsigned live;        /* taken and not given back */
     uint64_t made;        /* mapped since init: how well the cache does */
     struct sh_fiber *all; /* in an arena: the last one mapped; by older */
-    char *aside;          /* in an arena: addresses for the first one, or NULL */
+    char *aside;     /* in an arena: addresses for the first one, or NULL */
+    unsigned pinned; /* stacks that are, or were */
 };
 
 /* An empty pool of stacks of at least stack_bytes, in an arena or in memory of
@@ -82,6 +99,14 @@ void sh_stacks_give(struct sh_stacks *s, struct sh_fiber *f);
 /* In a process that takes over the pool of one that has died: all its stacks
  * are free again, and guarded here. False when the kernel refuses. */
 bool sh_stacks_inherit(struct sh_stacks *s);
+
+/* The stack of an arena that p points into; NULL: there is none. */
+struct sh_fiber *sh_stacks_of(const struct sh_stacks *s, const void *p);
+
+/* The owner, or who repairs after its death: others use a stack that is not
+ * given back. The host: nobody does any more. */
+void sh_stacks_pin(struct sh_stacks *s, struct sh_fiber *f);
+void sh_stacks_unpin(struct sh_fiber *f);
 
 /* Unmap what is cached. All that was taken has been given back. */
 void sh_stacks_fini(struct sh_stacks *s);

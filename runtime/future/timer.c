@@ -43,6 +43,7 @@
  *            write running, then read the state; all seq_cst: one sees the
  *            other
  *   rest     worker/standin.c
+ *   doomed   worker/doom.c
  *
  * Crash. A timer is a hint: that its record has a deadline stands in the
  * record. Whoever dies between SET and the push leaves a timer that is in no
@@ -54,7 +55,7 @@
 #include "future/timer.h"
 
 #include "sync/futex.h"
-#include "task/data.h"
+#include "task/taken.h"
 
 static uint32_t timer_generation(uint64_t word)
 {
@@ -77,13 +78,24 @@ void sh_time_recruit(struct sh_pool *pool)
 /* What shunt/task.h promises. */
 #define GRACE_NS 1000000000
 
-int64_t sh_grace_of(const struct sh_record *r)
+int64_t sh_grace_of(struct sh_record *r)
 {
-    int64_t grace_ns = r->task->traits_.grace_ns;
+    int64_t grace_ns = sh_record_whole(r)->task->traits_.grace_ns;
 
     if (grace_ns < 0)
         return INT64_MAX;
     return grace_ns != 0 ? grace_ns : GRACE_NS;
+}
+
+/* In a process pool: parts of this task may run elsewhere, which are to end as
+ * well. The warden looks. */
+static void end_parts(struct sh_pool *pool)
+{
+    /* relaxed: if there is such a part, its deque has been there for long */
+    if (!pool->shared || sh_load_rlx(&pool->splits_used) == 0)
+        return;
+    sh_store_sc(&pool->doomed, 1); /* seq_cst: doomed */
+    sh_time_recruit(pool);
 }
 
 void sh_grace_begin(struct sh_pool *pool, struct sh_record *r,
@@ -98,6 +110,7 @@ void sh_grace_begin(struct sh_pool *pool, struct sh_record *r,
             (w & (SH_GRACED | SH_COMMITTED)) != 0)
             return;
     } while (!sh_cas_acqrel(&r->state, &w, w | SH_GRACED)); /* acq_rel: claim */
+    end_parts(pool);
     grace_ns = sh_grace_of(r);
     until_ns = sh_pool_after(pool, grace_ns);
     /* We are the one who sets its timer from now on. If there is none to be
@@ -234,7 +247,8 @@ bool sh_bound_set(struct sh_pool *pool, struct sh_record *r, uint64_t word)
 int sh_deadline_inherit_slowly(struct sh_pool *pool, int64_t *deadline_ns)
 {
     const struct sh_run *run = sh_here.run;
-    int64_t its = sh_load_bare_rlx(&run->deadline_ns); /* relaxed: as in timer.h */
+    int64_t its =
+        sh_load_bare_rlx(&run->deadline_ns); /* relaxed: as in timer.h */
 
     if ((sh_run_asked(run) & SH_BUSY) != 0)
         return SHUNT_ETIMEDOUT;
@@ -309,6 +323,7 @@ static bool over(struct sh_work *work, struct sh_pool *pool,
 
     if (over == SH_OVER_NOT)
         return false;
+    end_parts(pool);
     /* What was parked is set going to come to its end. */
     sh_time_stuck(pool, post, hint,
                   over == SH_OVER_PARKED && pool->shared ? sh_grace_of(r) : 0);

@@ -33,6 +33,24 @@
 #include "task/error.h"
 #include "worker/worker.h"
 
+/* How often a task that can be run again is, beyond .retries, when others have
+ * ended the process that it was parked in. */
+#define INNOCENT_MORE 3u
+bool sh_mend_again(struct sh_record *r, uint64_t word, bool culprit)
+{
+    unsigned most;
+
+    if (!r->task->traits_.idempotent || !sh_is_bound(r) ||
+        (word & (SH_CANCEL | SH_BUSY)) != 0 ||
+        /* relaxed: ours, its process is dead */
+        (sh_load_rlx(&r->deps) & SH_DEPS_DROPPED) != 0 ||
+        /* relaxed: ours, its process is dead */
+        sh_load_rlx(&r->kind) > SH_KIND_FINALLY)
+        return false;
+    most = sh_bound_of(r)->retries + (culprit ? 0 : INNOCENT_MORE);
+    return sh_bound_of(r)->crashes < most;
+}
+
 /* It follows a future, or an attempt: if that has settled, it is told. */
 static void tell_follower(struct sh_work *work, struct sh_pool *pool,
                           struct sh_record *r, uint64_t deps, uint64_t input)

@@ -46,13 +46,12 @@
 #include "future/timer.h"
 #include "future/undo.h"
 #include "process/crash.h"
+#include "process/doomed.h"
 #include "process/mend.h"
 #include "task/data.h"
 #include "task/error.h"
+#include "worker/frames.h"
 
-/* How often a task that can be run again is, beyond .retries, when others have
- * ended the process that it was parked in. */
-#define INNOCENT_MORE 3u
 /* How often a claim may come to nothing. */
 #define CLAIMS_MAX 16u
 
@@ -89,32 +88,22 @@ static bool is_there(const void *pool, const void *address)
     return sh_arena_has(((const struct sh_pool *)pool)->arena, address);
 }
 
-/* The stack that a run is on. */
-static const struct sh_fiber *stack_of(const struct mess *m,
-                                       const struct sh_run *run)
-{
-    const struct sh_fiber *f = m->worker->stacks.all;
-
-    while (f != NULL &&
-           (uintptr_t)run - (uintptr_t)f->stack_low >= f->stack_bytes)
-        f = f->older;
-    return f;
-}
-
 /* Put what is known of the end of the process into words. */
 static void describe(struct mess *m)
 {
     const struct sh_crash *c = &m->pool->team->crashes[m->worker->index];
     const struct sh_run *run = m->culprit != NULL ? run_of(m, m->culprit)
                                                   : NULL;
-    const struct sh_fiber *f = run != NULL ? stack_of(m, run) : NULL;
+    const struct sh_fiber *f =
+        run != NULL ? sh_stacks_of(&m->worker->stacks, run) : NULL;
     struct sh_crash_map map = { .has = is_there, .pool = m->pool };
 
     if (m->culprit != NULL)
         map.task = m->culprit->task;
     if (f != NULL) {
         map.stack = f->stack_low;
-        map.stack_bytes = m->worker->stacks.stack_bytes; /* as it was asked for */
+        map.stack_bytes =
+            m->worker->stacks.stack_bytes; /* as it was asked for */
         map.guard_bytes = SH_STACKS_GUARD;
     }
     sh_crash_tell(c, m->status, &m->use, &map, m->text, SH_LAST_WORDS);
@@ -126,23 +115,6 @@ static void describe(struct mess *m)
 static unsigned attempts_of(struct sh_record *r)
 {
     return 1 + (sh_is_bound(r) ? sh_bound_of(r)->crashes : 0u);
-}
-
-/* Whether a task that ran, or was parked, on the dead worker is to run again.
- * What is not to blame for the death may so more often. */
-static bool may_run_again(struct sh_record *r, uint64_t word, bool culprit)
-{
-    unsigned most;
-
-    if (!r->task->traits_.idempotent || !sh_is_bound(r) ||
-        (word & (SH_CANCEL | SH_BUSY)) != 0 ||
-        /* relaxed: ours, its process is dead */
-        (sh_load_rlx(&r->deps) & SH_DEPS_DROPPED) != 0 ||
-        /* relaxed: ours, its process is dead */
-        sh_load_rlx(&r->kind) > SH_KIND_FINALLY)
-        return false;
-    most = sh_bound_of(r)->retries + (culprit ? 0 : INNOCENT_MORE);
-    return sh_bound_of(r)->crashes < most;
 }
 
 /* A task whose code has ended, or was just to begin, so that its run has been
@@ -200,12 +172,13 @@ static bool was_claimed(const struct mess *m, struct sh_record *r,
                         uint64_t word)
 {
     uint64_t hint = sh_hint(sh_index_of(m->pool, r), sh_generation_of(word));
-    uint64_t claimed = sh_load_acq(&m->worker->post->claiming); /* acquire:
-                                                                 * death */
+    uint64_t claimed = sh_load_acq(&m->worker->post->claiming);      /* acquire:
+                                                                      * death */
     unsigned kind = sh_load_rlx(&r->kind) & ~(unsigned)SH_KIND_FLAT; /* relaxed:
                                                                       * ours */
 
-    return claimed == hint && (kind <= SH_KIND_FINALLY || kind == SH_KIND_TRY) &&
+    return claimed == hint &&
+           (kind <= SH_KIND_FINALLY || kind == SH_KIND_TRY) &&
            !sh_pool_claims(m->pool, hint, m->worker->index);
 }
 
@@ -218,9 +191,13 @@ static bool is_theirs(const struct mess *m, uint64_t word)
  * each time shall not do so for ever. */
 static void put_back(const struct mess *m, struct sh_record *r, uint64_t word)
 {
-    uint64_t hint =
-        sh_hint(sh_index_of(m->pool, r), sh_generation_of(word));
+    uint64_t hint = sh_hint(sh_index_of(m->pool, r), sh_generation_of(word));
 
+    if (sh_record_is_taken(r)) { /* its owner runs the call */
+        sh_frames_lose(m->pool, r, SH_FRAME_BACK);
+        settle_left(m, r, sh_outcome_from(SHUNT_ECANCELED));
+        return;
+    }
     sh_retry_keep(r);
     sh_undo_attempt(m->pool, r, SH_OWNER_WORKER(m->worker->index));
     if (sh_mend_times(m->pool, hint) > CLAIMS_MAX) {
@@ -242,6 +219,21 @@ static bool can_begin(struct sh_record *r, uint64_t word)
            (word & (SH_KEPT | SH_HELD)) == 0;
 }
 
+/* Whether others have calls of a run that is at its end: it ends when these
+ * have, and waits for nothing until then. */
+static bool is_doomed(const struct mess *m, struct sh_run *run,
+                      enum sh_doom how)
+{
+    if (run == NULL || !sh_frames_doom(m->pool, run, m->worker->index, how))
+        return false;
+    run->last = NULL; /* memory of that process */
+    sh_run_unwait(run);
+    /* Nobody is to go on with it, in the next process of this place. */
+    run->fiber = NULL;
+    run->beside_at = NULL;
+    return true;
+}
+
 /* Fail a task that ran, or was parked, on the dead worker. run is NULL if it
  * has been left. */
 static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
@@ -252,11 +244,12 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
     bool culprit = is_culprit(m, sh_index_of(m->pool, r), word);
     char text[640];
 
-    if (may_run_again(r, word, culprit) &&
+    if (sh_mend_again(r, word, culprit) &&
         (run != NULL || can_begin(r, word))) {
         sh_bound_of(r)->crashes++;
         if (run != NULL) {
-            sh_run_renew(run);
+            if (!is_doomed(m, run, SH_DOOM_AGAIN))
+                sh_run_renew(run);
         } else {
             (void)sh_deps_renew(r);
             put_back(m, r, word);
@@ -266,6 +259,7 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
     sh_crash_fill(&f, &m->pool->team->crashes[m->worker->index], m->status,
                   &m->use);
     f.text = m->text;
+    f.task = sh_task_name(sh_record_whole(r));
     f.untold = m->untold.trace.count > 0 && culprit ? &m->untold : NULL;
     f.collateral = !culprit;
     if (!culprit) {
@@ -275,6 +269,9 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
         f.text = text;
     }
     sh_error_attach(m->pool, r, &f);
+    if (is_doomed(m, run, SH_DOOM_FAILS))
+        return;
+    sh_frames_lose(m->pool, r, SH_FRAME_LOST);
     if (run != NULL)
         sh_run_abort(run, sh_outcome_from(SHUNT_ECRASHED));
     else
@@ -286,8 +283,8 @@ static void end_busy(const struct mess *m, struct sh_record *r)
 {
     struct sh_work work = { 0 };
 
-    sh_input_drop(&work, m->pool, r,
-                  sh_load_rlx(&r->kind)); /* relaxed: ours */
+    sh_frames_lose(m->pool, r, SH_FRAME_LOST);
+    sh_input_drop(&work, m->pool, r, sh_load_rlx(&r->kind)); /* relaxed: ours */
     sh_settle_returned(&work, m->pool, r);
     sh_work_do(&work);
 }
@@ -358,6 +355,8 @@ static void look_at(const struct mess *m, struct sh_record *r)
         return;
     }
     run = run_of(m, r);
+    if (run != NULL && sh_frames_is_doomed(m->pool, run))
+        return; /* as another process of this place was when it died */
     if (sh_phase_of(w) <= SH_PARKED) {
         if (!theirs || sh_phase_of(w) < SH_RUNNING)
             return;
@@ -370,6 +369,9 @@ static void look_at(const struct mess *m, struct sh_record *r)
             put_back(m, r, w);
     } else if ((w & SH_BUSY) != 0 && run != NULL && run->worker == m->worker) {
         /* Settled over its code, which has come to its end now. */
+        if (is_doomed(m, run, SH_DOOM_FAILS))
+            return;
+        sh_frames_lose(m->pool, r, SH_FRAME_LOST);
         sh_run_abort(run, sh_outcome_of(w));
     } else if ((w & SH_BUSY) != 0 && run == NULL &&
                (is_culprit(m, sh_index_of(m->pool, r), w) ||
@@ -465,7 +467,7 @@ static void forget_calls(const struct mess *m)
 static void finish_hand(const struct mess *m)
 {
     struct sh_post *post = m->worker->post;
-    uint64_t hand = sh_load_acq(&post->hand); /* acquire: death */
+    uint64_t hand = sh_load_acq(&post->hand);            /* acquire: death */
     uint32_t of = (uint32_t)sh_load_acq(&post->hand_of); /* acquire: death */
     struct sh_record *r = sh_record_at(m->pool, of & ~SH_HAND_SHORTENS);
     struct sh_ref ref;
@@ -511,6 +513,8 @@ static void reset(struct sh_pool *pool, struct sh_worker *w)
     w->waiting = NULL;
     w->begun = 0;
     w->left = NULL;
+    w->taken = 0;
+    w->stranded = NULL;
     sh_store_rlx(&w->rescan_at, 0); /* relaxed: nobody runs it */
 }
 
@@ -564,7 +568,7 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
     };
     bool served = sh_load_sc(&w->post->unready) == 0; /* seq_cst: quiet */
 
-    sh_add_sc(&pool->deaths, 1); /* seq_cst: fewer */
+    sh_add_sc(&pool->deaths, 1);               /* seq_cst: fewer */
     m.running = sh_load_sc(&w->post->running); /* seq_cst: stuck */
     m.culprit = culprit_of(&m);
     m.name = m.culprit != NULL ? sh_task_name(m.culprit) : "";
@@ -573,11 +577,14 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
                                           * has a cell */
     sh_handed_do(pool, 0);
     forget_calls(&m);
+    sh_frames_bury(pool, index);
     look_at_runs(&m);
     finish_hand(&m);
     m.running = 0; /* once: that is not told by its record from now on */
     look_through(&m);
     sh_mend_posts(pool, index);
+    sh_frames_forget(pool, index);
+    (void)sh_doomed_tend(pool);
     sh_keep_look(pool);
     sh_heap_refund(&pool->heap,
                    sh_slices_retire(pool->heap.slices, SH_OWNER_WORKER(index)));

@@ -7,8 +7,8 @@
  *                                another in its place; if the zygote has died,
  *                                and its workers with it, from another one
  *            our bell            a worker is at code that was given up: stop
- *                                it, look again, kill it (cull.c); or all are to
- *                                end
+ *                                it, look again, kill it (cull.c); or all are
+ * to end
  *
  * Idea. A pidfd is readable when the process has ended, whoever is its parent,
  * so no signal is needed, and the host's own children are none of our
@@ -25,16 +25,17 @@
  * then found by their numbers, and no other file is read, written or closed for
  * one of ours.
  *
- * Crash loops. A worker that dies before its .init has ended, or before it could
- * begin, will not do better next time: after a few such deaths in a row the
- * pool is broken, and all that is pending fails with SHUNT_EBROKEN. But what is
- * killed from outside is tried again as what the system refuses; with .init
- * nobody can tell that from a limit of memory. When no worker is left the lanes
- * are killed, so that nothing stays pending beside them. A task that kills every
- * worker that runs it costs its own future and no more.
+ * Crash loops. A worker that dies before its .init has ended, or before it
+ * could begin, will not do better next time: after a few such deaths in a row
+ * the pool is broken, and all that is pending fails with SHUNT_EBROKEN. But
+ * what is killed from outside is tried again as what the system refuses; with
+ * .init nobody can tell that from a limit of memory. When no worker is left the
+ * lanes are killed, so that nothing stays pending beside them. A task that
+ * kills every worker that runs it costs its own future and no more.
  *
  * Edges.
  *   broken   worker/run.c
+ *   doomed   worker/doom.c
  *   seclude  worker/lane.c
  *   sleep    sync/sleep.c
  *   warden   start: write warden -> relieve, join: read it      it is set up
@@ -56,6 +57,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "process/crash.h"
+#include "process/doomed.h"
 #include "process/letter.h"
 #include "process/mend.h"
 #include "process/recover.h"
@@ -163,13 +165,13 @@ static void give_up(struct sh_warden *d, unsigned i, int rc)
         sh_blame_tell(pool, "worker %u can have no process any more: %s", i,
                       why_not(d));
     else
-        sh_blame_tell(pool, "%u process%s of worker %u in a row died before "
-                            "%s; the last one %s",
-                      d->wards[i].futile, d->wards[i].futile == 1 ? "" : "es",
-                      i,
-                      pool->team->init != NULL ? ".init had returned"
-                                               : "it could begin",
-                      pool->team->last_words);
+        sh_blame_tell(
+            pool,
+            "%u process%s of worker %u in a row died before "
+            "%s; the last one %s",
+            d->wards[i].futile, d->wards[i].futile == 1 ? "" : "es", i,
+            pool->team->init != NULL ? ".init had returned" : "it could begin",
+            pool->team->last_words);
     sh_post_close(&pool->posts[i]);
     have_refused(pool);
     sh_standins_rouse(pool);
@@ -366,15 +368,18 @@ static void look_after(struct sh_warden *d, unsigned n)
             bury(d, i);
 }
 
-/* What could not be told after a death since somebody was at it; when to look
- * again, at until_ns at the latest. */
+/* What could not be told after a death since somebody was at it, and runs that
+ * are to end when what others run of them has; when to look again, at until_ns
+ * at the latest. */
 static int64_t mend_again(struct sh_pool *pool, int64_t until_ns)
 {
     int64_t again_ns = sh_clock_after(SH_AGAIN_NS);
     bool unsure;
 
     pthread_mutex_lock(&pool->team->repair);
-    unsure = sh_mend_scopes(pool);
+    unsure = sh_doomed_tend(pool);
+    if (pool->unsure)
+        unsure |= sh_mend_scopes(pool);
     pthread_mutex_unlock(&pool->team->repair);
     return unsure && again_ns < until_ns ? again_ns : until_ns;
 }
@@ -409,7 +414,8 @@ static void *warden_main(void *arg)
             start_lanes(d);
             until_ns = sh_ward_kill_stuck(d);
         }
-        if (d->pool->unsure)
+        if (d->pool->unsure ||
+            sh_load_sc(&d->pool->doomed) != 0) /* seq_cst: doomed */
             until_ns = mend_again(d->pool, until_ns);
     }
     return NULL;

@@ -5,8 +5,14 @@
  * The owner's end is no word of it: it is a parameter of the functions that
  * spawn (shunt/forkjoin.h), and lives in a register.
  *
+ * Of worker processes, any of which may die between two instructions: a thief
+ * says first, in its claim, what it is about to take, and the change of the
+ * ends that takes it says who did. So who repairs knows whether the frame is
+ * that thief's, or still to be taken.
+ *
  * Edges.
  *   publish  split.c
+ *   claimed  split.c
  */
 #ifndef SH_QUEUE_SPLIT_H
 #define SH_QUEUE_SPLIT_H
@@ -25,15 +31,26 @@
 #define SH_SPLIT_EAGER 16u
 #endif
 
+/* As many processes of a pool take frames of others. */
+#define SH_SPLIT_THIEVES 255u
+
 struct sh_split {
     shunt_split_ owner; /* what the inline code uses; limit_ is written by
                          * thieves, too */
     shunt_slot_ *slots; /* SH_SPLIT_SLOTS of them */
     unsigned eager;
     struct sh_pool *pool;
-    struct sh_run *run;                      /* whose calls they are */
-    _Alignas(SH_LINE) _Atomic uint64_t ends; /* split 32 | top 32 */
-    _Alignas(SH_LINE) _Atomic uint32_t used; /* by a shunt_fork, or free */
+    struct sh_run *run; /* whose calls they are */
+    /* split 17 | tag 22 and number of the last thief 8, of processes | top 17
+     */
+    _Alignas(SH_LINE) _Atomic uint64_t ends;
+    /* By a shunt_fork of the worker of that number; 0: free. Or by one that is
+     * to be given up: see worker/doom.c, and how. */
+    _Alignas(SH_LINE) _Atomic uint32_t used;
+    uint32_t doom;
+    struct sh_fiber *stack;
+    _Atomic uint64_t claims[SH_SPLIT_THIEVES]; /* of processes, by index: sure 1
+                                                * | tag 22 | slot 17, or 0 */
 };
 
 /* Nothing is in it. */
@@ -54,6 +71,24 @@ void sh_split_joined(struct sh_split *s, shunt_slot_ *at);
 /* Anybody: the oldest frame; NULL if there is none to be taken, or another was
  * faster. */
 shunt_slot_ sh_split_steal(struct sh_split *s);
+
+/* The same, by a worker process of that index, below SH_SPLIT_THIEVES; its tag
+ * is one more each time. Its claim stands until it has settled who the frame
+ * belongs to, and says so. */
+shunt_slot_ sh_split_steal_as(struct sh_split *s, unsigned worker,
+                              uint32_t tag);
+void sh_split_settled(struct sh_split *s, unsigned worker);
+
+/* Who repairs, after the death of that process: the frame that it had taken and
+ * not settled, or NULL. Its claim goes. */
+shunt_slot_ sh_split_bury(struct sh_split *s, unsigned worker);
+
+/* How many frames were taken and have not been joined, just now. */
+uint32_t sh_split_taken(struct sh_split *s);
+
+/* Whoever sees to an owner that does no more: nothing can be taken from now on;
+ * how many frames were. */
+uint32_t sh_split_close(struct sh_split *s);
 
 /* In the child of a process that has forked: of the frames below that slot
  * nobody knows who has taken one, so all are as if they were. */

@@ -250,6 +250,7 @@ struct sh_pool {
      * for the last ones, which may be NULL yet. worker/frames.c */
     _Alignas(SH_LINE) _Atomic uint32_t splits_used;
     _Atomic(struct sh_split *) splits[SH_SPLITS];
+    _Atomic uint32_t doomed; /* there are runs to be given up: worker/doom.c */
 };
 
 /* Which of a pool's processes the calling one is: 0 the host, else the index of

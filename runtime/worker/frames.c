@@ -14,13 +14,15 @@
  * refuses to run one: its owner waits for what it does.
  *
  * What the call has got (handles, promises, the text of a failure) goes with
- * its value to the owner's task, as does its memory. What it is asked (whether
- * to cancel, how much time is left) it reads in the runs of those whom it works
- * for: they wait for it.
+ * its value to the owner's task (leaving.c), as does its memory. What it is
+ * asked (whether to cancel, how much time is left) it reads in the runs of
+ * those whom it works for: they wait for it.
  *
  * A deque belongs to a shunt_fork as long as that lasts, and then to the next.
  * If there is no memory for one, or too many are in use, that fork is run by
- * its own thread.
+ * its own thread. So is one whose stack others do not see: of a worker of the
+ * host, or of a lane, which nobody else's death is to reach; or where an
+ * address sanitizer keeps locals in memory of its own.
  *
  * Edges.
  *   publish  queue/split.c
@@ -34,118 +36,29 @@
  *   accepted task/handle.c
  *   settled  future/settle.c
  *
- * Crash. Of threads alone: in a worker process nothing is listed, so that a
- * spawned call dies with its task.
+ * Crash. In a process pool frames, deques and runs lie in the arena. A process
+ * may die at any of these steps: doom.c.
  */
 #include <sched.h>
-#include <string.h>
 
 #include "future/timer.h"
 #include "future/value.h"
-#include "memory/pages.h"
-#include "queue/split.h"
-#include "task/data.h"
-#include "worker/worker.h"
-
-/* Marks of a frame, where no function is. */
-#define TAKEN ((uintptr_t)1)
-#define DONE ((uintptr_t)2)
+#include "memory/arena.h"
+#include "task/error.h"
+#include "worker/frames.h"
 
 /* How often who waits for a taken call looks before it parks: as long as
  * another switch of stacks would take. */
 #define LOOKS 200
 
-/* What a call that was taken leaves to the task that it belongs to. */
-struct sh_leaving {
-    size_t bytes;
-    uint32_t handles, promises;
-    char *text;
-    size_t text_bytes;
-    uint64_t fail_as;
-    int fail_code;
-    uint64_t names[];
-};
-
-/* There was no memory to say what it leaves. */
-static struct sh_leaving unnoted;
-
-/* The input of a task that runs a taken call. */
-struct taken {
-    struct shunt_frame_ *frame;
-    shunt_frame_run_ *fn;
-    struct sh_run *outer;
-};
-
-/* -- what goes from the call to the task -- */
-
-static struct sh_leaving *gather(struct sh_run *run)
-{
-    uint32_t names = run->handles.count + run->promises.count;
-    size_t bytes = sizeof(struct sh_leaving) + names * sizeof(uint64_t);
-    struct sh_leaving *l = NULL;
-
-    if (names == 0 && run->text == NULL && run->fail_as == 0 && !run->unnoted)
-        return NULL;
-    if (!run->unnoted)
-        l = sh_heap_get(&run->pool->heap, bytes);
-    /* The text goes, as that of a shunt_fail without memory does. */
-    if (l == NULL && names == 0 && !run->unnoted)
-        return NULL;
-    if (l != NULL) {
-        *l = (struct sh_leaving){ .bytes = bytes,
-                                  .handles = run->handles.count,
-                                  .promises = run->promises.count,
-                                  .text = run->text,
-                                  .text_bytes = run->text_bytes,
-                                  .fail_as = run->fail_as,
-                                  .fail_code = run->fail_code };
-        for (uint32_t i = 0; i < l->handles; i++)
-            l->names[i] = run->handles.names[i];
-        for (uint32_t i = 0; i < l->promises; i++)
-            l->names[l->handles + i] = run->promises.names[i];
-        run->text = NULL;
-        run->fail_as = 0;
-    }
-    sh_ledger_fini(run, &run->handles);
-    sh_ledger_fini(run, &run->promises);
-    run->unnoted = false;
-    return l != NULL ? l : &unnoted;
-}
-
-static void absorb(struct sh_run *run, struct sh_leaving *l)
-{
-    if (l == NULL)
-        return;
-    if (l == &unnoted) {
-        run->unnoted = true;
-        return;
-    }
-    for (uint32_t i = 0; i < l->handles; i++)
-        sh_run_note(run, l->names[i]);
-    for (uint32_t i = 0; i < l->promises; i++)
-        sh_run_note_promise(run, l->names[l->handles + i]);
-    /* As if it were said now, as by a call that nobody takes. */
-    if (l->text != NULL || l->fail_as != 0) {
-        sh_give_now(run->fail_as);
-        run->fail_as = l->fail_as;
-        run->fail_code = l->fail_code;
-    }
-    if (l->text != NULL) {
-        sh_run_forget_text(run);
-        run->text_bytes = l->text_bytes;
-        run->text = l->text;
-    }
-    sh_heap_put(&run->pool->heap, l, l->bytes);
-}
-
 /* -- the deques of a pool -- */
 
-static struct sh_split *split_at(struct sh_pool *pool, uint32_t i)
+struct sh_split *sh_split_at(struct sh_pool *pool, uint32_t i)
 {
     return sh_load_acq(&pool->splits[i]); /* acquire: fork */
 }
 
-static uint32_t split_count(struct sh_pool *pool)
+uint32_t sh_splits_count(struct sh_pool *pool)
 {
     uint32_t n = sh_load_sc(&pool->splits_used); /* seq_cst: sleep */
 
@@ -158,22 +71,22 @@ static size_t split_bytes(void)
 }
 
 /* One more, in use; NULL if there is no memory, or there are too many. */
-static SH_COLD struct sh_split *add_split(struct sh_pool *pool)
+static SH_COLD struct sh_split *add_split(struct sh_pool *pool, uint32_t used)
 {
     struct sh_split *s;
     uint32_t i;
 
     if (sh_load_rlx(&pool->splits_used) >= SH_SPLITS) /* relaxed: a look */
         return NULL;
-    s = sh_pages_map(split_bytes(), SH_PAGES_RESERVE);
+    s = sh_arena_map(pool->arena, split_bytes(), SH_PAGES_RESERVE);
     if (s == NULL)
         return NULL;
     s->pool = pool;
     sh_split_init(s, (shunt_slot_ *)(s + 1));
-    sh_store_rlx(&s->used, 1);            /* relaxed: nobody else has it yet */
+    sh_store_rlx(&s->used, used);         /* relaxed: nobody else has it yet */
     i = sh_add_sc(&pool->splits_used, 1); /* seq_cst: sleep */
     if (i >= SH_SPLITS) {
-        sh_pages_unmap(s, split_bytes());
+        sh_arena_unmap(pool->arena, s, split_bytes());
         return NULL;
     }
     sh_store_sc(&pool->splits[i], s); /* seq_cst: fork, sleep */
@@ -184,27 +97,41 @@ static SH_COLD struct sh_split *add_split(struct sh_pool *pool)
  * one that it had before. */
 static struct sh_split *claim_split(struct sh_pool *pool, unsigned first)
 {
-    uint32_t n = split_count(pool);
+    uint32_t n = sh_splits_count(pool), used = first + 1;
 
     for (uint32_t k = 0; k < n; k++) {
-        struct sh_split *s = split_at(pool, (first + k) % n);
+        struct sh_split *s = sh_split_at(pool, (first + k) % n);
         uint32_t none = 0;
 
         if (s != NULL && sh_load_rlx(&s->used) == 0 && /* relaxed: a look */
-            sh_cas_acq(&s->used, &none, 1))            /* acquire: fork */
+            sh_cas_acq(&s->used, &none, used))         /* acquire: fork */
             return s;
     }
-    return add_split(pool);
+    return add_split(pool, used);
+}
+
+void sh_split_leave(struct sh_split *s)
+{
+    /* Who has not synced all that it has spawned harms no other fork. */
+    sh_split_init(s, s->slots);
+    sh_store_rel(&s->used, 0); /* release: fork */
 }
 
 void sh_frames_free(struct sh_pool *pool)
 {
-    for (uint32_t i = 0; i < split_count(pool); i++) {
-        struct sh_split *s = split_at(pool, i);
+    for (uint32_t i = 0; i < sh_splits_count(pool); i++) {
+        struct sh_split *s = sh_split_at(pool, i);
 
         if (s != NULL)
-            sh_pages_unmap(s, split_bytes());
+            sh_arena_unmap(pool->arena, s, split_bytes());
     }
+}
+
+/* Whether others may see what is on the stack that holds root. */
+static bool is_shared(const struct sh_worker *w, const shunt_root_ *root)
+{
+    return !w->pool->shared ||
+           (!sh_is_aside(w) && sh_arena_has(w->pool->arena, root));
 }
 
 void shunt_root_enter_(shunt_root_ *root)
@@ -213,7 +140,7 @@ void shunt_root_enter_(shunt_root_ *root)
     struct sh_worker *w = sh_worker_here();
     struct sh_split *s = NULL;
 
-    if (run != NULL && w != NULL && !run->pool->shared)
+    if (run != NULL && w != NULL && is_shared(w, root))
         s = claim_split(run->pool, w->index);
     if (s == NULL) {
         root->serial_ = (shunt_split_){ .split_ = &root->slot_ };
@@ -235,9 +162,7 @@ void shunt_root_leave_(shunt_root_ *root)
 
     if (s == NULL)
         return;
-    /* Who has not synced all that it has spawned harms no other fork. */
-    sh_split_init(s, s->slots);
-    sh_store_rel(&s->used, 0); /* release: fork */
+    sh_split_leave(s);
 }
 
 /* -- the owner -- */
@@ -285,7 +210,9 @@ struct sh_stranded {
 
 static bool has_run(const struct shunt_frame_ *frame)
 {
-    return sh_load_bare_acq(&frame->run_) == DONE; /* acquire: ran */
+    uintptr_t run = sh_load_bare_acq(&frame->run_); /* acquire: ran */
+
+    return run >= SH_FRAME_DONE && run <= SH_FRAME_RETURNED;
 }
 
 /* Leave the stack without the help of a record, which says nothing any more:
@@ -348,7 +275,8 @@ void sh_frames_refloat(struct sh_worker *w)
 
 /* Wait until the task has settled that runs a taken call, and until that has
  * run: a deadline of ours, or a shutdown, does not wait for it. */
-static void wait_for(struct sh_run *run, const struct shunt_frame_ *frame)
+static SH_ON_STACK void wait_for(struct sh_run *run,
+                                 const struct shunt_frame_ *frame)
 {
     struct sh_ref ref = { .handle = frame->thief_,
                           .pool = run->pool,
@@ -378,13 +306,13 @@ static SH_COLD void run_in_child(shunt_split_ *split, shunt_slot_ *at,
     struct sh_split *s = split->deque_;
     uintptr_t run = sh_load_bare_rlx(&frame->run_); /* relaxed: ours alone */
 
-    if (run == TAKEN) {
+    if (run == SH_FRAME_TAKEN) {
         struct sh_record *r =
             sh_record_at(s->pool, sh_handle_index(frame->thief_));
 
-        run = (uintptr_t)((struct taken *)sh_record_in(r))->fn;
+        run = (uintptr_t)((struct sh_taken *)sh_record_in(r))->fn;
     }
-    if (run != DONE)
+    if (run != SH_FRAME_DONE)
         ((shunt_frame_run_ *)run)(frame, split, at);
 }
 
@@ -398,9 +326,50 @@ static void take_over(struct sh_run *run, const struct shunt_frame_ *frame)
         sh_record_at(run->pool, sh_handle_index(frame->thief_));
     struct sh_leaving *leaving = *(struct sh_leaving **)sh_record_out(r);
 
-    absorb(run, leaving);
-    if (shunt_status(f) == 0)
-        (void)shunt_take_sized(f, &leaving, sizeof leaving);
+    sh_leaving_absorb(run, leaving);
+    if (shunt_status(f) == 0 &&
+        shunt_take_sized(f, &leaving, sizeof leaving) == 0)
+        sh_leaving_free(leaving);
+}
+
+/* A call of this run is lost, and with it the run: leave its stack in the
+ * middle of its code. The host sees to what is left of it. */
+static SH_COLD _Noreturn void desert(struct sh_run *run)
+{
+    struct sh_worker *w = sh_worker_here();
+    struct sh_fiber *from = w->fiber, *fresh = sh_stacks_take(&w->stacks);
+
+    while (fresh == NULL) {
+        sched_yield();
+        fresh = sh_stacks_take(&w->stacks);
+    }
+    sh_error_free(run->last); /* it is of this process alone */
+    run->last = NULL;
+    sh_store_rlx(&w->post->running, 0); /* relaxed: as when it parks */
+    sh_here.run = NULL;
+    w->fiber = fresh;
+    (void)sh_frames_doom(w->pool, run, w->index, SH_DOOM_LOST);
+    sh_time_recruit(w->pool);
+    sh_fiber_start(from, fresh, sh_worker_loop, w, true);
+    __builtin_unreachable();
+}
+
+/* The process that had taken a call has died, and the call has not begun. */
+static SH_COLD void run_after_all(struct sh_split *s, shunt_slot_ *at,
+                                  struct shunt_frame_ *frame)
+{
+    uintptr_t run = (uintptr_t)frame->thief_;
+
+    if (sh_load_bare_rlx(&frame->run_) == SH_FRAME_BACK) { /* relaxed: ours */
+        struct sh_record *r =
+            sh_record_at(s->pool, sh_handle_index(frame->thief_));
+
+        run = (uintptr_t)((struct sh_taken *)sh_record_in(r))->fn;
+        sh_mark_seen(frame->thief_, true);
+        (void)shunt_release(sh_handle_future(frame->thief_));
+    }
+    sh_split_joined(s, at);
+    ((shunt_frame_run_ *)run)(frame, &s->owner, at);
 }
 
 void shunt_join_(shunt_split_ *split, shunt_slot_ *at,
@@ -408,6 +377,7 @@ void shunt_join_(shunt_split_ *split, shunt_slot_ *at,
 {
     struct sh_split *s = split->deque_;
     struct sh_run *run = sh_here.run;
+    uintptr_t mark;
 
     if (run == NULL) {
         sh_split_renew(s, at);
@@ -415,10 +385,22 @@ void shunt_join_(shunt_split_ *split, shunt_slot_ *at,
         return;
     }
     /* It was taken, but the thief may not have come further yet. */
-    for (int i = 0; sh_load_bare_acq(&frame->run_) > DONE; i++) /* acquire:
-                                                                 * taken */
+    for (int i = 0; (mark = sh_load_bare_acq(&frame->run_)) >
+                    SH_FRAME_RETURNED; /* acquire:
+                                        * taken */
+         i++)
         i < LOOKS ? sh_relax() : (void)sched_yield();
-    wait_for(run, frame);
+    if (mark != SH_FRAME_RETURNED)
+        wait_for(run, frame);
+    mark = sh_load_bare_acq(&frame->run_); /* acquire: ran */
+    if (SH_UNLIKELY(mark == SH_FRAME_RETURNED || mark == SH_FRAME_BACK)) {
+        run_after_all(s, at, frame);
+        return;
+    }
+    if (SH_UNLIKELY(s->pool->shared) &&
+        (mark == SH_FRAME_LOST ||
+         shunt_status(sh_handle_future(frame->thief_)) == SHUNT_ECRASHED))
+        desert(run);
     take_over(run, frame);
     sh_split_joined(s, at);
 }
@@ -427,8 +409,9 @@ void shunt_join_(shunt_split_ *split, shunt_slot_ *at,
 
 static int run_taken(const void *in, const void *ctx, void *out)
 {
-    const struct taken *t = in;
+    const struct sh_taken *t = in;
     struct sh_run *run = sh_here.run;
+    struct sh_leaving *leaving;
     shunt_root_ root;
 
     (void)ctx;
@@ -439,8 +422,10 @@ static int run_taken(const void *in, const void *ctx, void *out)
     shunt_root_enter_(&root);
     t->fn(t->frame, root.split_, root.at_);
     shunt_root_leave_(&root);
-    *(struct sh_leaving **)out = gather(run);
-    sh_store_bare_rel(&t->frame->run_, DONE); /* release: ran */
+    leaving = sh_leaving_gather(run);
+    *(struct sh_leaving **)out = leaving;
+    sh_store_bare_rel(&t->frame->run_, SH_FRAME_DONE); /* release: ran */
+    sh_leaving_left(run, leaving);
     return 0;
 }
 
@@ -449,11 +434,11 @@ static const shunt_task taken_task = {
     .shape_ = SH_SHAPE_TAKEN,
     .call_ = run_taken,
     .fn_ = "spawned call",
-    .in_type_ = "struct taken",
+    .in_type_ = "struct sh_taken",
     .out_type_ = "struct sh_leaving *",
-    .in_size_ = sizeof(struct taken),
+    .in_size_ = sizeof(struct sh_taken),
     .out_size_ = sizeof(struct sh_leaving *),
-    .in_align_ = _Alignof(struct taken),
+    .in_align_ = _Alignof(struct sh_taken),
     .out_align_ = _Alignof(struct sh_leaving *),
 };
 
@@ -471,7 +456,8 @@ static SH_COLD void be_given_up(struct sh_pool *pool, struct sh_record *r)
 static uint64_t begin(struct sh_worker *w, struct sh_split *s,
                       struct sh_record *r, struct shunt_frame_ *frame)
 {
-    struct taken *t = sh_record_in(r);
+    struct sh_taken *t = sh_record_in(r);
+    const struct sh_run *whole;
     uint32_t index = sh_index_of(w->pool, r);
     uint64_t word = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
 
@@ -480,6 +466,8 @@ static uint64_t begin(struct sh_worker *w, struct sh_split *s,
     t->fn = (shunt_frame_run_ *)sh_load_bare_rlx(&frame->run_); /* relaxed:
                                                                  * as above */
     t->outer = s->run;
+    whole = sh_run_of_task(s->run);
+    t->whole = sh_hint(whole->index, whole->generation);
     w->taken = sh_hint(index, sh_generation_of(word));
     /* Not READY: nobody else claims it, or settles it before it has begun. */
     sh_store_sc(&r->state,
@@ -487,7 +475,9 @@ static uint64_t begin(struct sh_worker *w, struct sh_split *s,
                            SH_OWNER_WORKER(w->index))); /* seq_cst: accepted,
                                                          * killing */
     frame->thief_ = sh_handle_make(w->pool->id, index, sh_generation_of(word));
-    sh_store_bare_rel(&frame->run_, TAKEN); /* release: taken */
+    sh_store_bare_rel(&frame->run_, SH_FRAME_TAKEN); /* release: taken */
+    if (w->pool->shared)
+        sh_split_settled(s, w->index);
     sh_count(&w->post->counts.stolen, 1);
     if (SH_UNLIKELY(sh_load_sc(&w->pool->gave_up) != 0)) /* seq_cst: killing */
         be_given_up(w->pool, r);
@@ -514,12 +504,14 @@ static struct sh_record *make_record(struct sh_worker *w)
 uint64_t sh_frames_steal(struct sh_worker *w, unsigned first)
 {
     struct sh_pool *pool = w->pool;
-    uint32_t n = split_count(pool);
+    uint32_t n = sh_splits_count(pool);
     struct sh_record *r = NULL;
     uint64_t hint = 0;
 
+    if (pool->shared && w->index >= SH_SPLIT_THIEVES)
+        return 0;
     for (uint32_t k = 0; k < n && hint == 0; k++) {
-        struct sh_split *s = split_at(pool, (first + k) % n);
+        struct sh_split *s = sh_split_at(pool, (first + k) % n);
         struct shunt_frame_ *frame;
 
         if (s == NULL || sh_load_rlx(&s->used) == 0) /* relaxed: a look */
@@ -534,7 +526,8 @@ uint64_t sh_frames_steal(struct sh_worker *w, unsigned first)
             sched_yield(); /* we shall be back at once: it is still there */
             break;
         }
-        frame = sh_split_steal(s);
+        frame = w->pool->shared ? sh_split_steal_as(s, w->index, w->tag++)
+                                : sh_split_steal(s);
         if (frame != NULL)
             hint = begin(w, s, r, frame);
         else
@@ -559,8 +552,8 @@ void sh_frames_run(struct sh_worker *w)
 
 bool sh_frames_offered(struct sh_pool *pool)
 {
-    for (uint32_t i = 0; i < split_count(pool); i++) {
-        struct sh_split *s = split_at(pool, i);
+    for (uint32_t i = 0; i < sh_splits_count(pool); i++) {
+        struct sh_split *s = sh_split_at(pool, i);
 
         if (s == NULL)
             continue;

@@ -231,42 +231,6 @@ static void give_handles(struct sh_run *run)
     sh_ledger_fini(run, &run->promises);
 }
 
-static void attach_blocks(struct sh_run *run)
-{
-    struct sh_block *first = run->blocks.first, *last = first;
-
-    if (first == NULL)
-        return;
-    while (last->next != NULL)
-        last = last->next;
-    sh_attach(run->record, first, last);
-    /* Last, so that none of them is nobody's if we die. release: death */
-    sh_store_bare_rel(&run->blocks.first, NULL);
-}
-
-static bool is_attached(struct sh_record *r, const struct sh_block *block)
-{
-    const struct sh_block *b = sh_load_acq(&r->attached); /* acquire: attached */
-
-    while (b != NULL && b != block)
-        b = b->next;
-    return b != NULL;
-}
-
-/* Before the same is done by who repairs: a dead process may have done it, or
- * come so far that its last block leads into the record's list. */
-static void cut_blocks(struct sh_run *run)
-{
-    struct sh_block *b = run->blocks.first;
-
-    if (is_attached(run->record, b))
-        run->blocks.first = b = NULL;
-    while (b != NULL && b->next != NULL && !is_attached(run->record, b->next))
-        b = b->next;
-    if (b != NULL)
-        b->next = NULL;
-}
-
 /* Everything that the run kept goes where it belongs. True if the record must
  * stay, since tasks that it submitted are still at work. */
 static bool end_run(struct sh_run *run)
@@ -280,7 +244,7 @@ static bool end_run(struct sh_run *run)
         sh_give_now(run->spare);
     if (run->heed != 0)
         sh_give_now(run->heed);
-    attach_blocks(run);
+    sh_run_attach(run);
     if (run->handles.room > 0 || run->promises.room > 0)
         give_handles(run);
     sh_run_forget_text(run);
@@ -388,7 +352,7 @@ static void take_over(struct sh_work *work, struct sh_run *run)
     sh_run_unwait(run);
     sh_keep_unhold(work, run);
     sh_scopes_desert(work, run);
-    cut_blocks(run);
+    sh_run_cut(run);
     /* What was lent to queues of that process, or just to be, is nobody's. */
     for (uint32_t i = 0; i < run->handles.count; i++)
         if ((run->handles.names[i] & SH_HANDLE_LENT) != 0) {

@@ -42,6 +42,7 @@ struct sh_worker {
     uint32_t random;
     struct sh_stamp started; /* of the tasks that it runs: loop.c */
     uint32_t look_at;        /* the tick at which it is looked at next */
+    uint32_t tag;   /* of its next claim to a spawned call */
     uint64_t taken; /* the hint of a spawned call that it is to run next, or 0 */
     struct sh_stranded *stranded; /* tasks that were given up, and wait for
                                    * spawned calls: frames.c */
@@ -142,6 +143,16 @@ void sh_run_abort(struct sh_run *run, unsigned outcome);
 /* The text of its failure goes; before, it is not named any more, so that who
  * repairs the run does not free what has come there since. */
 void sh_run_forget_text(struct sh_run *run);
+
+/* The memory of a run is its record's from now on. Before the same is done by
+ * who repairs: a dead process may have done it, or come so far that its last
+ * block leads into the record's list. */
+void sh_run_attach(struct sh_run *run);
+void sh_run_cut(struct sh_run *run);
+
+/* A run does no more, but is not to end yet: what it has does not go with its
+ * process. */
+void sh_run_lay_down(struct sh_run *run);
 
 /* What a run that has died waited for, it waits for no more. */
 void sh_run_unwait(struct sh_run *run);

@@ -438,13 +438,13 @@ static void a_child_that_is_forked_beside_a_call_has_its_value_too(void)
 }
 
 static const struct CMUnitTest claims[] = {
-    CLAIM_OF_THREADS(a_taken_call_may_wait_and_its_spawner_too),
-    CLAIM_OF_THREADS(what_a_taken_call_gets_is_its_tasks),
-    CLAIM_OF_THREADS(what_a_taken_call_says_of_a_failure_is_told),
-    CLAIM_OF_THREADS(a_taken_call_is_cancelled_with_its_task),
+    CLAIM(a_taken_call_may_wait_and_its_spawner_too),
+    CLAIM(what_a_taken_call_gets_is_its_tasks),
+    CLAIM(what_a_taken_call_says_of_a_failure_is_told),
+    CLAIM(a_taken_call_is_cancelled_with_its_task),
     CLAIM_OF_THREADS(at_its_deadline_a_task_waits_for_its_calls_all_the_same),
     CLAIM_OF_THREADS(a_kill_leaves_calls_that_run_to_come_to_their_end),
-    CLAIM_OF_THREADS(a_task_that_was_given_up_leaves_its_thread_to_its_calls),
+    CLAIM(a_task_that_was_given_up_leaves_its_thread_to_its_calls),
     CLAIM_OF_THREADS(so_does_one_that_was_killed),
     CLAIM_OF_THREADS(a_child_that_is_forked_beside_a_call_has_its_value_too),
 };
