@@ -19,9 +19,9 @@ A page reads from its top to its bottom as one source file:
     name in docs/examples/, word for word, but for the line of its licence.
 
 In a header, an indented part of a comment that has statements is a fragment;
-SETTINGS has what it takes for granted. Everything is built with each compiler
-that is here and run with the first, on threads and in worker processes. An exit
-status other than 0 is a fault.
+SETTINGS has what it takes for granted. Everything is built with the first
+compiler that is here and run, on threads and in worker processes; each other
+compiler only says what it thinks of it. An exit status other than 0 is a fault.
 """
 import os
 import re
@@ -287,7 +287,8 @@ class Checker:
     def fault(self, block, what):
         self.faults.append("%s:%d: %s" % (block.page, block.line, what))
 
-    def build(self, compiler, block, source, flags):
+    def build(self, compiler, block, source, flags, only_check):
+        """The program, or None if it has a fault."""
         path = os.path.join(self.work, "snippet." + block.language)
         program = os.path.join(self.work, "snippet")
         folder, name = os.path.split(self.library)
@@ -295,8 +296,10 @@ class Checker:
             file.write(source)
         done = subprocess.run(
             [compiler, *FLAGS[block.language], *flags,
-             "-I" + os.path.join(self.root, "include"), "-o", program, path,
-             "-L" + folder, "-l:" + name, "-Wl,-rpath," + folder, "-pthread"],
+             "-I" + os.path.join(self.root, "include"), "-pthread", path,
+             *(["-fsyntax-only"] if only_check else
+               ["-o", program, "-L" + folder, "-l:" + name,
+                "-Wl,-rpath," + folder])],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             check=False)
         if done.returncode != 0:
@@ -345,7 +348,7 @@ class Checker:
             compilers = self.compilers[block.language]
             self.skipped += not compilers
             for i, compiler in enumerate(compilers):
-                program = self.build(compiler, block, source, flags)
+                program = self.build(compiler, block, source, flags, i > 0)
                 if program is not None and i == 0:
                     self.execute(program, block)
 
