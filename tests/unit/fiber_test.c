@@ -33,7 +33,8 @@ enum {
     THREADS = 2,
     DEPTH = 100,
     ROUNDS = 20,
-    STARTS = 10000,
+    STARTS = 2000,
+    LEFT = 50, /* frames that each leaves */
     FRAMES_MAX = 64
 };
 
@@ -415,7 +416,7 @@ static void leave_with_frames(struct job *job, int depth)
 static void leave_from_below(struct job *job)
 {
     job->saw[0]++;
-    leave_with_frames(job, 5);
+    leave_with_frames(job, LEFT - 2);
 }
 
 /* Goal: leaving forgets the frames in every sense, also in that of checkers
