@@ -270,7 +270,7 @@ static void crowd_end(struct crowd *c)
 static void dumps_disturb_nothing(void)
 {
     shunt_pool *const pools[2] = { harness_pool(2), harness_pool(1) };
-    int times = harness_slowness() > 10 ? 200 : 1000;
+    int times = (int)harness_rounds(4000);
     struct crowd crowd;
 
     harness_limit(120);

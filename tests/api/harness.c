@@ -26,7 +26,8 @@
 
 enum {
     LIMIT_S = 60,
-    FEWER = 10, /* rounds, where each costs a process */
+    FEWER = 4,            /* rounds, in ./dev test */
+    FEWER_PROCESSES = 10, /* where each costs a process */
     FRAMES_MAX = 64
 };
 
@@ -178,7 +179,7 @@ static void install_crash_handlers(void)
 
 void harness_limit(unsigned seconds)
 {
-    unsigned more = harness_thorough() ? FEWER : 1;
+    unsigned more = harness_thorough() ? FEWER_PROCESSES : 1;
 
     alarm(seconds * harness_slowness() * more);
 }
@@ -213,12 +214,27 @@ bool harness_thorough(void)
     return text != NULL && strcmp(text, "1") == 0;
 }
 
-long harness_pools(long n)
+static long part_of(long n, int fewer)
 {
-    bool fewer = harness_isolated() && !harness_thorough();
-    long rounds = n / (long)harness_slowness() / (fewer ? FEWER : 1);
+    long rounds =
+        n / (long)harness_slowness() / (harness_thorough() ? 1 : fewer);
 
     return rounds > 0 ? rounds : 1;
+}
+
+long harness_rounds(long n)
+{
+    return part_of(n, FEWER);
+}
+
+size_t harness_elements(size_t n)
+{
+    return harness_thorough() ? n : n / harness_slowness();
+}
+
+long harness_pools(long n)
+{
+    return part_of(n, harness_isolated() ? FEWER_PROCESSES : FEWER);
 }
 
 int64_t harness_patience(void)

@@ -101,14 +101,23 @@ bool harness_isolated(void);
 /* Whether the environment asks for the long forms (SHUNT_TEST_MILLION=1). */
 bool harness_million(void);
 
-/* Whether it asks for all rounds also where each costs a process or more, as
- * ./dev soak does (SHUNT_TEST_THOROUGH=1). */
+/* Whether it asks for all rounds, as ./dev soak does (SHUNT_TEST_THOROUGH=1).
+ */
 bool harness_thorough(void);
 
-/* So many rounds, each of which makes a pool or costs one a process; one at
- * least. A process takes far longer to come and go than a thread does, on some
- * machines tens of milliseconds: a run on processes has a tenth of the rounds,
- * unless it is thorough. Sanitizers and valgrind have a part of them. */
+/* So many rounds of what may go wrong in any of them; one at least. A run has a
+ * quarter of them, unless it is thorough. Sanitizers and valgrind have a part
+ * of that. */
+long harness_rounds(long n);
+
+/* So many elements of an array, or a part of them under a sanitizer or
+ * valgrind, unless the run is thorough. */
+size_t harness_elements(size_t n);
+
+/* As harness_rounds, where each makes a pool or costs one a process. A process
+ * takes far longer to come and go than a thread does, on some machines tens of
+ * milliseconds: a run on processes has a tenth of them, unless it is thorough.
+ */
 long harness_pools(long n);
 
 /* In a child: it will end with pools that are not freed, on purpose, so their

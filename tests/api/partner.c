@@ -49,5 +49,5 @@ void partner_close(struct partner *p)
 
 long partner_rounds(long n)
 {
-    return n / (long)harness_slowness();
+    return harness_rounds(n);
 }

@@ -93,9 +93,9 @@ static void a_drain_waits_for_what_tasks_submit_while_it_looks(void)
         RECORDS = 20000
     };
     static shunt_future *fs[RECORDS];
-    long links = partner_rounds(20000);
+    long links = 20000 / (long)harness_slowness();
 
-    for (int round = 0; round < 10; round++) {
+    for (int round = harness_thorough() ? 10 : 4; round > 0; round--) {
         shunt_pool *pool = harness_pool(1);
         struct relay first = { links, stage_tally() };
 
@@ -214,8 +214,7 @@ SHUNT_TASK_DEFINE(go_on)
 static void a_drain_cuts_no_chain_while_a_listener_runs(void)
 {
     long length = 20000 / (long)harness_slowness();
-    /* A chain takes longer in a process. */
-    int rounds = harness_isolated() && !harness_thorough() ? 10 : 30;
+    int rounds = harness_thorough() ? 30 : 10;
 
     for (int round = 0; round < rounds; round++) {
         shunt_pool *pool = harness_pool(2);
@@ -372,7 +371,9 @@ static shunt_future *against(shunt_pool *pool, shunt_future *shutdown, long i)
  * it item by item. */
 static void a_million_races_against_one_future_use_no_memory(void)
 {
-    long n = harness_million() ? 1000000 : partner_rounds(30000), warm = 0;
+    /* Not fewer: then what each leaves would be too little to be seen. */
+    long n = harness_million() ? 1000000 : 30000 / (long)harness_slowness();
+    long warm = 0;
     shunt_pool *pool = NULL;
 
     harness_limit(300);

@@ -92,7 +92,7 @@ static void merges_may_take_long_and_be_uneven(void)
     shunt_pool *pool = harness_pool(4);
 
     harness_limit(120);
-    for (int round = 0; round < 10; round++) {
+    for (long round = harness_rounds(40); round > 0; round--) {
         for (long i = 0; i < N; i++)
             array[i] = i;
         assert_joins(shunt_scan(pool, add_slowly, array, N), 0);

@@ -9,7 +9,7 @@
  * once, both are seen.
  *
  * Method. A traced process does one instruction at a time. At each stop (at
- * each 211th, or what $SHUNT_TEST_STRIDE says) another has a look at a copy of
+ * each 997th, or what $SHUNT_TEST_STRIDE says) another has a look at a copy of
  * the arena, retires the traced process there and checks everything; as a death
  * leaves all that was stored before it and nothing else, that is each death
  * there is. Or the host frees something meanwhile, and it goes on.
@@ -301,7 +301,7 @@ static void of_two_who_free_a_block_one_does(void **state)
 
     (void)state;
     begin();
-    for (; !ended; n += SLOW ? 41 : 1) {
+    for (; !ended; n += SLOW ? 41 : is_thorough() ? 1 : 7) {
         place(0, make(100, 50));
         assert_int_equal(free_two(0, 0, n, &ended), 1);
         assert_int_equal(sh_slices_retire(slices, 5), 0);
@@ -341,6 +341,9 @@ int main(void)
         cmocka_unit_test(of_two_who_empty_an_orphan_one_sees_it),
     };
 
-    stride = each != NULL ? strtol(each, NULL, 0) : SLOW ? 1999 : 211;
+    stride = each != NULL    ? strtol(each, NULL, 0)
+             : SLOW          ? 1999
+             : is_thorough() ? 211
+                             : 997;
     return run_with_each_allocator(tests);
 }

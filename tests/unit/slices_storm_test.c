@@ -14,11 +14,8 @@
 #include <poll.h>
 #include <sched.h>
 
-enum {
-    KILLS = SLOW ? 60 : 300
-};
-
 static uint64_t seed;
+static unsigned kills;
 
 static uint64_t next_random(uint64_t *from)
 {
@@ -161,7 +158,7 @@ static void workers_may_be_killed_at_any_moment(void **state)
     before = use_when_empty();
     for (unsigned i = 0; i < WORKERS; i++)
         start_worker(i);
-    for (unsigned n = 1; n <= KILLS; n++) {
+    for (unsigned n = 1; n <= kills; n++) {
         unsigned i = (unsigned)(next_random(&seed) % WORKERS);
 
         wait_a_little(i);
@@ -184,9 +181,9 @@ static void workers_may_be_killed_at_any_moment(void **state)
     empty_slots(shared->slot, SLOTS);
     after = settled_use();
     assert_true(UNDER_VALGRIND || after == before);
-    print_message("%d kills, %zu with scratch, %zu with what was in no slot\n",
-                  KILLS, died, left);
-    assert_true(died > KILLS / 10);
+    print_message("%u kills, %zu with scratch, %zu with what was in no slot\n",
+                  kills, died, left);
+    assert_true(died > kills / 10);
     end();
 }
 
@@ -197,6 +194,7 @@ int main(void)
         cmocka_unit_test(workers_may_be_killed_at_any_moment),
     };
 
+    kills = SLOW ? 60 : is_thorough() ? 300 : 100;
     seed = text != NULL ? strtoull(text, NULL, 0) : 20261128;
     print_message("seed %llu\n", (unsigned long long)seed);
     return run_with_each_allocator(tests);
