@@ -24,6 +24,7 @@
 #ifndef BENCH_FORK_H
 #define BENCH_FORK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "fork/board.h"
@@ -45,6 +46,9 @@ struct bench_fork {
     /* Start so many workers; the thread that calls may be one of them. */
     int (*open)(int workers);
     void (*close)(void);
+    /* Memory that all workers see; both NULL: that of malloc. */
+    void *(*memory_new)(size_t bytes);
+    void (*memory_free)(void *memory);
     /* fib(0) = 0, fib(1) = 1; one of two calls is forked. */
     int (*fib)(int n, uint64_t *out);
     /* The sum of the values; each node forks for its right side, be there

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork/knapsack.c - the row of the knapsack.
+ * fork/knapsack.c - the row of the knapsack->
  */
 #include "fork/knapsack.h"
 
@@ -29,7 +29,7 @@ static const struct {
     { 26, 48477231 },
 };
 
-static struct bench_knapsack knapsack;
+static struct bench_knapsack *knapsack;
 static int result, best;
 
 static int by_worth(const void *left, const void *right)
@@ -76,38 +76,48 @@ static double knapsack_setup(void)
     uint32_t random = 1;
     int weights = 0;
 
+    knapsack = bench_fork_memory_new(sizeof(*knapsack));
+    if (knapsack == NULL)
+        return 0.0;
     while (size > 0 &&
            (size_t)sizes[size].nodes > bench_scaled((size_t)sizes[last].nodes))
         size--;
-    knapsack.n = sizes[size].items;
-    for (int i = 0; i < knapsack.n; i++) {
+    knapsack->n = sizes[size].items;
+    for (int i = 0; i < knapsack->n; i++) {
         random = random * 1664525 + 1013904223;
         int weight = WEIGHT_LEAST + (int)(random >> 16) % WEIGHTS;
-        knapsack.items[i] = (struct bench_item){ weight, weight + VALUE_MORE };
+        knapsack->items[i] = (struct bench_item){ weight, weight + VALUE_MORE };
         weights += weight;
     }
-    qsort(knapsack.items, (size_t)knapsack.n, sizeof(knapsack.items[0]),
+    qsort(knapsack->items, (size_t)knapsack->n, sizeof(knapsack->items[0]),
           by_worth);
-    knapsack.room = weights / 2;
-    greedy(&knapsack);
-    best = best_of(&knapsack);
+    knapsack->room = weights / 2;
+    greedy(knapsack);
+    best = best_of(knapsack);
     return sizes[size].nodes;
 }
 
 static int knapsack_round(const struct bench_fork *system)
 {
-    return system->knapsack(&knapsack, &result);
+    return system->knapsack(knapsack, &result);
 }
 
 static bool knapsack_is_right(void)
 {
-    return (result > knapsack.known ? result : knapsack.known) == best;
+    return (result > knapsack->known ? result : knapsack->known) == best;
+}
+
+static void knapsack_teardown(void)
+{
+    bench_fork_memory_free(knapsack);
+    knapsack = NULL;
 }
 
 const struct bench_fork_row bench_fork_knapsack = {
-    .name = "knapsack",
+    .name = "fork/knapsack",
     .counter = "ns",
     .setup = knapsack_setup,
     .round = knapsack_round,
     .right = knapsack_is_right,
+    .teardown = knapsack_teardown,
 };

@@ -100,37 +100,56 @@ static void sum_quarters(struct bench_matrix to, struct bench_matrix m,
     }
 }
 
-bool bench_strassen_split(struct bench_strassen *s,
-                          const struct bench_product *p)
+size_t bench_strassen_bytes(const struct bench_product *p)
 {
-    size_t half = p->n / 2, elements = half * half;
-    double *at = malloc(21 * elements * sizeof(*at));
+    return 21 * (p->n / 2) * (p->n / 2) * sizeof(double);
+}
 
-    s->memory = at;
-    if (at == NULL)
-        return false;
-    for (int i = 0; i < 7; i++, at += 3 * elements) {
+void bench_strassen_sums(struct bench_strassen *s,
+                         const struct bench_product *p, double *memory)
+{
+    size_t half = p->n / 2, size = half * half;
+    double *at = memory;
+
+    s->memory = memory;
+    for (int i = 0; i < 7; i++, at += 3 * size) {
         struct bench_product *part = &s->parts[i];
 
         *part = (struct bench_product){ .c = { at, half },
-                                        .a = { at + elements, half },
-                                        .b = { at + 2 * elements, half },
+                                        .a = { at + size, half },
+                                        .b = { at + 2 * size, half },
                                         .n = half };
-        memset(at, 0, elements * sizeof(*at));
+        memset(at, 0, size * sizeof(*at));
         sum_quarters(part->a, p->a, p->n, products[i].a);
         sum_quarters(part->b, p->b, p->n, products[i].b);
     }
+}
+
+bool bench_strassen_split(struct bench_strassen *s,
+                          const struct bench_product *p)
+{
+    double *memory = malloc(bench_strassen_bytes(p));
+
+    if (memory == NULL)
+        return false;
+    bench_strassen_sums(s, p, memory);
     return true;
 }
 
-void bench_strassen_join(struct bench_strassen *s,
-                         const struct bench_product *p)
+void bench_strassen_add(const struct bench_strassen *s,
+                        const struct bench_product *p)
 {
     for (int i = 0; i < 7; i++)
         for (int q = 0; q < 4; q++)
             if (products[i].c[q] != 0)
                 add(quarter_of(p->c, p->n, q / 2, q % 2), s->parts[i].c,
                     products[i].c[q], p->n / 2);
+}
+
+void bench_strassen_join(struct bench_strassen *s,
+                         const struct bench_product *p)
+{
+    bench_strassen_add(s, p);
     free(s->memory);
 }
 
@@ -148,7 +167,7 @@ static double product_setup(void)
     for (; work * 8 <= 1024 && n > BENCH_PRODUCT_LEAF; work *= 8)
         n /= 2;
     numbers = n * n;
-    elements = bench_pages_new((3 * numbers + 3 * n) * sizeof(*elements));
+    elements = bench_fork_memory_new((3 * numbers + 3 * n) * sizeof(*elements));
     if (elements == NULL)
         return 0.0;
     whole = (struct bench_product){ .c = { elements, n },
@@ -189,7 +208,7 @@ static bool product_is_right(void)
 
 static void product_teardown(void)
 {
-    free(elements);
+    bench_fork_memory_free(elements);
     elements = NULL;
 }
 
@@ -199,7 +218,7 @@ static int matmul_round(const struct bench_fork *system)
 }
 
 const struct bench_fork_row bench_fork_matmul = {
-    .name = "matmul",
+    .name = "fork/matmul",
     .counter = "ms",
     .setup = product_setup,
     .renew = product_renew,
@@ -214,7 +233,7 @@ static int strassen_round(const struct bench_fork *system)
 }
 
 const struct bench_fork_row bench_fork_strassen = {
-    .name = "strassen",
+    .name = "fork/strassen",
     .counter = "ms",
     .setup = product_setup,
     .renew = product_renew,

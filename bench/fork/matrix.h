@@ -44,8 +44,19 @@ struct bench_strassen {
     double *memory;
 };
 
-/* Make the sums that the seven products are of; false if there is no memory:
- * then c stays wrong. */
+/* How much memory the sums take that its seven products are of. */
+size_t bench_strassen_bytes(const struct bench_product *p);
+
+/* Make them there. */
+void bench_strassen_sums(struct bench_strassen *s,
+                         const struct bench_product *p, double *memory);
+
+/* Add up c when the products are there. */
+void bench_strassen_add(const struct bench_strassen *s,
+                        const struct bench_product *p);
+
+/* The same with memory of malloc. Make the sums that the seven products are of;
+ * false if there is no memory: then c stays wrong. */
 bool bench_strassen_split(struct bench_strassen *s,
                           const struct bench_product *p);
 

@@ -48,7 +48,7 @@ static bool fib_is_right(void)
 }
 
 const struct bench_fork_row bench_fork_fib = {
-    .name = "fib",
+    .name = "fork/fib",
     .counter = "ns",
     .setup = fib_setup,
     .round = fib_round,
@@ -80,7 +80,7 @@ static const struct bench_node *grow(struct bench_node *at, uint64_t n)
 static double tree_setup(void)
 {
     nodes_n = bench_scaled(TREE_NODES);
-    nodes = bench_pages_new(nodes_n * sizeof(*nodes));
+    nodes = bench_fork_memory_new(nodes_n * sizeof(*nodes));
     if (nodes == NULL)
         return 0.0;
     grow(nodes, nodes_n);
@@ -99,12 +99,12 @@ static bool tree_is_right(void)
 
 static void tree_teardown(void)
 {
-    free(nodes);
+    bench_fork_memory_free(nodes);
     nodes = NULL;
 }
 
 const struct bench_fork_row bench_fork_tree = {
-    .name = "tree",
+    .name = "fork/tree",
     .counter = "ns",
     .setup = tree_setup,
     .round = tree_round,
@@ -149,7 +149,7 @@ static bool nqueens_is_right(void)
 }
 
 const struct bench_fork_row bench_fork_nqueens = {
-    .name = "nqueens",
+    .name = "fork/nqueens",
     .counter = "ns",
     .setup = nqueens_setup,
     .round = nqueens_round,
@@ -180,7 +180,7 @@ static bool skynet_is_right(void)
 }
 
 const struct bench_fork_row bench_fork_skynet = {
-    .name = "skynet",
+    .name = "fork/skynet",
     .counter = "ns",
     .setup = skynet_setup,
     .round = skynet_round,

@@ -10,10 +10,10 @@
 #include "fork/fork.h"
 
 struct bench_fork_row {
-    const char *name;    /* fork/NAME/1w */
+    const char *name;    /* NAME/1w */
     const char *counter; /* its unit: ns, ms */
-    /* Make the input; of how many units is the time of one round? 0: there is
-     * no memory for it. */
+    /* Make the input, by bench_fork_memory_new, when the system is open; of how
+     * many units is the time of one round? 0: there is no memory for it. */
     double (*setup)(void);
     /* Before each round, and not measured; may be NULL. */
     void (*renew)(void);
@@ -24,6 +24,11 @@ struct bench_fork_row {
     /* Free the input, made or not; may be NULL. */
     void (*teardown)(void);
 };
+
+/* Zeroed memory that the workers of the system see, and whose pages are
+ * present. */
+void *bench_fork_memory_new(size_t bytes);
+void bench_fork_memory_free(void *memory);
 
 /* recursion.c */
 extern const struct bench_fork_row bench_fork_fib, bench_fork_tree,

@@ -167,7 +167,7 @@ static double sort_setup(void)
     uint64_t random = 1;
 
     whole.n = bench_scaled(10000000);
-    mixed = bench_pages_new(3 * whole.n * sizeof(*mixed));
+    mixed = bench_fork_memory_new(3 * whole.n * sizeof(*mixed));
     if (mixed == NULL)
         return 0.0;
     whole.values = mixed + whole.n;
@@ -201,12 +201,12 @@ static bool sort_is_right(void)
 
 static void sort_teardown(void)
 {
-    free(mixed);
+    bench_fork_memory_free(mixed);
     mixed = NULL;
 }
 
 const struct bench_fork_row bench_fork_sort = {
-    .name = "cilksort",
+    .name = "fork/cilksort",
     .counter = "ms",
     .setup = sort_setup,
     .renew = sort_renew,

@@ -70,13 +70,13 @@ int bench_uts_children(const struct bench_uts *tree,
 /* What the tree has as it is defined; smaller ones are counted. */
 static const uint64_t t1_nodes = 4130071, t3l_nodes = 111345631;
 
-static struct bench_uts tree;
+static struct bench_uts *tree;
 static uint64_t result, expected;
 
 static uint64_t count(struct bench_uts_node node)
 {
     uint64_t nodes = 1;
-    int n = bench_uts_children(&tree, &node);
+    int n = bench_uts_children(tree, &node);
 
     for (int i = 0; i < n; i++)
         nodes += count(bench_uts_child(&node, i));
@@ -87,14 +87,16 @@ static double t1_setup(void)
 {
     size_t nodes = bench_scaled(t1_nodes);
 
-    tree = (struct bench_uts){ .seed = 19, .root = 4, .depth = 10 };
+    if ((tree = bench_fork_memory_new(sizeof(*tree))) == NULL)
+        return 0.0;
+    *tree = (struct bench_uts){ .seed = 19, .root = 4, .depth = 10 };
     expected = t1_nodes;
     if (nodes == t1_nodes)
         return (double)expected;
     /* Of a smaller tree each level has about a fourth of the next. */
-    for (; nodes * 4 <= t1_nodes && tree.depth > 1; nodes *= 4)
-        tree.depth--;
-    expected = count(bench_uts_root(&tree));
+    for (; nodes * 4 <= t1_nodes && tree->depth > 1; nodes *= 4)
+        tree->depth--;
+    expected = count(bench_uts_root(tree));
     return (double)expected;
 }
 
@@ -102,7 +104,9 @@ static double t3l_setup(void)
 {
     size_t nodes = bench_scaled(t3l_nodes);
 
-    tree = (struct bench_uts){
+    if ((tree = bench_fork_memory_new(sizeof(*tree))) == NULL)
+        return 0.0;
+    *tree = (struct bench_uts){
         .seed = 7, .root = 2000, .many = 5, .probability = 0.200014
     };
     expected = t3l_nodes;
@@ -110,14 +114,14 @@ static double t3l_setup(void)
         return (double)expected;
     /* Nearly all nodes are below few of the root's children; so it has to be
      * the probability, and that says what to expect, not what there is. */
-    tree.probability = 0.2 - 0.2 * tree.root / (double)nodes;
-    expected = count(bench_uts_root(&tree));
+    tree->probability = 0.2 - 0.2 * tree->root / (double)nodes;
+    expected = count(bench_uts_root(tree));
     return (double)expected;
 }
 
 static int uts_round(const struct bench_fork *system)
 {
-    return system->uts(&tree, &result);
+    return system->uts(tree, &result);
 }
 
 static bool uts_is_right(void)
@@ -125,18 +129,26 @@ static bool uts_is_right(void)
     return result == expected;
 }
 
+static void uts_teardown(void)
+{
+    bench_fork_memory_free(tree);
+    tree = NULL;
+}
+
 const struct bench_fork_row bench_fork_uts_t1 = {
-    .name = "uts-t1",
+    .name = "fork/uts-t1",
     .counter = "ns",
     .setup = t1_setup,
     .round = uts_round,
     .right = uts_is_right,
+    .teardown = uts_teardown,
 };
 
 const struct bench_fork_row bench_fork_uts_t3l = {
-    .name = "uts-t3l",
+    .name = "fork/uts-t3l",
     .counter = "ns",
     .setup = t3l_setup,
     .round = uts_round,
     .right = uts_is_right,
+    .teardown = uts_teardown,
 };

@@ -9,6 +9,9 @@
 
 #include "binding/gbench.h"
 
+/* enum shunt_mode of the pools of rows that others have, too. */
+extern int bench_mode;
+
 /* The tiny task of every benchmark: out = in + 1. */
 int bench_add_one(const uint64_t *in, uint64_t *out);
 SHUNT_TASK_DECLARE(bench_add_one, uint64_t, uint64_t)

@@ -16,7 +16,7 @@ static shunt_pool *pool;
 static int fork_open(int workers)
 {
     return shunt_pool_new(&pool,
-                          &(shunt_options){ .mode = SHUNT_THREADS,
+                          &(shunt_options){ .mode = bench_mode,
                                             .workers = workers,
                                             .stack_bytes = BENCH_STACK });
 }
@@ -24,6 +24,17 @@ static int fork_open(int workers)
 static void fork_close(void)
 {
     (void)shunt_pool_free(pool);
+}
+
+/* In a process pool the workers see this, and nothing of malloc's. */
+static void *fork_memory_new(size_t bytes)
+{
+    return shunt_pool_alloc(pool, bytes);
+}
+
+static void fork_memory_free(void *memory)
+{
+    (void)shunt_free(memory);
 }
 
 /* -- fib -- */
@@ -205,18 +216,22 @@ SHUNT_FORK_VOID(strassen, struct bench_product, p)
 {
     shunt_frame(strassen) parts[7];
     struct bench_strassen s;
+    double *memory;
 
     if (p.n <= BENCH_STRASSEN_LEAF) {
         bench_product_leaf(&p);
         return;
     }
-    if (!bench_strassen_split(&s, &p))
+    memory = shunt_alloc(bench_strassen_bytes(&p));
+    if (memory == NULL)
         return;
+    bench_strassen_sums(&s, &p, memory);
     for (int i = 0; i < 7; i++)
         shunt_spawn(strassen, parts[i], s.parts[i]);
     for (int i = 7; i-- > 0;)
         shunt_sync(strassen, parts[i]);
-    bench_strassen_join(&s, &p);
+    bench_strassen_add(&s, &p);
+    (void)shunt_free(memory);
 }
 
 static int strassen_task(const struct bench_product *p, shunt_none *none)
@@ -321,6 +336,8 @@ void bench_forks_register(void)
     static const struct bench_fork shunt = {
         .open = fork_open,
         .close = fork_close,
+        .memory_new = fork_memory_new,
+        .memory_free = fork_memory_free,
         .fib = fork_fib,
         .tree = fork_tree,
         .nqueens = fork_nqueens,

@@ -17,7 +17,8 @@
 static shunt_pool *pool;
 static shunt_future **handles;
 static struct bench_promises pending;
-static int mode = SHUNT_THREADS;
+
+int bench_mode = SHUNT_THREADS;
 
 int bench_add_one(const uint64_t *in, uint64_t *out)
 {
@@ -30,7 +31,7 @@ static int system_open(int workers, int cpu)
 {
     (void)cpu; /* the workers inherit it */
     return shunt_pool_new(
-        &pool, &(shunt_options){ .mode = mode, .workers = workers });
+        &pool, &(shunt_options){ .mode = bench_mode, .workers = workers });
 }
 
 static void system_close(void)
@@ -200,6 +201,12 @@ static void cases_register(void)
     bench_forks_register();
 }
 
+static void process_cases_register(void)
+{
+    bench_deaths_register();
+    bench_forks_register();
+}
+
 /* Whether the workers are to be processes; the flag is taken out. */
 static bool wants_processes(int *argc, char **argv)
 {
@@ -238,7 +245,7 @@ int main(int argc, char **argv)
 
     if (!wants_processes(&argc, argv))
         return bench_main(argc, argv, &shunt, cases_register);
-    mode = SHUNT_PROCESSES;
+    bench_mode = SHUNT_PROCESSES;
     shunt.rows = BENCH_PROCESSES;
-    return bench_main(argc, argv, &shunt, bench_deaths_register);
+    return bench_main(argc, argv, &shunt, process_cases_register);
 }
