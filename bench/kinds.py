@@ -92,6 +92,9 @@ KINDS = {
     "fork/uts-t3l": Kind(
         "Fork and join, UTS T3L, 111,345,631 nodes, ns a node",
         [("ns", "", True)], 1, 0),
+    "loop": Kind(
+        "A loop over 1,000,000 short bodies, or 20,000 uneven, ns an index",
+        [("ns", "", True)]),
     "crossing": Kind(
         "Round trip to an idle worker process, µs",
         [("p50_us", "p50", True), ("p99_us", "p99", True)]),

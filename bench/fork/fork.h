@@ -15,6 +15,8 @@
  *     fork/strassen/{1,2}w  strassen   the same product
  *     fork/cilksort/{1,2}w  sort       10,000,000 int32_t
  *     fork/knapsack/{1,2}w  knapsack   26 items
+ *     loop/short/{1,2}w     loop_short    1,000,000 indexes
+ *     loop/uneven/{1,2}w    loop_uneven   20,000 indexes
  *
  * What is not recursion is here, and is one code for all: inputs, the leaves'
  * work, checks. So are cut-offs: in products and the sort, whose leaves are
@@ -29,6 +31,7 @@
 
 #include "fork/board.h"
 #include "fork/knapsack.h"
+#include "fork/loop.h"
 #include "fork/matrix.h"
 #include "fork/node.h"
 #include "fork/sort.h"
@@ -69,6 +72,9 @@ struct bench_fork {
     /* The most that items are worth for which there is room, if that is more
      * than what is known; a fork for taking each along. */
     int (*knapsack)(const struct bench_knapsack *k, int *value_out);
+    /* loop.h: each out[i], by whatever loop the system has for such bodies. */
+    int (*loop_short)(const struct bench_loop *loop);
+    int (*loop_uneven)(const struct bench_loop *loop);
 };
 
 /* Register the rows of system, which is lent; from within bench_main. */

@@ -37,6 +37,9 @@ extern const struct bench_fork_row bench_fork_fib, bench_fork_tree,
 extern const struct bench_fork_row bench_fork_uts_t1, bench_fork_uts_t3l;
 /* matrix.c */
 extern const struct bench_fork_row bench_fork_matmul, bench_fork_strassen;
+/* loop.c */
+extern const struct bench_fork_row bench_fork_loop_short,
+    bench_fork_loop_uneven;
 /* sort.c, knapsack.c */
 extern const struct bench_fork_row bench_fork_sort, bench_fork_knapsack;
 

@@ -140,6 +140,10 @@ void bench_fork_register(const struct bench_fork *system)
         add(&bench_fork_sort);
     if (sys->knapsack != NULL)
         add(&bench_fork_knapsack);
+    if (sys->loop_short != NULL)
+        add(&bench_fork_loop_short);
+    if (sys->loop_uneven != NULL)
+        add(&bench_fork_loop_uneven);
 }
 
 static void rows_register(void)

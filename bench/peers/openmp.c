@@ -255,6 +255,22 @@ static int peer_knapsack(const struct bench_knapsack *k, int *value_out)
     return 0;
 }
 
+static int peer_loop_short(const struct bench_loop *loop)
+{
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t i = 0; i < loop->n; i++)
+        loop->out[i] = bench_loop_short(i);
+    return 0;
+}
+
+static int peer_loop_uneven(const struct bench_loop *loop)
+{
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+    for (size_t i = 0; i < loop->n; i++)
+        loop->out[i] = bench_loop_uneven(i);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct bench_fork peer = {
@@ -269,6 +285,8 @@ int main(int argc, char **argv)
         .strassen = peer_strassen,
         .sort = peer_sort,
         .knapsack = peer_knapsack,
+        .loop_short = peer_loop_short,
+        .loop_uneven = peer_loop_uneven,
     };
 
     return bench_fork_main(argc, argv, &peer);

@@ -189,6 +189,20 @@ static int serial_knapsack(const struct bench_knapsack *k, int *value_out)
     return 0;
 }
 
+static int serial_loop_short(const struct bench_loop *loop)
+{
+    for (size_t i = 0; i < loop->n; i++)
+        loop->out[i] = bench_loop_short(i);
+    return 0;
+}
+
+static int serial_loop_uneven(const struct bench_loop *loop)
+{
+    for (size_t i = 0; i < loop->n; i++)
+        loop->out[i] = bench_loop_uneven(i);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct bench_fork serial = {
@@ -203,6 +217,8 @@ int main(int argc, char **argv)
         .strassen = serial_strassen,
         .sort = serial_sort,
         .knapsack = serial_knapsack,
+        .loop_short = serial_loop_short,
+        .loop_uneven = serial_loop_uneven,
     };
 
     return bench_fork_main(argc, argv, &serial);

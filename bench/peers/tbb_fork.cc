@@ -6,7 +6,9 @@
  */
 #include "peers/tbb_fork.h"
 
+#include <oneapi/tbb/blocked_range.h>
 #include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_group.h>
 
@@ -264,6 +266,18 @@ int peer_knapsack(const bench_knapsack *k, int *value_out)
     return 0;
 }
 
+template <uint32_t value(size_t)> int loop(const bench_loop *l)
+{
+    fork_pool->arena.execute([l] {
+        tbb::parallel_for(tbb::blocked_range<size_t>(0, l->n),
+                          [l](const tbb::blocked_range<size_t> &part) {
+                              for (size_t i = part.begin(); i < part.end(); i++)
+                                  l->out[i] = value(i);
+                          });
+    });
+    return 0;
+}
+
 } // namespace
 
 void bench_tbb_fork_register()
@@ -281,5 +295,7 @@ void bench_tbb_fork_register()
     peer.strassen = peer_strassen;
     peer.sort = peer_sort;
     peer.knapsack = peer_knapsack;
+    peer.loop_short = loop<bench_loop_short>;
+    peer.loop_uneven = loop<bench_loop_uneven>;
     bench_fork_register(&peer);
 }

@@ -2,7 +2,8 @@
 /*
  * shunt/fork.c - shunt's side of the fork-join rows.
  *
- * Each recursion is a function of SHUNT_FORK and a task that calls it.
+ * Each recursion is a function of SHUNT_FORK and a task that calls it; the
+ * loops are shunt_for.
  */
 #include "fork/fork.h"
 
@@ -331,6 +332,32 @@ static int fork_knapsack(const struct bench_knapsack *k, int *value_out)
     return shunt_take(shunt_submit(pool, knapsack_task, &k), value_out);
 }
 
+/* -- loops -- */
+
+static int short_body(size_t from, size_t to, const struct bench_loop *loop)
+{
+    for (size_t i = from; i < to; i++)
+        loop->out[i] = bench_loop_short(i);
+    return 0;
+}
+
+static int loop_short(const struct bench_loop *loop)
+{
+    return shunt_join(shunt_for(pool, 0, loop->n, short_body, loop));
+}
+
+static int uneven_body(size_t from, size_t to, const struct bench_loop *loop)
+{
+    for (size_t i = from; i < to; i++)
+        loop->out[i] = bench_loop_uneven(i);
+    return 0;
+}
+
+static int loop_uneven(const struct bench_loop *loop)
+{
+    return shunt_join(shunt_for(pool, 0, loop->n, uneven_body, loop));
+}
+
 void bench_forks_register(void)
 {
     static const struct bench_fork shunt = {
@@ -347,6 +374,8 @@ void bench_forks_register(void)
         .strassen = fork_strassen,
         .sort = fork_sort,
         .knapsack = fork_knapsack,
+        .loop_short = loop_short,
+        .loop_uneven = loop_uneven,
     };
 
     bench_fork_register(&shunt);

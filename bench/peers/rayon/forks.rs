@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! forks.rs - the fork-join rows on Rayon: join where two calls run, scope and
-//! spawn where there are more. For main.c.
+//! spawn where there are more, and parallel iterators in the loops. For main.c.
 
+use rayon::prelude::*;
 use rayon::{join, scope, ThreadPool, ThreadPoolBuilder};
 use std::os::raw::c_int;
 use std::sync::Mutex;
@@ -93,6 +94,15 @@ const PRODUCT_LEAF: usize = 64;
 const STRASSEN_LEAF: usize = 128;
 const SORT_LEAF: usize = 2048;
 const STACK: usize = 256 << 20;
+
+#[repr(C)]
+pub struct Loop {
+    out: *mut u32,
+    n: usize,
+}
+unsafe impl Sync for Loop {}
+
+const UNEVEN_INDEXES: usize = 16;
 
 #[repr(C)]
 struct Item {
@@ -283,6 +293,21 @@ fn most(k: &Knapsack, i: usize, room: c_int, value: c_int) -> c_int {
     with.max(without)
 }
 
+fn loop_short(i: usize) -> u32 {
+    ((i as u64).wrapping_mul(0x9e3779b97f4a7c15) % (i as u64 + 3)) as u32
+}
+
+fn loop_uneven(i: usize) -> u32 {
+    (0..i / UNEVEN_INDEXES).fold(i as u32, |x, _| {
+        (x ^ x >> 15).wrapping_mul(2246822519).wrapping_add(1)
+    })
+}
+
+fn each(all: &Loop, value: impl Fn(usize) -> u32 + Sync) {
+    let out = unsafe { std::slice::from_raw_parts_mut(all.out, all.n) };
+    out.par_iter_mut().enumerate().for_each(|(i, out)| *out = value(i));
+}
+
 // -- for main.c --
 
 static POOL: Mutex<Option<ThreadPool>> = Mutex::new(None);
@@ -352,6 +377,16 @@ pub extern "C" fn rayon_strassen(p: &Product) -> c_int {
 #[no_mangle]
 pub extern "C" fn rayon_sort(s: &Sort) -> c_int {
     keep(&mut (), || sort(*s))
+}
+
+#[no_mangle]
+pub extern "C" fn rayon_loop_short(all: &Loop) -> c_int {
+    keep(&mut (), || each(all, loop_short))
+}
+
+#[no_mangle]
+pub extern "C" fn rayon_loop_uneven(all: &Loop) -> c_int {
+    keep(&mut (), || each(all, loop_uneven))
 }
 
 #[no_mangle]

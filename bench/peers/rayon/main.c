@@ -15,6 +15,8 @@ int rayon_uts(const struct bench_uts *tree, uint64_t *nodes_out);
 int rayon_matmul(const struct bench_product *p);
 int rayon_strassen(const struct bench_product *p);
 int rayon_sort(const struct bench_sort *s);
+int rayon_loop_short(const struct bench_loop *loop);
+int rayon_loop_uneven(const struct bench_loop *loop);
 int rayon_knapsack(const struct bench_knapsack *k, int *value_out);
 
 int main(int argc, char **argv)
@@ -31,6 +33,8 @@ int main(int argc, char **argv)
         .strassen = rayon_strassen,
         .sort = rayon_sort,
         .knapsack = rayon_knapsack,
+        .loop_short = rayon_loop_short,
+        .loop_uneven = rayon_loop_uneven,
     };
 
     return bench_fork_main(argc, argv, &peer);
