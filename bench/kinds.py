@@ -64,6 +64,9 @@ KINDS = {
         [("ns", "warm", True), ("build_ns", "warm, building", True),
          ("run_ns", "warm, running", True), ("cold_ns", "cold", True),
          ("bytes", "bytes a waiting link", True)]),
+    "pingpong": Kind(
+        "Two tasks send each other 200,000 messages, ns a message",
+        [("ns", "warm", True), ("cold_ns", "cold", True)]),
     "timer": Kind(
         "Timers: set for 10 s and cancelled, ns; how late, µs",
         [("ns", "warm", True), ("cold_ns", "cold", True),

@@ -279,6 +279,7 @@ static void workloads_register(void)
         gbench_register("idle/2w", idle_run, NULL, 1);
     for (size_t i = 0; sys->tree != NULL && i < COUNT(tree_cases); i++)
         gbench_register(tree_cases[i].name, tree_run, &tree_cases[i], 1);
+    bench_compose_register(sys);
     if (sys->pending_new != NULL)
         gbench_register("memory/pending", pending_run, NULL, 1);
     if (sys->timer_cancel != NULL)

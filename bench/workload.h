@@ -14,6 +14,9 @@
  *     payload/stream/{one-cpu,apart}    payloads
  *     idle/2w                           window
  *     tree/{1,2}w                       tree
+ *     then/chain                        chain_build, chain_run
+ *     when_all/tasks/{1,2}w             all
+ *     pingpong/{1,2}w                   pingpong
  *     memory/pending                    pending_new, pending_free
  *     timer/{cancel,late}, memory/timer timer_cancel, timer_wait, timers_new,
  *                                       timers_free
@@ -68,6 +71,15 @@ struct bench_system {
      * one is left; every parent waits for its children. The sum of the
      * leaves' numbers, which count from first. */
     int (*tree)(uint64_t first, uint64_t leaves, uint64_t *sum_out);
+    /* Build a chain of n steps, of which each adds 1 to what the one before
+     * gives, and none can begin; then let it begin with 0, and wait for it. */
+    int (*chain_build)(size_t n);
+    int (*chain_run)(uint64_t *out);
+    /* As window, with one wait, for all n; the sum is added up in order. */
+    int (*all)(uint64_t first, size_t n, uint64_t *sum_out);
+    /* One task sends the other a number, and the other answers, n times; each
+     * message is 1 more than the one before. The last number. */
+    int (*pingpong)(uint64_t n, uint64_t *out);
     /* n futures that nothing has settled. */
     int (*pending_new)(size_t n);
     void (*pending_free)(void);
@@ -108,6 +120,9 @@ void bench_pinned_close(struct gbench_state *state, double *us, size_t n,
 
 /* A benchmark of round trips; arg is a struct bench_pinned. */
 void bench_trip_register(const struct bench_pinned *c);
+
+/* compose.c: those of tasks that wait for each other; for bench_main. */
+void bench_compose_register(const struct bench_system *system);
 
 /* timers.c: the last of these workloads; for bench_main. */
 void bench_timers_register(const struct bench_system *system);

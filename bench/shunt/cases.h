@@ -45,9 +45,13 @@ int bench_timer_wait(shunt_pool *pool, int ms);
 int bench_timers_new(shunt_pool *pool, size_t n);
 void bench_timers_free(void);
 
+/* What struct bench_system has, without the pool. */
+int bench_chain_build(shunt_pool *pool, size_t n);
+int bench_chain_run(uint64_t *out);
+int bench_pingpong(shunt_pool *pool, uint64_t n, uint64_t *out);
+
 /* Each registers the benchmarks of its file. */
 void bench_deadline_register(void);
-void bench_chain_register(void);
 void bench_inputs_register(void);
 void bench_pending_register(void);
 void bench_queue_register(void);

@@ -165,6 +165,34 @@ static int system_tree(uint64_t first, uint64_t leaves, uint64_t *sum_out)
     return shunt_take(shunt_submit(pool, add_leaves, &root), sum_out);
 }
 
+static int system_chain_build(size_t n)
+{
+    return bench_chain_build(pool, n);
+}
+
+static int system_all(uint64_t first, size_t n, uint64_t *sum_out)
+{
+    const shunt_results *results;
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t in = first + i;
+        handles[i] = shunt_submit(pool, bench_add_one, &in);
+    }
+    shunt_future *all = shunt_when_all(handles, n);
+    int rc = shunt_await(all);
+    if (rc == 0 && (results = shunt_peek(all, shunt_results)) != NULL)
+        for (size_t i = 0; i < n; i++)
+            sum += *shunt_peek(results->futures[i], uint64_t);
+    *sum_out = sum;
+    return shunt_release(all) == 0 ? rc : -1;
+}
+
+static int system_pingpong(uint64_t n, uint64_t *out)
+{
+    return bench_pingpong(pool, n, out);
+}
+
 static int system_pending_new(size_t n)
 {
     return bench_promises_make(&pending, pool, n);
@@ -194,7 +222,6 @@ static int system_timers_new(size_t n)
 static void cases_register(void)
 {
     bench_deadline_register();
-    bench_chain_register();
     bench_inputs_register();
     bench_pending_register();
     bench_queue_register();
@@ -235,6 +262,10 @@ int main(int argc, char **argv)
         .payload = system_payload,
         .payloads = system_payloads,
         .tree = system_tree,
+        .chain_build = system_chain_build,
+        .chain_run = bench_chain_run,
+        .all = system_all,
+        .pingpong = system_pingpong,
         .pending_new = system_pending_new,
         .pending_free = system_pending_free,
         .timer_cancel = system_timer_cancel,
