@@ -24,6 +24,7 @@ SYSTEMS = {
     "gomp": "libgomp",
     "omp": "libomp",
     "rayon": "Rayon",
+    "go": "Go",
     "glib": "GLib",
     "libuv": "libuv",
     "python": "Python",
@@ -123,7 +124,10 @@ KINDS = {
 # input: (system, kind): its scale. Only where the figure is for one of many,
 # so that ratios stay comparable; what is ms is measured at full size.
 SMALLER = {
-    (system, "fork"): 0.05 for system in ("gomp", "omp")
+    ("gomp", "fork"): 0.05,
+    ("omp", "fork"): 0.05,
+    ("go", "fork"): 0.05,
+    ("go", "then"): 0.1,
 }
 # And what is measured in fewer rounds: (system, kind): so many.
 FEWER = {("python", "bulk"): 1}
