@@ -24,6 +24,7 @@ SYSTEMS = {
     "gomp": "libgomp",
     "omp": "libomp",
     "rayon": "Rayon",
+    "tokio": "Tokio",
     "go": "Go",
     "glib": "GLib",
     "libuv": "libuv",
