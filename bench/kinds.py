@@ -23,6 +23,8 @@ SYSTEMS = {
     "tbb-self": "oneTBB, caller works",
     "gomp": "libgomp",
     "omp": "libomp",
+    "boost-future": "Boost.Thread",
+    "boost-fiber": "Boost.Fiber",
     "rayon": "Rayon",
     "tokio": "Tokio",
     "go": "Go",
@@ -127,6 +129,9 @@ KINDS = {
 SMALLER = {
     ("gomp", "fork"): 0.05,
     ("omp", "fork"): 0.05,
+    ("boost-fiber", "submit"): 0.05,
+    ("boost-fiber", "tree"): 0.1,
+    ("boost-future", "then"): 0.1,
     ("go", "fork"): 0.05,
     ("go", "then"): 0.1,
 }
