@@ -26,6 +26,7 @@
  * future.h     submit, await, take; handles; promises
  * compose.h    then, recover, finally; when_all, when_any, ...; map; retry
  * loops.h      loops whose parts run side by side
+ * pipeline.h   items that go through stages, a bounded number at a time
  * lookahead.h  a map over a sequence, a bounded number of elements ahead
  * scope.h      tasks that are waited for, or cancelled, together
  * queue.h      completion queues: for event loops, and results as they come
@@ -41,6 +42,7 @@
 #include "shunt/loops.h"     /* IWYU pragma: export */
 #include "shunt/memory.h"    /* IWYU pragma: export */
 #include "shunt/observe.h"   /* IWYU pragma: export */
+#include "shunt/pipeline.h"  /* IWYU pragma: export */
 #include "shunt/queue.h"     /* IWYU pragma: export */
 #include "shunt/scope.h"     /* IWYU pragma: export */
 

@@ -45,9 +45,7 @@ int shunt_status(shunt_future *f)
     return rc != 0 ? rc : sh_ref_tell(&ref);
 }
 
-/* Whether two names of a type mean the same, "struct" or not, but for spaces;
- * an empty one is not known. */
-static bool same_type(const char *a, const char *b)
+bool sh_type_is(const char *a, const char *b)
 {
     static const char word[] = "struct ";
 
@@ -91,7 +89,7 @@ const void *shunt_peek_typed(shunt_future *f, size_t size, size_t align,
     }
     if (v.size != size || v.align != align)
         return NULL;
-    if (CHECK_NAMES && !same_type(v.type, type))
+    if (CHECK_NAMES && !sh_type_is(v.type, type))
         return NULL;
     return v.bytes;
 }

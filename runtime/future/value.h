@@ -19,6 +19,10 @@
 /* The value of a future that succeeded. False if it did not, or went away. */
 bool sh_value_of(const struct sh_ref *ref, struct sh_value *value_out);
 
+/* Whether two names of a type mean the same, "struct" or not, but for spaces;
+ * an empty one is not known. */
+bool sh_type_is(const char *a, const char *b);
+
 /* Never NULL. Before it is lent to a user: sh_error_tell. */
 const shunt_error *sh_error_of(const struct sh_ref *ref);
 

@@ -184,6 +184,9 @@ static int use_pool(const struct inherited *had)
                                        .retries = 0)) == SHUNT_EFORKED);
     CHECK(shunt_join(shunt_map(had->pool, stage_same, &in, 1)) ==
           SHUNT_EFORKED);
+    CHECK(shunt_join(shunt_pipeline(
+              had->pool, &SHUNT_STAGE(stage_nothing, SHUNT_SERIAL_IN_ORDER),
+              1)) == SHUNT_EFORKED);
     shunt_future *refused = shunt_submit(had->pool, stage_same, &in);
     CHECK(shunt_error_of(refused)->message[0] != '\0');
     CHECK(shunt_join(shunt_then(refused, stage_add_one)) == SHUNT_EFORKED);

@@ -160,6 +160,32 @@ for (int i = 0; i < n; i++)
     from[i] = i;
 """)
 
+SETTINGS["pipeline.h"] = ("""\
+struct files { int left; };
+struct block { char bytes[64]; };
+struct packed { char bytes[32]; };
+static bool next_block(struct files *files, struct block *out)
+{
+    out->bytes[0] = 'x';
+    return files->left-- > 0;
+}
+static int pack(const struct block *in, struct packed *out)
+{
+    out->bytes[0] = in->bytes[0];
+    return 0;
+}
+static int write_block(const struct packed *in, struct files *const *files,
+                       shunt_none *out)
+{
+    (void)out;
+    return in->bytes[0] != 'x' || *files == NULL;
+}
+""", """\
+struct files *files = shunt_pool_alloc(pool, sizeof *files);
+shunt_future *f;
+files->left = 100;
+""")
+
 # A paragraph that begins so declares something, and so does one that describes
 # a task; any other is statements.
 DECLARES = re.compile(

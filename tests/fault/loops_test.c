@@ -117,6 +117,69 @@ static void sort(struct stage *s)
     fault_stay(s->out);
 }
 
+/* Items that come to the end in their order. */
+struct counted {
+    struct stage *stage;
+    long number;
+};
+
+static int make_item(const shunt_none *in, struct stage *const *s,
+                     struct counted *out)
+{
+    (void)in;
+    if ((size_t)atomic_load(&(*s)->runs) == (*s)->story->n)
+        return SHUNT_PIPELINE_END;
+    (void)shunt_alloc(100);
+    *out = (struct counted){ *s, atomic_fetch_add(&(*s)->runs, 1) };
+    return 0;
+}
+SHUNT_STEP(make_item, shunt_none, struct stage *, struct counted)
+
+static void count_item(void *in)
+{
+    atomic_fetch_add(&((struct counted *)in)->stage->drops, 1);
+}
+
+static int pass_item(const struct counted *in, struct counted *out)
+{
+    *out = *in;
+    return 0;
+}
+SHUNT_TASK(pass_item, struct counted, struct counted, .drop = count_item)
+
+static int end_item(const struct counted *in, struct large *out)
+{
+    (void)out;
+    return atomic_fetch_add(&in->stage->inside, 1) != in->number;
+}
+SHUNT_TASK(end_item, struct counted, struct large)
+
+static void pipe_items(struct stage *s)
+{
+    shunt_stage stages[] = {
+        SHUNT_STAGE_WITH(make_item, SHUNT_SERIAL_IN_ORDER, &s),
+        SHUNT_STAGE(pass_item, SHUNT_SERIAL_OUT_OF_ORDER),
+        SHUNT_STAGE(end_item, SHUNT_SERIAL_IN_ORDER),
+    };
+
+    s->out = shunt_pipeline(s->pool, stages, 3, .tokens = 3);
+    fault_stay(s->out);
+}
+
+/* What the source has made was dropped once, wherever it came to. */
+static void check_pipe(struct stage *s)
+{
+    assert_int_equal(atomic_load(&s->drops), atomic_load(&s->runs));
+    check_out(s);
+}
+
+static void a_pipeline_works_or_fails(void **state)
+{
+    FAULT_EACH({ "pipeline", NULL, pipe_items, check_pipe, 20, NULL });
+    FAULT_EACH(
+        { "pipeline, of nothing", NULL, pipe_items, check_pipe, 0, NULL });
+}
+
 static void a_loop_works_or_fails(void **state)
 {
     FAULT_EACH({ "for", NULL, loop, check_out, N, NULL });
@@ -136,6 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_loop_works_or_fails),
         cmocka_unit_test(a_loop_that_has_values_works_or_fails),
+        cmocka_unit_test(a_pipeline_works_or_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
