@@ -389,8 +389,8 @@ static int end_all(const struct feed *feed, int rc)
     first = first_failure(&all);
     if (first != NULL)
         rc = fail_as_item(first);
-    else if (rc == 0 && status != 0)
-        rc = fail_as_status(status);
+    else if (status != 0 && (rc == 0 || rc == SHUNT_ECANCELED))
+        rc = fail_as_status(status); /* there was no memory to say more */
     (void)shunt_results_release(&all);
     return rc;
 }
