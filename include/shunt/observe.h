@@ -29,15 +29,21 @@ enum shunt_doing {
 /* Of one worker. The counts begin with the pool and never go back; in a library
  * built with -Dcounters=false they are 0. */
 typedef struct shunt_worker_stats {
-    int doing;        /* enum shunt_doing */
-    size_t queued;    /* in its deque; a few may have been cancelled since */
-    uint64_t run;     /* tasks and steps that it started */
-    uint64_t stolen;  /* that it took from the deques of others; and spawned
-                       * calls, which are not counted in run */
-    uint64_t parked;  /* tasks that waited, and left it to others, */
-    uint64_t resumed; /* and that went on */
-    uint64_t slept;   /* how often it found nothing to do and slept, */
-    uint64_t woken;   /* and how often that ended because there was work */
+    int doing;         /* enum shunt_doing */
+    size_t queued;     /* in its deque; a few may have been cancelled since */
+    uint64_t run;      /* tasks and steps that it started */
+    uint64_t stolen;   /* that it took from the deques of others; and spawned
+                        * calls, which are not counted in run */
+    uint64_t parked;   /* tasks that waited, and left it to others, */
+    uint64_t resumed;  /* and that went on */
+    uint64_t slept;    /* how often it found nothing to do and slept, */
+    uint64_t woken;    /* and how often that ended because there was work, */
+    uint64_t vain;     /* which others had taken when it looked */
+    uint64_t searched; /* how often it looked through what others have, */
+    uint64_t missed;   /* and found nothing, */
+    uint64_t lost;     /* or something that another one was faster to take */
+    uint64_t calls;    /* spawned calls, of those in stolen */
+    uint64_t offered;  /* how often it let others take some that it spawned */
 } shunt_worker_stats;
 
 /* Of a pool. */
@@ -51,6 +57,7 @@ typedef struct shunt_pool_stats {
     uint64_t refused;      /* submits that were not, for whatever reason */
     /* The sums of what the workers count. */
     uint64_t run, stolen, parked, resumed, slept, woken;
+    uint64_t vain, searched, missed, lost, calls, offered;
 } shunt_pool_stats;
 
 /*

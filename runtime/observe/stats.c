@@ -29,12 +29,18 @@ static shunt_worker_stats worker_stats(struct sh_pool *pool, unsigned w)
     return (shunt_worker_stats){
         .doing = (int)sh_working_look(pool, w).doing,
         .queued = sh_deque_size(&post->deque),
-        .run = sh_load_rlx(&c->run),         /* relaxed: a figure */
-        .stolen = sh_load_rlx(&c->stolen),   /* relaxed: a figure */
-        .parked = sh_load_rlx(&c->parked),   /* relaxed: a figure */
-        .resumed = sh_load_rlx(&c->resumed), /* relaxed: a figure */
-        .slept = sh_load_rlx(&c->slept),     /* relaxed: a figure */
-        .woken = sh_load_rlx(&c->woken),     /* relaxed: a figure */
+        .run = sh_load_rlx(&c->run),           /* relaxed: a figure */
+        .stolen = sh_load_rlx(&c->stolen),     /* relaxed: a figure */
+        .parked = sh_load_rlx(&c->parked),     /* relaxed: a figure */
+        .resumed = sh_load_rlx(&c->resumed),   /* relaxed: a figure */
+        .slept = sh_load_rlx(&c->slept),       /* relaxed: a figure */
+        .woken = sh_load_rlx(&c->woken),       /* relaxed: a figure */
+        .vain = sh_load_rlx(&c->vain),         /* relaxed: a figure */
+        .searched = sh_load_rlx(&c->searched), /* relaxed: a figure */
+        .missed = sh_load_rlx(&c->missed),     /* relaxed: a figure */
+        .lost = sh_load_rlx(&c->lost),         /* relaxed: a figure */
+        .calls = sh_load_rlx(&c->calls),       /* relaxed: a figure */
+        .offered = sh_load_rlx(&c->offered),   /* relaxed: a figure */
     };
 }
 
@@ -52,6 +58,12 @@ static void add(shunt_pool_stats *sum, const shunt_worker_stats *w)
     sum->resumed += w->resumed;
     sum->slept += w->slept;
     sum->woken += w->woken;
+    sum->vain += w->vain;
+    sum->searched += w->searched;
+    sum->missed += w->missed;
+    sum->lost += w->lost;
+    sum->calls += w->calls;
+    sum->offered += w->offered;
 }
 
 int shunt_stats_sized(shunt_pool *name, shunt_pool_stats *stats,

@@ -58,12 +58,18 @@ static inline void sh_seat_mark(struct sh_seat *seat, uint32_t mark)
 
 /* What a worker has done; see sh_count. */
 struct sh_counts {
-    _Atomic uint64_t run;     /* tasks and steps */
-    _Atomic uint64_t stolen;  /* hints */
-    _Atomic uint64_t parked;  /* tasks that waited, */
-    _Atomic uint64_t resumed; /* and went on */
-    _Atomic uint64_t slept;   /* how often, */
-    _Atomic uint64_t woken;   /* and was woken from it */
+    _Atomic uint64_t run;      /* tasks and steps */
+    _Atomic uint64_t stolen;   /* hints */
+    _Atomic uint64_t parked;   /* tasks that waited, */
+    _Atomic uint64_t resumed;  /* and went on */
+    _Atomic uint64_t slept;    /* how often, */
+    _Atomic uint64_t woken;    /* and was woken from it, */
+    _Atomic uint64_t vain;     /* for nothing */
+    _Atomic uint64_t searched; /* rounds through what others have, */
+    _Atomic uint64_t missed;   /* that found nothing there, */
+    _Atomic uint64_t lost;     /* or came upon a hint, too late */
+    _Atomic uint64_t calls;    /* spawned ones, among stolen */
+    _Atomic uint64_t offered;  /* how often some of its own were */
 };
 
 /* What a worker is at that is not counted on: a stand-in, or the one of the

@@ -134,9 +134,8 @@ static uint64_t steal(struct sh_worker *w)
 
         if (v == w->index)
             continue;
-        do {
-            how = sh_deque_steal(d, &got);
-        } while (how == SH_STEAL_LOST);
+        while ((how = sh_deque_steal(d, &got)) == SH_STEAL_LOST)
+            sh_count(&w->post->counts.lost, 1);
         if (how == SH_STEAL_EMPTY)
             continue;
         rest = sh_deque_size(d) / 2;
@@ -160,6 +159,25 @@ static uint64_t steal(struct sh_worker *w)
     return 0;
 }
 
+/* Of what others have: in their deques, or spawned. */
+static uint64_t search(struct sh_worker *w)
+{
+    struct sh_pool *pool = w->pool;
+    bool spawned = sh_load_rlx(&pool->splits_used) != 0; /* relaxed: a look */
+    uint64_t hint = 0;
+
+    if (sh_pool_active(pool) > 1)
+        hint = steal(w);
+    else if (!spawned)
+        return 0;
+    if (hint == 0 && spawned)
+        hint = sh_frames_steal(w, next_random(w));
+    sh_count(&w->post->counts.searched, 1);
+    if (hint == 0)
+        sh_count(&w->post->counts.missed, 1);
+    return hint;
+}
+
 SH_HOT uint64_t sh_worker_find(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;
@@ -181,11 +199,7 @@ SH_HOT uint64_t sh_worker_find(struct sh_worker *w)
         hint = from_ring(w, &pool->side);
     if (hint == 0)
         hint = from_table(w);
-    if (hint == 0 && sh_pool_active(pool) > 1)
-        hint = steal(w);
-    if (hint == 0 && sh_load_rlx(&pool->splits_used) != 0) /* relaxed: a look */
-        hint = sh_frames_steal(w, next_random(w));
-    return hint;
+    return hint != 0 ? hint : search(w);
 }
 
 SH_HOT bool sh_worker_sees_work(struct sh_worker *w)

@@ -185,6 +185,7 @@ void shunt_spawn_slowly_(shunt_split_ *split, shunt_slot_ *at,
         s->eager--;
     sh_split_publish(s, at + 1);
     sh_sleep_notify(sleep);
+    sh_worker_offered();
 }
 
 bool shunt_reclaim_(shunt_split_ *split, shunt_slot_ *at)
@@ -479,6 +480,7 @@ static uint64_t begin(struct sh_worker *w, struct sh_split *s,
     if (w->pool->shared)
         sh_split_settled(s, w->index);
     sh_count(&w->post->counts.stolen, 1);
+    sh_count(&w->post->counts.calls, 1);
     if (SH_UNLIKELY(sh_load_sc(&w->pool->gave_up) != 0)) /* seq_cst: killing */
         be_given_up(w->pool, r);
     /* Whom we have woken, or who has found nothing: there may be more. */
@@ -528,6 +530,7 @@ uint64_t sh_frames_steal(struct sh_worker *w, unsigned first)
         }
         frame = w->pool->shared ? sh_split_steal_as(s, w->index, w->tag++)
                                 : sh_split_steal(s);
+        sh_count(&w->post->counts.lost, frame == NULL);
         if (frame != NULL)
             hint = begin(w, s, r, frame);
         else

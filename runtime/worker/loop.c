@@ -200,6 +200,7 @@ static uint64_t idle(struct sh_worker *w)
     /* Whom we have woken may need this CPU, and will not have more for us
      * within the time that we would look around. */
     int spins = sh_here.woke ? 0 : SPINS;
+    bool woken = false;
 
     sh_here.woke = false;
     sh_sleep_search(s, w->index);
@@ -217,6 +218,9 @@ static uint64_t idle(struct sh_worker *w)
         if (hint != 0 || w->resumed != SH_NONE || must_stop(w) ||
             sh_frames_float(w))
             break;
+        if (woken)
+            sh_count(&w->post->counts.vain, 1);
+        woken = false;
         sh_sleep_announce(s, w->index);
         if (sh_worker_sees_work(w) || must_stop(w)) {
             sh_sleep_withdraw(s, w->index);
@@ -228,9 +232,10 @@ static uint64_t idle(struct sh_worker *w)
         }
         sh_quiet_notify(pool);
         sh_count(&w->post->counts.slept, 1);
-        if (sh_sleep_wait(s, w->index,
-                          w->stranded == NULL ? INT64_MAX
-                                              : sh_clock_after(STRANDED_NS)))
+        woken = sh_sleep_wait(
+            s, w->index,
+            w->stranded == NULL ? INT64_MAX : sh_clock_after(STRANDED_NS));
+        if (woken)
             sh_count(&w->post->counts.woken, 1);
         /* Before we do anything: whoever saw us idle and quiet unmoved since,
          * knows that nothing was done. */

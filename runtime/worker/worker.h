@@ -247,6 +247,15 @@ bool sh_worker_sees_work(struct sh_worker *w);
 uint64_t sh_frames_steal(struct sh_worker *w, unsigned first);
 bool sh_frames_offered(struct sh_pool *pool);
 
+/* Count that the calling worker, if it is one, has offered some. */
+static inline void sh_worker_offered(void)
+{
+    struct sh_worker *w = sh_worker_here();
+
+    if (w != NULL)
+        sh_count(&w->post->counts.offered, 1);
+}
+
 /* Run that task. */
 void sh_frames_run(struct sh_worker *w);
 

@@ -170,6 +170,76 @@ static void what_was_stolen_is_counted(void)
     assert_true(stats.stolen >= 10);
     assert_long((long)stats.run, 11);
     assert_long((long)stats.submitted, 1);
+    assert_long((long)stats.calls, 0);
+    /* A round that finds something takes one hint at least. */
+    assert_true(stats.searched > stats.missed);
+    assert_true(stats.stolen >= stats.searched - stats.missed);
+    harness_free(pool);
+}
+
+/* Nobody has anything: each worker has looked before it slept. */
+static void rounds_that_find_nothing_are_counted(void)
+{
+    shunt_pool *pool = harness_pool(3);
+    shunt_worker_stats workers[3];
+    shunt_pool_stats stats;
+
+    (void)when_asleep(pool, 3);
+    assert_ok(shunt_stats(pool, &stats, workers, 3));
+    for (int i = 0; i < 3; i++) {
+        assert_true(workers[i].missed >= 1);
+        assert_long((long)workers[i].searched, (long)workers[i].missed);
+    }
+    assert_long((long)stats.lost, 0);
+    assert_long((long)stats.stolen, 0);
+    assert_long((long)stats.offered, 0);
+    harness_free(pool);
+}
+
+/* Who is alone has nobody to look at. */
+static void a_worker_that_is_alone_searches_nowhere(void)
+{
+    shunt_pool *pool = harness_pool(1);
+
+    for (long i = 0; i < 10; i++)
+        assert_takes(shunt_submit(pool, stage_same, &i), i);
+    shunt_pool_stats stats = when_asleep(pool, 1);
+    assert_long((long)stats.searched, 0);
+    assert_long((long)stats.missed, 0);
+    assert_true(stats.slept > 0);
+    harness_free(pool);
+}
+
+/* Whenever the other one sleeps, wake it for a task that its waker runs itself
+ * meanwhile, more often than not. */
+static int ask_for_nothing(const shunt_none *in, long *out)
+{
+    shunt_pool_stats stats = { 0 };
+    long value = 0;
+
+    (void)in;
+    for (int i = 0; i < 10000 * MANY && stats.vain == 0; i++) {
+        if (stats.sleeping == 1 &&
+            shunt_take(shunt_submit(NULL, stage_same, &(long){ 1 }), &value))
+            return 1;
+        if (shunt_stats(NULL, &stats, NULL, 0) != 0)
+            return 2;
+        sched_yield();
+    }
+    *out = stats.vain > 0;
+    return 0;
+}
+SHUNT_TASK(ask_for_nothing, shunt_none, long)
+
+static void who_is_woken_for_nothing_is_counted(void)
+{
+    shunt_pool *pool = harness_pool(2);
+
+    assert_takes(shunt_submit(pool, ask_for_nothing, NULL), 1);
+    shunt_pool_stats stats = when_asleep(pool, 2);
+    assert_true(stats.vain >= 1);
+    assert_true(stats.vain <= stats.woken);
+    assert_true(stats.vain <= stats.missed);
     harness_free(pool);
 }
 
@@ -362,6 +432,9 @@ static const struct CMUnitTest claims[] = {
     CLAIM(refused_submits_are_counted_and_waits_for_room_are_not),
     CLAIM(a_task_that_waits_parks_once_and_goes_on_once),
     CLAIM(what_was_stolen_is_counted),
+    CLAIM(rounds_that_find_nothing_are_counted),
+    CLAIM(a_worker_that_is_alone_searches_nowhere),
+    CLAIM(who_is_woken_for_nothing_is_counted),
     CLAIM(workers_say_what_they_do),
     CLAIM(a_task_may_ask_for_its_own_pool),
     CLAIM(pending_futures_are_counted_whatever_they_wait_for),
