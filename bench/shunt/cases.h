@@ -8,6 +8,7 @@
 #include <shunt/shunt.h>
 
 #include "binding/gbench.h"
+#include "fork/fork.h"
 
 /* enum shunt_mode of the pools of rows that others have, too. */
 extern int bench_mode;
@@ -49,6 +50,10 @@ void bench_timers_free(void);
 int bench_chain_build(shunt_pool *pool, size_t n);
 int bench_chain_run(uint64_t *out);
 int bench_pingpong(shunt_pool *pool, uint64_t n, uint64_t *out);
+
+/* fork.c: the fork-join rows, and the pool that they have open. */
+extern const struct bench_fork bench_fork_shunt;
+shunt_pool *bench_fork_pool(void);
 
 /* Each registers the benchmarks of its file. */
 void bench_deadline_register(void);

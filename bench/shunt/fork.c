@@ -358,25 +358,30 @@ static int loop_uneven(const struct bench_loop *loop)
     return shunt_join(shunt_for(pool, 0, loop->n, uneven_body, loop));
 }
 
+const struct bench_fork bench_fork_shunt = {
+    .open = fork_open,
+    .close = fork_close,
+    .memory_new = fork_memory_new,
+    .memory_free = fork_memory_free,
+    .fib = fork_fib,
+    .tree = fork_tree,
+    .nqueens = fork_nqueens,
+    .skynet = fork_skynet,
+    .uts = fork_uts,
+    .matmul = fork_matmul,
+    .strassen = fork_strassen,
+    .sort = fork_sort,
+    .knapsack = fork_knapsack,
+    .loop_short = loop_short,
+    .loop_uneven = loop_uneven,
+};
+
+shunt_pool *bench_fork_pool(void)
+{
+    return pool;
+}
+
 void bench_forks_register(void)
 {
-    static const struct bench_fork shunt = {
-        .open = fork_open,
-        .close = fork_close,
-        .memory_new = fork_memory_new,
-        .memory_free = fork_memory_free,
-        .fib = fork_fib,
-        .tree = fork_tree,
-        .nqueens = fork_nqueens,
-        .skynet = fork_skynet,
-        .uts = fork_uts,
-        .matmul = fork_matmul,
-        .strassen = fork_strassen,
-        .sort = fork_sort,
-        .knapsack = fork_knapsack,
-        .loop_short = loop_short,
-        .loop_uneven = loop_uneven,
-    };
-
-    bench_fork_register(&shunt);
+    bench_fork_register(&bench_fork_shunt);
 }
