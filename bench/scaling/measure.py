@@ -41,6 +41,11 @@ UNITS = {"fib": "a fork of fib(38)", "skynet": "a fork, 1,000,000 leaves",
 COUNTS = ["stolen", "searched", "missed", "lost", "offered", "parked", "woken",
           "vain", "switches"]
 
+# Cache lines that move, at most, with each: docs/scaling.md says which.
+LINES = {"calls": 14, "hints": 5, "rounds": 3, "missed": 5, "offered": 2,
+         "woken": 6, "outside": 6}
+OUTSIDE = ("window", "submit")  # each unit is a task from outside
+
 
 def fail(message):
     sys.exit("measure.py: " + message)
@@ -136,6 +141,10 @@ def median(figures, key):
     return statistics.median(values) if values else None
 
 
+def least(figures, key):
+    return min(f[key] for f in figures if key in f)
+
+
 def ratios(figures, base, key):
     """Of each round: key, over what it is with two workers."""
     return [a[key] / b[key] for a, b in zip(figures, base)
@@ -146,6 +155,19 @@ def costs(data):
     """The rows line, wake and call, in ns."""
     return {name: median(data["rows"].get("scaling/" + name, []), "ns")
             for name in ("line", "wake", "call")}
+
+
+def lines_moved(family, figures):
+    """Of a unit, at most."""
+    def got(key):
+        return median(figures, key) or 0.0
+
+    events = {"calls": got("calls"), "hints": got("stolen") - got("calls"),
+              "rounds": max(0.0, got("searched") - got("missed") -
+                            got("calls")),
+              "missed": got("missed"), "offered": got("offered"),
+              "woken": got("woken"), "outside": float(family in OUTSIDE)}
+    return sum(LINES[key] * n for key, n in events.items())
 
 
 # -- tables --
@@ -165,15 +187,18 @@ def table_rows(family, by_workers):
         times = ratios(figures, base, "ns")
         cpus = ratios(figures, base, "cpu_ns")
         if not times:
-            yield [family, workers] + ["failed"] + [""] * (len(COUNTS) + 2)
+            yield [family, workers] + ["failed"] + [""] * (len(COUNTS) + 4)
             continue
         ratio = statistics.median(times)
         said = "%.2f [%.2f–%.2f]" % (ratio, min(times), max(times))
         if ratio > COLLAPSE and workers != "1w":
             said = "**%s**" % said
         yield [family, workers[:-1], short(median(figures, "ns")), said,
+               "%.2f" % (least(figures, "ns") / least(base, "ns")),
                "%.2f" % statistics.median(cpus)] + [
-                   short(1e6 * median(figures, key)) for key in COUNTS]
+                   short(1e6 * median(figures, key)) for key in COUNTS] + [
+                       "" if workers == "1w" and family not in OUTSIDE else
+                       short(1e6 * lines_moved(family, figures))]
 
 
 def tables(data):
@@ -185,9 +210,9 @@ def tables(data):
                 short(costs(data)["line"] or 0),
                 short((costs(data)["wake"] or 0) / 1000),
                 short(costs(data)["call"] or 0)), "",
-             "| | workers | ns | times 2 workers | CPU, times 2 workers | "
-             + " | ".join(COUNTS) + " |",
-             "| --- |" + " ---: |" * (len(COUNTS) + 4)]
+             "| | workers | ns | times 2 workers | quickest rounds | CPU | "
+             + " | ".join(COUNTS) + " | lines |",
+             "| --- |" + " ---: |" * (len(COUNTS) + 6)]
     for family, by_workers in families(data).items():
         for cells in table_rows(family, by_workers):
             lines.append("| " + " | ".join(cells) + " |")
@@ -206,13 +231,13 @@ def collapsed(data):
     return found
 
 
-def write_page(text):
+def write_page(text, begin=BEGIN, end=END):
     with open(PAGE, encoding="utf-8") as f:
         page = f.read()
-    head, rest = page.split(BEGIN, 1)
-    tail = rest.split(END, 1)[1]
+    head, rest = page.split(begin, 1)
+    tail = rest.split(end, 1)[1]
     with open(PAGE, "w", encoding="utf-8") as f:
-        f.write(head + BEGIN + "\n" + text + "\n" + END + tail)
+        f.write(head + begin + "\n" + text + "\n" + end + tail)
 
 
 def main():
@@ -223,7 +248,7 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--show", action="store_true")
     parser.add_argument("--table", action="store_true")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     if args.build is None and not (args.show or args.table):
         parser.error("BUILD_DIR, --show or --table")
     data = measure(args) if args.build is not None else load()
