@@ -95,7 +95,7 @@ KINDS = {
          ("cold_ns", "cold", True)]),
     "fork": Kind(
         "Fork and join, ns a fork (tree, uts, knapsack: a node), or ms",
-        [("ns", "", True), ("ms", "ms", True)], 5),
+        [("ns", "", True), ("ms", "ms", True)]),
     "fork/uts-t3l": Kind(
         "Fork and join, UTS T3L, 111,345,631 nodes, ns a node",
         [("ns", "", True)], 1, 0),
@@ -120,7 +120,7 @@ KINDS = {
          ("whole_p99_us", "to full capacity, p99", False)]),
     "kills": Kind(
         "Tiny tasks a millisecond, two worker processes, kills a second",
-        [("per_ms", "", False)], 5),
+        [("per_ms", "", False)]),
 }
 
 # What takes a system so much longer than the others that it gets a smaller
@@ -135,8 +135,11 @@ SMALLER = {
     ("go", "fork"): 0.05,
     ("go", "then"): 0.1,
 }
-# And what is measured in fewer rounds: (system, kind): so many.
-FEWER = {("python", "bulk"): 1}
+# In how many rounds peers are measured, and if it is quick: it is shunt that
+# is compared with what it was before.
+PEERS_ROUNDS = (3, 1)
+# And what takes very long: (system, kind): the same.
+LONG = {("python", "bulk"): (1, 0)}
 
 
 def kind_of(row):
@@ -144,6 +147,15 @@ def kind_of(row):
     parts = row.split("/")
     two = "/".join(parts[:2])
     return two if two in KINDS else parts[0]
+
+
+def rounds_of(system, row, quick):
+    """In how many rounds at most a row is measured."""
+    kind = kind_of(row)
+    most = KINDS[kind].quick if quick else KINDS[kind].rounds
+    if system in OURS:
+        return most
+    return min(most, LONG.get((system, kind), PEERS_ROUNDS)[quick])
 
 
 def scale_of(system, row):

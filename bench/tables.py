@@ -3,7 +3,7 @@
 import os
 import statistics
 
-from kinds import BENCH, KINDS, OWN, SYSTEMS, by_round, kind_of
+from kinds import BENCH, KINDS, OURS, OWN, SYSTEMS, by_round, kind_of
 
 README = os.path.join(BENCH, "README.md")
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
@@ -66,11 +66,13 @@ def tables(results):
 def heading(facts, path):
     box, build = facts["machine"], facts["build"]
     rounds = len({r["round"] for r in facts["results"]})
+    of_peers = len({r["round"] for r in facts["results"]
+                    if r["system"] not in OURS})
     packages = ", ".join("%s %s" % item
                          for item in sorted(build["packages"].items()))
     return (
         "Measured %s with `%s` at commit %s%s: %s, %d CPUs%s, %s, Linux %s, "
-        "%s, %s; %s. Median of %d rounds%s; [least–greatest]; in brackets the "
+        "%s, %s; %s. Median of %d rounds%s%s; [least–greatest]; in brackets the "
         "ratio of shunt to the peer, bold where shunt is behind. Raw figures: "
         "`bench/results/%s`." % (
             facts["date"][:10], facts["command"], facts["commit"][:12],
@@ -78,6 +80,7 @@ def heading(facts, path):
             box["cpus"], " of a virtual machine" if box["virtual"] else "",
             box["system"], box["kernel"], build["compiler"],
             build["options"]["buildtype"], packages, rounds,
+            ", of peers %d" % of_peers if 0 < of_peers < rounds else "",
             ", %g of the tasks (--quick)" % facts.get("scale", 0.1)
             if facts["quick"] else "",
             os.path.basename(path)))

@@ -2,7 +2,7 @@
 /*
  * fork/rows.c - how the fork-join rows are measured.
  *
- * A process makes the input and runs rounds on it for 0.3 s, of which the
+ * A process makes the input and runs rounds on it for 0.2 s, of which the
  * figure is the median. The first round starts threads and touches stacks and
  * does not count, unless it alone takes so long that this is nothing.
  */
@@ -65,7 +65,7 @@ static int64_t one_round(const struct bench_fork_row *row)
  * has failed. */
 static size_t all_rounds(const struct bench_fork_row *row, double *ns)
 {
-    int64_t enough_ns = (int64_t)bench_scaled(300000000);
+    int64_t enough_ns = (int64_t)bench_scaled(200000000);
     int64_t last = one_round(row), spent = 0;
     size_t n = 0;
 

@@ -58,7 +58,7 @@ func twice(n int, round func() error) (figures, error) {
 // repeated is how fork/rows.c measures.
 func repeated(units int, round func() error) (figures, error) {
 	var ns []float64
-	spent, enough := 0.0, 3e8*scale
+	spent, enough := 0.0, 2e8*scale
 	for i := 0; i < 16 && (i < 2 || spent < enough); i++ {
 		begin := time.Now()
 		if err := round(); err != nil {
