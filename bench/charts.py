@@ -40,11 +40,17 @@ PAGES = {
         ("fork/cilksort/2w", "ms", "cilksort, 2 workers, ms"),
         ("fork/knapsack/2w", "ns", "knapsack, 2 workers, ns a node"),
         ("fork/matmul/2w", "ms", "matmul, 2 workers, ms"),
+        ("fork/strassen/2w", "ms", "strassen, 2 workers, ms"),
+        ("loop/short/2w", "ns", "loop, short bodies, 2 workers, ns"),
+        ("loop/uneven/2w", "ns", "loop, uneven bodies, 2 workers, ns"),
     ]),
     "pool": ("Tasks and futures", [
         ("submit/1w/window:1024", "ns", "submit and take, 1 worker, ns"),
         ("submit/2w/window:1024", "ns", "submit and take, 2 workers, ns"),
         ("tree/2w", "ns", "submit and await in tasks, 2 workers, ns"),
+        ("then/chain", "ns", "a chain of then, ns a link"),
+        ("when_all/tasks/2w", "ns", "one wait for all, 2 workers, ns a task"),
+        ("pingpong/2w", "ns", "two tasks, 2 workers, ns a message"),
         ("roundtrip/one-cpu", "p50_us", "round trip, one CPU, median, µs"),
         ("roundtrip/apart", "p50_us", "round trip, two CPUs, median, µs"),
         ("roundtrip/apart", "p99_us", "round trip, two CPUs, p99, µs"),
@@ -73,7 +79,7 @@ def bars(results, row, counter):
 
 def panel(axes, found, title):
     """Bars from the top. If one is more than fifty times another, the scale
-    is logarithmic and says so."""
+    is logarithmic, and the title says log."""
     quarters = [statistics.quantiles(some * 2 if len(some) == 1 else some,
                                      n=4, method="inclusive")
                 for _, some in found]
@@ -97,7 +103,7 @@ def panel(axes, found, title):
     for i, (median, more) in enumerate(zip(medians, most)):
         axes.annotate(" %.3g" % median if median < 1000 else " %d" % median,
                       (median + more, i), va="center", fontsize=7)
-    axes.set_title(title + (", logarithmic" if log else ""), fontsize=8,
+    axes.set_title(title + (", log" if log else ""), fontsize=8,
                    loc="left")
     axes.tick_params(labelsize=7, length=2)
     axes.xaxis.set_visible(False)

@@ -88,19 +88,18 @@ def heading(facts, path):
 
 def smaller(facts):
     """What was measured on a smaller input than the others' is."""
-    parts = sorted({(KINDS[kind_of(r["row"])].title.split(",")[0],
-                     SYSTEMS[r["system"]], r["scale"])
-                    for r in facts["results"]
-                    if r.get("scale", 1.0) != facts.get("scale", 1.0) and
-                    "error" not in r})
-    return ["%s: %s on %g of the input" % part for part in parts]
+    whole = facts.get("scale", 1.0)
+    parts = sorted({(r["row"].split("/")[0], SYSTEMS[r["system"]],
+                     r["scale"] / whole) for r in facts["results"]
+                    if r.get("scale", whole) != whole and "error" not in r})
+    return ["%s, %s: %g" % part for part in parts]
 
 
 def report(facts, path):
     parts = [heading(facts, path)] + list(tables(facts["results"]))
     if smaller(facts):
-        parts.append("Of one of many, so that the figures can be compared: " +
-                     "; ".join(smaller(facts)) + ".")
+        parts.append("Measured on a part of the input, as figures for one of "
+                     "many: " + "; ".join(smaller(facts)) + ".")
     failed = sorted({"%s, %s: %s" % (r["row"], SYSTEMS[r["system"]],
                                      r["error"])
                      for r in facts["results"] if "error" in r})
