@@ -319,7 +319,7 @@ static void many_producers_and_consumers_lose_and_double_nothing(void)
                         .taken = stage_tally(),
                         .sum = stage_tally(),
                         .wrong = stage_tally(),
-                        .each = EACH / (long)harness_slowness() };
+                        .each = harness_rounds(EACH) };
     pthread_t threads[PRODUCERS + CONSUMERS];
 
     for (int i = 0; i < PRODUCERS + CONSUMERS; i++)

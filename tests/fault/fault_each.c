@@ -13,7 +13,7 @@
 /* What is slow leaves some out, all of which address sanitizer sees; all but in
  * ./dev soak. */
 #if defined(SH_HAVE_VALGRIND) || defined(__SANITIZE_THREAD__)
-#define STRIDE 8
+#define STRIDE 4
 #else
 #define STRIDE 1
 #endif

@@ -103,14 +103,14 @@ static void exchange_in_process(void *arg)
     struct talk *t = arg;
     unsigned seed = (unsigned)getpid();
 
-    for (unsigned n = 0; n < ROUNDS; n++) {
+    for (unsigned n = rounds(ROUNDS); n > 0; n--) {
         unsigned size = 8 + rnd(&seed) % (n % 100 == 0 ? 2500000 : 3000);
         char *p = sh_slices_get(slices, size), *old;
 
         need(p != NULL);
         fill(p, size, size);
         memcpy(p, &size, sizeof size);
-        sh_slices_publish(slices, p, RECORD(n + 1));
+        sh_slices_publish(slices, p, RECORD(n));
         old = atomic_exchange(&t->slot[rnd(&seed) % 32], p);
         if (old == NULL)
             continue;

@@ -21,14 +21,6 @@
 #define SLOW 0
 #endif
 
-/* Whether all there is to try is wanted, as in ./dev soak. */
-static inline bool is_thorough(void)
-{
-    const char *text = getenv("SHUNT_TEST_THOROUGH");
-
-    return text != NULL && strcmp(text, "1") == 0;
-}
-
 enum {
     SLOTS = 24,
     WORKERS = 3

@@ -35,6 +35,26 @@
 #define UNDER_VALGRIND false
 #endif
 
+#ifdef __SANITIZE_THREAD__
+#define SEES_ALL true /* what threads read and write, which takes long */
+#else
+#define SEES_ALL false
+#endif
+
+/* Whether all there is to try is wanted, as in ./dev soak. */
+static inline bool is_thorough(void)
+{
+    const char *text = getenv("SHUNT_TEST_THOROUGH");
+
+    return text != NULL && strcmp(text, "1") == 0;
+}
+
+/* So many rounds, or a part of them where each takes long. */
+static inline unsigned rounds(unsigned n)
+{
+    return (SEES_ALL || UNDER_VALGRIND) && !is_thorough() ? n / 5 : n;
+}
+
 #define MIB ((size_t)1 << 20)
 
 enum {

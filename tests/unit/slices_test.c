@@ -289,7 +289,7 @@ static void *exchange(void *arg)
 {
     unsigned seed = (unsigned)(uintptr_t)arg;
 
-    for (unsigned n = 0; n < ROUNDS; n++) {
+    for (unsigned n = rounds(ROUNDS); n > 0; n--) {
         unsigned size = 8 + rnd(&seed) % 600;
         char *p = sh_slices_get(slices, size);
         char *old;
