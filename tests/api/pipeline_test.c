@@ -202,8 +202,8 @@ SHUNT_TASK(pipe_inside, struct item, struct item)
 static void stages_may_wait_and_have_pipelines_of_their_own(void)
 {
     enum {
-        OUTER = 20,
-        INNER = 30
+        OUTER = 8,
+        INNER = 10
     };
     for (int workers = 1; workers <= 4; workers *= 2) {
         shunt_pool *pool = harness_pool(workers);
