@@ -174,15 +174,20 @@ SHUNT_INLINE_ bool shunt_pop_(shunt_split_ *split, shunt_slot_ **at)
 #define SHUNT_PLACE_CHECK_
 #endif
 
-/* M(type, name) for each pair of up to eight. */
-#define SHUNT_PAIRS_(M, ...)                                              \
-    SHUNT_PASTE_(SHUNT_PAIRS_,                                            \
-                 SHUNT_PAIR_COUNT_(__VA_ARGS__, 8, 8, 7, 7, 6, 6, 5, 5, 4, \
-                                   4, 3, 3, 2, 2, 1, 1, 0))               \
+/* M(type, name) for each pair of up to sixteen; nothing for void alone. */
+#define SHUNT_PAIRS_(M, ...)                                               \
+    SHUNT_PASTE_(SHUNT_PAIRS_,                                             \
+                 SHUNT_PAIR_COUNT_(__VA_ARGS__,                            \
+                     16, ODD, 15, ODD, 14, ODD, 13, ODD, 12, ODD, 11, ODD, \
+                     10, ODD, 9, ODD, 8, ODD, 7, ODD, 6, ODD, 5, ODD, 4,   \
+                     ODD, 3, ODD, 2, ODD, 1, VOID, 0))                     \
     (M, __VA_ARGS__)
-#define SHUNT_PAIR_COUNT_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, \
-                          count, ...)                                     \
+#define SHUNT_PAIR_COUNT_(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11,    \
+                          a12, a13, a14, a15, a16, a17, a18, a19, a20,     \
+                          a21, a22, a23, a24, a25, a26, a27, a28, a29,     \
+                          a30, a31, a32, count, ...)                       \
     count
+#define SHUNT_PAIRS_VOID(M, none)
 #define SHUNT_PAIRS_1(M, T, a) M(T, a)
 #define SHUNT_PAIRS_2(M, T, a, ...) M(T, a) SHUNT_PAIRS_1(M, __VA_ARGS__)
 #define SHUNT_PAIRS_3(M, T, a, ...) M(T, a) SHUNT_PAIRS_2(M, __VA_ARGS__)
@@ -191,6 +196,14 @@ SHUNT_INLINE_ bool shunt_pop_(shunt_split_ *split, shunt_slot_ **at)
 #define SHUNT_PAIRS_6(M, T, a, ...) M(T, a) SHUNT_PAIRS_5(M, __VA_ARGS__)
 #define SHUNT_PAIRS_7(M, T, a, ...) M(T, a) SHUNT_PAIRS_6(M, __VA_ARGS__)
 #define SHUNT_PAIRS_8(M, T, a, ...) M(T, a) SHUNT_PAIRS_7(M, __VA_ARGS__)
+#define SHUNT_PAIRS_9(M, T, a, ...) M(T, a) SHUNT_PAIRS_8(M, __VA_ARGS__)
+#define SHUNT_PAIRS_10(M, T, a, ...) M(T, a) SHUNT_PAIRS_9(M, __VA_ARGS__)
+#define SHUNT_PAIRS_11(M, T, a, ...) M(T, a) SHUNT_PAIRS_10(M, __VA_ARGS__)
+#define SHUNT_PAIRS_12(M, T, a, ...) M(T, a) SHUNT_PAIRS_11(M, __VA_ARGS__)
+#define SHUNT_PAIRS_13(M, T, a, ...) M(T, a) SHUNT_PAIRS_12(M, __VA_ARGS__)
+#define SHUNT_PAIRS_14(M, T, a, ...) M(T, a) SHUNT_PAIRS_13(M, __VA_ARGS__)
+#define SHUNT_PAIRS_15(M, T, a, ...) M(T, a) SHUNT_PAIRS_14(M, __VA_ARGS__)
+#define SHUNT_PAIRS_16(M, T, a, ...) M(T, a) SHUNT_PAIRS_15(M, __VA_ARGS__)
 #define SHUNT_PARAM_(T, a) , T a
 #define SHUNT_FIELD_(T, a) T a;
 #define SHUNT_PUT_(T, a) sh_frame_->a = a;
@@ -257,6 +270,7 @@ SHUNT_INLINE_ bool shunt_pop_(shunt_split_ *split, shunt_slot_ **at)
                                           shunt_slot_ *sh_at_)              \
     {                                                                       \
         struct name##_frame_ *sh_frame_ = (struct name##_frame_ *)sh_base_; \
+        (void)sh_frame_;                                                    \
         run name##_fork_(sh_split_,                                         \
                          sh_at_ SHUNT_PAIRS_(SHUNT_GET_, __VA_ARGS__));     \
     }                                                                       \
@@ -325,8 +339,8 @@ SHUNT_INLINE_ bool shunt_pop_(shunt_split_ *split, shunt_slot_ **at)
 /*
  * Define a function that may spawn, and be spawned, in this file:
  * SHUNT_FORK(R, name, T1, a1, T2, a2, ...) { ... } is `R name(T1 a1, T2 a2)`,
- * with one to eight parameters. Its name is used by the five macros below, and
- * nowhere else.
+ * with up to sixteen parameters; SHUNT_FORK(R, name, void) has none. Its name
+ * is used by the five macros below, and nowhere else.
  */
 #define SHUNT_FORK(R, name, ...)                             \
     SHUNT_FORK_VALUE_(static, R, name, __VA_ARGS__)          \
@@ -355,13 +369,21 @@ SHUNT_INLINE_ bool shunt_pop_(shunt_split_ *split, shunt_slot_ **at)
 /* The type of a frame: where a spawned call is kept. */
 #define shunt_frame(name) struct name##_frame_
 
-/* Within a function of SHUNT_FORK. The call may run at any time from now until
- * it is synced, by whoever. Never blocks, never fails, allocates nothing. */
-#define shunt_spawn(name, frame, ...) \
-    name##_spawn_(sh_split_, &sh_at_, &(frame), __VA_ARGS__)
+/* shunt_spawn(name, frame, arguments...), within a function of SHUNT_FORK: the
+ * call may run at any time from now until it is synced, by whoever. frame is a
+ * variable, an element or a member. Never blocks, never fails, allocates
+ * nothing. */
+#define shunt_spawn(name, ...) /* the ampersand is the frame's */ \
+    name##_spawn_(sh_split_, &sh_at_, &__VA_ARGS__)
 
-/* Within a function of SHUNT_FORK: call another, or itself, at once. */
-#define shunt_call(name, ...) name##_fork_(sh_split_, sh_at_, __VA_ARGS__)
+/* shunt_call(name, arguments...), within a function of SHUNT_FORK: call
+ * another, or itself, at once. */
+#define shunt_call(...)                                 \
+    SHUNT_PASTE_(SHUNT_CALL_, SHUNT_COUNT_(__VA_ARGS__))  \
+    (__VA_ARGS__)
+#define SHUNT_CALL_SHUNT_ONE_(name) name##_fork_(sh_split_, sh_at_)
+#define SHUNT_CALL_SHUNT_MORE_(name, ...) \
+    name##_fork_(sh_split_, sh_at_, __VA_ARGS__)
 
 /* The result of the frame that was spawned last: runs the call now, if nobody
  * has taken it, or waits until it has run; meanwhile the worker does something
@@ -369,12 +391,16 @@ SHUNT_INLINE_ bool shunt_pop_(shunt_split_ *split, shunt_slot_ **at)
 #define shunt_sync(name, frame) name##_sync_(sh_split_, &sh_at_, &(frame))
 
 /*
- * Call a function of SHUNT_FORK from an ordinary one: within a task, whose
- * pool's workers take what is spawned. Outside of tasks, in hooks, and if there
- * is no memory, it is run by the calling thread alone. Blocks as shunt_sync
- * does.
+ * shunt_fork(name, arguments...): call a function of SHUNT_FORK from an
+ * ordinary one. Within a task its pool's workers take what is spawned. Outside of tasks,
+ * in hooks, and if there is no memory, it is run by the calling thread alone.
+ * Blocks as shunt_sync does.
  */
-#define shunt_fork(name, ...) name##_root_(0, __VA_ARGS__)
+#define shunt_fork(...)                                 \
+    SHUNT_PASTE_(SHUNT_ROOT_, SHUNT_COUNT_(__VA_ARGS__))  \
+    (__VA_ARGS__)
+#define SHUNT_ROOT_SHUNT_ONE_(name) name##_root_(0)
+#define SHUNT_ROOT_SHUNT_MORE_(name, ...) name##_root_(0, __VA_ARGS__)
 
 /*
  * Within a function of SHUNT_FORK: whether some worker has asked for something

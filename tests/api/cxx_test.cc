@@ -412,12 +412,69 @@ SHUNT_FORK(long, add_up_to, long, n)
     return n + shunt_sync(add_up_to, rest);
 }
 
+SHUNT_FORK(long, none, void)
+{
+    return 50;
+}
+
+SHUNT_FORK(long, eleven, long, a, long, b, long, c, int, d, int, e, int, f, int,
+           g, int, h, int, i, int, j, int, k)
+{
+    shunt_frame(none) fifty;
+
+    shunt_spawn(none, fifty);
+    a += shunt_call(none);
+    return a + b + c + d + e + f + g + h + i + j + k + shunt_sync(none, fifty);
+}
+
 int adds_up(const long *n, long *out)
 {
-    *out = shunt_fork(add_up_to, *n);
+    *out = shunt_fork(add_up_to, *n) + shunt_fork(none) - 50 +
+           shunt_fork(eleven, -105, 1, 1, 1, 1, 1, 1, 1, 1, -2, -1);
     return 0;
 }
 SHUNT_TASK(adds_up, long, long)
+
+int next(const shunt_none *, long *const *at, long *out)
+{
+    *out = ++**at;
+    return *out <= 100 ? 0 : SHUNT_PIPELINE_END;
+}
+SHUNT_STEP(next, shunt_none, long *, long)
+
+int twofold(const long *n, long *out)
+{
+    *out = 2 * *n;
+    return 0;
+}
+SHUNT_TASK(twofold, long, long)
+
+int keep(const long *n, long *const *sum, shunt_none *)
+{
+    **sum += *n;
+    return 0;
+}
+SHUNT_STEP(keep, long, long *, shunt_none)
+
+void pipes(shunt_pool *pool)
+{
+    long *at = static_cast<long *>(shunt_pool_alloc(pool, 2 * sizeof *at));
+    long *sum = at + 1;
+    const shunt_stage stages[] = {
+        SHUNT_STAGE_WITH(next, SHUNT_SERIAL_IN_ORDER, &at),
+        SHUNT_STAGE(twofold, SHUNT_PARALLEL),
+        SHUNT_STAGE_WITH(keep, SHUNT_SERIAL_OUT_OF_ORDER, &sum),
+    };
+
+    *at = *sum = 0;
+    CHECK(shunt_join(shunt_pipeline(pool, stages, 3, .tokens = 4)) == 0);
+    CHECK(*sum == 2 * 5050);
+    *at = *sum = 0;
+    CHECK(shunt_join(shunt_pipeline(pool, stages, 3)) == 0);
+    CHECK(*sum == 2 * 5050);
+    CHECK(shunt_join(shunt_pipeline(pool, stages + 1, 2)) == SHUNT_EINVAL);
+    CHECK(shunt_free(at) == 0);
+}
 
 void forks(shunt_pool *pool)
 {
@@ -438,6 +495,7 @@ int main()
     CHECK(shunt_pool_workers(pool) == 2);
     submits(pool);
     loops(pool);
+    pipes(pool);
     reduces(pool);
     sorts(pool);
     composes(pool);

@@ -135,6 +135,97 @@ static void eight_arguments_and_a_structure_come_back(void)
     harness_free(pool);
 }
 
+/* ---- no parameters, and many ---- */
+
+SHUNT_FORK_VOID_DECLARE(raise_latch, void)
+SHUNT_FORK_DECLARE(long, one, void)
+
+SHUNT_FORK(long, many, long, a, long, b, long, c, long, d, long, e, long, f,
+           long, g, long, h, int, i, int, j, int, k, int, l, int, m, int, n,
+           short, o, const char *, p)
+{
+    shunt_frame(many) frames[2];
+    long sum;
+
+    if (a == 0)
+        return b + 2 * c + 3 * d + 4 * e + 5 * f + 6 * g + 7 * h + 8 * i +
+               9 * j + 10 * k + 11 * l + 12 * m + 13 * n + 14 * o + *p;
+    shunt_spawn(many, frames[1], a - 1, b, c, d, e, f, g, h, i, j, k, l, m, n,
+                o, p);
+    sum = shunt_call(many, a - shunt_call(one), b, c, d, e, f, g, h, i, j, k, l,
+                     m, n, o, p);
+    return sum + shunt_sync(many, frames[1]);
+}
+
+SHUNT_FORK(long, nine, long, a, long, b, long, c, long, d, long, e, long, f,
+           long, g, long, h, long, i)
+{
+    return a - b + c - d + e - f + g - h + i;
+}
+
+SHUNT_FORK_DEFINE(long, one, void)
+{
+    return 1;
+}
+
+SHUNT_FORK_VOID_DEFINE(raise_latch, void)
+{
+    latch_raise(stage_shown(STAGE_OF_TEST));
+}
+
+SHUNT_FORK(long, of_none, void)
+{
+    shunt_frame(one) ones[20];
+    struct {
+        shunt_frame(raise_latch) frame;
+    } latches[2];
+    long sum = shunt_call(one);
+
+    for (int i = 0; i < 20; i++)
+        shunt_spawn(one, ones[i]);
+    shunt_spawn(raise_latch, latches[1].frame);
+    shunt_call(raise_latch);
+    shunt_sync(raise_latch, latches[1].frame);
+    for (int i = 20; i-- > 0;)
+        sum += shunt_sync(one, ones[i]);
+    return sum;
+}
+
+static int none_task(const shunt_none *in, long *out)
+{
+    (void)in;
+    *out = shunt_fork(of_none) +
+           1000 * shunt_fork(nine, 90, 8, 7, 6, 5, 4, 3, 2, 1);
+    shunt_fork(raise_latch);
+    return 0;
+}
+SHUNT_TASK(none_task, shunt_none, long)
+
+static int many_task(const long *depth, long *out)
+{
+    *out = shunt_fork(many, *depth, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
+                      14, "x");
+    return 0;
+}
+SHUNT_TASK(many_task, long, long)
+
+static void a_call_has_any_number_of_arguments_up_to_sixteen(void)
+{
+    for (int workers = 1; workers <= 4; workers *= 2) {
+        shunt_pool *pool = harness_pool(workers);
+        struct latch *latch = stage_latch();
+        long sum = 'x';
+
+        stage_show(STAGE_OF_TEST, latch);
+        assert_takes(shunt_submit(pool, none_task, NULL), 21 + 1000 * 86);
+        assert_long(latch_level(latch), 3);
+        for (long i = 1; i <= 14; i++)
+            sum += i * i;
+        assert_takes(shunt_submit(pool, many_task, &(long){ 10 }), sum << 10);
+        harness_free(pool);
+    }
+}
+
 /* ---- several before a sync, and without a result ---- */
 
 enum {
@@ -379,6 +470,7 @@ static void random_trees_that_wait_have_their_values(void)
 }
 
 static const struct CMUnitTest claims[] = {
+    CLAIM(a_call_has_any_number_of_arguments_up_to_sixteen),
     CLAIM(a_recursion_has_the_value_that_it_has_as_calls),
     CLAIM(many_small_forks_lose_no_call),
     CLAIM(forks_of_many_tasks_go_on_at_the_same_time),
