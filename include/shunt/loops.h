@@ -70,7 +70,9 @@ typedef struct shunt_body_ {
 typedef struct shunt_for_options {
     /* The body gets at least so many indexes at a time, if there are so many,
      * and no smaller part is cut off: for a body that has to prepare something
-     * for each call. 0: as few as one. */
+     * for each call. 0: as few as one. Of the others: no part of fewer pairs,
+     * inputs or elements is cut off for another worker; the body of a
+     * shunt_for_2d may get a smaller one all the same, at an edge. */
     size_t grain SHUNT_DEFAULT_(0);
 } shunt_for_options;
 
@@ -114,15 +116,29 @@ typedef struct shunt_area_ {
  * column_from, size_t column_to, const Ctx *) for rectangles, in which each
  * pair of a row and a column is once. The longer side is cut. Errors: as
  * shunt_for; SHUNT_EINVAL too for more than SIZE_MAX pairs.
+ *
+ * shunt_for_2d_with(..., ctx, designators...): with options.
  */
-SHUNT_API shunt_future *shunt_for_2d_here(shunt_pool *pool, shunt_area_ area,
-                                          shunt_body_ body, const char *where);
+SHUNT_API shunt_future *
+shunt_for_2d_sized(shunt_pool *pool, shunt_area_ area, shunt_body_ body,
+                   const char *where, size_t options_size,
+                   const shunt_for_options *options);
 #define shunt_for_2d(pool, rows_begin, rows_end, columns_begin, columns_end, \
                      body, ...)                                              \
-    shunt_for_2d_here(pool,                                                  \
-                      SHUNT_AREA_(rows_begin, rows_end, columns_begin,       \
-                                  columns_end),                              \
-                      SHUNT_BODY_2D_(body, __VA_ARGS__), SHUNT_HERE_)
+    shunt_for_2d_sized(pool,                                                 \
+                       SHUNT_AREA_(rows_begin, rows_end, columns_begin,      \
+                                   columns_end),                             \
+                       SHUNT_BODY_2D_(body, __VA_ARGS__), SHUNT_HERE_, 0,    \
+                       NULL)
+#define shunt_for_2d_with(pool, rows_begin, rows_end, columns_begin,       \
+                          columns_end, body, ...)                          \
+    shunt_for_2d_sized(pool,                                               \
+                       SHUNT_AREA_(rows_begin, rows_end, columns_begin,    \
+                                   columns_end),                           \
+                       SHUNT_BODY_2D_(body, SHUNT_FIRST_(__VA_ARGS__)),    \
+                       SHUNT_HERE_, sizeof(shunt_for_options),             \
+                       SHUNT_TEMPORARY_(shunt_for_options,                 \
+                                        SHUNT_REST_(__VA_ARGS__)))
 
 /*
  * shunt_reduce(pool, fn, merge, ins, n): fn of SHUNT_TASK(fn, In, Out) for each
@@ -141,16 +157,25 @@ SHUNT_API shunt_future *shunt_for_2d_here(shunt_pool *pool, shunt_area_ area,
  *          that returns a future; SHUNT_ENOTSUP also for a fn that cannot run
  *          in the pool, or is .host_only in a process pool. The .task of a
  *          failure is fn.
+ *
+ * shunt_reduce_with(pool, fn, merge, ins, n, designators...): with options.
  */
-SHUNT_API shunt_future *shunt_reduce_task(shunt_pool *pool,
-                                          const shunt_task *task,
-                                          const shunt_task *fn,
-                                          shunt_fn_ *merge, const void *ins,
-                                          size_t n, const char *where);
-#define shunt_reduce(pool, fn, merge, ins, n)                       \
-    shunt_reduce_task(pool, SHUNT_REDUCTION_(fn), &shunt_task_##fn, \
-                      SHUNT_MERGE_(shunt_out_##fn, merge),          \
-                      SHUNT_INS_(fn, ins), n, SHUNT_HERE_)
+SHUNT_API shunt_future *
+shunt_reduce_sized(shunt_pool *pool, const shunt_task *task,
+                   const shunt_task *fn, shunt_fn_ *merge, const void *ins,
+                   size_t n, const char *where, size_t options_size,
+                   const shunt_for_options *options);
+#define shunt_reduce(pool, fn, merge, ins, n)                        \
+    shunt_reduce_sized(pool, SHUNT_REDUCTION_(fn), &shunt_task_##fn, \
+                       SHUNT_MERGE_(shunt_out_##fn, merge),          \
+                       SHUNT_INS_(fn, ins), n, SHUNT_HERE_, 0, NULL)
+#define shunt_reduce_with(pool, fn, merge, ins, ...)                    \
+    shunt_reduce_sized(pool, SHUNT_REDUCTION_(fn), &shunt_task_##fn,    \
+                       SHUNT_MERGE_(shunt_out_##fn, merge),             \
+                       SHUNT_INS_(fn, ins), SHUNT_FIRST_(__VA_ARGS__),  \
+                       SHUNT_HERE_, sizeof(shunt_for_options),          \
+                       SHUNT_TEMPORARY_(shunt_for_options,              \
+                                        SHUNT_REST_(__VA_ARGS__)))
 
 /* The input of a reduce, and what its task calls. */
 typedef struct shunt_reduction_ {
@@ -198,12 +223,24 @@ typedef struct shunt_array_ {
  *
  * Errors:  as above; SHUNT_EINVAL: merge NULL, array NULL but n not 0, an array
  *          of void, or of more than PTRDIFF_MAX bytes.
+ *
+ * shunt_scan_with(pool, merge, array, n, designators...): with options.
  */
-SHUNT_API shunt_future *shunt_scan_here(shunt_pool *pool, shunt_array_ array,
-                                        shunt_fn_ *merge, const char *where);
-#define shunt_scan(pool, merge, array, n)                             \
-    shunt_scan_here(pool, SHUNT_ARRAY_(array, n),                     \
-                    SHUNT_ARRAY_MERGE_(array, merge), SHUNT_HERE_)
+SHUNT_API shunt_future *
+shunt_scan_sized(shunt_pool *pool, shunt_array_ array, shunt_fn_ *merge,
+                 const char *where, size_t options_size,
+                 const shunt_for_options *options);
+#define shunt_scan(pool, merge, array, n)                              \
+    shunt_scan_sized(pool, SHUNT_ARRAY_(array, n),                     \
+                     SHUNT_ARRAY_MERGE_(array, merge), SHUNT_HERE_, 0, \
+                     NULL)
+#define shunt_scan_with(pool, merge, array, ...)                        \
+    shunt_scan_sized(pool,                                              \
+                     SHUNT_ARRAY_(array, SHUNT_FIRST_(__VA_ARGS__)),    \
+                     SHUNT_ARRAY_MERGE_(array, merge), SHUNT_HERE_,     \
+                     sizeof(shunt_for_options),                         \
+                     SHUNT_TEMPORARY_(shunt_for_options,                \
+                                      SHUNT_REST_(__VA_ARGS__)))
 
 /*
  * shunt_sort(pool, array, n, compare): sort the n elements of T *array in

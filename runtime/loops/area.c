@@ -29,6 +29,7 @@ struct area {
 struct looped {
     shunt_body_ body;
     struct area area;
+    size_t grain;
 };
 
 static size_t length(struct side s)
@@ -62,6 +63,12 @@ static size_t longer(struct area a)
                                                : length(a.columns);
 }
 
+/* Pairs of the smaller one of its halves. */
+static size_t smaller_half(struct area a)
+{
+    return pairs(a) > 0 ? longer(a) / 2 * (pairs(a) / longer(a)) : 0;
+}
+
 /* Cut as many lines off *a as have n pairs, and at least one. */
 static struct area cut_pairs(struct area *a, size_t n)
 {
@@ -93,7 +100,7 @@ SHUNT_FORK_VOID(area, struct sh_loop *, l, struct area, strip, struct area,
         struct area *halved = pairs(rest) > 1 ? &rest : &strip;
         int rc;
 
-        if (shunt_hungry() && pairs(*halved) > 1) {
+        if (shunt_hungry() && smaller_half(*halved) >= l->grain) {
             struct area none = { { 0, 0 }, { 0, 0 } };
             struct area lower = cut(halved, longer(*halved) / 2);
             struct area upper = *halved;
@@ -109,7 +116,7 @@ SHUNT_FORK_VOID(area, struct sh_loop *, l, struct area, strip, struct area,
             strip = cut_pairs(&rest, chunk);
         rc = call_body(l, cut_pairs(&strip, chunk));
         sh_loop_hear(l, rc);
-        chunk = sh_loop_pace(chunk, 1, &at_ns);
+        chunk = sh_loop_pace(chunk, l->grain, &at_ns);
     }
 }
 
@@ -120,12 +127,12 @@ static int run_for_2d(const void *in, const void *ctx, void *out)
     struct sh_loop l = { .pool = sh_here.run->pool,
                          .fn = f->body.fn_,
                          .ctx = f->body.ctx_,
-                         .grain = 1 };
+                         .grain = f->grain };
 
     (void)ctx;
     (void)out;
     sh_loop_check(&l, f->body.ctx_, f->body.size_);
-    shunt_fork(area, &l, none, f->area, 1);
+    shunt_fork(area, &l, none, f->area, f->grain);
     return sh_loop_end(&l);
 }
 
@@ -153,12 +160,15 @@ static bool is_good(struct area a)
            !__builtin_mul_overflow(length(a.rows), length(a.columns), &n);
 }
 
-shunt_future *shunt_for_2d_here(shunt_pool *name, shunt_area_ given,
-                                shunt_body_ body, const char *where)
+shunt_future *shunt_for_2d_sized(shunt_pool *name, shunt_area_ given,
+                                 shunt_body_ body, const char *where,
+                                 size_t options_size,
+                                 const shunt_for_options *options)
 {
     struct looped in = { body,
                          { { given.rows_begin_, given.rows_end_ },
-                           { given.columns_begin_, given.columns_end_ } } };
+                           { given.columns_begin_, given.columns_end_ } },
+                         sh_loop_grain(options, options_size) };
     struct sh_block *block;
     struct sh_pool *pool = NULL;
     int rc = sh_loop_find(name, body.fn_, &pool);

@@ -185,6 +185,15 @@ shunt_future *sh_loop_nothing(struct sh_pool *pool, const char *where)
     return shunt_delay_here(pool->name, 0, where);
 }
 
+size_t sh_loop_grain(const shunt_for_options *given, size_t size)
+{
+    shunt_for_options o = { .grain = 0 };
+
+    if (given != NULL)
+        memcpy(&o, given, size < sizeof o ? size : sizeof o);
+    return o.grain > 0 ? o.grain : 1;
+}
+
 int sh_loop_take_body(struct sh_pool *pool, shunt_body_ *body,
                       struct sh_block **block_out)
 {

@@ -119,6 +119,10 @@ shunt_future *sh_loop_refuse(struct sh_pool *pool, int rc);
 /* A future for a loop over nothing. */
 shunt_future *sh_loop_nothing(struct sh_pool *pool, const char *where);
 
+/* The grain that the options say, as far as the caller's struct has it; 1 if
+ * they say nothing. */
+size_t sh_loop_grain(const shunt_for_options *given, size_t size);
+
 /* A body with a copy of its context, and the block that this is in: 0, or
  * SHUNT_E*. */
 int sh_loop_take_body(struct sh_pool *pool, shunt_body_ *body,

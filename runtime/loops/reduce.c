@@ -27,7 +27,7 @@
 struct reduction {
     const shunt_task *fn;
     shunt_fn_ *merge;
-    size_t n;
+    size_t n, grain;
     char *ins;
 };
 
@@ -98,7 +98,7 @@ SHUNT_FORK_VOID(reduce, struct reducing *, r, size_t, from, size_t, to, size_t,
     while (at < to && sh_loop_goes_on(&r->loop)) {
         size_t n = to - at < chunk ? to - at : chunk;
 
-        if (shunt_hungry() && to - at > 1) {
+        if (shunt_hungry() && (to - at) / 2 >= r->loop.grain) {
             size_t middle = at + (to - at) / 2;
             shunt_frame(reduce) frame;
 
@@ -125,14 +125,14 @@ int shunt_reduce_run_(const void *in, const void *ctx, void *out)
     const struct reduction *what = ((const shunt_reduction_ *)in)->all_;
     const shunt_task *fn = what->fn;
     size_t align = fn->out_align_;
-    struct reducing r = {
-        .loop = { .pool = sh_here.run->pool, .fn = what->merge, .grain = 1 },
-        .what = what,
-        .in_size = input_size(fn),
-        .size = fn->out_size_,
-        .stride = (fn->out_size_ + align - 1) & ~(align - 1),
-        .align = align
-    };
+    struct reducing r = { .loop = { .pool = sh_here.run->pool,
+                                    .fn = what->merge,
+                                    .grain = what->grain },
+                          .what = what,
+                          .in_size = input_size(fn),
+                          .size = fn->out_size_,
+                          .stride = (fn->out_size_ + align - 1) & ~(align - 1),
+                          .align = align };
 
     (void)ctx;
     sh_loop_check(&r.loop, what->ins, what->n * r.in_size);
@@ -188,16 +188,18 @@ static struct sh_block *pack(struct sh_pool *pool, const shunt_task *fn,
     if (b == NULL)
         return NULL;
     what = at;
-    *what = (struct reduction){ fn, merge_fn, n, (char *)at + before };
+    *what = (struct reduction){ fn, merge_fn, n, 1, (char *)at + before };
     if (size > 0)
         memcpy(what->ins, ins, n * size);
     in_out->all_ = what;
     return b;
 }
 
-shunt_future *shunt_reduce_task(shunt_pool *name, const shunt_task *task,
-                                const shunt_task *fn, shunt_fn_ *merge_fn,
-                                const void *ins, size_t n, const char *where)
+shunt_future *shunt_reduce_sized(shunt_pool *name, const shunt_task *task,
+                                 const shunt_task *fn, shunt_fn_ *merge_fn,
+                                 const void *ins, size_t n, const char *where,
+                                 size_t options_size,
+                                 const shunt_for_options *options)
 {
     struct sh_pool *pool = NULL;
     struct sh_block *block = NULL;
@@ -212,5 +214,6 @@ shunt_future *shunt_reduce_task(shunt_pool *name, const shunt_task *task,
         rc = SHUNT_ENOMEM;
     if (rc != 0)
         return sh_loop_refuse(pool, rc);
+    ((struct reduction *)in.all_)->grain = sh_loop_grain(options, options_size);
     return sh_submit_own(pool, task, &in, block, where);
 }

@@ -26,7 +26,7 @@
 struct scanned {
     shunt_fn_ *merge;
     char *array;
-    size_t n, size, align;
+    size_t n, size, align, grain;
 };
 
 struct scanning {
@@ -67,7 +67,7 @@ SHUNT_FORK_VOID(carry, struct scanning *, s, size_t, left, size_t, from, size_t,
     while (from < to && sh_loop_goes_on(&s->loop)) {
         size_t n = to - from < chunk ? to - from : chunk;
 
-        if (shunt_hungry() && to - from > 1) {
+        if (shunt_hungry() && (to - from) / 2 >= s->loop.grain) {
             size_t middle = from + (to - from) / 2;
             shunt_frame(carry) upper;
 
@@ -100,7 +100,7 @@ SHUNT_FORK_VOID(scan, struct scanning *, s, size_t, from, size_t, to, size_t,
     while (at < to && sh_loop_goes_on(&s->loop)) {
         size_t n = to - at < chunk ? to - at : chunk;
 
-        if (shunt_hungry() && to - at > 1) {
+        if (shunt_hungry() && (to - at) / 2 >= s->loop.grain) {
             size_t middle = at + (to - at) / 2;
             bool lower_went_on, upper_went_on;
             shunt_frame(scan) upper;
@@ -124,12 +124,12 @@ SHUNT_FORK_VOID(scan, struct scanning *, s, size_t, from, size_t, to, size_t,
 static int run_scan(const void *in, const void *ctx, void *out)
 {
     const struct scanned *given = in;
-    struct scanning s = {
-        .loop = { .pool = sh_here.run->pool, .fn = given->merge, .grain = 1 },
-        .array = given->array,
-        .size = given->size,
-        .align = given->align
-    };
+    struct scanning s = { .loop = { .pool = sh_here.run->pool,
+                                    .fn = given->merge,
+                                    .grain = given->grain },
+                          .array = given->array,
+                          .size = given->size,
+                          .align = given->align };
     bool went_on;
 
     (void)ctx;
@@ -153,11 +153,14 @@ static const shunt_task scan_task = {
     .out_align_ = _Alignof(shunt_none),
 };
 
-shunt_future *shunt_scan_here(shunt_pool *name, shunt_array_ array,
-                              shunt_fn_ *merge_fn, const char *where)
+shunt_future *shunt_scan_sized(shunt_pool *name, shunt_array_ array,
+                               shunt_fn_ *merge_fn, const char *where,
+                               size_t options_size,
+                               const shunt_for_options *options)
 {
-    struct scanned in = { merge_fn, array.at_, array.n_, array.size_,
-                          array.align_ };
+    struct scanned in = { merge_fn,     array.at_,
+                          array.n_,     array.size_,
+                          array.align_, sh_loop_grain(options, options_size) };
     struct sh_pool *pool = NULL;
     int rc = sh_loop_find(name, merge_fn, &pool);
 

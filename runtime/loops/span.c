@@ -13,8 +13,6 @@
  *
  * After Tzannes et al., "Lazy binary-splitting" (PPoPP 2010).
  */
-#include <string.h>
-
 #include "loops/loop.h"
 
 /* The task's input; body's context is in the record's block. */
@@ -97,23 +95,13 @@ static const shunt_task for_task = {
     .out_align_ = _Alignof(shunt_none),
 };
 
-/* What the options say, as far as the caller's struct has it. */
-static shunt_for_options options_of(const shunt_for_options *given, size_t size)
-{
-    shunt_for_options o = { .grain = 0 };
-
-    if (given != NULL)
-        memcpy(&o, given, size < sizeof o ? size : sizeof o);
-    return o;
-}
-
 shunt_future *shunt_for_sized(shunt_pool *name, size_t begin, size_t end,
                               shunt_body_ body, const char *where,
                               size_t options_size,
                               const shunt_for_options *options)
 {
-    const shunt_for_options o = options_of(options, options_size);
-    struct looped in = { body, begin, end, o.grain > 0 ? o.grain : 1 };
+    struct looped in = { body, begin, end,
+                         sh_loop_grain(options, options_size) };
     struct sh_block *block;
     struct sh_pool *pool = NULL;
     int rc = sh_loop_find(name, body.fn_, &pool);

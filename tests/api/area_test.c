@@ -144,7 +144,53 @@ static void a_bad_argument_fails_a_loop_over_an_area(void)
     harness_free(pool);
 }
 
+/* ---- grain ---- */
+
+struct alone {
+    struct tally *pairs, *others;
+    size_t grain;
+};
+
+static int count_alone(size_t row, size_t row_to, size_t column,
+                       size_t column_to, const struct alone *a)
+{
+    size_t n = (row_to - row) * (column_to - column);
+
+    tally_add(a->pairs, (long)n);
+    if (n < a->grain)
+        tally_add(a->others, 1);
+    return 0;
+}
+
+/* Of 32 x 32 pairs no part can be cut off with a grain of 1024, and only halves
+ * with one of 512; smaller ones leave edges. */
+static void no_half_of_a_square_is_smaller_than_the_grain(void)
+{
+    static const size_t grains[] = { 1, 30, 256, 512, 1024 };
+    struct alone all = { stage_tally(), stage_tally(), 35 };
+    shunt_pool *pool = harness_pool(3);
+
+    for (size_t i = 0; i < sizeof grains / sizeof grains[0]; i++)
+        for (int round = 0; round < 20; round++) {
+            struct alone a = { stage_tally(), stage_tally(), grains[i] };
+
+            assert_joins(shunt_for_2d_with(pool, 0, 32, 0, 32, count_alone, &a,
+                                           .grain = grains[i]),
+                         0);
+            assert_long(tally_of(a.pairs), 1024);
+            if (grains[i] >= 512)
+                assert_long(tally_of(a.others), 0);
+        }
+    assert_joins(shunt_for_2d_with(pool, 0, 5, 0, 7, count_alone, &all,
+                                   .grain = SIZE_MAX),
+                 0);
+    assert_long(tally_of(all.pairs), 35);
+    assert_long(tally_of(all.others), 0);
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
+    CLAIM(no_half_of_a_square_is_smaller_than_the_grain),
     CLAIM(each_pair_is_visited_once_whatever_the_shape),
     CLAIM(an_area_need_not_begin_at_its_corner),
     CLAIM(a_body_that_fails_in_an_area_fails_the_loop),

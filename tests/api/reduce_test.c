@@ -396,7 +396,58 @@ static void a_reduce_is_a_future_like_any_other(void)
     harness_free(pool);
 }
 
+/* ---- grain ---- */
+
+struct part {
+    size_t count;
+    bool small; /* a part of fewer than 100 was merged to the left */
+};
+
+static int one_part(const long *in, struct part *out)
+{
+    for (volatile long i = *in; i > 0; i--)
+        ;
+    out->count = 1;
+    return 0;
+}
+SHUNT_TASK(one_part, long, struct part)
+
+/* What is on the right is one value, or a part that was cut off. */
+static int join_parts(const struct part *a, const struct part *b,
+                      struct part *out)
+{
+    out->count = a->count + b->count;
+    out->small = a->small || b->small || (b->count > 1 && b->count < 100);
+    return 0;
+}
+
+static void with_a_grain_no_smaller_part_is_merged(void)
+{
+    static long ins[1000];
+    shunt_pool *pool = harness_pool(4);
+    struct part whole;
+
+    for (int i = 0; i < 1000; i++)
+        ins[i] = i % 7 * 300;
+    for (int round = 0; round < 50; round++) {
+        assert_ok(shunt_take(shunt_reduce_with(pool, one_part, join_parts, ins,
+                                               1000, .grain = 100),
+                             &whole));
+        assert_long((long)whole.count, 1000);
+        assert_false(whole.small);
+        assert_ok(shunt_take(shunt_reduce_with(pool, one_part, join_parts, ins,
+                                               1000, .grain = SIZE_MAX),
+                             &whole));
+        assert_false(whole.small);
+        assert_ok(shunt_take(
+            shunt_reduce_with(pool, one_part, join_parts, ins, 3), &whole));
+        assert_long((long)whole.count, 3);
+    }
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
+    CLAIM(with_a_grain_no_smaller_part_is_merged),
     CLAIM(a_reduce_has_the_value_of_merging_in_order),
     CLAIM(values_may_be_large_and_tasks_uneven),
     CLAIM(the_inputs_are_copied),

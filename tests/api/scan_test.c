@@ -210,7 +210,47 @@ static void a_bad_argument_fails_a_scan(void)
     harness_free(pool);
 }
 
+/* ---- grain ---- */
+
+struct counted {
+    struct tally *merges;
+    long sum;
+};
+
+static int merge_counted(const struct counted *a, const struct counted *b,
+                         struct counted *out)
+{
+    tally_add(a->merges, 1);
+    *out = (struct counted){ a->merges, a->sum + b->sum };
+    return 0;
+}
+
+/* Where nothing can be cut off nothing is gone over twice, however many workers
+ * there are. */
+static void with_a_grain_of_all_no_element_is_merged_twice(void)
+{
+    enum {
+        N = 2000
+    };
+    struct counted *array = stage_bytes(N * sizeof *array);
+    shunt_pool *pool = harness_pool(4);
+
+    for (int round = 0; round < 50; round++) {
+        struct tally *merges = stage_tally();
+
+        for (long i = 0; i < N; i++)
+            array[i] = (struct counted){ merges, 1 };
+        assert_joins(shunt_scan_with(pool, merge_counted, array, N,
+                                     .grain = round % 2 == 0 ? N : SIZE_MAX),
+                     0);
+        assert_long(tally_of(merges), N - 1);
+        assert_long(array[N - 1].sum, N);
+    }
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
+    CLAIM(with_a_grain_of_all_no_element_is_merged_twice),
     CLAIM(a_scan_is_what_it_is_from_left_to_right),
     CLAIM(merges_may_take_long_and_be_uneven),
     CLAIM(elements_may_be_large_and_aligned),
