@@ -78,13 +78,18 @@ void sh_time_recruit(struct sh_pool *pool)
 /* What shunt/task.h promises. */
 #define GRACE_NS 1000000000
 
-int64_t sh_grace_of(struct sh_record *r)
+static int64_t grace_of(const shunt_task *task)
 {
-    int64_t grace_ns = sh_record_whole(r)->task->traits_.grace_ns;
+    int64_t grace_ns = task->traits_.grace_ns;
 
     if (grace_ns < 0)
         return INT64_MAX;
     return grace_ns != 0 ? grace_ns : GRACE_NS;
+}
+
+int64_t sh_grace_of(const struct sh_record *r)
+{
+    return grace_of(sh_record_whole(r));
 }
 
 /* In a process pool: parts of this task may run elsewhere, which are to end as
@@ -101,17 +106,19 @@ static void end_parts(struct sh_pool *pool)
 void sh_grace_begin(struct sh_pool *pool, struct sh_record *r,
                     uint32_t generation)
 {
+    /* Before the state, which says that it is of this use. */
+    const shunt_task *task = sh_record_whole(r);
     uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
     int64_t grace_ns, until_ns;
 
     do {
         if ((sh_phase_of(w) != SH_RUNNING && sh_phase_of(w) != SH_PARKED) ||
-            sh_generation_of(w) != generation || r->task == NULL ||
+            sh_generation_of(w) != generation || task == NULL ||
             (w & (SH_GRACED | SH_COMMITTED)) != 0)
             return;
     } while (!sh_cas_acqrel(&r->state, &w, w | SH_GRACED)); /* acq_rel: claim */
     end_parts(pool);
-    grace_ns = sh_grace_of(r);
+    grace_ns = grace_of(task);
     until_ns = sh_pool_after(pool, grace_ns);
     /* We are the one who sets its timer from now on. If there is none to be
      * had, the task ends by itself or not at all. */
@@ -319,6 +326,7 @@ static bool over(struct sh_work *work, struct sh_pool *pool,
     unsigned worker = sh_owner_of(w) - SH_OWNER_WORKER(0);
     struct sh_post *post = &pool->posts[worker];
     uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(w));
+    const shunt_task *task = sh_record_whole(r);
     enum sh_over over = sh_settle_over(work, pool, r, w, why_over(pool, r, w));
 
     if (over == SH_OVER_NOT)
@@ -326,7 +334,7 @@ static bool over(struct sh_work *work, struct sh_pool *pool,
     end_parts(pool);
     /* What was parked is set going to come to its end. */
     sh_time_stuck(pool, post, hint,
-                  over == SH_OVER_PARKED && pool->shared ? sh_grace_of(r) : 0);
+                  over == SH_OVER_PARKED && pool->shared ? grace_of(task) : 0);
     return true;
 }
 

@@ -157,7 +157,7 @@ void sh_time_stuck(struct sh_pool *pool, struct sh_post *post, uint64_t hint,
 
 /* How long the code of a task that was asked to end may take for that, in a
  * process. */
-int64_t sh_grace_of(struct sh_record *r);
+int64_t sh_grace_of(const struct sh_record *r);
 
 /* A record of a process pool, in that generation, was asked to cancel: if its
  * code has begun, it is given up when its grace is over. */

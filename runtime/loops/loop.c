@@ -21,6 +21,7 @@
 #include "memory/known.h"
 #include "shunt/compose.h"
 #include "worker/worker.h"
+#include "shunt/memory.h"
 
 /* None that a function returns. */
 #define STARVED INT64_MAX
@@ -115,7 +116,7 @@ char *sh_room_open(struct sh_room *room, struct sh_loop *l, size_t n,
         return room->few;
     if (__builtin_mul_overflow(n, size, &room->bytes) ||
         __builtin_add_overflow(room->bytes, align, &room->bytes) ||
-        (room->more = sh_heap_scratch(&l->pool->heap, room->bytes)) == NULL) {
+        (room->more = shunt_alloc(room->bytes)) == NULL) {
         sh_loop_starve(l);
         return NULL;
     }
@@ -123,10 +124,10 @@ char *sh_room_open(struct sh_room *room, struct sh_loop *l, size_t n,
     return (char *)((at + align - 1) & ~(uintptr_t)(align - 1));
 }
 
-void sh_room_close(struct sh_room *room, struct sh_loop *l)
+void sh_room_close(struct sh_room *room)
 {
     if (SH_UNLIKELY(room->more != NULL))
-        sh_heap_put(&l->pool->heap, room->more, room->bytes);
+        (void)shunt_free(room->more);
 }
 
 /* -- on the way into the pool -- */

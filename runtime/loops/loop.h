@@ -98,7 +98,7 @@ struct sh_room {
  * fails, if there is no memory. To be closed only if there is. */
 char *sh_room_open(struct sh_room *room, struct sh_loop *l, size_t n,
                    size_t size, size_t align);
-void sh_room_close(struct sh_room *room, struct sh_loop *l);
+void sh_room_close(struct sh_room *room);
 
 /* -- on the way into the pool -- */
 

@@ -117,7 +117,7 @@ SHUNT_FORK_VOID(reduce, struct reducing *, r, size_t, from, size_t, to, size_t,
                 break;
         chunk = sh_loop_pace(chunk, 1, &at_ns);
     }
-    sh_room_close(&room, &r->loop);
+    sh_room_close(&room);
 }
 
 int shunt_reduce_run_(const void *in, const void *ctx, void *out)

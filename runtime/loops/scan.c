@@ -80,7 +80,7 @@ SHUNT_FORK_VOID(carry, struct scanning *, s, size_t, left, size_t, from, size_t,
             from++;
         chunk = sh_loop_pace(chunk, 1, &at_ns);
     }
-    sh_room_close(&room, &s->loop);
+    sh_room_close(&room);
 }
 
 /* Scan [from, to), and go on from the element before it if that is ready: if
@@ -118,7 +118,7 @@ SHUNT_FORK_VOID(scan, struct scanning *, s, size_t, from, size_t, to, size_t,
             at++;
         chunk = sh_loop_pace(chunk, 1, &at_ns);
     }
-    sh_room_close(&room, &s->loop);
+    sh_room_close(&room);
 }
 
 static int run_scan(const void *in, const void *ctx, void *out)

@@ -18,6 +18,7 @@
  * Edges.
  *   lost     future/timer.c
  *   fewer    future/quorum.c
+ *   doomed   worker/doom.c
  *   death    who dies: writes in the order of the program -> here: what it was at
  *   accept   future/step.c, future/combine.c
  *   handed   future/hand.c
@@ -117,8 +118,7 @@ static unsigned attempts_of(struct sh_record *r)
     return 1 + (sh_is_bound(r) ? sh_bound_of(r)->crashes : 0u);
 }
 
-/* A task whose code has ended, or was just to begin, so that its run has been
- * left, or not been entered: what it held has been given back. */
+/* A task whose code has ended, or was just to begin: it holds nothing. */
 static void settle_left(const struct mess *m, struct sh_record *r,
                         unsigned outcome)
 {
@@ -194,7 +194,9 @@ static void put_back(const struct mess *m, struct sh_record *r, uint64_t word)
     uint64_t hint = sh_hint(sh_index_of(m->pool, r), sh_generation_of(word));
 
     if (sh_record_is_taken(r)) { /* its owner runs the call */
-        sh_frames_lose(m->pool, r, SH_FRAME_BACK);
+        /* If its frame does not name it nobody does. seq_cst: settled */
+        if (!sh_frames_lose(m->pool, r, SH_FRAME_BACK))
+            (void)sh_or_sc(&r->state, SH_GONE | SH_ORPHAN);
         settle_left(m, r, sh_outcome_from(SHUNT_ECANCELED));
         return;
     }
@@ -259,7 +261,7 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
     sh_crash_fill(&f, &m->pool->team->crashes[m->worker->index], m->status,
                   &m->use);
     f.text = m->text;
-    f.task = sh_task_name(sh_record_whole(r));
+    f.task = sh_task_name_of(sh_record_whole(r));
     f.untold = m->untold.trace.count > 0 && culprit ? &m->untold : NULL;
     f.collateral = !culprit;
     if (!culprit) {
@@ -271,7 +273,7 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
     sh_error_attach(m->pool, r, &f);
     if (is_doomed(m, run, SH_DOOM_FAILS))
         return;
-    sh_frames_lose(m->pool, r, SH_FRAME_LOST);
+    (void)sh_frames_lose(m->pool, r, SH_FRAME_LOST);
     if (run != NULL)
         sh_run_abort(run, sh_outcome_from(SHUNT_ECRASHED));
     else
@@ -283,7 +285,7 @@ static void end_busy(const struct mess *m, struct sh_record *r)
 {
     struct sh_work work = { 0 };
 
-    sh_frames_lose(m->pool, r, SH_FRAME_LOST);
+    (void)sh_frames_lose(m->pool, r, SH_FRAME_LOST);
     sh_input_drop(&work, m->pool, r, sh_load_rlx(&r->kind)); /* relaxed: ours */
     sh_settle_returned(&work, m->pool, r);
     sh_work_do(&work);
@@ -355,8 +357,11 @@ static void look_at(const struct mess *m, struct sh_record *r)
         return;
     }
     run = run_of(m, r);
-    if (run != NULL && sh_frames_is_doomed(m->pool, run))
-        return; /* as another process of this place was when it died */
+    /* By itself, perhaps in part, or when another process of this place died. */
+    if (run != NULL && sh_frames_is_doomed(m->pool, run)) {
+        (void)is_doomed(m, run, SH_DOOM_LOST);
+        return;
+    }
     if (sh_phase_of(w) <= SH_PARKED) {
         if (!theirs || sh_phase_of(w) < SH_RUNNING)
             return;
@@ -371,7 +376,7 @@ static void look_at(const struct mess *m, struct sh_record *r)
         /* Settled over its code, which has come to its end now. */
         if (is_doomed(m, run, SH_DOOM_FAILS))
             return;
-        sh_frames_lose(m->pool, r, SH_FRAME_LOST);
+        (void)sh_frames_lose(m->pool, r, SH_FRAME_LOST);
         sh_run_abort(run, sh_outcome_of(w));
     } else if ((w & SH_BUSY) != 0 && run == NULL &&
                (is_culprit(m, sh_index_of(m->pool, r), w) ||
@@ -414,10 +419,8 @@ static void look_at_runs(const struct mess *m)
     }
 }
 
-/* Records that are fetched beforehand. */
-#define AHEAD 32u
-/* Hints that are given anew, after one death. */
-#define HINTS_MAX 256u
+#define AHEAD 32u      /* records that are fetched beforehand */
+#define HINTS_MAX 256u /* that are given anew, after one death */
 
 /* All there is. Most of a long table is not concerned, as the states tell. What
  * is READY may have been in the dead process's deque, or nowhere yet, and is
@@ -584,6 +587,8 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
     look_through(&m);
     sh_mend_posts(pool, index);
     sh_frames_forget(pool, index);
+    /* Who has doomed a run may have died before it said so. */
+    sh_store_sc(&pool->doomed, 1); /* seq_cst: doomed */
     (void)sh_doomed_tend(pool);
     sh_keep_look(pool);
     sh_heap_refund(&pool->heap,

@@ -50,6 +50,7 @@
 #define TAG_AT (THIEF_AT + THIEF_BITS)
 #define SPLIT_AT (TAG_AT + TAG_BITS)
 #define SURE ((uint64_t)1 << 63)
+#define CLAIMED ((uint64_t)1 << 62) /* of each claim */
 
 _Static_assert(SH_SPLIT_SLOTS < 1u << SLOT_BITS, "room for the ends");
 _Static_assert(SH_SPLIT_THIEVES < 1u << THIEF_BITS, "room for a thief");
@@ -190,7 +191,7 @@ shunt_slot_ sh_split_steal_as(struct sh_split *s, unsigned worker, uint32_t tag)
     vouch(s, ends, worker);
     /* release: claimed */
     sh_store_rel(&s->claims[worker],
-                 (uint64_t)field(tag, 0, TAG_BITS) << SLOT_BITS | top);
+                 CLAIMED | (uint64_t)field(tag, 0, TAG_BITS) << SLOT_BITS | top);
     if (sh_cas_acqrel(&s->ends, &ends, /* acq_rel: publish, claimed */
                       (uint64_t)split_of(ends) << SPLIT_AT | by | (top + 1)))
         return s->slots[top];

@@ -50,7 +50,8 @@ struct sh_split {
     uint32_t doom;
     struct sh_fiber *stack;
     _Atomic uint64_t claims[SH_SPLIT_THIEVES]; /* of processes, by index: sure 1
-                                                * | tag 22 | slot 17, or 0 */
+                                                * | claimed 1 | tag 22 | slot
+                                                * 17, or 0 */
 };
 
 /* Nothing is in it. */

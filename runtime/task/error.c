@@ -106,11 +106,16 @@ const char *shunt_code_text(int code)
     }
 }
 
+const char *sh_task_name_of(const shunt_task *t)
+{
+    if (t == NULL)
+        return "";
+    return t->traits_.name != NULL ? t->traits_.name : t->fn_;
+}
+
 const char *sh_task_name(const struct sh_record *r)
 {
-    if (r->task == NULL)
-        return "";
-    return r->task->traits_.name != NULL ? r->task->traits_.name : r->task->fn_;
+    return sh_task_name_of(r->task);
 }
 
 /* One readable sentence; returns its length as snprintf does. */

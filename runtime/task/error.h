@@ -72,7 +72,8 @@ void sh_error_free(shunt_error *copy);
 /* The block of an error that is neither a constant nor a copy. */
 struct sh_block *sh_error_block(const shunt_error *error);
 
-/* What a record's task is called. */
+/* What a task is called; of NULL "". And a record's. */
+const char *sh_task_name_of(const shunt_task *t);
 const char *sh_task_name(const struct sh_record *r);
 
 /* Add a block, or a list of them, to what is freed with a record. */

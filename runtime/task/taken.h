@@ -12,8 +12,9 @@
 struct sh_taken {
     struct shunt_frame_ *frame;
     shunt_frame_run_ *fn;
-    struct sh_run *outer; /* whose call it is, who waits for it */
-    uint64_t whole;       /* the hint of the task that it is a part of */
+    struct sh_run *outer;   /* whose call it is, who waits for it, */
+    uint64_t owner;         /* the hint of that one's record, */
+    const shunt_task *task; /* and the task that it is a part of */
 };
 
 static inline bool sh_record_is_taken(const struct sh_record *r)
@@ -21,13 +22,16 @@ static inline bool sh_record_is_taken(const struct sh_record *r)
     return r->task != NULL && r->task->shape_ == SH_SHAPE_TAKEN;
 }
 
-/* The record of the task that it is a part of, or itself; while it has not
- * settled. */
-static inline struct sh_record *sh_record_whole(struct sh_record *r)
+/* The task that it is, or is a part of; NULL if it has none. The record may be
+ * used anew meanwhile: what its state says afterwards tells. */
+static inline const shunt_task *sh_record_whole(const struct sh_record *r)
 {
-    while (sh_record_is_taken(r))
-        r = ((struct sh_taken *)sh_record_in(r))->outer->record;
-    return r;
+    const shunt_task *t = sh_load_bare_rlx(&r->task); /* relaxed: as the state */
+
+    /* It is small, and in its record. */
+    return t != NULL && t->shape_ == SH_SHAPE_TAKEN
+               ? ((const struct sh_taken *)(const void *)r->data.bytes)->task
+               : t;
 }
 
 #endif /* SH_TASK_TAKEN_H */

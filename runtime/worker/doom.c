@@ -117,14 +117,14 @@ void sh_frames_forget(struct sh_pool *pool, unsigned index)
     }
 }
 
-void sh_frames_lose(struct sh_pool *pool, struct sh_record *r,
+bool sh_frames_lose(struct sh_pool *pool, struct sh_record *r,
                     enum sh_mark_of_frame mark)
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
     struct shunt_frame_ *frame;
 
     if (!sh_record_is_taken(r))
-        return;
+        return false;
     frame = ((struct sh_taken *)sh_record_in(r))->frame;
     /* If the call has run its owner may have gone on, and there may be
      * anything; but no other frame that names this task. */
@@ -132,6 +132,7 @@ void sh_frames_lose(struct sh_pool *pool, struct sh_record *r,
         sh_load_bare_acq(&frame->run_) != SH_FRAME_TAKEN || /* acquire: taken */
         frame->thief_ !=
             sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w)))
-        return;
+        return false;
     sh_store_bare_rel(&frame->run_, mark); /* release: ran */
+    return true;
 }

@@ -163,7 +163,8 @@ static uint64_t steal(struct sh_worker *w)
 static uint64_t search(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;
-    bool spawned = sh_load_rlx(&pool->splits_used) != 0; /* relaxed: a look */
+    bool spawned = sh_frames_may_steal(w) &&
+                   sh_load_rlx(&pool->splits_used) != 0; /* relaxed: a look */
     uint64_t hint = 0;
 
     if (sh_pool_active(pool) > 1)
@@ -218,5 +219,5 @@ SH_HOT bool sh_worker_sees_work(struct sh_worker *w)
     for (unsigned v = 0; v < sh_pool_active(pool); v++)
         if (sh_deque_size(&pool->posts[v].deque) > 0)
             return true;
-    return sh_frames_offered(pool);
+    return sh_frames_may_steal(w) && sh_frames_offered(pool);
 }

@@ -34,6 +34,7 @@
  *            gave_up, then look at all records; all seq_cst: what is taken of
  *            a task that was given up is given up as well
  *   accepted task/handle.c
+ *   claim    worker/run.c
  *   settled  future/settle.c
  *
  * Crash. In a process pool frames, deques and runs lie in the arena. A process
@@ -239,9 +240,7 @@ static SH_COLD void strand(struct sh_run *run, uint64_t asked,
     sh_fiber_start(here.fiber, fresh, sh_worker_loop, w, false);
     sh_worker_give_left(w);
     sh_here.run = run;
-    if (!sh_worker_begins(w, run))
-        sh_time_stuck(w->pool, w->post, sh_hint(run->index, run->generation),
-                      sh_grace_of(run->record));
+    sh_worker_goes_on(w, run);
 }
 
 /* It has been asked something since: it is to pass that on. */
@@ -416,6 +415,8 @@ static int run_taken(const void *in, const void *ctx, void *out)
     shunt_root_ root;
 
     (void)ctx;
+    if (run->pool->shared)
+        sh_worker_goes_on(sh_worker_here(), run);
     run->outer = t->outer;
     /* relaxed: what it was when it was looked at */
     run->deadline_ns = sh_load_bare_rlx(&t->outer->deadline_ns);
@@ -458,18 +459,20 @@ static uint64_t begin(struct sh_worker *w, struct sh_split *s,
                       struct sh_record *r, struct shunt_frame_ *frame)
 {
     struct sh_taken *t = sh_record_in(r);
-    const struct sh_run *whole;
     uint32_t index = sh_index_of(w->pool, r);
     uint64_t word = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
 
+    w->taken = sh_hint(index, sh_generation_of(word));
     /* relaxed: published with the slot */
     t->frame = frame;
     t->fn = (shunt_frame_run_ *)sh_load_bare_rlx(&frame->run_); /* relaxed:
                                                                  * as above */
     t->outer = s->run;
-    whole = sh_run_of_task(s->run);
-    t->whole = sh_hint(whole->index, whole->generation);
-    w->taken = sh_hint(index, sh_generation_of(word));
+    t->owner = sh_hint(s->run->index, s->run->generation);
+    t->task = sh_record_whole(s->run->record);
+    /* Who repairs knows that we have claimed it. release: claim */
+    if (w->pool->shared)
+        sh_store_rel(&w->post->claiming, w->taken);
     /* Not READY: nobody else claims it, or settles it before it has begun. */
     sh_store_sc(&r->state,
                 sh_word_to(word, SH_RUNNING,
@@ -510,8 +513,6 @@ uint64_t sh_frames_steal(struct sh_worker *w, unsigned first)
     struct sh_record *r = NULL;
     uint64_t hint = 0;
 
-    if (pool->shared && w->index >= SH_SPLIT_THIEVES)
-        return 0;
     for (uint32_t k = 0; k < n && hint == 0; k++) {
         struct sh_split *s = sh_split_at(pool, (first + k) % n);
         struct shunt_frame_ *frame;

@@ -32,8 +32,8 @@ void sh_leaving_left(struct sh_run *run, const struct sh_leaving *l);
 /* It is run's from now on, as if it had got it now. Twice does no harm. */
 void sh_leaving_absorb(struct sh_run *run, struct sh_leaving *l);
 
-/* Of it, what a run that has come to its end is to give back. */
-void sh_leaving_note(struct sh_run *run, const struct sh_leaving *l);
+/* The same of a run that has come to its end, to be given back with it. */
+void sh_leaving_drop(struct sh_run *run, const struct sh_leaving *l);
 
 /* When it has been absorbed, and the value been taken. */
 void sh_leaving_free(struct sh_leaving *l);
@@ -75,10 +75,10 @@ bool sh_frames_is_doomed(struct sh_pool *pool, const struct sh_run *run);
 void sh_frames_bury(struct sh_pool *pool, unsigned index);
 void sh_frames_forget(struct sh_pool *pool, unsigned index);
 
-/* A call that a dead process had taken comes to nothing: mark its frame, if
- * that is there and not marked yet. r has not settled, or settled over its
- * code. */
-void sh_frames_lose(struct sh_pool *pool, struct sh_record *r,
+/* A call that a dead process had taken comes to nothing: mark its frame, if that
+ * is there and not marked yet: whether it was. r has not settled, or has over
+ * its code. */
+bool sh_frames_lose(struct sh_pool *pool, struct sh_record *r,
                     enum sh_mark_of_frame mark);
 
 #endif /* SH_WORKER_FRAMES_H */

@@ -81,7 +81,7 @@ void sh_leaving_left(struct sh_run *run, const struct sh_leaving *l)
         run->fail_as = 0;
 }
 
-void sh_leaving_note(struct sh_run *run, const struct sh_leaving *l)
+static void note(struct sh_run *run, const struct sh_leaving *l)
 {
     if (l == NULL)
         return;
@@ -94,7 +94,7 @@ void sh_leaving_note(struct sh_run *run, const struct sh_leaving *l)
 
 void sh_leaving_absorb(struct sh_run *run, struct sh_leaving *l)
 {
-    sh_leaving_note(run, l);
+    note(run, l);
     if (l == NULL || (l->text_bytes == 0 && l->fail_as == 0))
         return;
     /* As if it were said now, as by a call that nobody takes. */
@@ -109,6 +109,13 @@ void sh_leaving_absorb(struct sh_run *run, struct sh_leaving *l)
     run->text = sh_heap_scratch(&run->pool->heap, l->text_bytes);
     if (run->text != NULL)
         memcpy(run->text, text_of(l), l->text_bytes);
+}
+
+void sh_leaving_drop(struct sh_run *run, const struct sh_leaving *l)
+{
+    note(run, l);
+    if (l != NULL)
+        sh_give_now(l->fail_as);
 }
 
 void sh_leaving_free(struct sh_leaving *l)

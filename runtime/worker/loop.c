@@ -10,6 +10,7 @@
  *   park     worker/await.c
  *   rest     worker/standin.c
  *   sleep    sync/sleep.c
+ *   stuck    future/timer.c
  *   stop     shutdown: write stop, then wake -> loop: read stop
  *   quiet    future/settle.c: here, idle is announced before quiet moves, and
  *            quiet moves before a worker that was idle does anything
@@ -46,6 +47,21 @@ SH_HOT void sh_worker_look_at_clock(struct sh_worker *w)
     /* relaxed: for reports */
     sh_store_rlx(&w->post->since, sh_stamp_take(&w->started));
     w->look_at = w->tick + w->started.most;
+}
+
+void sh_worker_goes_on(struct sh_worker *w, const struct sh_run *run)
+{
+    uint64_t hint = sh_hint(run->index, run->generation);
+    bool may = sh_worker_begins(w, run);
+
+    /* A process can be killed for it, deadline or not. */
+    if (may && w->pool->shared) {
+        sh_store_sc(&w->post->running, hint); /* seq_cst: stuck */
+        may = (sh_load_sc(&run->record->state) & SH_BUSY) == 0; /* seq_cst:
+                                                                 * stuck */
+    }
+    if (!may)
+        sh_time_stuck(w->pool, w->post, hint, sh_grace_of(run->record));
 }
 
 void sh_worker_give_left(struct sh_worker *w)
@@ -178,9 +194,7 @@ static void resume_next(struct sh_worker *w)
     run->fiber = NULL;
     w->parked--;
     sh_count(&w->post->counts.resumed, 1);
-    if (!sh_worker_begins(w, run))
-        sh_time_stuck(w->pool, w->post, sh_hint(run->index, run->generation),
-                      sh_grace_of(r));
+    sh_worker_goes_on(w, run);
     sh_fiber_switch(from, w->fiber, true);
 }
 

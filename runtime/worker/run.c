@@ -24,6 +24,7 @@
 #include "future/timer.h"
 #include "future/value.h"
 #include "task/error.h"
+#include "task/taken.h"
 #include "task/ticket.h"
 #include "worker/worker.h"
 
@@ -361,29 +362,6 @@ static void take_over(struct sh_work *work, struct sh_run *run)
         }
 }
 
-void sh_run_abort(struct sh_run *run, unsigned outcome)
-{
-    struct sh_record *r = run->record;
-    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in RUNNING */
-    struct sh_work drops = { 0 };
-    uint64_t input = run->input;
-    bool keeps;
-
-    take_over(&drops, run);
-    sh_input_drop(&drops, run->pool, r, kind);
-    sh_work_do(&drops);
-    if (run->fail_as != 0)
-        sh_give_now(run->fail_as);
-    keeps = end_run(run);
-    if (keeps || r->task->traits_.inherits) {
-        sh_store_rlx(&r->input, input); /* relaxed: published by settling */
-        input = 0;
-    } else {
-        sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
-    }
-    sh_settle_running(run->pool, r, outcome, input);
-}
-
 /* What a run that is to be forgotten has submitted is of no use any more. */
 static void cancel_children(struct sh_run *run)
 {
@@ -396,6 +374,32 @@ static void cancel_children(struct sh_run *run)
             sh_work_abandon(&work, name);
     }
     sh_work_do(&work);
+}
+
+void sh_run_abort(struct sh_run *run, unsigned outcome)
+{
+    struct sh_record *r = run->record;
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in RUNNING */
+    struct sh_work drops = { 0 };
+    uint64_t input = run->input;
+    bool keeps;
+
+    take_over(&drops, run);
+    /* The task that it is a part of may run again. */
+    if (SH_UNLIKELY(sh_record_is_taken(r)))
+        cancel_children(run);
+    sh_input_drop(&drops, run->pool, r, kind);
+    sh_work_do(&drops);
+    if (run->fail_as != 0)
+        sh_give_now(run->fail_as);
+    keeps = end_run(run);
+    if (keeps || r->task->traits_.inherits) {
+        sh_store_rlx(&r->input, input); /* relaxed: published by settling */
+        input = 0;
+    } else {
+        sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
+    }
+    sh_settle_running(run->pool, r, outcome, input);
 }
 
 void sh_run_renew(struct sh_run *run)

@@ -247,6 +247,12 @@ bool sh_worker_sees_work(struct sh_worker *w);
 uint64_t sh_frames_steal(struct sh_worker *w, unsigned first);
 bool sh_frames_offered(struct sh_pool *pool);
 
+/* There are numbers for so many processes (queue/split.h). */
+static inline bool sh_frames_may_steal(const struct sh_worker *w)
+{
+    return SH_LIKELY(w->index < 255 || !w->pool->shared);
+}
+
 /* Count that the calling worker, if it is one, has offered some. */
 static inline void sh_worker_offered(void)
 {
@@ -296,6 +302,10 @@ static inline bool sh_worker_begins(struct sh_worker *w,
     return (sh_load_sc(&run->record->state) & SH_BUSY) == 0; /* seq_cst: stuck
                                                               */
 }
+
+/* A run goes on, or is one that began before it could be refused: the same, and
+ * if it was given up, that is known. */
+void sh_worker_goes_on(struct sh_worker *w, const struct sh_run *run);
 
 /* Whether nobody should count on this worker: it is stuck, or rests. */
 bool sh_post_is_off(struct sh_post *post);
