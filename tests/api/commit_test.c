@@ -258,7 +258,7 @@ SHUNT_TASK(meet, struct meets, long)
 static void a_cancel_and_a_commit_end_one_way_or_the_other(void)
 {
     shunt_pool *pool = harness_pool(1);
-    long rounds = 20000 / (long)harness_slowness();
+    long rounds = harness_rounds(20000);
     atomic_int *words = stage_bytes(2 * sizeof *words);
     struct meets in = { &words[0], &words[1] };
 
@@ -282,7 +282,7 @@ static void a_cancel_and_a_commit_end_one_way_or_the_other(void)
 static void a_deadline_and_a_commit_end_one_way_or_the_other(void)
 {
     shunt_pool *pool = harness_pool(1);
-    long rounds = 5000 / (long)harness_slowness();
+    long rounds = harness_rounds(5000);
     atomic_int *words = stage_bytes(2 * sizeof *words);
     struct meets in = { &words[0], &words[1] };
 
