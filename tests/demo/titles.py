@@ -279,7 +279,7 @@ class Titles(unittest.TestCase):
         adopt_orphans()
         for workers in "1", "4":
             run = Run("--mode", "processes", "--workers", workers,
-                      "--timeout", "2", *urls)
+                      "--timeout", "6", *urls)
             wait_for_orphans()
             self.assertEqual((run.err, run.status), ("", 1))
             self.assertEqual([url for url, _ in run.texts()], urls)
