@@ -23,6 +23,7 @@ struct deadly {
     int victim; /* which of them dies: 0 is the task itself */
     long lives; /* as of struct mortal */
     bool gives; /* each gets memory and handles before that */
+    bool deaf;  /* the others do not end when they are asked to */
     enum death how;
     struct latch *begun; /* by each call */
     struct latch *go;    /* by the test: the victim dies */
@@ -74,7 +75,7 @@ SHUNT_FORK(long, be_one_of, struct deadly, in, int, n)
     if (n < in.depth)
         below += shunt_sync(be_one_of, frame);
     if (n > in.victim && in.lives == 0)
-        while (!shunt_cancelled())
+        while (in.deaf || !shunt_cancelled())
             sched_yield();
     (void)tally_add(in.ended, 1);
     (void)tally_add(in.asked, shunt_cancelled());
@@ -181,6 +182,33 @@ static void so_it_is_with_calls_of_calls(void)
 
     for (int victim = 0; victim <= 3; victim++) {
         lose(pool, deadly_of(3, victim, BY_KILL));
+        death_all_work(pool, 4);
+    }
+    harness_free(pool);
+}
+
+static int deadly_soon(const struct deadly *in, long *out)
+{
+    return deadly(in, out);
+}
+SHUNT_TASK(deadly_soon, struct deadly, long, .grace_ns = 1000000)
+
+/* Goal: the grace of the task is that of all its calls, however deep. */
+static void calls_that_do_not_end_are_killed(void)
+{
+    shunt_pool *pool = death_pool(4, 0);
+
+    for (int victim = 0; victim <= 2; victim++) {
+        struct deadly in = deadly_of(3, victim, BY_KILL);
+        shunt_future *f;
+
+        in.deaf = true;
+        harness_note("%d dies", victim);
+        f = shunt_submit(pool, deadly_soon, &in);
+        assert_true(latch_reaches(in.begun, 3));
+        latch_raise(in.go);
+        assert_joins(f, SHUNT_ECRASHED);
+        assert_long(tally_of(in.ended), 0);
         death_all_work(pool, 4);
     }
     harness_free(pool);
@@ -360,6 +388,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM_OF_PLAIN_PROCESSES(
         a_task_that_has_died_fails_when_its_calls_have_ended),
     CLAIM_OF_PLAIN_PROCESSES(so_it_is_with_calls_of_calls),
+    CLAIM_OF_PLAIN_PROCESSES(calls_that_do_not_end_are_killed),
     CLAIM_OF_PLAIN_PROCESSES(what_they_held_is_given_back),
     CLAIM_OF_PLAIN_PROCESSES(an_idempotent_task_runs_again_as_a_whole),
     CLAIM_OF_PLAIN_PROCESSES(a_deadline_reaches_all_who_run_a_part_of_the_task),
