@@ -55,18 +55,20 @@
  * what is deeper runs at its sync. Stacks are as large as the pool's
  * .stack_bytes.
  *
- * In a process pool other worker processes take calls, too. They see what lies on
- * the stack, in arguments, and in memory of the pool (shunt_alloc): pointers into
- * that may be passed, and those to memory of malloc may not. If the process
- * dies in which a call runs, its task fails with SHUNT_ECRASHED, or runs again as
- * a whole if it is .idempotent; the code that waits for the call does not go on,
- * so what that had of its own process, such as memory of malloc or a lock, stays
- * so. A call that had been taken, and not begun, runs at its sync. The task
- * settles when all its calls have ended, which are asked to cancel, and killed
- * after its .grace_ns. What a deadline or a cancel does to a task it does to its
- * calls. Tasks that are .exclusive or .host_only keep their calls to themselves,
- * and so does code built with an address sanitizer that has locals elsewhere than
- * on the stack (detect_stack_use_after_return).
+ * In a process pool other worker processes take calls, too. They see what lies
+ * on the stack, in arguments, and in memory of the pool (shunt_alloc): pointers
+ * into that may be passed, and those to memory of malloc may not. If the process
+ * dies in which a call runs, its task fails with SHUNT_ECRASHED, or runs again
+ * as a whole if it is .idempotent; the code that waits for the call does not go
+ * on, so what that had of its own process, such as memory of malloc or a lock,
+ * stays so. A call that had been taken, and not begun, runs at its sync. The
+ * task settles when all its calls have ended, which are asked to cancel, and
+ * killed after its .grace_ns. So it is with a deadline, a cancel, and the death
+ * of the task's own process: they reach its calls, wherever those run. A process
+ * that a call has forked neither spawns nor syncs. Tasks that are .exclusive or
+ * .host_only keep their calls to themselves, and so does code built with an
+ * address sanitizer that has locals elsewhere than on the stack
+ * (detect_stack_use_after_return).
  *
  * After van Dijk and van de Pol, "Lace: non-blocking split deque for
  * work-stealing" (MuCoCoS 2014), and Acar, Chargueraud and Rainey, "Scheduling
