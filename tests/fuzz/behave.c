@@ -2,8 +2,11 @@
 /*
  * fuzz/behave.c - what the functions of the nodes do while they run: submit
  * tasks, wait for other nodes, give promises, heed being cancelled, run on past
- * their deadline.
+ * their deadline, spread what they do over other workers.
  */
+#define NDEBUG /* it is built without optimisation, too: forkjoin_check_test */
+#include <shunt/forkjoin.h>
+
 #include "graph.h"
 
 #include <stddef.h>
@@ -28,16 +31,21 @@ static int wait_for_nodes(const struct job *job)
         shunt_future *h = atomic_load(&g->fate[a].handles[n->await_uses[k]]);
         int rc = n->await_ns == SHUNT_FOREVER ? shunt_await(h)
                                               : shunt_await_for(h, n->await_ns);
+        int status;
 
         if (rc == SHUNT_PENDING && n->await_ns != SHUNT_FOREVER)
             continue;
         /* Given up, it may run on after the pool was freed. */
         if (rc != 0 && shunt_cancelled())
             return SHUNT_ECANCELED;
-        if (rc != shunt_status(h))
+        status = shunt_status(h);
+        /* So, too, when what it waits for has settled: its handle may have been
+         * released meanwhile. */
+        if (status == SHUNT_EINVAL && shunt_cancelled())
+            return SHUNT_ECANCELED;
+        if (rc != status)
             fuzz_fail(g, "await of %u in %u: %s, but its status is %s", a,
-                      job->node, shunt_code_name(rc),
-                      shunt_code_name(shunt_status(h)));
+                      job->node, shunt_code_name(rc), shunt_code_name(status));
         check_outcome(g, a, h);
         if (rc != 0 && n->propagates)
             return shunt_fail_as(h);
@@ -94,16 +102,53 @@ void behave_drop(void *in)
         fuzz_fail(job->graph, "node %u is dropped twice", job->node);
 }
 
+/* Turns of 50 spins, in calls that whoever has time may take; how many there
+ * were. Those that heed a cancel leave out what comes after it. */
+SHUNT_FORK(unsigned, turns, unsigned, n, bool, heeds)
+{
+    shunt_frame(turns) upper;
+    unsigned lower;
+
+    if (n == 0 || (heeds && shunt_cancelled()))
+        return 0;
+    if (n == 1) {
+        behave_spin(50);
+        return 1;
+    }
+    shunt_spawn(turns, upper, n - n / 2, heeds);
+    lower = shunt_call(turns, n / 2, heeds);
+    return lower + shunt_sync(turns, upper);
+}
+
+/* Every third node spreads its turns. */
+static int spin(const struct job *job, const struct node *n)
+{
+    unsigned count = (n->spins + 49) / 50, done;
+
+    if (job->node % 3 != 0) {
+        for (unsigned i = 0; i < count; i++) {
+            behave_spin(50);
+            if (n->heeds && shunt_cancelled())
+                return SHUNT_ECANCELED;
+        }
+        return 0;
+    }
+    done = shunt_fork(turns, count, n->heeds);
+    if (n->heeds && shunt_cancelled())
+        return SHUNT_ECANCELED;
+    if (done != count)
+        fuzz_fail(job->graph, "node %u spread %u turns, of which %u came back",
+                  job->node, count, done);
+    return 0;
+}
+
 int behave_work(const struct job *job)
 {
     const struct node *n = &job->graph->plan->node[job->node];
     int64_t until = sh_clock_ns() + SHUNT_US(n->lingers_us);
 
-    for (unsigned i = 0; i < n->spins; i += 50) {
-        behave_spin(50);
-        if (n->heeds && shunt_cancelled())
-            return SHUNT_ECANCELED;
-    }
+    if (spin(job, n) != 0)
+        return SHUNT_ECANCELED;
     while (n->lingers_us > 0 && sh_clock_ns() < until) {
         behave_spin(50);
         if (n->heeds && shunt_cancelled())
