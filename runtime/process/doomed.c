@@ -151,7 +151,7 @@ static void end(struct sh_run *run, enum sh_doom how, const shunt_error *error)
         sh_bound_of(r)->crashes++;
     }
     if (sh_phase_of(w) != SH_RUNNING) { /* it was given up */
-        (void)sh_frames_lose(pool, r, SH_FRAME_LOST);
+        sh_frames_lose(pool, r);
         sh_run_abort(run, sh_outcome_of(w));
     } else if (again && (w & SH_CANCEL) != 0) {
         sh_run_abort(run, sh_outcome_from(SHUNT_ECANCELED));
@@ -160,7 +160,7 @@ static void end(struct sh_run *run, enum sh_doom how, const shunt_error *error)
     } else {
         if (how == SH_DOOM_LOST)
             attach(r, pool, error);
-        (void)sh_frames_lose(pool, r, SH_FRAME_LOST);
+        sh_frames_lose(pool, r);
         sh_run_abort(run, sh_outcome_from(SHUNT_ECRASHED));
     }
 }

@@ -118,14 +118,19 @@ static unsigned attempts_of(struct sh_record *r)
     return 1 + (sh_is_bound(r) ? sh_bound_of(r)->crashes : 0u);
 }
 
-/* A task whose code has ended, or was just to begin: it holds nothing. */
-static void settle_left(const struct mess *m, struct sh_record *r,
-                        unsigned outcome)
+/* A task comes to its end. If run is NULL its code has left that, or was just to
+ * enter it, and it holds nothing. */
+static void settle_ended(const struct mess *m, struct sh_record *r,
+                         struct sh_run *run, unsigned outcome)
 {
     unsigned kind = sh_load_rlx(&r->kind);   /* relaxed: ours */
     uint64_t input = sh_load_acq(&r->input); /* acquire: claim */
     struct sh_work drops = { 0 };
 
+    if (run != NULL) {
+        sh_run_abort(run, outcome);
+        return;
+    }
     sh_input_drop(&drops, m->pool, r, kind);
     sh_work_do(&drops);
     if (r->task->traits_.inherits)
@@ -194,10 +199,8 @@ static void put_back(const struct mess *m, struct sh_record *r, uint64_t word)
     uint64_t hint = sh_hint(sh_index_of(m->pool, r), sh_generation_of(word));
 
     if (sh_record_is_taken(r)) { /* its owner runs the call */
-        /* If its frame does not name it nobody does. seq_cst: settled */
-        if (!sh_frames_lose(m->pool, r, SH_FRAME_BACK))
-            (void)sh_or_sc(&r->state, SH_GONE | SH_ORPHAN);
-        settle_left(m, r, sh_outcome_from(SHUNT_ECANCELED));
+        sh_frames_give_back(m->pool, r);
+        settle_ended(m, r, NULL, sh_outcome_from(SHUNT_ECANCELED));
         return;
     }
     sh_retry_keep(r);
@@ -246,6 +249,10 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
     bool culprit = is_culprit(m, sh_index_of(m->pool, r), word);
     char text[640];
 
+    if (sh_frames_has_run(m->pool, r, run)) {
+        settle_ended(m, r, run, 0);
+        return;
+    }
     if (sh_mend_again(r, word, culprit) &&
         (run != NULL || can_begin(r, word))) {
         sh_bound_of(r)->crashes++;
@@ -273,11 +280,8 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
     sh_error_attach(m->pool, r, &f);
     if (is_doomed(m, run, SH_DOOM_FAILS))
         return;
-    (void)sh_frames_lose(m->pool, r, SH_FRAME_LOST);
-    if (run != NULL)
-        sh_run_abort(run, sh_outcome_from(SHUNT_ECRASHED));
-    else
-        settle_left(m, r, sh_outcome_from(SHUNT_ECRASHED));
+    sh_frames_lose(m->pool, r);
+    settle_ended(m, r, run, sh_outcome_from(SHUNT_ECRASHED));
 }
 
 /* It was settled over its code, which has come to its end, or never begins. */
@@ -285,7 +289,7 @@ static void end_busy(const struct mess *m, struct sh_record *r)
 {
     struct sh_work work = { 0 };
 
-    (void)sh_frames_lose(m->pool, r, SH_FRAME_LOST);
+    sh_frames_lose(m->pool, r);
     sh_input_drop(&work, m->pool, r, sh_load_rlx(&r->kind)); /* relaxed: ours */
     sh_settle_returned(&work, m->pool, r);
     sh_work_do(&work);
@@ -376,7 +380,7 @@ static void look_at(const struct mess *m, struct sh_record *r)
         /* Settled over its code, which has come to its end now. */
         if (is_doomed(m, run, SH_DOOM_FAILS))
             return;
-        (void)sh_frames_lose(m->pool, r, SH_FRAME_LOST);
+        sh_frames_lose(m->pool, r);
         sh_run_abort(run, sh_outcome_of(w));
     } else if ((w & SH_BUSY) != 0 && run == NULL &&
                (is_culprit(m, sh_index_of(m->pool, r), w) ||

@@ -117,22 +117,52 @@ void sh_frames_forget(struct sh_pool *pool, unsigned index)
     }
 }
 
-bool sh_frames_lose(struct sh_pool *pool, struct sh_record *r,
-                    enum sh_mark_of_frame mark)
+/* Whether the frame of a taken call names it, and has that mark. If the call
+ * has run its owner may have gone on, and there may be anything; but no other
+ * frame that names this task. */
+static bool is_marked(struct sh_pool *pool, struct sh_record *r,
+                      enum sh_mark_of_frame mark)
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
-    struct shunt_frame_ *frame;
+    const struct shunt_frame_ *frame =
+        ((struct sh_taken *)sh_record_in(r))->frame;
 
-    if (!sh_record_is_taken(r))
+    return sh_arena_has(pool->arena, frame) &&
+           sh_load_bare_acq(&frame->run_) == mark && /* acquire: taken, ran */
+           frame->thief_ == sh_handle_make(pool->id, sh_index_of(pool, r),
+                                           sh_generation_of(w));
+}
+
+static void mark(struct sh_record *r, enum sh_mark_of_frame as)
+{
+    struct shunt_frame_ *frame = ((struct sh_taken *)sh_record_in(r))->frame;
+
+    sh_store_bare_rel(&frame->run_, as); /* release: ran */
+}
+
+void sh_frames_lose(struct sh_pool *pool, struct sh_record *r)
+{
+    if (sh_record_is_taken(r) && is_marked(pool, r, SH_FRAME_TAKEN))
+        mark(r, SH_FRAME_LOST);
+}
+
+void sh_frames_give_back(struct sh_pool *pool, struct sh_record *r)
+{
+    uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
+
+    if (is_marked(pool, r, SH_FRAME_TAKEN))
+        mark(r, SH_FRAME_BACK);
+    else
+        sh_give_now(sh_handle_make(pool->id, sh_index_of(pool, r),
+                                   sh_generation_of(w)));
+}
+
+bool sh_frames_has_run(struct sh_pool *pool, struct sh_record *r,
+                       struct sh_run *run)
+{
+    if (!sh_record_is_taken(r) || !is_marked(pool, r, SH_FRAME_DONE))
         return false;
-    frame = ((struct sh_taken *)sh_record_in(r))->frame;
-    /* If the call has run its owner may have gone on, and there may be
-     * anything; but no other frame that names this task. */
-    if (!sh_arena_has(pool->arena, frame) ||
-        sh_load_bare_acq(&frame->run_) != SH_FRAME_TAKEN || /* acquire: taken */
-        frame->thief_ !=
-            sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w)))
-        return false;
-    sh_store_bare_rel(&frame->run_, mark); /* release: ran */
+    if (run != NULL)
+        sh_leaving_left(run, *(struct sh_leaving **)sh_record_out(r));
     return true;
 }

@@ -75,10 +75,18 @@ bool sh_frames_is_doomed(struct sh_pool *pool, const struct sh_run *run);
 void sh_frames_bury(struct sh_pool *pool, unsigned index);
 void sh_frames_forget(struct sh_pool *pool, unsigned index);
 
-/* A call that a dead process had taken comes to nothing: mark its frame, if that
- * is there and not marked yet: whether it was. r has not settled, or has over
- * its code. */
-bool sh_frames_lose(struct sh_pool *pool, struct sh_record *r,
-                    enum sh_mark_of_frame mark);
+/* A call that a dead process had taken comes to nothing: so its frame says, if
+ * that is there and does not say anything else. r has not settled, or settled
+ * over its code. Other tasks stay as they are. */
+void sh_frames_lose(struct sh_pool *pool, struct sh_record *r);
+
+/* Such a call has not begun, so its owner runs it. If the frame does not name
+ * its task yet, nobody has the handle of that, and it goes. */
+void sh_frames_give_back(struct sh_pool *pool, struct sh_record *r);
+
+/* Such a call has come to its end, so that only its task has not said so: what
+ * it leaves is not run's any more, which may be NULL. */
+bool sh_frames_has_run(struct sh_pool *pool, struct sh_record *r,
+                       struct sh_run *run);
 
 #endif /* SH_WORKER_FRAMES_H */
