@@ -15,6 +15,7 @@
 #include "memory/arena.h"
 #include "stepper.h"
 #include "task/error.h"
+#include "worker/frames.h"
 
 enum {
     /* Stacks and tables are touched for the first time now and then. */
@@ -97,6 +98,27 @@ uint32_t record_in_use(struct sh_pool *pool)
         if (sh_phase_of(atomic_load(&sh_record_at(pool, i)->state)) != SH_FREE)
             return i;
     return 0;
+}
+
+const char *call_in_use(struct sh_pool *pool)
+{
+    for (uint32_t i = 0; i < sh_splits_count(pool); i++) {
+        struct sh_split *s = sh_split_at(pool, i);
+
+        if (atomic_load(&s->used) != 0)
+            return "a deque";
+        if (sh_split_taken(s) != 0 || sh_split_offers(s))
+            return "a frame";
+        for (unsigned k = 0; k < SH_SPLIT_THIEVES; k++)
+            if (atomic_load(&s->claims[k]) != 0)
+                return "a claim";
+    }
+    for (unsigned i = 0; i < pool->workers; i++)
+        for (struct sh_fiber *f = pool->team->workers[i].stacks.all; f != NULL;
+             f = f->older)
+            if (atomic_load(&f->pinned) == SH_PINNED)
+                return "a stack";
+    return NULL;
 }
 
 void tell_record(struct sh_pool *pool, uint32_t index, char *to, size_t size)

@@ -27,6 +27,7 @@
 
 #include "future/timer.h"
 #include "memory/arena.h"
+#include "process/doomed.h"
 #include "process/recover.h"
 #include "process/zygote.h"
 #include "stepper.h"
@@ -131,6 +132,13 @@ static void recover_all(struct sh_pool *pool, unsigned victims)
         pthread_mutex_unlock(&pool->team->repair);
         replace(pool, i);
     }
+}
+
+void image_tend(struct sh_pool *pool)
+{
+    pthread_mutex_lock(&pool->team->repair);
+    (void)sh_doomed_tend(pool);
+    pthread_mutex_unlock(&pool->team->repair);
 }
 
 /* No thread of the host is at something. */

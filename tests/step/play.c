@@ -36,7 +36,6 @@ enum {
     LOOKS_QUICK = 200 /* before it is looked at who sleeps, which takes long */
 };
 
-struct board *board;
 struct report *report;
 
 /* What is played, for who says that it is wrong. */
@@ -67,41 +66,6 @@ void wrong(const char *format, ...)
     if (getenv("STEP_DUMP") != NULL && played != NULL)
         (void)shunt_dump(played->name, 2);
     _exit(1);
-}
-
-/* -- the board -- */
-
-void now_begins(int id)
-{
-    atomic_fetch_add(&board->begun[id], 1);
-    atomic_store(&board->last, id);
-}
-
-void now_ends(int id)
-{
-    atomic_store(&board->last, id);
-    atomic_fetch_add(&board->ended[id], 1);
-}
-
-void now_at(int id)
-{
-    atomic_store(&board->last, id);
-}
-
-void now_sent(int id)
-{
-    atomic_fetch_add(&board->sent[id], 1);
-}
-
-static void clear_board(void)
-{
-    for (int i = 0; i < IDS; i++) {
-        atomic_store(&board->sent[i], 0);
-        atomic_store(&board->begun[i], 0);
-        atomic_store(&board->ended[i], 0);
-        atomic_store(&board->values[i], 0);
-    }
-    atomic_store(&board->last, -1);
 }
 
 /* -- waiting -- */
@@ -157,6 +121,8 @@ static bool becomes(struct play *p, bool (*is_so)(struct play *))
     int asleep = 0; /* looks in a row that saw them all asleep */
 
     for (int looks = 0; !is_so(p); looks++) {
+        if (is_image)
+            image_tend(p->pool);
         if (looks < LOOKS_QUICK) {
             sched_yield();
             continue;
@@ -177,7 +143,7 @@ static bool is_idle(struct play *p)
 static bool is_empty(struct play *p)
 {
     return pool_is_idle(p->pool) && record_in_use(p->pool) == 0 &&
-           pool_is_idle(p->pool);
+           call_in_use(p->pool) == NULL && pool_is_idle(p->pool);
 }
 
 static long descriptors; /* that the host has while nothing happens */
@@ -323,6 +289,7 @@ static void check_root(struct play *p, const struct root *r, char *blamed,
               "nor waiting (%x, last %d): %s",
               (size_t)(r - p->roots), r->may_die, p->dead, p->last, e->message);
     check_blame(e, blamed, size);
+    p->dead |= r->may_die; /* what works for it comes to nothing as well */
 }
 
 /* What tasks have noted. */
@@ -438,8 +405,11 @@ void play_dies(struct play *p, struct course *c, unsigned who)
     }
     place_count = c->how.victims;
     p->last = atomic_load(&board->last);
+    if (p->last >= 0 && (who & BIT(atomic_load(&board->on[p->last]))) == 0)
+        p->last = -1;
     for (int i = 0; i < IDS; i++)
-        if (atomic_load(&board->begun[i]) > atomic_load(&board->ended[i]))
+        if (atomic_load(&board->begun[i]) > atomic_load(&board->ended[i]) &&
+            (who & BIT(atomic_load(&board->on[i]))) != 0)
             p->dead |= BIT(i);
     p->killed = true;
 }
@@ -491,7 +461,8 @@ void play_ends(struct play *p, const struct scene *s, struct course *c)
             wrong("wrong: root %u cannot be released", i);
     if (!becomes(p, is_empty)) {
         tell_records(p->pool, told, sizeof told);
-        wrong("leaked: in use for ever:%s", told);
+        wrong("leaked: in use for ever: %s%s",
+              call_in_use(p->pool) != NULL ? call_in_use(p->pool) : "", told);
     }
     check_board(p, s);
     holding_take(p->pool, &now);
@@ -524,7 +495,7 @@ static void begin(struct play *p, const struct scene *s,
     p->about = 0;
     p->killed = false;
     p->promise = NULL;
-    clear_board();
+    board_clear();
     holding_take(p->pool, &c->before);
     for (unsigned i = 0; i < how->victims; i++)
         victim_attach(&c->victims[i], i);

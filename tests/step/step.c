@@ -247,7 +247,8 @@ static struct tally run_scene(const struct wish *w, const struct scene *s)
 }
 
 static const struct scene *const lists[] = { scenes_of_futures,
-                                             scenes_of_memory };
+                                             scenes_of_memory,
+                                             scenes_of_calls };
 
 /* The scene behind another one; the first behind NULL. NULL: there is none. */
 static const struct scene *next_scene(const struct scene *s, size_t *list)

@@ -3,6 +3,7 @@
  * step/stepper.h - what the parts of the stepper share.
  *
  *     step.c     which scenes, which instructions, in which child processes
+ *     board.c    what tasks say
  *     play.c     one death: begin, step, kill, recover, drain, check
  *     tracer.c   a worker process, one instruction at a time
  *     audit.c    what is in use of the pool's tables and memory
@@ -42,7 +43,8 @@ struct board {
     _Atomic int pid[VICTIMS_MAX]; /* of worker processes, by index */
     _Atomic unsigned births;      /* of worker processes */
     _Atomic unsigned sent[IDS], begun[IDS], ended[IDS];
-    _Atomic int last; /* the task that was at work last, as far as it said */
+    _Atomic unsigned on[IDS]; /* the worker where it began last, */
+    _Atomic int last; /* and who was at work last, as far as that said */
     _Atomic long values[IDS]; /* for what scenes want to remember */
     /* Of the child process. */
     _Atomic long at;           /* the instruction */
@@ -64,6 +66,7 @@ void now_ends(int id);
 /* It goes on after a wait. */
 void now_at(int id);
 void now_sent(int id);
+void board_clear(void);
 
 /* -- a play -- */
 
@@ -82,8 +85,8 @@ struct play {
     struct root roots[ROOTS_MAX];
     unsigned count;
     shunt_promise *promise; /* of the host, or NULL */
-    unsigned dead; /* bits: tasks that had begun and not ended at the death */
-    int last;      /* and who was at work last */
+    unsigned dead; /* bits: tasks that had begun and not ended, in who died */
+    int last;      /* and who was at work last there, or -1 */
     int gaps; /* workers that had claimed a task, whose code may have been about
                * to begin, */
     unsigned about; /* and the tasks that seem to be those */
@@ -102,7 +105,8 @@ struct scene {
 };
 
 /* Lists that end with a scene without a name. */
-extern const struct scene scenes_of_futures[], scenes_of_memory[];
+extern const struct scene scenes_of_futures[], scenes_of_memory[],
+    scenes_of_calls[];
 
 /* The host awaits this long, at the end; may_die are bits of tasks. */
 struct root *expect(struct play *p, shunt_future *f, long value,
@@ -148,6 +152,8 @@ struct holding {
 bool pool_is_idle(struct sh_pool *pool);
 /* The first record that is in use, or 0; and what it is at. */
 uint32_t record_in_use(struct sh_pool *pool);
+/* What is in use of spawned calls, or NULL. */
+const char *call_in_use(struct sh_pool *pool);
 void tell_record(struct sh_pool *pool, uint32_t index, char *to, size_t size);
 long count_descriptors(void);
 /* Only while the pool is idle and no record is in use. */
@@ -195,6 +201,9 @@ void play_ends(struct play *p, const struct scene *s, struct course *c);
  */
 extern bool is_image; /* this process is one */
 bool image_take(struct play *p, const struct scene *s, struct course *c);
+
+/* What the warden does from time to time. */
+void image_tend(struct sh_pool *pool);
 
 /* Say what is wrong of a death. */
 void tell_wrong(const struct scene *s, const struct schedule *how, bool image,
