@@ -171,8 +171,7 @@ static void give_up(const struct mess *m, struct sh_record *r, uint64_t word,
     sh_work_do(&work);
 }
 
-/* Whether it was the last that they claimed; a task, or a step. Who was only
- * about to has lost it to another, who says so. */
+/* Whether it was the last that they claimed, and not just about to. */
 static bool was_claimed(const struct mess *m, struct sh_record *r,
                         uint64_t word)
 {
@@ -224,8 +223,7 @@ static bool can_begin(struct sh_record *r, uint64_t word)
            (word & (SH_KEPT | SH_HELD)) == 0;
 }
 
-/* Whether others have calls of a run that is at its end: it ends when these
- * have, and waits for nothing until then. */
+/* Whether others have calls of a run that is at its end: it ends with them. */
 static bool is_doomed(const struct mess *m, struct sh_run *run,
                       enum sh_doom how)
 {

@@ -50,7 +50,7 @@
 #define TAG_AT (THIEF_AT + THIEF_BITS)
 #define SPLIT_AT (TAG_AT + TAG_BITS)
 #define SURE ((uint64_t)1 << 63)
-#define CLAIMED ((uint64_t)1 << 62) /* of each claim */
+#define MADE ((uint64_t)1 << 62) /* of each claim, also of tag 0 to slot 0 */
 
 _Static_assert(SH_SPLIT_SLOTS < 1u << SLOT_BITS, "room for the ends");
 _Static_assert(SH_SPLIT_THIEVES < 1u << THIEF_BITS, "room for a thief");
@@ -184,15 +184,18 @@ shunt_slot_ sh_split_steal_as(struct sh_split *s, unsigned worker, uint32_t tag)
     uint32_t top = top_of(ends);
     uint64_t by = (uint64_t)field(tag, 0, TAG_BITS) << TAG_AT |
                   (uint64_t)(worker + 1) << THIEF_AT;
+    uint64_t claim = MADE | (uint64_t)field(tag, 0, TAG_BITS) << SLOT_BITS |
+                     top;
 
     SH_ASSERT(worker < SH_SPLIT_THIEVES);
     if (top >= split_of(ends))
         return NULL;
+    /* Tags have come round since we took here last: with the next one. */
+    if (is_named(ends, worker, claim))
+        return NULL;
     vouch(s, ends, worker);
-    /* release: claimed */
-    sh_store_rel(&s->claims[worker],
-                 CLAIMED | (uint64_t)field(tag, 0, TAG_BITS) << SLOT_BITS | top);
-    if (sh_cas_acqrel(&s->ends, &ends, /* acq_rel: publish, claimed */
+    sh_store_rel(&s->claims[worker], claim); /* release: claimed */
+    if (sh_cas_acqrel(&s->ends, &ends,       /* acq_rel: publish, claimed */
                       (uint64_t)split_of(ends) << SPLIT_AT | by | (top + 1)))
         return s->slots[top];
     sh_split_settled(s, worker);

@@ -32,7 +32,9 @@
 #endif
 
 /* As many processes of a pool take frames of others. */
+#ifndef SH_SPLIT_THIEVES
 #define SH_SPLIT_THIEVES 255u
+#endif
 
 struct sh_split {
     shunt_split_ owner; /* what the inline code uses; limit_ is written by
@@ -50,8 +52,8 @@ struct sh_split {
     uint32_t doom;
     struct sh_fiber *stack;
     _Atomic uint64_t claims[SH_SPLIT_THIEVES]; /* of processes, by index: sure 1
-                                                * | claimed 1 | tag 22 | slot
-                                                * 17, or 0 */
+                                                * | made 1 | tag 22 | slot 17,
+                                                * or 0 */
 };
 
 /* Nothing is in it. */
