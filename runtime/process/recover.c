@@ -323,7 +323,6 @@ static void look_at_ticket(const struct mess *m, struct sh_record *r,
     sh_work_do(&work);
 }
 
-/* What one record has to do with it. */
 static void look_at(const struct mess *m, struct sh_record *r)
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
@@ -387,7 +386,6 @@ static void look_at(const struct mess *m, struct sh_record *r)
     }
 }
 
-/* The record of the task that it was at. */
 static struct sh_record *culprit_of(const struct mess *m)
 {
     struct sh_record *r;
