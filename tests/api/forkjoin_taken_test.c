@@ -159,7 +159,7 @@ static void what_a_taken_call_gets_is_its_tasks(void)
 {
     shunt_pool *pool = harness_pool(2);
 
-    for (int round = 0; round < 20; round++) {
+    for (long round = harness_rounds(80); round > 0; round--) {
         assert_takes(begin_taken(pool, SUBMITS, NULL, NULL), 1 + 22);
         assert_takes(begin_taken(pool, ALLOCATES, NULL, NULL), 1);
         assert_takes(begin_taken(pool, PROMISES, NULL, NULL), 1 + 5);
@@ -210,12 +210,12 @@ static void a_taken_call_is_cancelled_with_its_task(void)
     shunt_pool *pool = harness_pool(2);
     struct stage_promise gate = stage_promise(pool);
 
-    for (int round = 0; round < 30; round++) {
+    for (long round = harness_rounds(120); round > 0; round--) {
         struct latch *begun;
         shunt_future *f = begin_taken(pool, HEEDS, gate.future, &begun);
 
         assert_true(latch_reaches(begun, 1));
-        for (int i = 0; i < round % 10; i++)
+        for (long i = 0; i < round % 10; i++)
             sched_yield();
         assert_status(shunt_cancel(f), 1);
         assert_fails_with(f, 8);
@@ -381,13 +381,13 @@ static void chain_ends(bool kill)
 
 static void a_task_that_was_given_up_leaves_its_thread_to_its_calls(void)
 {
-    for (int round = 0; round < 20; round++)
+    for (long round = harness_rounds(80); round > 0; round--)
         chain_ends(false);
 }
 
 static void so_does_one_that_was_killed(void)
 {
-    for (int round = 0; round < 20; round++)
+    for (long round = harness_rounds(80); round > 0; round--)
         chain_ends(true);
 }
 

@@ -164,10 +164,10 @@ static void read_some(int signo)
 }
 
 /* Method: a blocking pipe is full, and the handler that interrupts the write
- * takes something out. */
+ * takes something out. It stays: valgrind may deliver the last signal late. */
 static void an_interrupted_write_goes_on(void **state)
 {
-    struct sigaction act = { .sa_handler = read_some }, old;
+    struct sigaction act = { .sa_handler = read_some };
     struct itimerval soon = { { 0, 1000 }, { 0, 1000 } }, never = { 0 };
     static char room[4096];
     int ends[2];
@@ -176,14 +176,13 @@ static void an_interrupted_write_goes_on(void **state)
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
     slow_read_from = ends[0];
-    assert_int_equal(sigaction(SIGALRM, &act, &old), 0);
+    assert_int_equal(sigaction(SIGALRM, &act, NULL), 0);
     assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
     struct sh_text t = sh_text_to_file(ends[1], room, sizeof room);
     for (int i = 0; i < 10000; i++)
         sh_text_put(&t, "more than a pipe takes %d\n", i);
     assert_int_equal(sh_text_end(&t), 0);
     assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
-    assert_int_equal(sigaction(SIGALRM, &old, NULL), 0);
     close(ends[0]);
     close(ends[1]);
 }
