@@ -3,7 +3,7 @@
  * split_again.c - two calls after each other in the same slot, each of which
  * may be taken: a thief that comes late runs none that is over.
  *
- * Edges: publish (queue/split.c), taken, done (worker/frames.c). All the ends
+ * Edges: publish (queue/split.c), taken, ran (worker/frames.c). All the ends
  * may be as they were when the thief looked. With -DSETTLED_BEFORE the task of
  * a taken call has been settled by somebody else, as a shutdown may do, so that
  * only the frame tells that it has run.

@@ -275,6 +275,8 @@ static void check_root(struct play *p, const struct root *r, char *blamed,
     const long *value = shunt_peek(r->future, long);
     unsigned hit = p->dead | (p->last >= 0 ? BIT(p->last) : 0);
 
+    if (r->immune && (r->may_die & hit) != 0)
+        p->dead |= r->may_die; /* it has run again as a whole */
     if (status == 0 && (value == NULL || *value != r->value))
         wrong("wrong: root %zu is %ld, not %ld", (size_t)(r - p->roots),
               value != NULL ? *value : -1, r->value);
