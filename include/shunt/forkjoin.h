@@ -47,7 +47,8 @@
  *     a scope is closed by the call that has opened it; and
  *     shunt_cancel_future() ends with that call
  *   - it is asked to cancel when its task is: shunt_cancelled(). If it waits
- *     just then, it is told when its spawner comes to the sync
+ *     just then, it is told when its spawner comes to the sync; in a process
+ *     pool, of shunt_cancel and of a deadline, also before
  *   - a process that a call has forked ends, or runs another program, before
  *     that call returns
  *
@@ -59,13 +60,15 @@
  * on the stack, in arguments, and in memory of the pool (shunt_alloc): pointers
  * into that may be passed, and those to memory of malloc may not. If the process
  * dies in which a call runs, its task fails with SHUNT_ECRASHED, or runs again
- * as a whole if it is .idempotent; the code that waits for the call does not go
- * on, so what that had of its own process, such as memory of malloc or a lock,
- * stays so. A call that had been taken, and not begun, runs at its sync. The
- * task settles when all its calls have ended, which are asked to cancel, and
- * killed after its .grace_ns. So it is with a deadline, a cancel, and the death
- * of the task's own process: they reach its calls, wherever those run. A process
- * that a call has forked neither spawns nor syncs. Tasks that are .exclusive or
+ * as a whole if it is .idempotent and has .retries left; the code that waits
+ * for the call does not go on, so what that had of its own process, such as
+ * memory of malloc or a lock, stays so. A call that had been taken, and not
+ * begun, runs at its sync. The task settles when its other calls have ended,
+ * which are asked to cancel, and killed after its .grace_ns. So it is, too, if
+ * the task's own process dies. A deadline and shunt_cancel reach the calls as
+ * well, wherever those run: they are asked to cancel, and killed after the
+ * .grace_ns; but the task's future does not wait for that. A process that a
+ * call has forked neither spawns nor syncs. Tasks that are .exclusive or
  * .host_only keep their calls to themselves, and so does code built with an
  * address sanitizer that has locals elsewhere than on the stack
  * (detect_stack_use_after_return).

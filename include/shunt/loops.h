@@ -43,8 +43,8 @@
  *
  * In a process pool worker processes run the parts of a loop. What its functions
  * reach by pointers, a context's arrays or what is sorted, must be memory of the
- * pool there (shunt_alloc, shunt_pool_alloc). If one of them dies, the loop fails
- * with SHUNT_ECRASHED when the others have left it.
+ * pool there (shunt_alloc, shunt_pool_alloc). If one dies in the middle of a
+ * part, the loop fails with SHUNT_ECRASHED when the other parts have ended.
  *
  * After Tzannes, Caragea, Barua and Vishkin, "Lazy binary-splitting: a run-time
  * adaptive work-stealing scheduler" (PPoPP 2010).

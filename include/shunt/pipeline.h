@@ -136,8 +136,9 @@ typedef struct shunt_pipeline_options {
  *          why: what it takes is not of the size and alignment of what the one
  *          before it makes (in a library built with -Dchecks=true, nor of its
  *          type's name), a source that takes something or is SHUNT_PARALLEL, a
- *          step without its context, a task that returns a future, an order
- *          that is none. SHUNT_ENOTSUP: a stage that cannot run in the pool,
+ *          step without its context, a task with one, no function, a task that
+ *          returns a future, an order that is none. SHUNT_ENOTSUP: a stage that
+ *          cannot run in the pool,
  *          is .host_only in a process pool, or of a library that was loaded too
  *          late. SHUNT_ENOMEM, also for more tokens than there is memory for;
  *          SHUNT_EAGAIN (over .queue_max: a pipeline counts as one task; later,

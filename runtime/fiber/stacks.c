@@ -223,11 +223,12 @@ struct sh_fiber *sh_stacks_take(struct sh_stacks *s)
 
     if (f == NULL) {
         f = s->pinned > 0 ? regain(s) : NULL;
-        if (f == NULL)
+        if (f == NULL) {
             f = map_fiber(s);
-        if (f == NULL)
-            return NULL;
-        s->made++;
+            if (f == NULL)
+                return NULL;
+            s->made++;
+        }
     } else {
         SH_ASSERT(s->free_count > 0);
         s->free = f->next;

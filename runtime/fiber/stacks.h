@@ -38,9 +38,9 @@
  * Edges.
  *   pinned   stacks.c
  *
- * Threads: owner only, every function and every field, but for pin and unpin,
- * and of when the owner's process is dead. Blocks: never, but for the system
- * calls to map and unmap.
+ * Threads: the owner alone, every function and every field; but unpin is the
+ * host's, and all is when the owner's process is dead. Blocks: never, but for
+ * the system calls to map and unmap.
  */
 #ifndef SH_FIBER_STACKS_H
 #define SH_FIBER_STACKS_H
@@ -74,7 +74,7 @@ struct sh_stacks {
     uint64_t made;        /* mapped since init: how well the cache does */
     struct sh_fiber *all; /* in an arena: the last one mapped; by older */
     char *aside;     /* in an arena: addresses for the first one, or NULL */
-    unsigned pinned; /* stacks that are, or were */
+    unsigned pinned; /* pinned, or unpinned and not taken since */
 };
 
 /* An empty pool of stacks of at least stack_bytes, in an arena or in memory of

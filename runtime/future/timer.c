@@ -94,7 +94,7 @@ int64_t sh_grace_of(const struct sh_record *r)
 
 /* In a process pool: parts of this task may run elsewhere, which are to end as
  * well. The warden looks. */
-static void end_parts(struct sh_pool *pool)
+static void tell_of_parts(struct sh_pool *pool)
 {
     /* relaxed: if there is such a part, its deque has been there for long */
     if (!pool->shared || sh_load_rlx(&pool->splits_used) == 0)
@@ -117,7 +117,7 @@ void sh_grace_begin(struct sh_pool *pool, struct sh_record *r,
             (w & (SH_GRACED | SH_COMMITTED)) != 0)
             return;
     } while (!sh_cas_acqrel(&r->state, &w, w | SH_GRACED)); /* acq_rel: claim */
-    end_parts(pool);
+    tell_of_parts(pool);
     grace_ns = grace_of(task);
     until_ns = sh_pool_after(pool, grace_ns);
     /* We are the one who sets its timer from now on. If there is none to be
@@ -331,7 +331,7 @@ static bool over(struct sh_work *work, struct sh_pool *pool,
 
     if (over == SH_OVER_NOT)
         return false;
-    end_parts(pool);
+    tell_of_parts(pool);
     /* What was parked is set going to come to its end. */
     sh_time_stuck(pool, post, hint,
                   over == SH_OVER_PARKED && pool->shared ? grace_of(task) : 0);

@@ -38,6 +38,7 @@
 #include "shunt/memory.h"
 #include "shunt/queue.h"
 #include "shunt/scope.h"
+#include "task/error.h"
 #include "worker/worker.h"
 
 /* The input of the pipeline's task; and of an item's. */
@@ -121,7 +122,7 @@ static int hear(const struct sh_stage *s, size_t index, uint64_t number, int rc)
     if (SH_LIKELY(run->text == NULL && run->fail_as == 0)) {
         if (rc != 0 && rc != SHUNT_ECANCELED)
             (void)shunt_fail(rc, "stage %zu, %s, returned %d for item %llu",
-                             index, sh_stage_name(s->task), rc,
+                             index, sh_task_name_of(s->task), rc,
                              (unsigned long long)number);
     } else if (rc == 0) {
         sh_loop_unsay(run);

@@ -36,11 +36,6 @@ struct sh_slot {
     struct sh_slot *next; /* while it is free */
 };
 
-static inline const char *sh_stage_name(const shunt_task *task)
-{
-    return task->traits_.name != NULL ? task->traits_.name : task->fn_;
-}
-
 static inline bool sh_stage_wants_ctx(const shunt_task *task)
 {
     return (task->shape_ & SHUNT_SHAPE_STEP_) != 0 &&

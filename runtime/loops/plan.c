@@ -16,6 +16,7 @@
 #include "future/value.h"
 #include "loops/pipeline.h"
 #include "memory/known.h"
+#include "task/error.h"
 
 #ifdef SH_CHECKS
 enum {
@@ -51,10 +52,10 @@ static void check_source(const shunt_stage *s, struct sh_refusal *r)
     if (!none)
         refuse(r, SHUNT_EINVAL,
                "stage 0, %s, is the source, and takes something",
-               sh_stage_name(t));
+               sh_task_name_of(t));
     else if (s->order == SHUNT_PARALLEL)
         refuse(r, SHUNT_EINVAL, "stage 0, %s, is the source, and parallel",
-               sh_stage_name(t));
+               sh_task_name_of(t));
 }
 
 /* What a stage makes, and the next one takes. */
@@ -68,8 +69,8 @@ static void check_fit(const shunt_task *before, const shunt_task *t, size_t i,
     refuse(r, SHUNT_EINVAL,
            "stage %zu, %s, takes %.40s (%zu bytes), and stage %zu, %s, makes "
            "%.40s (%zu bytes)",
-           i, sh_stage_name(t), t->in_type_, t->in_size_, i - 1,
-           sh_stage_name(before), before->out_type_, before->out_size_);
+           i, sh_task_name_of(t), t->in_type_, t->in_size_, i - 1,
+           sh_task_name_of(before), before->out_type_, before->out_size_);
 }
 
 /* What a worker process of the pool is to have, too. */
@@ -93,22 +94,22 @@ static void check_stage(const struct sh_pool *pool, const shunt_stage *s,
     }
     if ((t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) != 0)
         refuse(r, SHUNT_EINVAL, "stage %zu, %s, returns a future", i,
-               sh_stage_name(t));
+               sh_task_name_of(t));
     else if (sh_stage_wants_ctx(t) && s->ctx == NULL)
         refuse(r, SHUNT_EINVAL, "stage %zu, %s, has no context", i,
-               sh_stage_name(t));
+               sh_task_name_of(t));
     else if ((t->shape_ & SHUNT_SHAPE_STEP_) == 0 && s->ctx != NULL)
         refuse(r, SHUNT_EINVAL, "stage %zu, %s, takes no context", i,
-               sh_stage_name(t));
+               sh_task_name_of(t));
     else if ((unsigned)s->order > SHUNT_SERIAL_OUT_OF_ORDER)
         refuse(r, SHUNT_EINVAL, "stage %zu, %s, has no order", i,
-               sh_stage_name(t));
+               sh_task_name_of(t));
     else if ((rc = sh_task_check(pool, t)) != 0 ||
              (rc = is_known(pool, s) && !(t->traits_.host_only && pool->shared)
                        ? 0
                        : SHUNT_ENOTSUP) != 0)
         refuse(r, rc, "stage %zu, %s, cannot run in this pool", i,
-               sh_stage_name(t));
+               sh_task_name_of(t));
     else if (i == 0)
         check_source(s, r);
     else

@@ -12,11 +12,11 @@
  * it leaves the word free, and gives the promise if there is one. So there is
  * no lock, and no list of those who wait.
  *
- * Words are used again, by the turn that is as many further as there are words.
- * There is one for each token: of count + 1 items that have a number for this
- * stage the one that was sent last was sent when another had come to its end,
- * and passed; then all turns before that one's are over, the first of them is,
- * and its word is closed. That goes along with the tasks, and with drawn.
+ * Words are used again: turns n and n + count share one. When an item has the
+ * number n + count, count + 1 items have had one since n, and there are only
+ * count tokens: so one of them has ended, and passed. Turns pass in order, so
+ * turn n is over, and it has left its word closed. That this is seen goes along
+ * with the token, and out of order with drawn.
  *
  * Edges.
  *   turn     pass: free the word -> take: read it, or fail to put a promise

@@ -53,9 +53,9 @@ static void ask(struct sh_pool *pool, struct sh_record *r, uint32_t generation)
     sh_work_do(&work);
 }
 
-/* Whether a call that was taken has ended; if it is to be whole, with what it
- * has submitted, since that may be done again. If not it is asked to. */
-static bool has_ended(struct sh_pool *pool, const struct shunt_frame_ *frame,
+/* Whether a call that was taken has ended; if not it is asked to. If the task
+ * may run again (`whole`), so must what the call has submitted have. */
+static bool ask_to_end(struct sh_pool *pool, const struct shunt_frame_ *frame,
                       bool whole)
 {
     uintptr_t mark = sh_load_bare_acq(&frame->run_); /* acquire: taken, ran */
@@ -84,8 +84,9 @@ static bool is_of(struct sh_split *s, const struct sh_run *run)
            (sh_load_acq(&s->used) & ~SH_SPLIT_DOOMED) == run->worker->index + 1;
 }
 
-/* Whether all calls of a run have ended. */
-static bool is_alone(struct sh_pool *pool, const struct sh_run *run)
+/* Nothing more is taken of a run, and its calls are asked to end: whether all
+ * have. */
+static bool ask_all_to_end(struct sh_pool *pool, const struct sh_run *run)
 {
     bool alone = true, whole = run->record->task->traits_.idempotent;
 
@@ -98,7 +99,7 @@ static bool is_alone(struct sh_pool *pool, const struct sh_run *run)
         if ((sh_load_acq(&s->used) & SH_SPLIT_DOOMED) == 0)
             return false;
         for (uint32_t k = 0, n = sh_split_close(s); k < n; k++)
-            alone &= has_ended(pool, s->slots[k], whole);
+            alone &= ask_to_end(pool, s->slots[k], whole);
     }
     return alone;
 }
@@ -259,7 +260,7 @@ static bool end_some(struct sh_pool *pool, bool *left_out)
         /* acquire: doomed */
         if (s == NULL || (sh_load_acq(&s->used) & SH_SPLIT_DOOMED) == 0)
             continue;
-        if (is_alone(pool, s->run)) {
+        if (ask_all_to_end(pool, s->run)) {
             end_alone(pool, s->run);
             ended = true;
         } else {

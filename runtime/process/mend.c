@@ -36,15 +36,16 @@
 /* How often a task that can be run again is, beyond .retries, when others have
  * ended the process that it was parked in. */
 #define INNOCENT_MORE 3u
+
 bool sh_mend_again(struct sh_record *r, uint64_t word, bool culprit)
 {
     unsigned most;
 
     if (!r->task->traits_.idempotent || !sh_is_bound(r) ||
         (word & (SH_CANCEL | SH_BUSY)) != 0 ||
-        /* relaxed: ours, its process is dead */
+        /* relaxed: ours, its code does no more */
         (sh_load_rlx(&r->deps) & SH_DEPS_DROPPED) != 0 ||
-        /* relaxed: ours, its process is dead */
+        /* relaxed: ours, its code does no more */
         sh_load_rlx(&r->kind) > SH_KIND_FINALLY)
         return false;
     most = sh_bound_of(r)->retries + (culprit ? 0 : INNOCENT_MORE);

@@ -33,9 +33,9 @@ void sh_mend_hold(struct sh_work *work, struct sh_pool *pool,
  * yet; the items of its seat that were in no free list. */
 void sh_mend_held(struct sh_pool *pool, unsigned index, struct sh_seat *seat);
 
-/* Whether a task that ran, or was parked, in a process that has died, and has
- * not settled, is to run again. What is not to blame for the death may so more
- * often. */
+/* Whether a task that has not settled is to run again, whose code does no more:
+ * the process has died that it ran or was parked in, or that ran one of its
+ * calls. What is not to blame for the death may so more often. */
 bool sh_mend_again(struct sh_record *r, uint64_t word, bool culprit);
 
 #endif /* SH_PROCESS_MEND_H */

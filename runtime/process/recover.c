@@ -223,8 +223,8 @@ static bool can_begin(struct sh_record *r, uint64_t word)
            (word & (SH_KEPT | SH_HELD)) == 0;
 }
 
-/* Whether others have calls of a run that is at its end: it ends with them. */
-static bool is_doomed(const struct mess *m, struct sh_run *run,
+/* Doom a run that is at its end if others have calls of it; else false. */
+static bool doom(const struct mess *m, struct sh_run *run,
                       enum sh_doom how)
 {
     if (run == NULL || !sh_frames_doom(m->pool, run, m->worker->index, how))
@@ -255,7 +255,7 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
         (run != NULL || can_begin(r, word))) {
         sh_bound_of(r)->crashes++;
         if (run != NULL) {
-            if (!is_doomed(m, run, SH_DOOM_AGAIN))
+            if (!doom(m, run, SH_DOOM_AGAIN))
                 sh_run_renew(run);
         } else {
             (void)sh_deps_renew(r);
@@ -276,7 +276,7 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
         f.text = text;
     }
     sh_error_attach(m->pool, r, &f);
-    if (is_doomed(m, run, SH_DOOM_FAILS))
+    if (doom(m, run, SH_DOOM_FAILS))
         return;
     sh_frames_lose(m->pool, r);
     settle_ended(m, r, run, sh_outcome_from(SHUNT_ECRASHED));
@@ -360,7 +360,7 @@ static void look_at(const struct mess *m, struct sh_record *r)
     run = run_of(m, r);
     /* By itself, perhaps in part, or when another process of this place died. */
     if (run != NULL && sh_frames_is_doomed(m->pool, run)) {
-        (void)is_doomed(m, run, SH_DOOM_LOST);
+        (void)doom(m, run, SH_DOOM_LOST);
         return;
     }
     if (sh_phase_of(w) <= SH_PARKED) {
@@ -375,7 +375,7 @@ static void look_at(const struct mess *m, struct sh_record *r)
             put_back(m, r, w);
     } else if ((w & SH_BUSY) != 0 && run != NULL && run->worker == m->worker) {
         /* Settled over its code, which has come to its end now. */
-        if (is_doomed(m, run, SH_DOOM_FAILS))
+        if (doom(m, run, SH_DOOM_FAILS))
             return;
         sh_frames_lose(m->pool, r);
         sh_run_abort(run, sh_outcome_of(w));

@@ -7,8 +7,8 @@
  *                                another in its place; if the zygote has died,
  *                                and its workers with it, from another one
  *            our bell            a worker is at code that was given up: stop
- *                                it, look again, kill it (cull.c); or all are
- * to end
+ *                                it, look again, kill it (cull.c); or all
+ *                                are to end
  *
  * Idea. A pidfd is readable when the process has ended, whoever is its parent,
  * so no signal is needed, and the host's own children are none of our

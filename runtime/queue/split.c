@@ -22,8 +22,8 @@
  * Edges. A frame that was taken is given back by its own word: worker/frames.c.
  *   publish  publish: move split -> steal: move top      the slot is filled,
  *            and the frame in it. All other changes of ends are
- *            read-modify-writes, which hand it on, but for the reset of who
- *            joins: then nothing is public
+ *            read-modify-writes, which hand it on, but for the stores of who
+ *            joins, leaves, or has forked: then nothing is public
  *   asked    calm: write limit_, then change ends -> offers: read ends, then
  *            write limit_, which comes after
  *   sleep    publish: move split || sync/sleep.c: set idle, then look at all
@@ -34,9 +34,10 @@
  *
  * Crash. In a process pool it lies in the arena. Its owner may die: the frames
  * lie on its stack, and stay there (worker/doom.c). A thief may die with a
- * frame that it has taken: ends names the last one, by a tag that is used once,
- * and whoever comes next makes the claim of that one sure before the name is
- * overwritten. All other changes keep the name.
+ * frame that it has taken: ends names the last one, by a tag that this one does
+ * not use again as long as it stands there, and whoever comes next makes the
+ * claim of that one sure before the name is overwritten. All other changes keep
+ * the name, but for renew, in a child that shares it with nobody.
  *
  * After van Dijk and van de Pol (MuCoCoS 2014), whose split moves with a flag
  * and a fence; here a thief never shrinks what the owner has.

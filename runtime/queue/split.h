@@ -46,8 +46,9 @@ struct sh_split {
     /* split 17 | tag 22 and number of the last thief 8, of processes | top 17
      */
     _Alignas(SH_LINE) _Atomic uint64_t ends;
-    /* By a shunt_fork of the worker of that number; 0: free. Or by one that is
-     * to be given up: see worker/doom.c, and how. */
+    /* 0: free; else 1 + the index of the worker whose shunt_fork has it, and
+     * SH_SPLIT_DOOMED if that one's run is to be given up: how (enum sh_doom),
+     * and its stack (worker/doom.c). */
     _Alignas(SH_LINE) _Atomic uint32_t used;
     uint32_t doom;
     struct sh_fiber *stack;

@@ -35,6 +35,7 @@
  *            a task that was given up is given up as well
  *   accepted task/handle.c
  *   claim    worker/run.c
+ *   death    process/recover.c
  *   settled  future/settle.c
  *
  * Crash. In a process pool frames, deques and runs lie in the arena. A process
@@ -470,7 +471,7 @@ static uint64_t begin(struct sh_worker *w, struct sh_split *s,
     t->outer = s->run;
     t->owner = sh_hint(s->run->index, s->run->generation);
     t->task = sh_record_whole(s->run->record);
-    /* Who repairs knows that we have claimed it. release: claim */
+    /* Who repairs knows that we have claimed it. release: claim, death */
     if (w->pool->shared)
         sh_store_rel(&w->post->claiming, w->taken);
     /* Not READY: nobody else claims it, or settles it before it has begun. */

@@ -9,13 +9,14 @@
 #include "task/taken.h"
 #include "worker/worker.h"
 
-/* Marks of a frame, in run_, where no function is. */
+/* What stands in run_, where no function is. */
 enum sh_mark_of_frame {
     SH_FRAME_TAKEN = 1, /* thief_ names the task that runs it */
-    SH_FRAME_DONE,      /* it has run; so has what follows, in its way: */
-    SH_FRAME_LOST,      /* its process has died in the middle of it, */
-    SH_FRAME_BACK,      /* or before it began: its owner is to run it; or */
-    SH_FRAME_RETURNED   /* before there was a task: thief_ is the function */
+    /* From here on nobody else runs it any more: */
+    SH_FRAME_DONE,    /* it has run */
+    SH_FRAME_LOST,    /* its process has died in the middle of it */
+    SH_FRAME_BACK,    /* the same before it began: its owner is to run it */
+    SH_FRAME_RETURNED /* the same before it had a task: thief_ is the function */
 };
 
 /* -- what goes from a call that was taken to its task -- */
@@ -32,7 +33,7 @@ void sh_leaving_left(struct sh_run *run, const struct sh_leaving *l);
 /* It is run's from now on, as if it had got it now. Twice does no harm. */
 void sh_leaving_absorb(struct sh_run *run, struct sh_leaving *l);
 
-/* The same of a run that has come to its end, to be given back with it. */
+/* It comes with a run that has ended: it is to be given back with that. */
 void sh_leaving_drop(struct sh_run *run, const struct sh_leaving *l);
 
 /* When it has been absorbed, and the value been taken. */
@@ -84,8 +85,8 @@ void sh_frames_lose(struct sh_pool *pool, struct sh_record *r);
  * its task yet, nobody has the handle of that, and it goes. */
 void sh_frames_give_back(struct sh_pool *pool, struct sh_record *r);
 
-/* Such a call has come to its end, so that only its task has not said so: what
- * it leaves is not run's any more, which may be NULL. */
+/* Whether such a call has ended, and only its task has not said so. Then what it
+ * leaves is taken from run, which may be NULL. */
 bool sh_frames_has_run(struct sh_pool *pool, struct sh_record *r,
                        struct sh_run *run);
 

@@ -20,6 +20,7 @@
 #include "fiber/fiber.h"
 #include "fiber/stacks.h"
 #include "future/settle.h"
+#include "queue/split.h"
 #include "shunt/pool.h"
 
 struct sh_worker {
@@ -247,10 +248,10 @@ bool sh_worker_sees_work(struct sh_worker *w);
 uint64_t sh_frames_steal(struct sh_worker *w, unsigned first);
 bool sh_frames_offered(struct sh_pool *pool);
 
-/* There are numbers for so many processes (queue/split.h). */
+/* A worker process has a number for its claims only below that. */
 static inline bool sh_frames_may_steal(const struct sh_worker *w)
 {
-    return SH_LIKELY(w->index < 255 || !w->pool->shared);
+    return SH_LIKELY(w->index < SH_SPLIT_THIEVES || !w->pool->shared);
 }
 
 /* Count that the calling worker, if it is one, has offered some. */
@@ -303,8 +304,9 @@ static inline bool sh_worker_begins(struct sh_worker *w,
                                                               */
 }
 
-/* A run goes on, or is one that began before it could be refused: the same, and
- * if it was given up, that is known. */
+/* As sh_worker_begins, of a run that goes on after a wait, or that cannot be
+ * refused any more: it runs in any case, and if it was given up the worker is
+ * known to be stuck. */
 void sh_worker_goes_on(struct sh_worker *w, const struct sh_run *run);
 
 /* Whether nobody should count on this worker: it is stuck, or rests. */
