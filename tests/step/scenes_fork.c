@@ -171,9 +171,18 @@ SHUNT_FORK(long, spawn_two, int, id)
     return value + 20;
 }
 
+static __attribute__((noinline)) long spawn_below(void)
+{
+    return shunt_fork(spawn_two, 1);
+}
+
+/* They lie where a stack that is used again is empty: not on its first page. */
 static int fork_two_does(long *out)
 {
-    *out = shunt_fork(spawn_two, 1);
+    volatile char room[3 * 4096];
+
+    room[0] = 1;
+    *out = spawn_below() + room[0] - 1;
     return 0;
 }
 DO(fork_two)
