@@ -119,6 +119,20 @@ typedef bool sh_deliver(void *to, struct sh_pool *pool, uint64_t target);
 bool sh_edge_close(struct sh_pool *pool, struct sh_record *r,
                    sh_deliver *deliver, void *to);
 
+/* The only target that hangs on a record of a thread pool, which has settled
+ * with word, if that is the holder of the handle which was lent: nobody else
+ * can come, so the edges need not be closed. 0: it is not as simple as that. */
+uint64_t sh_edge_sole(struct sh_pool *pool, struct sh_record *r, uint64_t word);
+
+/* What hangs on a record first, if it is a record, will be looked at soon. */
+static inline void sh_edge_prefetch(struct sh_pool *pool, struct sh_record *r)
+{
+    uint64_t e = sh_load_rlx(&r->edge0); /* relaxed: a guess */
+
+    if (sh_target_kind(e) == SH_TARGET_RECORD)
+        sh_table_prefetch(&pool->records, sh_target_index(e));
+}
+
 /* Give the edges of a record that is RELEASING back. */
 void sh_edge_free(struct sh_pool *pool, struct sh_record *r);
 

@@ -65,7 +65,9 @@ bool sh_is_pending_child(const struct sh_run *run, uint64_t name)
     return pending(run, name, &word) != NULL;
 }
 
-/* Keep the record from being freed. False if it has settled meanwhile. */
+/* Keep the record from being freed. False if it has settled meanwhile. That it
+ * is ALIASED from then on tells who settles it that not only its holder may
+ * hang there: see onward.c. */
 static bool hold(struct sh_record *r, uint64_t *word)
 {
     uint32_t generation = sh_generation_of(*word);
@@ -74,9 +76,9 @@ static bool hold(struct sh_record *r, uint64_t *word)
         if (sh_generation_of(*word) != generation || !sh_is_live(*word) ||
             sh_is_settled(*word))
             return false;
-    } while (!sh_cas_acqrel(&r->state, word, *word | SH_HELD)); /* acq_rel:
-                                                                 * settled */
-    *word |= SH_HELD;
+        /* acq_rel: settled */
+    } while (!sh_cas_acqrel(&r->state, word, *word | SH_HELD | SH_ALIASED));
+    *word |= SH_HELD | SH_ALIASED;
     return true;
 }
 

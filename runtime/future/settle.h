@@ -79,6 +79,11 @@ static inline void sh_work_do(struct sh_work *work)
  * since it is no work that would be lost. */
 void sh_work_let_go(struct sh_work *work, const struct sh_ref *ref);
 
+/* Give a lent handle back, and free its record at once, if nobody else has one,
+ * and it has settled, has succeeded, and is of this thread pool; false: nothing
+ * was done, since it is not as simple as that. */
+bool sh_give_plain(struct sh_pool *pool, uint64_t handle);
+
 /* Give a lent handle back; 0 is none. */
 void sh_work_give(struct sh_work *work, uint64_t handle);
 
@@ -186,6 +191,17 @@ static inline void sh_hand_clear(const struct sh_pool *pool)
  * is given back afterwards. */
 void sh_settle_running(struct sh_pool *pool, struct sh_record *r,
                        unsigned outcome, uint64_t input);
+
+/* The same of a record of a thread pool that ran on the calling worker, owner,
+ * and has succeeded. If the only thing that follows is a step, which is to run,
+ * the caller has claimed that, and runs it now; NULL: what follows is queued.
+ */
+struct sh_record *sh_settle_onward(struct sh_pool *pool, struct sh_record *r,
+                                   unsigned owner);
+
+/* A step of a thread pool has run, and held its input by that handle: give it
+ * back. */
+void sh_settle_spent(struct sh_pool *pool, uint64_t input);
 
 /* The code of a record that was settled over it has returned, on its worker. */
 void sh_settle_returned(struct sh_work *work, struct sh_pool *pool,

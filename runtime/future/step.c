@@ -10,6 +10,11 @@
  * Edges.
  *   accept   future/deliver.c
  *   due      future/timer.c: here the state is written
+ *   registry task/registry.c
+ *   settled  future/settle.c
+ *   accepted task/handle.c
+ *   hang     future/edge.c
+ *   closed   future/edge.c
  */
 #include <string.h>
 
@@ -178,6 +183,98 @@ static shunt_future *attach(struct sh_pool *pool, struct sh_ref *ref,
     return sh_handle_future(handle);
 }
 
+/* -- the usual case -- */
+
+/* Let a step in INIT wait for ref, which was lent to it, as sh_follow does: the
+ * usual case is that it is pending, and nobody hangs there before. */
+static void follow_first(struct sh_pool *pool, struct sh_record *r,
+                         const struct sh_ref *ref, uint64_t w)
+{
+    struct sh_work work = { 0 };
+    uint64_t none = SH_EDGE_EMPTY;
+    /* relaxed: ours */
+    uint64_t target = sh_target(SH_TARGET_RECORD, sh_index_of(pool, r), 0,
+                                (uint32_t)(sh_load_rlx(&r->deps) >> 32));
+
+    /* That there is somebody was said as it was lent, if it had not settled by
+     * then. acq_rel: hang, closed */
+    if (SH_UNLIKELY(sh_is_settled(ref->word) ||
+                    !sh_cas_acqrel(&ref->record->edge0, &none, target))) {
+        (void)sh_follow(&work, pool, r, ref);
+        sh_work_do(&work);
+        return;
+    }
+    sh_store_sc(&r->state, sh_word_to(w, SH_WAIT, 0));  /* seq_cst: accept */
+    if (SH_UNLIKELY((sh_load_sc(&r->deps) & 1) != 0)) { /* seq_cst: accept */
+        sh_deliver_to(&work, pool, target, sh_ref_status_now(ref));
+        sh_work_do(&work);
+    }
+}
+
+/* The pool that a future of a thread pool is pending in, which the caller has a
+ * seat of, and its record in *ref_out; NULL: it is not as simple as that. */
+static struct sh_pool *find_pending(uint64_t handle, struct sh_ref *ref_out)
+{
+    /* acquire: registry */
+    struct sh_pool *pool =
+        sh_load_acq(&sh_self()->pools[sh_handle_pool(handle)]);
+    const struct sh_seat *seat = sh_here.seat;
+
+    if (pool == NULL || seat == NULL || pool->shared ||
+        sh_load_rlx(&seat->pool) != pool || /* relaxed: it is in use */
+        !sh_pool_is_ours(pool) ||
+        sh_handle_index(handle) >= pool->records.capacity)
+        return NULL;
+    ref_out->pool = pool;
+    ref_out->record = sh_record_at(pool, sh_handle_index(handle));
+    /* acquire: settled, accepted */
+    ref_out->word = sh_load_acq(&ref_out->record->state);
+    ref_out->handle = handle;
+    ref_out->reserved = 0;
+    return sh_handle_fits(handle, ref_out->word) &&
+                   !sh_is_settled(ref_out->word)
+               ? pool
+               : NULL;
+}
+
+/* Attach a step without a context, and without a deadline, to what is pending.
+ * NULL: nothing was done, since it is not as simple as that. */
+static SH_HOT shunt_future *then_plain(shunt_future *f, const shunt_task *task,
+                                       const char *where)
+{
+    const struct sh_run *run = sh_here.run;
+    struct sh_record *r;
+    struct sh_ref ref;
+    struct sh_pool *pool = find_pending(sh_handle_of(f), &ref);
+    uint64_t w, handle;
+
+    if (pool == NULL || task == NULL ||
+        (task->shape_ & SHUNT_SHAPE_STEP_) != 0 ||
+        /* relaxed: as in timer.h */
+        (run != NULL && sh_load_bare_rlx(&run->deadline_ns) != INT64_MAX) ||
+        sh_task_check(pool, task) != 0)
+        return NULL;
+    r = sh_record_new(pool, sh_here.seat, SH_KIND_THEN, task, where);
+    if (SH_UNLIKELY(r == NULL))
+        return NULL;
+    w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
+    /* Before it is lent: see undo.c. relaxed: the lending is a CAS */
+    sh_store_rlx(&r->input, ref.handle | SH_HANDLE_LENT);
+    if (SH_UNLIKELY(!sh_record_make_data(pool, r) ||
+                    !sh_handle_lend(&ref, SH_WATCHED))) {
+        follower_free(pool, r);
+        return NULL;
+    }
+    handle =
+        sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
+    if (sh_here.run != NULL)
+        sh_run_note(sh_here.run, handle);
+    follow_first(pool, r, &ref, w);
+    return sh_handle_future(handle);
+}
+
+/* -- all cases -- */
+
 /* 0, or why the step cannot be attached at all. */
 static int check(const struct sh_pool *pool, const shunt_task *task,
                  const void *ctx)
@@ -288,7 +385,10 @@ static shunt_future *step(unsigned kind, shunt_future *f,
 shunt_future *shunt_then_task(shunt_future *f, const shunt_task *task,
                               const void *ctx, const char *where)
 {
-    return step(SH_KIND_THEN, f, task, ctx, where);
+    shunt_future *next = ctx == NULL ? then_plain(f, task, where) : NULL;
+
+    return SH_LIKELY(next != NULL) ? next
+                                   : step(SH_KIND_THEN, f, task, ctx, where);
 }
 
 shunt_future *shunt_recover_task(shunt_future *f, const shunt_task *task,

@@ -90,6 +90,30 @@ static inline bool sh_plain_free(uint64_t handle, struct sh_pool *pool,
     return true;
 }
 
+/* The value of what a step of pool waited for, by the handle that it holds, if
+ * that was made by a task, or step, of the same pool, and is what task takes;
+ * NULL: it is not as simple as that. */
+static inline const void *sh_plain_out(struct sh_pool *pool, uint64_t handle,
+                                       const shunt_task *task)
+{
+    struct sh_record *r;
+    unsigned kind;
+    uint64_t w;
+
+    if (sh_handle_pool(handle) != pool->id ||
+        sh_handle_index(handle) >= pool->records.capacity)
+        return NULL;
+    r = sh_record_at(pool, sh_handle_index(handle));
+    w = sh_load_acq(&r->state);   /* acquire: settled */
+    kind = sh_load_rlx(&r->kind); /* relaxed: as state */
+    if (!sh_is_settled(w) || sh_outcome_of(w) != 0 ||
+        !sh_handle_same_use(handle, w) || kind < SH_KIND_TASK ||
+        kind > SH_KIND_RECOVER || r->task->out_size_ != task->in_size_ ||
+        r->task->out_align_ != task->in_align_)
+        return NULL;
+    return sh_record_out(r);
+}
+
 /* Take the block that begins at p out of its list, if the caller could free
  * it: 0, SHUNT_EINVAL or SHUNT_EFORKED. */
 int sh_memory_claim(void *p, struct sh_block **block_out);

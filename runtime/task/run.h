@@ -43,16 +43,16 @@ struct sh_run {
      * good again. */
     struct sh_ledger handles;
     struct sh_ledger promises;
-    uint64_t heed;  /* of shunt_cancel_future, or 0 */
+    uint64_t heed;   /* of shunt_cancel_future, or 0 */
     uint64_t keeper; /* the name of what keeps its memory, once it is made */
-    uint64_t spare; /* an input that only tasks which it submitted may need */
-    char *text;     /* of shunt_fail; of the pool's heap */
+    uint64_t spare;  /* an input that only tasks which it submitted may need */
+    char *text;      /* of shunt_fail; of the pool's heap */
     size_t text_bytes;
-    uint64_t fail_as;         /* a handle of ours, from shunt_fail_as, or 0 */
-    int fail_code;            /* that went with it */
-    shunt_error *last;        /* shunt_last_error, */
-    int last_code;            /* and its code, if there was no memory for it */
-    struct sh_fiber *fiber;   /* while parked; else NULL */
+    uint64_t fail_as;       /* a handle of ours, from shunt_fail_as, or 0 */
+    int fail_code;          /* that went with it */
+    shunt_error *last;      /* shunt_last_error, */
+    int last_code;          /* and its code, if there was no memory for it */
+    struct sh_fiber *fiber; /* while parked; else NULL */
     /* While parked in a worker process: the next in its list, and what points
      * to us there; NULL once it is queued to go on. */
     struct sh_run *beside, **beside_at;
@@ -62,12 +62,12 @@ struct sh_run {
     struct sh_ref *awaited;
     struct sh_hung *hung;
     bool pinned;
-    int64_t deadline_ns; /* its own, and of what it submits; of the pool's
-                          * clock. INT64_MAX: none, or it has committed */
-    uint32_t scope;      /* that the task was submitted in, or 0 */
-    uint32_t made;       /* while parked: the stamp of the record, whose link
-                          * may be put into a list */
-    bool unnoted;        /* memory ran out: the ledger does not know all */
+    int64_t deadline_ns;  /* its own, and of what it submits; of the pool's
+                           * clock. INT64_MAX: none, or it has committed */
+    uint32_t scope;       /* that the task was submitted in, or 0 */
+    uint32_t made;        /* while parked: the stamp of the record, whose link
+                           * may be put into a list */
+    bool unnoted;         /* memory ran out: the ledger does not know all */
     struct sh_run *outer; /* of a spawned call that was taken: whose it is, who
                            * waits for us; else NULL */
 };
@@ -88,7 +88,7 @@ struct sh_here {
     int last_code;         /* and its code, if there was no memory for it */
     unsigned guest;        /* the pool that we settle records of, or 0 */
     bool woke;             /* we have just woken a thread outside */
-    bool forked;           /* in a task of our parent's, which is none of ours */
+    bool forked; /* in a task of our parent's, which is none of ours */
 };
 
 /* A few words: small enough for the static TLS that the loader spares for
@@ -214,6 +214,24 @@ static inline void sh_run_init(struct sh_run *run, struct sh_pool *pool,
     run->scope = 0;
     run->unnoted = false;
     run->outer = NULL;
+}
+
+/* The task of that kind left nothing behind but its value, and needs its input
+ * no more. */
+static inline bool sh_run_is_plain(const struct sh_run *run, unsigned kind)
+{
+    const shunt_task *t = run->record->task;
+
+    return (kind == SH_KIND_TASK ||
+            (kind == SH_KIND_THEN && !t->traits_.inherits &&
+             !run->pool->shared)) &&
+           run->blocks.first == NULL &&
+           (run->handles.count | run->promises.count) == 0 &&
+           run->handles.room <= sizeof run->handles.few / sizeof(uint64_t) &&
+           run->promises.room == 0 && run->text == NULL && run->last == NULL &&
+           run->heed == 0 && run->fail_as == 0 && !run->unnoted &&
+           t->traits_.drop == NULL &&
+           (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) == 0;
 }
 
 /* The run of the task itself. */

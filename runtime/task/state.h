@@ -31,7 +31,7 @@
  * What waits for nothing goes from INIT to READY; what finds no room in the
  * queue, from READY to RELEASING. A delay whose time is up as it is made goes
  * from INIT to DONE, and one that is cancelled while nobody depends on it from
- * WAIT to DONE.
+ * WAIT to DONE; a promise that is kept meanwhile, from SETTLING to DONE.
  *
  * Every transition is a CAS of the whole word (a store where the owner alone
  * may move it), so a name with an old generation changes nothing. Who may:
@@ -129,6 +129,11 @@ enum sh_phase {
 #define SH_STAYS (SH_BUSY | SH_KEPT | SH_HELD) /* not to be freed */
 #define SH_FLAGS \
     (((uint64_t)0xff << 4) | SH_OUTSIDE | SH_HELD | SH_COMMITTED | SH_GRACED)
+
+/* Of a record whose handle is lent: without these nobody but its holder hangs
+ * on it, or will before it has settled. Whoever else is to hang there sets one
+ * that stays. */
+#define SH_ODD (SH_ALIASED | SH_GONE | SH_ORPHAN | SH_CANCEL | SH_STAYS)
 
 #define SH_OWNER_HOST 1u
 #define SH_OWNER_WORKER(w) ((w) + 2u)

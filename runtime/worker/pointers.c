@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "memory/arena.h"
+#include "task/error.h"
 #include "worker/worker.h"
 
 /* Whether address lies in private memory of a process, by what the kernel says
@@ -100,4 +101,25 @@ ptrdiff_t sh_pointers_check(struct sh_pool *pool, const void *bytes,
             return (ptrdiff_t)i;
     }
     return -1;
+}
+
+SH_COLD bool sh_pointers_pass(struct sh_run *run, const char *what,
+                              const void *bytes, size_t size, unsigned attempts)
+{
+    ptrdiff_t at;
+    struct sh_failure f = { .code = SHUNT_EINVAL, .attempts = attempts };
+    char text[160];
+
+    if (bytes == NULL)
+        return true;
+    at = sh_pointers_check(run->pool, bytes, size, attempts > 0);
+    if (at < 0)
+        return true;
+    snprintf(text, sizeof text,
+             "%s holds, at offset %td, a pointer to private memory of the "
+             "host: allocate it with shunt_alloc or shunt_pool_alloc",
+             what, at);
+    f.text = text;
+    sh_error_attach(run->pool, run->record, &f);
+    return false;
 }

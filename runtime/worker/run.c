@@ -78,6 +78,11 @@ static bool find_input(struct sh_run *run, unsigned kind, struct call *call)
     struct sh_ref ref;
     struct sh_value v;
 
+    if (kind == SH_KIND_THEN) {
+        call->in = sh_plain_out(run->pool, run->input, t);
+        if (SH_LIKELY(call->in != NULL))
+            return true;
+    }
     if (sh_handle_find(run->input, SH_LOOK, &ref) != 0)
         return misfit(run, NULL);
     if (kind == SH_KIND_RECOVER) {
@@ -86,9 +91,8 @@ static bool find_input(struct sh_run *run, unsigned kind, struct call *call)
         return t->in_size_ == error.size || misfit(run, &error);
     }
     if (kind == SH_KIND_FINALLY) {
-        call->outcome =
-            (shunt_outcome){ sh_ref_status(&ref),
-                             sh_error_tell(sh_error_of(&ref)) };
+        call->outcome = (shunt_outcome){ sh_ref_status(&ref),
+                                         sh_error_tell(sh_error_of(&ref)) };
         call->in = &call->outcome;
         return t->in_size_ == outcome.size || misfit(run, &outcome);
     }
@@ -99,40 +103,16 @@ static bool find_input(struct sh_run *run, unsigned kind, struct call *call)
            misfit(run, &v);
 }
 
-/* Check for pointers that no other process could follow, before or after the
- * task was started. */
-static SH_COLD bool check_pointers(struct sh_run *run, const char *what,
-                                   const void *bytes, size_t size,
-                                   unsigned attempts)
-{
-    ptrdiff_t at;
-    struct sh_failure f = { .code = SHUNT_EINVAL, .attempts = attempts };
-    char text[160];
-
-    if (bytes == NULL)
-        return true;
-    at = sh_pointers_check(run->pool, bytes, size, attempts > 0);
-    if (at < 0)
-        return true;
-    snprintf(text, sizeof text,
-             "%s holds, at offset %td, a pointer to private memory of the "
-             "host: allocate it with shunt_alloc or shunt_pool_alloc",
-             what, at);
-    f.text = text;
-    sh_error_attach(run->pool, run->record, &f);
-    return false;
-}
-
 static bool check_arguments(struct sh_run *run, const struct call *call,
                             unsigned kind)
 {
     const shunt_task *t = run->record->task;
 
     if (sh_kind_is_task(kind) &&
-        !check_pointers(run, "in", call->in, t->in_size_, 0))
+        !sh_pointers_pass(run, "in", call->in, t->in_size_, 0))
         return false;
     return call->ctx == NULL ||
-           check_pointers(run, "ctx", call->ctx, t->ctx_size_, 0);
+           sh_pointers_pass(run, "ctx", call->ctx, t->ctx_size_, 0);
 }
 
 /* The task's function has returned rc, not 0: what that means. */
@@ -440,22 +420,28 @@ void sh_run_renew(struct sh_run *run)
     sh_work_do(&work);
 }
 
-/* The task left nothing behind but its value. */
-static bool is_plain(const struct sh_run *run)
+/* The end of a run that left nothing behind but its value. What the worker is
+ * to run next, claimed, or NULL. */
+static struct sh_record *finish_plain(struct sh_worker *w, struct sh_run *run)
 {
-    const shunt_task *t = run->record->task;
+    struct sh_record *r = run->record, *next = NULL;
+    uint64_t input = run->input;
 
-    return run->blocks.first == NULL &&
-           (run->handles.count | run->promises.count) == 0 &&
-           run->handles.room <= sizeof run->handles.few / sizeof(uint64_t) &&
-           run->promises.room == 0 && run->text == NULL && run->last == NULL &&
-           run->heed == 0 && run->fail_as == 0 && !run->unnoted &&
-           t->traits_.drop == NULL &&
-           (t->shape_ & SHUNT_SHAPE_OUT_FUTURE_) == 0;
+    sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
+    if (r->task->shape_ != SH_SHAPE_TAKEN && w->resumed == SH_NONE &&
+        sh_load_rlx(&w->post->resumed) == SH_NONE && /* relaxed: a look */
+        !sh_worker_shares(w->tick))
+        next = sh_settle_onward(run->pool, r, SH_OWNER_WORKER(w->index));
+    else
+        sh_settle_running(run->pool, r, 0, 0);
+    if (input != 0)
+        sh_settle_spent(run->pool, input);
+    return next;
 }
 
-SH_ON_STACK void sh_worker_execute(struct sh_worker *w, struct sh_record *r,
-                                   uint64_t word, unsigned kind)
+SH_ON_STACK struct sh_record *sh_worker_execute(struct sh_worker *w,
+                                                struct sh_record *r,
+                                                uint64_t word, unsigned kind)
 {
     const shunt_task *t = r->task;
     bool checks = w->pool->checks_pointers && t->shape_ != SH_SHAPE_TAKEN;
@@ -469,6 +455,7 @@ SH_ON_STACK void sh_worker_execute(struct sh_worker *w, struct sh_record *r,
         run.deadline_ns = sh_bound_of(r)->deadline_ns;
         run.scope = sh_bound_of(r)->scope;
     }
+    sh_edge_prefetch(w->pool, r);
     given_up = !sh_worker_begins(w, &run);
     run.input = sh_load_rlx(&r->input); /* relaxed: ours in RUNNING */
     sh_store_rlx(&r->input, (uint64_t)(uintptr_t)&run); /* relaxed: ours */
@@ -491,16 +478,13 @@ SH_ON_STACK void sh_worker_execute(struct sh_worker *w, struct sh_record *r,
     if (SH_LIKELY(called))
         rc = t->call_(call.in, call.ctx, call.out);
     if (SH_UNLIKELY(checks))
-        called = called && (rc != 0 || check_pointers(&run, "out", call.out,
-                                                      t->out_size_, 1));
+        called = called && (rc != 0 || sh_pointers_pass(&run, "out", call.out,
+                                                        t->out_size_, 1));
     sh_here.run = NULL;
-    if (SH_LIKELY(called && rc == 0 && kind == SH_KIND_TASK) &&
-        is_plain(&run)) {
-        sh_store_rlx(&r->input, 0); /* relaxed: published by settling */
-        sh_settle_running(run.pool, r, 0, 0);
-        return;
-    }
+    if (SH_LIKELY(called && rc == 0) && sh_run_is_plain(&run, kind))
+        return finish_plain(w, &run);
     finish_run(&run, kind, &call, called, rc);
+    return NULL;
 }
 
 /* A task that must not start any more: settle it with code. */
@@ -513,6 +497,17 @@ static void refuse(struct sh_worker *w, struct sh_record *r, uint64_t word,
         sh_work_settle(&work, w->pool, r);
         sh_work_do(&work);
     }
+}
+
+/* Steps, the one behind the other, of which the first is claimed. */
+static SH_HOT void run_onward(struct sh_worker *w, struct sh_record *r)
+{
+    do {
+        w->tick++;
+        sh_count(&w->post->counts.run, 1);
+        /* relaxed: ours in RUNNING */
+        r = sh_worker_execute(w, r, sh_load_rlx(&r->state), SH_KIND_THEN);
+    } while (r != NULL);
 }
 
 SH_HOT void sh_worker_run(struct sh_worker *w, uint64_t hint)
@@ -561,7 +556,9 @@ SH_HOT void sh_worker_run(struct sh_worker *w, uint64_t hint)
         sh_retry_turn(pool, r, running);
     } else if (kind != SH_KIND_DEAL) {
         sh_count(&w->post->counts.run, 1);
-        sh_worker_execute(w, r, running, kind);
+        r = sh_worker_execute(w, r, running, kind);
+        if (r != NULL)
+            run_onward(w, r);
     } else if (!sh_map_deal(pool, r, hint, w->post)) {
         sh_settle_running(pool, r, 0, 0);
     }

@@ -43,8 +43,9 @@ struct sh_worker {
     uint32_t random;
     struct sh_stamp started; /* of the tasks that it runs: loop.c */
     uint32_t look_at;        /* the tick at which it is looked at next */
-    uint32_t tag;   /* of its next claim to a spawned call */
-    uint64_t taken; /* the hint of a spawned call that it is to run next, or 0 */
+    uint32_t tag;            /* of its next claim to a spawned call */
+    uint64_t
+        taken; /* the hint of a spawned call that it is to run next, or 0 */
     struct sh_stranded *stranded; /* tasks that were given up, and wait for
                                    * spawned calls: frames.c */
     /* The epochs seen, and being looked at. Only the worker writes; a shutdown
@@ -190,9 +191,11 @@ void sh_worker_give_left(struct sh_worker *w);
 void sh_worker_look_at_clock(struct sh_worker *w);
 
 /* Run the function of a record that this worker has claimed by that word. For
- * run.c and frames.c alone; backtraces end at it. */
-SH_HOT void sh_worker_execute(struct sh_worker *w, struct sh_record *r,
-                              uint64_t word, unsigned kind);
+ * run.c and frames.c alone; backtraces end at it. Returns the step that comes
+ * next, claimed too, or NULL: of a spawned call there is none. */
+SH_HOT struct sh_record *sh_worker_execute(struct sh_worker *w,
+                                           struct sh_record *r, uint64_t word,
+                                           unsigned kind);
 
 /* Claim what a hint names, and run it; nothing if it is stale. */
 void sh_worker_run(struct sh_worker *w, uint64_t hint);
@@ -398,6 +401,11 @@ void sh_pool_destroy(struct sh_pool *pool);
  * stack that we are on. */
 ptrdiff_t sh_pointers_check(struct sh_pool *pool, const void *bytes,
                             size_t size, bool ends);
+
+/* The same before (attempts is 0) or after a task was started, with its failure
+ * attached: whether there is none such. */
+bool sh_pointers_pass(struct sh_run *run, const char *what, const void *bytes,
+                      size_t size, unsigned attempts);
 
 /* What the options and the environment say; 0, or SHUNT_E*, and then a sentence
  * that names what is wrong. */

@@ -72,8 +72,8 @@ struct sh_record *sh_record_new(struct sh_pool *p, struct sh_seat *s,
     return r;
 }
 
-void sh_record_retire(struct sh_pool *p, struct sh_seat *s,
-                      struct sh_record *r, uint64_t word)
+void sh_record_retire(struct sh_pool *p, struct sh_seat *s, struct sh_record *r,
+                      uint64_t word)
 {
     (void)p, (void)s;
     /* relaxed: ours in INIT */
@@ -87,8 +87,8 @@ static void settle(struct sh_record *r)
 }
 
 /* From worker/run.c. */
-void sh_worker_execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
-                       unsigned kind)
+struct sh_record *sh_worker_execute(struct sh_worker *w, struct sh_record *r,
+                                    uint64_t word, unsigned kind)
 {
     struct sh_run *run = &runs[w->index];
 
@@ -105,6 +105,7 @@ void sh_worker_execute(struct sh_worker *w, struct sh_record *r, uint64_t word,
 #ifndef SETTLED_BEFORE
     settle(r);
 #endif
+    return NULL;
 }
 
 int sh_await_joined(struct sh_ref *ref)
