@@ -41,6 +41,8 @@
 #include "task/data.h"
 #include "task/error.h"
 
+#define AHEAD 8u /* as many inputs are fetched before they are looked at */
+
 static uint64_t full_mask(uint32_t need)
 {
     return ((uint64_t)1 << need) - 1;
@@ -135,11 +137,11 @@ void sh_combine_build(struct sh_pool *pool, struct sh_record *r,
     /* relaxed: ours in INIT */
     uint32_t generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32);
 
-    sh_store_rel(&cell->up, up);                       /* release: cell */
-    sh_store_rel(&cell->link, sh_index_of(pool, r));   /* release: cell */
-    sh_store_rel(&cell->chain, generation);            /* release: cell */
-    sh_store_rel(&cell->base, base);                   /* release: cell */
-    sh_store_rel(&cell->need, (uint8_t)need);          /* release: cell */
+    sh_store_rel(&cell->up, up);                      /* release: cell */
+    sh_store_rel(&cell->link, sh_index_of(pool, r));  /* release: cell */
+    sh_store_rel(&cell->chain, generation);           /* release: cell */
+    sh_store_rel(&cell->base, base);                  /* release: cell */
+    sh_store_rel(&cell->need, (uint8_t)need);         /* release: cell */
     sh_store_rel(&cell->kind, (uint8_t)SH_CELL_NODE); /* release: cell */
 }
 
@@ -196,7 +198,7 @@ static bool build_tree(struct sh_pool *pool, struct sh_seat *seat,
         first += count;
         below = count;
     }
-    sh_store_rel(&r->data.combining.count, below); /* release: cell */
+    sh_store_rel(&r->data.combining.count, below);   /* release: cell */
     sh_store_rlx(&r->data.combining.quorum, quorum); /* relaxed: ours in INIT */
     return true;
 }
@@ -392,6 +394,30 @@ void sh_combine_arrive(struct sh_work *work, struct sh_pool *pool,
         climb(work, pool, r, t, root_need);
 }
 
+void sh_combine_note(struct sh_work *work, struct sh_pool *pool,
+                     struct sh_record *r, uint32_t leaf, uint32_t bits)
+{
+    struct sh_combine *c = r->data.combining.more;
+    struct sh_cell *cell = c->cells > 0 ? sh_cell_at(pool, c->cell[leaf])
+                                        : NULL;
+    /* relaxed: ours in INIT */
+    uint32_t root_need = sh_load_rlx(&r->data.combining.count);
+    struct sh_tally t = {
+        .root = sh_index_of(pool, r),
+        /* relaxed: ours in INIT */
+        .root_generation = (uint32_t)(sh_load_rlx(&r->deps) >> 32),
+        .leaf = cell != NULL ? &cell->word : &r->deps,
+        .need = cell != NULL ? sh_load_rlx(&cell->need) : root_need, /* relaxed:
+                                                                      * ours */
+        .up = cell != NULL ? sh_load_rlx(&cell->up) : 0, /* relaxed: ours */
+    };
+    /* Ours, so it is of this use. seq_cst: arrive */
+    uint64_t word = sh_or_sc(t.leaf, bits) | bits;
+
+    if ((word & full_mask(t.need)) == full_mask(t.need))
+        climb(work, pool, r, &t, root_need);
+}
+
 void sh_combine_let_go(struct sh_work *work, struct sh_pool *pool,
                        struct sh_combine *c, uint32_t i)
 {
@@ -487,8 +513,14 @@ void sh_combine_dispose(struct sh_work *work, struct sh_pool *pool,
         c->held = 0;
         sh_work_give(work, c->spare);
     }
-    for (uint32_t i = 0; i < c->held; i++)
-        sh_work_give(work, sh_handle_of(c->names[i]));
+    for (uint32_t i = 0; i < c->held; i++) {
+        uint64_t handle = sh_handle_of(c->names[i]);
+
+        if (i + AHEAD < c->held)
+            sh_handle_prefetch(pool, sh_handle_of(c->names[i + AHEAD]));
+        if (!sh_give_plain(pool, handle))
+            sh_work_give(work, handle);
+    }
     block_free(pool, r);
 }
 

@@ -23,18 +23,18 @@ struct sh_combine {
     uint32_t held; /* of names, from the front: in INIT, may have been lent;
                     * at the end, still ours */
     uint32_t cells;
-    bool starved;   /* memory ran out: accept fails it */
-    bool sifted;    /* of some: what it holds on to was chosen */
+    bool starved; /* memory ran out: accept fails it */
+    bool sifted;  /* of some: what it holds on to was chosen */
     /* KEEP: a handle that is given back at the end, or 0. Else: which input it
      * forwards, + 1, when that has been found out. */
     uint64_t spare;
-    shunt_future **names; /* lent handles of the inputs; of some, in the end,
-                           * of those that were chosen */
+    shunt_future **names;  /* lent handles of the inputs; of some, in the end,
+                            * of those that were chosen */
     shunt_future **inputs; /* of the inputs */
     shunt_future **chosen; /* of some: room for as many */
-    struct sh_hung *hung; /* our edges; target 0: none hangs there */
-    size_t *indices;      /* of some; KEEP: the names of what it waits for */
-    uint32_t *cell;       /* the cells of the tree */
+    struct sh_hung *hung;  /* our edges; target 0: none hangs there */
+    size_t *indices;       /* of some; KEEP: the names of what it waits for */
+    uint32_t *cell;        /* the cells of the tree */
 };
 
 /* If tasks that the ending one submitted are still pending, make a keeper that
@@ -104,6 +104,11 @@ bool sh_combine_lend(struct sh_record *r, uint32_t i, struct sh_ref *ref);
 /* Hang it on its input number i, which ref was just lent from. */
 void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
                      struct sh_record *r, uint32_t i, const struct sh_ref *ref);
+
+/* A record in INIT that waits for all its inputs: those of a leaf that bits
+ * names had succeeded as they were lent to it. */
+void sh_combine_note(struct sh_work *work, struct sh_pool *pool,
+                     struct sh_record *r, uint32_t leaf, uint32_t bits);
 
 /* All inputs hang: from now on it can settle. */
 void sh_combine_accept(struct sh_work *work, struct sh_pool *pool,

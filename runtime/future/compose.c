@@ -7,11 +7,19 @@
  *
  * Edges.
  *   cell     future/combine.c
+ *   accepted task/handle.c
+ *   closed   future/edge.c
+ *   hang     future/edge.c
+ *   idle     future/settle.c
+ *   settled  future/settle.c
+ *   watch    future/settle.c
  *
  * Crash. Until it is accepted, future/undo.c gives back what it was lent.
  */
 #include "future/combine.h"
 #include "task/data.h"
+
+#define AHEAD 8u /* as many inputs are fetched before they are looked at */
 
 /* The pool of the first handle that has one, or the code of a failure. */
 static int first_pool(shunt_future *const *fs, size_t n,
@@ -73,20 +81,69 @@ bool sh_combine_lend(struct sh_record *r, uint32_t i, struct sh_ref *ref)
     return ref->record == NULL || sh_handle_lend(ref, SH_WATCHED);
 }
 
+/* Lend r, of a thread pool, its input number i, and hang it there, if that is a
+ * primary handle of the same pool. If it has succeeded, *bits gets its bit,
+ * which is to be noted. False: it is not as simple as that, and is not lent. */
+static inline bool hang_plain(struct sh_work *work, struct sh_pool *pool,
+                              struct sh_record *r, uint32_t i,
+                              struct sh_ref *ref, uint32_t *bits)
+{
+    struct sh_combine *c = r->data.combining.more;
+    uint64_t none = SH_EDGE_EMPTY, target = 0, w;
+    bool settled;
+
+    if (sh_handle_pool(ref->handle) != pool->id ||
+        sh_handle_index(ref->handle) >= pool->records.capacity)
+        return false;
+    ref->record = sh_record_at(pool, sh_handle_index(ref->handle));
+    w = sh_load_acq(&ref->record->state); /* acquire: settled, accepted */
+    settled = sh_is_settled(w);
+    if (!sh_handle_fits(ref->handle, w) || (settled && sh_outcome_of(w) != 0))
+        return false;
+    ref->word = w | SH_LENT | (settled ? 0 : SH_WATCHED);
+    if (!sh_cas_acqrel(&ref->record->state, &w, ref->word)) /* acq_rel: settled,
+                                                             * idle, watch */
+        return false;
+    ref->handle |= SH_HANDLE_LENT;
+    c->names[i] = sh_handle_future(ref->handle);
+    c->held = i + 1;
+    if (settled)
+        *bits |= 1u << i % SH_FANOUT;
+    else
+        target = sh_combine_target(pool, r, i);
+    c->hung[i] = (struct sh_hung){ target, 0 };
+    /* acq_rel: hang, closed */
+    if (!settled && !sh_cas_acqrel(&ref->record->edge0, &none, target))
+        sh_combine_hang(work, pool, r, i, ref);
+    return true;
+}
+
 /* Hang r on its inputs: 0, or why one of them was no handle. */
 static int hang_all(struct sh_work *work, struct sh_pool *pool,
                     struct sh_record *r, shunt_future *const *fs, uint32_t n)
 {
     struct sh_combine *c = r->data.combining.more;
+    unsigned kind = sh_load_rlx(&r->kind); /* relaxed: ours in INIT */
+    bool plain = !pool->shared &&
+                 (kind == SH_KIND_ALL || kind == SH_KIND_SETTLED);
+    uint32_t bits = 0;
     int why = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        struct sh_ref ref;
-        shunt_future *f = bring_near(pool, fs[i]);
-        int rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
+        struct sh_ref ref = { .handle = sh_handle_of(fs[i]), .pool = pool };
+        shunt_future *f;
+        int rc;
 
-        if (rc == 0 && ref.record != NULL && i + 8 < n)
-            sh_handle_prefetch(pool, sh_handle_of(fs[i + 8]));
+        if (bits != 0 && i % SH_FANOUT == 0) {
+            sh_combine_note(work, pool, r, i / SH_FANOUT - 1, bits);
+            bits = 0;
+        }
+        if (i + AHEAD < n)
+            sh_handle_prefetch(pool, sh_handle_of(fs[i + AHEAD]));
+        if (plain && SH_LIKELY(hang_plain(work, pool, r, i, &ref, &bits)))
+            continue;
+        f = bring_near(pool, fs[i]);
+        rc = sh_handle_find(sh_handle_of(f), SH_OWN, &ref);
         if (rc == 0 && !sh_combine_lend(r, i, &ref))
             rc = SHUNT_EINVAL;
         if (rc != 0) {
@@ -100,6 +157,8 @@ static int hang_all(struct sh_work *work, struct sh_pool *pool,
         }
         sh_combine_hang(work, pool, r, i, &ref);
     }
+    if (bits != 0)
+        sh_combine_note(work, pool, r, (n - 1) / SH_FANOUT, bits);
     return why;
 }
 

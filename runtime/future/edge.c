@@ -26,6 +26,7 @@
  *   closed   close: write CLOSED -> attach: read CLOSED     the outcome
  *   list     attach: push -> close, detach: read the list   the edge is set
  *   dead     detach: push -> attach: pop                    the next link
+ *   cell     future/combine.c
  *   arrive   arrive: set the bit -> whoever finds it set    the outcome
  *
  * Crash. Between two stores of attach: the edge is not in the list yet, but in
@@ -225,6 +226,25 @@ bool sh_edge_any(struct sh_pool *pool, struct sh_record *r)
         i = sh_load_rlx(&e->next); /* relaxed: never changes in the list */
     }
     return false;
+}
+
+SH_HOT uint64_t sh_edge_sole(struct sh_pool *pool, struct sh_record *r,
+                             uint64_t word)
+{
+    uint64_t e = sh_load_acq(&r->edge0); /* acquire: hang */
+
+    if (pool->shared || (word & (SH_ODD | SH_LENT)) != SH_LENT ||
+        sh_load_acq(&r->edges) != SH_NONE) /* acquire: list */
+        return 0;
+    /* A step, or a combinator, holds on to what it waits for. */
+    if (sh_target_kind(e) == SH_TARGET_RECORD)
+        return sh_target_bit(e) < SH_FANOUT ? e : 0;
+    return sh_target_kind(e) == SH_TARGET_CELL &&
+                   /* acquire: cell. It waits, so it is of this use. */
+                   sh_load_acq(&sh_cell_at(pool, sh_target_index(e))->kind) ==
+                       SH_CELL_NODE
+               ? e
+               : 0;
 }
 
 static bool close_edge(struct sh_pool *pool, _Atomic uint64_t *at,

@@ -13,6 +13,7 @@
  *   idle     future/settle.c
  *   registry task/registry.c
  *   settled  future/settle.c
+ *   quiet    future/settle.c
  *   hook     on_cancel: write input, then read state || cancel: set CANCEL,
  *            then take input; all seq_cst: one sees the other
  *            cancel: set BUSY, then take input -> listens: read that it was
@@ -209,6 +210,23 @@ static void settle_as(struct sh_ref *ref, int code)
     sh_work_do(&work);
 }
 
+/* The value of a promise of a thread pool is there, and nobody depends on it:
+ * settle it by one CAS. False if it is not as simple as that. */
+static bool settle_alone(const struct sh_ref *ref)
+{
+    uint64_t w = sh_load_rlx(&ref->record->state); /* relaxed: as the CAS */
+
+    if (SH_UNLIKELY(ref->pool->shared))
+        return false;
+    do {
+        if ((w & (SH_WATCHED | SH_ORPHAN)) != 0)
+            return false;
+    } while (!sh_cas_sc(&ref->record->state, &w, /* seq_cst: settled, quiet */
+                        sh_word_settled(w, SH_DONE, 0, 0)));
+    sh_quiet_notify(ref->pool);
+    return true;
+}
+
 int shunt_promise_give_sized(shunt_promise *p, const void *value, size_t size)
 {
     struct sh_ref ref;
@@ -225,8 +243,9 @@ int shunt_promise_give_sized(shunt_promise *p, const void *value, size_t size)
     if (rc != 0)
         return rc;
     if (value != NULL)
-        memcpy(v.bytes, value, v.size);
-    settle_as(&ref, 0);
+        sh_copy(v.bytes, value, v.size);
+    if (!settle_alone(&ref))
+        settle_as(&ref, 0);
     return 0;
 }
 

@@ -210,9 +210,12 @@ static SH_HOT void finish(struct sh_work *work, struct sh_pool *pool,
 {
     uint64_t w = sh_load_acq(&r->state); /* acquire: settled */
     struct delivery d = { work, sh_status_of(r, w), asked, 0 };
+    uint64_t sole = sh_edge_sole(pool, r, w);
     bool over;
 
-    if (!sh_edge_close(pool, r, deliver_edge, &d)) {
+    if (sole != 0) {
+        sh_deliver_to(work, pool, sole, d.status);
+    } else if (!sh_edge_close(pool, r, deliver_edge, &d)) {
         sh_hand_over(pool, r, d.place);
         return;
     }
