@@ -31,7 +31,8 @@
  * What waits for nothing goes from INIT to READY; what finds no room in the
  * queue, from READY to RELEASING. A delay whose time is up as it is made goes
  * from INIT to DONE, and one that is cancelled while nobody depends on it from
- * WAIT to DONE; a promise that is kept meanwhile, from SETTLING to DONE.
+ * WAIT to DONE; a step whose input's worker goes on with it, from WAIT to
+ * RUNNING; a promise that is kept meanwhile, from SETTLING to DONE.
  *
  * Every transition is a CAS of the whole word (a store where the owner alone
  * may move it), so a name with an old generation changes nothing. Who may:
@@ -43,7 +44,9 @@
  *              listens) or shuts down: to SETTLING
  *   WAIT       whoever delivers the last arrival: to READY or SETTLING;
  *              whoever cancels (a finally: only a pool's end), and its
- *              deadline: to SETTLING. Of a scope: the last to leave it, too
+ *              deadline: to SETTLING. Of a scope: the last to leave it, too.
+ *              Of a step: the worker that settled its input, to RUNNING
+ *              (future/onward.c)
  *   READY      a worker: to RUNNING, which is the claim; whoever cancels, and
  *              its deadline, as above; a worker whose pool is cancelled or
  *              broken: to SETTLING; submit, if the queue is full: to RELEASING
@@ -58,7 +61,8 @@
  *   SETTLING   the one who moved it there: writes the outcome
  *   COMPLETE   the same: delivers to the dependants. May be done again.
  *   DONE       whoever gives the last handle back: to RELEASING, or, if
- *              nothing belongs to it, to FREE (future/value.h, sh_plain_free)
+ *              nothing belongs to it, to FREE (future/value.h, sh_plain_free;
+ *              of a lent handle future/onward.c, sh_give_plain)
  *   RELEASING  the same: frees what belongs to it. A keeper that waits for code
  *              which runs on goes back to DONE (future/keep.c)
  *
@@ -66,7 +70,9 @@
  *   WATCHED    a dependant, before it adds an edge; the settler, which must
  *              then walk the edges. Legal to set without adding one. Cleared
  *              again by a queue, in DONE, if no further edge is to be freed
- *   ALIASED    retain; whoever gives the primary handle back must look at hold
+ *   ALIASED    retain, and whoever else hangs there without the primary handle;
+ *              whoever gives that back must look at hold, and whoever settles
+ *              it must close all edges
  *   LENT       whoever consumed the primary handle: it belongs to a record, or
  *              to a queue, which clears it when it gives the handle back
  *   GONE       whoever gave the primary handle back
