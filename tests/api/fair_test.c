@@ -89,8 +89,83 @@ static void tasks_that_wake_each_other_leave_room_for_others(void)
     harness_free(pool);
 }
 
+/* ---- a chain ---- */
+
+enum {
+    LINKS = 2000,
+    WAKES_AT = 500
+};
+
+struct chain {
+    struct latch *go;
+    struct tally *ran;
+    shunt_promise *wake;
+    shunt_future *woken;
+};
+
+static int begin_chain(struct chain *const *in, struct chain **out)
+{
+    *out = *in;
+    return latch_reaches((*in)->go, 1) ? 0 : 1;
+}
+SHUNT_TASK(begin_chain, struct chain *, struct chain *)
+
+static int link_chain(struct chain *const *in, struct chain **out)
+{
+    *out = *in;
+    tally_add((*in)->ran, 1);
+    return tally_of((*in)->ran) == WAKES_AT
+               ? shunt_promise_give((*in)->wake, &(long){ 1 })
+               : 0;
+}
+SHUNT_TASK(link_chain, struct chain *, struct chain *)
+
+/* How many links have run when this does. */
+static int see_chain(struct chain *const *in, long *out)
+{
+    *out = tally_of((*in)->ran);
+    return 0;
+}
+SHUNT_TASK(see_chain, struct chain *, long)
+
+static int wake_in_chain(struct chain *const *in, long *out)
+{
+    int rc = shunt_join((*in)->woken);
+
+    return rc == 0 ? see_chain(in, out) : rc;
+}
+SHUNT_TASK(wake_in_chain, struct chain *, long)
+
+/* Goal: a worker that goes from link to link looks at what else there is.
+ * Method: one worker, which cannot begin before all is there; the links are
+ * counted as the others run. */
+static void a_chain_of_steps_leaves_turns_to_others(void)
+{
+    shunt_pool *pool = harness_pool(1);
+    struct stage_promise wake = stage_promise(pool);
+    struct chain *c = stage_bytes(sizeof *c);
+    shunt_future *sleeper, *last, *other;
+    long at = 0;
+
+    *c = (struct chain){ stage_latch(), stage_tally(), wake.promise,
+                         wake.future };
+    sleeper = shunt_submit(pool, wake_in_chain, &c);
+    last = shunt_submit(pool, begin_chain, &c);
+    for (int i = 0; i < LINKS; i++)
+        last = shunt_then(last, link_chain);
+    other = shunt_submit(pool, see_chain, &c);
+    latch_raise(c->go);
+    assert_ok(shunt_take(other, &at));
+    assert_in_range(at, 0, LINKS / 4);
+    assert_ok(shunt_take(sleeper, &at));
+    assert_in_range(at, WAKES_AT, WAKES_AT + LINKS / 4);
+    assert_joins(last, 0);
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM(tasks_that_wake_each_other_leave_room_for_others),
+    CLAIM(a_chain_of_steps_leaves_turns_to_others),
 };
 
 HARNESS_MAIN(claims)
