@@ -63,12 +63,12 @@
  * as a whole if it is .idempotent and has .retries left; the code that waits
  * for the call does not go on, so what that had of its own process, such as
  * memory of malloc or a lock, stays so. A call that had been taken, and not
- * begun, runs at its sync. The task settles when its other calls have ended,
- * which are asked to cancel, and killed after its .grace_ns. So it is, too, if
- * the task's own process dies. A deadline and shunt_cancel reach the calls as
- * well, wherever those run: they are asked to cancel, and killed after the
- * .grace_ns; but the task's future does not wait for that. A process that a
- * call has forked neither spawns nor syncs. Tasks that are .exclusive or
+ * begun, runs at its sync; so does one whose frame is not on the stack. The task
+ * settles when its other calls have ended, which are asked to cancel, and killed
+ * after its .grace_ns. So it is, too, if the task's own process dies. A deadline
+ * and shunt_cancel reach the calls as well, wherever those run: they are asked to
+ * cancel, and killed after the .grace_ns; but the task's future does not wait for
+ * that. A process that a call has forked neither spawns nor syncs. Tasks that are .exclusive or
  * .host_only keep their calls to themselves, and so does code built with an
  * address sanitizer that has locals elsewhere than on the stack
  * (detect_stack_use_after_return).

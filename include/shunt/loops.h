@@ -222,7 +222,9 @@ typedef struct shunt_array_ {
  * once more for each time that it was cut.
  *
  * Errors:  as above; SHUNT_EINVAL: merge NULL, array NULL but n not 0, an array
- *          of void, or of more than PTRDIFF_MAX bytes.
+ *          of void, or of more than PTRDIFF_MAX bytes. In a process pool one
+ *          that lies elsewhere than in memory which all processes share is the
+ *          same afterwards: a worker has sorted a copy of its own.
  *
  * shunt_scan_with(pool, merge, array, n, designators...): with options.
  */

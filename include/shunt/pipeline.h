@@ -41,8 +41,8 @@
  * source is not called again, though a call that is under way is not cut short;
  * the other items are asked to cancel, and begin no further stage. When the
  * future settles no code of a stage runs any more, but for that of tasks that
- * were given up (a deadline, SHUNT_KILL), or if the process died that ran the
- * source.
+ * were given up (a deadline, SHUNT_KILL, or a cancel that a stage of a process
+ * pool has not heeded for a second), or if the process died that ran the source.
  *
  * shunt_cancel of the future, and the end of the pool, do the same with
  * SHUNT_ECANCELED. The deadline of the task that calls is that of all items.

@@ -106,15 +106,18 @@ static void tell_of_parts(struct sh_pool *pool)
 void sh_grace_begin(struct sh_pool *pool, struct sh_record *r,
                     uint32_t generation)
 {
-    /* Before the state, which says that it is of this use. */
-    const shunt_task *task = sh_record_whole(r);
     uint64_t w = sh_load_acq(&r->state); /* acquire: claim */
+    const shunt_task *task;
     int64_t grace_ns, until_ns;
 
     do {
+        /* What does not run may be of a library that is not here. */
         if ((sh_phase_of(w) != SH_RUNNING && sh_phase_of(w) != SH_PARKED) ||
-            sh_generation_of(w) != generation || task == NULL ||
+            sh_generation_of(w) != generation ||
             (w & (SH_GRACED | SH_COMMITTED)) != 0)
+            return;
+        task = sh_record_whole(r); /* of this use, if the CAS succeeds */
+        if (task == NULL)
             return;
     } while (!sh_cas_acqrel(&r->state, &w, w | SH_GRACED)); /* acq_rel: claim */
     tell_of_parts(pool);

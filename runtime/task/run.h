@@ -56,6 +56,7 @@ struct sh_run {
     /* While parked in a worker process: the next in its list, and what points
      * to us there; NULL once it is queued to go on. */
     struct sh_run *beside, **beside_at;
+    _Atomic uint32_t after; /* the record that goes on after this one there */
     struct sh_worker *worker; /* on which it runs */
     /* While it waits, for who repairs it: for what, and where it hangs there,
      * on its stack; and whether that is pinned. */

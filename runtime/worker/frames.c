@@ -169,6 +169,18 @@ void shunt_root_leave_(shunt_root_ *root)
 
 /* -- the owner -- */
 
+/* Whether others can read those frames that would be public next. In a process
+ * pool one may lie in memory of the spawner's process. */
+static bool may_publish(const struct sh_split *s, shunt_slot_ *at)
+{
+    size_t more = (size_t)(at - s->owner.split_ + 2) / 2;
+
+    for (size_t i = 0; s->pool->shared && i < more; i++)
+        if (!sh_arena_has(s->pool->arena, s->owner.split_[i]))
+            return false;
+    return true;
+}
+
 void shunt_spawn_slowly_(shunt_split_ *split, shunt_slot_ *at,
                          struct shunt_frame_ *frame)
 {
@@ -179,6 +191,8 @@ void shunt_spawn_slowly_(shunt_split_ *split, shunt_slot_ *at,
     if (s == NULL || at >= s->slots + SH_SPLIT_SLOTS)
         return;
     *at = frame;
+    if (!may_publish(s, at))
+        return;
     sleep = &s->pool->sleep;
     /* Before the frame can be seen: who asks later is not overlooked. */
     if (s->eager == 0)

@@ -122,8 +122,20 @@ static void append(_Atomic uint32_t **end, struct sh_run *run)
 {
     sh_worker_take_parked(run);
     sh_store_rlx(*end, run->index); /* relaxed: ours */
-    *end = &run->record->link;
+    *end = &run->after;
     sh_store_rlx(*end, SH_NONE); /* relaxed: ours */
+}
+
+/* What follows a record in the list of those that may go on. In a process pool
+ * that stands in its run: one that was given up may be in a list of what was
+ * handed over, by its own link. */
+static _Atomic uint32_t *after(struct sh_worker *w, uint32_t index)
+{
+    struct sh_record *r = sh_record_at(w->pool, index);
+    /* relaxed: its own worker wrote it */
+    struct sh_run *run = (void *)(uintptr_t)sh_load_rlx(&r->input);
+
+    return w->pool->shared ? &run->after : &r->link;
 }
 
 /* The same in a process pool: what hints name, or all that do not wait. */
@@ -170,13 +182,11 @@ static SH_HOT void collect_resumed(struct sh_worker *w)
         w->resumed = more;
         return;
     }
-    struct sh_record *last = sh_record_at(w->pool, w->resumed);
+    _Atomic uint32_t *last = after(w, w->resumed);
 
-    /* relaxed: ours */
-    while (sh_load_rlx(&last->link) != SH_NONE)
-        last = sh_record_at(w->pool, sh_load_rlx(&last->link)); /* relaxed:
-                                                                 * ours */
-    sh_store_rlx(&last->link, more); /* relaxed: ours */
+    while (sh_load_rlx(last) != SH_NONE)    /* relaxed: ours */
+        last = after(w, sh_load_rlx(last)); /* relaxed: ours */
+    sh_store_rlx(last, more);               /* relaxed: ours */
 }
 
 /* Go on with the oldest parked task that may, for good. */
@@ -187,8 +197,9 @@ static void resume_next(struct sh_worker *w)
     /* relaxed: its own worker wrote it */
     struct sh_run *run = (void *)(uintptr_t)sh_load_rlx(&r->input);
 
-    w->resumed = sh_load_rlx(&r->link); /* relaxed: ours */
-    sh_store_rlx(&r->link, run->made);  /* relaxed: ours */
+    w->resumed = sh_load_rlx(after(w, w->resumed)); /* relaxed: ours */
+    if (!w->pool->shared)
+        sh_store_rlx(&r->link, run->made); /* relaxed: ours */
     w->left = from;
     w->fiber = run->fiber;
     run->fiber = NULL;

@@ -421,7 +421,64 @@ static void a_pool_may_be_freed_under_a_queue(void)
     partner_close(&partner);
 }
 
+enum {
+    ADDED = 8
+};
+
+static int wait_for_nothing(const shunt_none *in, long *out)
+{
+    shunt_promise *promise;
+    shunt_future *f;
+
+    (void)in;
+    *out = shunt_promise_new(NULL, long, &promise, &f);
+    return *out != 0 ? 1 : shunt_await(f);
+}
+SHUNT_TASK(wait_for_nothing, shunt_none, long)
+
+static int take_all_of_these(const shunt_none *in, long *out)
+{
+    static const shunt_none none;
+    shunt_event events[ADDED];
+    shunt_queue *queue;
+    int rc = shunt_queue_new(&queue);
+
+    (void)in;
+    *out = 0;
+    for (int i = 0; i < ADDED && rc == 0; i++)
+        rc = shunt_queue_add(queue, shunt_submit(NULL, wait_for_nothing, &none),
+                             NULL);
+    for (int taken = 0, n = 0; rc == 0 && n >= 0 && taken < ADDED; taken += n) {
+        n = shunt_queue_wait(queue, events, ADDED, SHUNT_FOREVER);
+        for (int i = 0; i < n; i++)
+            (void)shunt_release(events[i].future);
+    }
+    return rc != 0 ? rc : shunt_queue_free(queue);
+}
+SHUNT_TASK(take_all_of_these, shunt_none, long)
+
+/* Goal: what is parked at its deadline goes to the queue of another process,
+ * and goes on in its own, at the same time. */
+static void a_deadline_passes_beside_a_queue(void)
+{
+    static const shunt_none none;
+    shunt_pool *pool = NULL;
+
+    assert_ok(shunt_pool_new(
+        &pool, &(shunt_options){ .workers = 2,
+                                 .unobserved = shunt_unobserved_ignore }));
+    for (long i = 0; i < harness_pools(200); i++) {
+        int rc = shunt_join(shunt_submit_with(pool, take_all_of_these, &none,
+                                              .deadline_ns = SHUNT_MS(5)));
+
+        /* Theirs has come, and its own may not have. */
+        assert_true(rc == SHUNT_ETIMEDOUT || rc == 0);
+    }
+    harness_free(pool);
+}
+
 static const struct CMUnitTest claims[] = {
+    CLAIM(a_deadline_passes_beside_a_queue),
     CLAIM(a_future_that_settles_while_it_is_added_is_delivered_once),
     CLAIM(futures_that_settle_while_many_are_added_are_delivered_once),
     CLAIM(removing_beside_settling_kills_the_tag_or_comes_too_late),
