@@ -120,7 +120,7 @@ static int hear(const struct sh_stage *s, size_t index, uint64_t number, int rc)
     struct sh_run *run = sh_here.run;
 
     if (SH_LIKELY(run->text == NULL && run->fail_as == 0)) {
-        if (rc != 0 && (rc != SHUNT_ECANCELED || !shunt_cancelled()))
+        if (rc != 0 && rc != SHUNT_ECANCELED)
             (void)shunt_fail(rc, "stage %zu, %s, returned %d for item %llu",
                              index, sh_task_name_of(s->task), rc,
                              (unsigned long long)number);
@@ -391,8 +391,7 @@ static int end_all(const struct feed *feed, int rc)
     first = first_failure(&all);
     if (first != NULL)
         rc = fail_as_item(first);
-    else if (status != 0 &&
-             (rc == 0 || (rc == SHUNT_ECANCELED && shunt_cancelled())))
+    else if (status != 0 && (rc == 0 || rc == SHUNT_ECANCELED))
         rc = fail_as_status(status); /* there was no memory to say more */
     (void)shunt_results_release(&all);
     return rc;
