@@ -16,6 +16,8 @@
 #include "shunt/scaling.h"
 #include "workload.h"
 
+int bench_mode = SHUNT_THREADS;
+
 enum {
     ROUNDS_MAX = 200
 };

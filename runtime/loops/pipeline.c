@@ -311,6 +311,8 @@ static int send(struct feed *feed, struct sh_slot *slot)
     f = shunt_scope_submit_here(feed->scope, &item_task, &in, p->where);
     if (is_refused(f)) {
         rc = shunt_status(f);
+        if (rc == SHUNT_ECLOSED)
+            rc = SHUNT_ECANCELED; /* the pool is, and our task will be told */
         item_drop(&in);
     } else {
         sh_mark_seen(sh_handle_of(f), true); /* the pipeline tells */
