@@ -332,8 +332,8 @@ static SH_COLD void run_in_child(shunt_split_ *split, shunt_slot_ *at,
 }
 
 /* What a call that has run leaves is the task's. Its memory comes with its
- * value; of one that was given up with its task it stays until the pool goes,
- * since that code runs on. */
+ * value. One that was given up with its task has none: then it lasts, with its
+ * memory, as long as the task, whose code runs on. */
 static void take_over(struct sh_run *run, const struct shunt_frame_ *frame)
 {
     shunt_future *f = sh_handle_future(frame->thief_);
@@ -343,8 +343,12 @@ static void take_over(struct sh_run *run, const struct shunt_frame_ *frame)
 
     sh_leaving_absorb(run, leaving);
     if (shunt_status(f) == 0 &&
-        shunt_take_sized(f, &leaving, sizeof leaving) == 0)
+        shunt_take_sized(f, &leaving, sizeof leaving) == 0) {
         sh_leaving_free(leaving);
+        return;
+    }
+    sh_mark_seen(frame->thief_, true);
+    sh_run_note(run, frame->thief_);
 }
 
 /* A call of this run is lost, and with it the run: leave its stack in the
