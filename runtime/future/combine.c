@@ -35,8 +35,6 @@
  */
 #include "future/combine.h"
 
-#include <string.h>
-
 #include "future/value.h"
 #include "task/data.h"
 #include "task/error.h"
@@ -69,10 +67,12 @@ static uint32_t cells_for(uint32_t n, unsigned kind)
 static struct sh_combine *block_new(struct sh_pool *pool, unsigned kind,
                                     uint32_t n, uint32_t cells)
 {
-    size_t some = kind == SH_KIND_SOME ? sizeof(shunt_future *) : 0;
-    size_t each =
-        sizeof(shunt_future *) + sizeof(struct sh_hung) + sizeof(size_t) + some;
+    bool some = kind == SH_KIND_SOME;
+    size_t indices = some || kind == SH_KIND_KEEP ? n : 0;
+    size_t each = sizeof(shunt_future *) + sizeof(struct sh_hung);
     size_t bytes = sizeof(struct sh_combine) + (size_t)n * each +
+                   indices * sizeof(size_t) +
+                   (some ? n : 0) * sizeof(shunt_future *) +
                    (size_t)cells * sizeof(uint32_t);
     struct sh_combine *c = sh_heap_scratch(&pool->heap, bytes);
 
@@ -82,15 +82,15 @@ static struct sh_combine *block_new(struct sh_pool *pool, unsigned kind,
     c->n = n;
     c->held = 0;
     c->cells = 0;
+    c->unhung = 0;
     c->starved = false;
     c->sifted = false;
     c->spare = 0;
     c->names = c->inputs = (shunt_future **)(c + 1);
     c->hung = (struct sh_hung *)(c->names + n);
     c->indices = (size_t *)(c->hung + n);
-    c->chosen = (shunt_future **)(c->indices + n);
-    c->cell = (uint32_t *)(c->chosen + (some != 0 ? n : 0));
-    memset(c->names, 0, (size_t)n * sizeof *c->names);
+    c->chosen = (shunt_future **)(c->indices + indices);
+    c->cell = (uint32_t *)(c->chosen + (some ? n : 0));
     return c;
 }
 
@@ -258,7 +258,7 @@ void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
         how = sh_hang(pool, ref, here, &c->hung[i]);
     if (how == SH_ATTACHED)
         return;
-    c->hung[i].target = 0;
+    sh_combine_unhung(c, i);
     if (how == SH_ATTACH_SETTLED)
         sh_deliver_to(work, pool, here, sh_ref_status_now(ref));
     else
@@ -427,8 +427,9 @@ void sh_combine_let_go(struct sh_work *work, struct sh_pool *pool,
 
     if (!sh_pool_enter(id))
         return;
-    if (c->hung[i].target != 0 && sh_handle_find(handle, SH_LOOK, &ref) == 0 &&
-        ref.record != NULL && !sh_is_settled(ref.word))
+    if (i >= c->unhung && c->hung[i].target != 0 &&
+        sh_handle_find(handle, SH_LOOK, &ref) == 0 && ref.record != NULL &&
+        !sh_is_settled(ref.word))
         sh_unhang(pool, &ref, &c->hung[i]);
     sh_work_abandon(work, handle);
     sh_pool_exit(id);

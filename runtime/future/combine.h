@@ -23,8 +23,10 @@ struct sh_combine {
     uint32_t held; /* of names, from the front: in INIT, may have been lent;
                     * at the end, still ours */
     uint32_t cells;
-    bool starved; /* memory ran out: accept fails it */
-    bool sifted;  /* of some: what it holds on to was chosen */
+    uint32_t unhung; /* inputs before the first that we hang on: of these there
+                      * is nothing in hung, whose pages nobody then touches */
+    bool starved;    /* memory ran out: accept fails it */
+    bool sifted;     /* of some: what it holds on to was chosen */
     /* KEEP: a handle that is given back at the end, or 0. Else: which input it
      * forwards, + 1, when that has been found out. */
     uint64_t spare;
@@ -32,7 +34,8 @@ struct sh_combine {
                             * of those that were chosen */
     shunt_future **inputs; /* of the inputs */
     shunt_future **chosen; /* of some: room for as many */
-    struct sh_hung *hung;  /* our edges; target 0: none hangs there */
+    struct sh_hung *hung;  /* our edges, from input unhung on; target 0: none
+                            * hangs there */
     size_t *indices;       /* of some; KEEP: the names of what it waits for */
     uint32_t *cell;        /* the cells of the tree */
 };
@@ -101,9 +104,19 @@ uint64_t sh_combine_target(struct sh_pool *pool, struct sh_record *r,
  * False if ref's handle is good no more. */
 bool sh_combine_lend(struct sh_record *r, uint32_t i, struct sh_ref *ref);
 
-/* Hang it on its input number i, which ref was just lent from. */
+/* Hang it on its input number i, which ref was just lent from; those before it
+ * have been looked at. */
 void sh_combine_hang(struct sh_work *work, struct sh_pool *pool,
                      struct sh_record *r, uint32_t i, const struct sh_ref *ref);
+
+/* It does not hang on its input number i. */
+static inline void sh_combine_unhung(struct sh_combine *c, uint32_t i)
+{
+    if (c->unhung < i)
+        c->hung[i].target = 0;
+    else
+        c->unhung = i + 1;
+}
 
 /* A record in INIT that waits for all its inputs: those of a leaf that bits
  * names had succeeded as they were lent to it. */

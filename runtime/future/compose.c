@@ -89,7 +89,7 @@ static inline bool hang_plain(struct sh_work *work, struct sh_pool *pool,
                               struct sh_ref *ref, uint32_t *bits)
 {
     struct sh_combine *c = r->data.combining.more;
-    uint64_t none = SH_EDGE_EMPTY, target = 0, w;
+    uint64_t none = SH_EDGE_EMPTY, target, w;
     bool settled;
 
     if (sh_handle_pool(ref->handle) != pool->id ||
@@ -107,13 +107,15 @@ static inline bool hang_plain(struct sh_work *work, struct sh_pool *pool,
     ref->handle |= SH_HANDLE_LENT;
     c->names[i] = sh_handle_future(ref->handle);
     c->held = i + 1;
-    if (settled)
+    if (settled) {
         *bits |= 1u << i % SH_FANOUT;
-    else
-        target = sh_combine_target(pool, r, i);
+        sh_combine_unhung(c, i);
+        return true;
+    }
+    target = sh_combine_target(pool, r, i);
     c->hung[i] = (struct sh_hung){ target, 0 };
     /* acq_rel: hang, closed */
-    if (!settled && !sh_cas_acqrel(&ref->record->edge0, &none, target))
+    if (!sh_cas_acqrel(&ref->record->edge0, &none, target))
         sh_combine_hang(work, pool, r, i, ref);
     return true;
 }

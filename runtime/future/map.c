@@ -188,7 +188,7 @@ static uint32_t fill(struct sh_work *work, struct sh_pool *pool,
     }
     for (uint32_t i = made; i < c->n; i++) {
         c->names[i] = sh_handle_failed(pool->id, SHUNT_ENOMEM);
-        c->hung[i].target = 0;
+        sh_combine_unhung(c, i);
     }
     return made;
 }

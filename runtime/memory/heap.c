@@ -7,9 +7,26 @@
 #include "base/fault.h"
 #include "memory/jemalloc/jemalloc_private.h"
 
+/* What is larger goes back to the kernel as it is freed, and its pages are
+ * found anew the next time. jemalloc's 8 MiB would be the arrays of a when_all
+ * over 300,000 futures. */
+static const size_t oversize = (size_t)64 << 20;
+
+/* Also said in environment.c, for the arenas to come: the first is older than
+ * what is said there. */
+static void keep_pages(void)
+{
+    size_t bytes = oversize;
+
+    if (sh_je_has_arenas)
+        (void)sh_je_mallctl("arena.0.oversize_threshold", NULL, NULL, &bytes,
+                            sizeof bytes);
+}
+
 bool sh_heap_init(struct sh_heap *h, size_t limit, bool tracks)
 {
     SH_ASSERT(h != NULL);
+    keep_pages();
     h->slices = NULL;
     h->limit = limit;
     sh_store_rlx(&h->bytes, 0); /* relaxed: nobody else has it yet */

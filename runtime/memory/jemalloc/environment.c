@@ -23,10 +23,12 @@ void *sh_je_dlsym(void *handle, const char *name);
 
 /* jemalloc reads this in place of its malloc_conf, before it does anything.
  * dss: the break belongs to the program. narenas: making another arena for a
- * thread crashes when there is no address space left. */
+ * thread crashes when there is no address space left. oversize_threshold:
+ * see memory/heap.c. */
 extern const char *sh_je_malloc_conf;
 const char *sh_je_malloc_conf =
-    "dss:disabled,background_thread:false,narenas:1";
+    "dss:disabled,background_thread:false,narenas:1,"
+    "oversize_threshold:67108864";
 
 static void say_nothing(void *user, const char *text)
 {
