@@ -26,8 +26,8 @@
 
 enum {
     LIMIT_S = 60,
-    FEWER = 4,            /* rounds, in ./dev test */
-    FEWER_PROCESSES = 10, /* where each costs a process */
+    FEWER = 8,            /* rounds, in ./dev test */
+    FEWER_PROCESSES = 40, /* where each costs a process */
     FRAMES_MAX = 64
 };
 

@@ -105,8 +105,8 @@ bool harness_million(void);
  */
 bool harness_thorough(void);
 
-/* So many rounds of what may go wrong in any of them; one at least. A run has a
- * quarter of them, unless it is thorough. Sanitizers and valgrind have a part
+/* So many rounds of what may go wrong in any of them; one at least. A run has an
+ * eighth of them, unless it is thorough. Sanitizers and valgrind have a part
  * of that. */
 long harness_rounds(long n);
 
@@ -116,7 +116,8 @@ size_t harness_elements(size_t n);
 
 /* As harness_rounds, where each makes a pool or costs one a process. A process
  * takes far longer to come and go than a thread does, on some machines tens of
- * milliseconds: a run on processes has a tenth of them, unless it is thorough.
+ * milliseconds: a run on processes has a fortieth of them, unless it is
+ * thorough.
  */
 long harness_pools(long n);
 
