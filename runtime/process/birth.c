@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "memory/jemalloc/jemalloc_private.h"
 #include "process/title.h"
 
 #define OOM_SCORE_MORE 500
@@ -151,6 +152,7 @@ void sh_birth_on_exit(void (*hook)(int status))
 
 bool sh_birth_of_seed(int socket, int host)
 {
+    sh_je_alone(true); /* as are zygotes */
     reset_signals();
     /* Nobody asks how zygotes end: no zombies of them, nor of those who come
      * here when their parent has died. */
@@ -214,6 +216,7 @@ void sh_birth_of_worker(pid_t zygote, unsigned worker, const char *name)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != zygote)
         _exit(1); /* it died before that */
+    sh_je_alone(false);
     (void)setpgid(0, 0);
     sh_birth_close(-1, -1);
     self = getpid();

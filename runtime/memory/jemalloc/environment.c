@@ -14,12 +14,15 @@
 #include "memory/jemalloc/jemalloc_private.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sys/types.h>
 
 /* Only the relinked object calls these, so no header declares them. */
 char *sh_je_secure_getenv(const char *name);
 ssize_t sh_je_readlink(const char *path, char *buffer, size_t size);
 void *sh_je_dlsym(void *handle, const char *name);
+int sh_je_pthread_atfork(void (*prepare)(void), void (*parent)(void),
+                         void (*child)(void));
 
 /* jemalloc reads this in place of its malloc_conf, before it does anything.
  * dss: the break belongs to the program. narenas: making another arena for a
@@ -66,4 +69,46 @@ void *sh_je_dlsym(void *handle, const char *name)
     (void)handle;
     (void)name;
     return NULL;
+}
+
+/* -- fork -- */
+
+/* What jemalloc does about a fork is for a process with threads: it takes all
+ * of its locks, and makes them anew in the child. */
+static struct {
+    void (*prepare)(void), (*parent)(void), (*child)(void);
+} at_fork;
+static bool alone;
+
+void sh_je_alone(bool is_alone)
+{
+    alone = is_alone;
+}
+
+static void prepare(void)
+{
+    if (!alone)
+        at_fork.prepare();
+}
+
+static void parent(void)
+{
+    if (!alone)
+        at_fork.parent();
+}
+
+static void child(void)
+{
+    if (!alone)
+        at_fork.child();
+}
+
+/* jemalloc calls it once, before anybody can allocate. */
+int sh_je_pthread_atfork(void (*prepare_)(void), void (*parent_)(void),
+                         void (*child_)(void))
+{
+    at_fork.prepare = prepare_;
+    at_fork.parent = parent_;
+    at_fork.child = child_;
+    return pthread_atfork(prepare, parent, child);
 }

@@ -121,3 +121,8 @@ int sh_je_mallctlbymib(const size_t *mib, size_t mib_length, void *old,
     (void)new_size;
     return ENOENT;
 }
+
+void sh_je_alone(bool is_alone)
+{
+    (void)is_alone;
+}

@@ -12,7 +12,9 @@
  * to the family that it came from: never to free().
  *
  * fork. The copy registers its own atfork handlers when it is loaded, so a
- * child of a program with threads may allocate.
+ * child of a program with threads may allocate. They write to pages all over
+ * its heap, each of which is then copied; who has no other thread, and forks
+ * often, spares itself that (sh_je_alone).
  */
 #ifndef SH_MEMORY_JEMALLOC_PRIVATE_H
 #define SH_MEMORY_JEMALLOC_PRIVATE_H
@@ -52,5 +54,9 @@ int sh_je_mallctl(const char *name, void *old, size_t *old_size,
 int sh_je_mallctlnametomib(const char *name, size_t *mib, size_t *mib_length);
 int sh_je_mallctlbymib(const size_t *mib, size_t mib_length, void *old,
                        size_t *old_size, void *new_value, size_t new_size);
+
+/* Whether this process has no other thread when it forks; its children have it
+ * from their parent. */
+void sh_je_alone(bool is_alone);
 
 #endif /* SH_MEMORY_JEMALLOC_PRIVATE_H */

@@ -10,7 +10,7 @@
 # replace malloc in every program that uses shunt; here its public functions
 # get a prefix and all other names become local to the object.
 #
-# Five of the names that jemalloc imports or lets a program override are turned
+# Six of the names that jemalloc imports or lets a program override are turned
 # to definitions of ours as well: see environment.c.
 set -eu
 cc=$1 ar=$2 nm=$3 objcopy=$4 archive=$(realpath "$5") out=$(realpath -m "$6")
@@ -28,7 +28,7 @@ $cc -nostdlib -r -o all.o ./*.o
 
 "$nm" -g --defined-only all.o | awk '
     $3 !~ /^(je_|_rjem_)/ { print $3, "sh_je_" $3 }' >rename
-for name in secure_getenv readlink dlsym; do
+for name in secure_getenv readlink dlsym pthread_atfork; do
     echo "$name sh_je_$name"
 done >>rename
 "$objcopy" --redefine-syms=rename all.o renamed.o
