@@ -51,7 +51,7 @@ static void without_a_limit_a_process_stays(void)
 static void what_is_queued_when_a_process_ends_runs_once(void)
 {
     enum {
-        TASKS = 1000
+        TASKS = 300
     };
     static shunt_future *fs[TASKS];
 
@@ -157,7 +157,7 @@ static void a_process_whose_hooks_are_done_is_replaced(void)
 {
     shunt_pool *pool = death_pool(1, 1);
 
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < harness_pools(600); round++) {
         struct stage_promise p = stage_promise(pool);
         struct listener *l = stage_bytes(sizeof *l);
         long pid;

@@ -441,7 +441,7 @@ static void a_promise_of_the_dead_is_cancelled(void)
 {
     shunt_pool *pool = harness_pool(2);
 
-    for (int round = 0; round < 20; round++) {
+    for (long round = harness_pools(200); round > 0; round--) {
         struct holder in = { NULL, stage_bytes(sizeof *in.held),
                              stage_latch() };
         shunt_future *f = shunt_submit(pool, promise_and_die, &in);

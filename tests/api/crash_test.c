@@ -504,7 +504,7 @@ static void a_shutdown_does_not_wait_for_the_dead(void)
     static const enum shunt_how hows[] = { SHUNT_DRAIN, SHUNT_CANCEL,
                                            SHUNT_KILL };
 
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < harness_pools(480); i++) {
         shunt_pool *pool = harness_pool(1 + i % 3);
         shunt_future *fs[20];
         for (int j = 0; j < 20; j++)

@@ -513,7 +513,7 @@ static void a_fork_in_the_middle_of_anything_leaves_a_working_child(void)
     struct busy busy[THREADS];
     pthread_t threads[THREADS];
     struct latch *stop = stage_latch(), *first = stage_latch();
-    int line = 0, forks = harness_slowness() > 10 ? 5 : 60;
+    int line = 0, forks = (int)harness_pools(480);
 
     for (int i = 0; i < THREADS; i++) {
         busy[i] = (struct busy){ had.pool, stop, first, 0 };

@@ -264,7 +264,7 @@ static void a_shutdown_that_does_not_wait_loses_nothing_of_it(void)
 {
     shunt_future *fs[30];
 
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < harness_pools(200); round++) {
         shunt_pool *pool = death_pool(1 + round % 2, 1);
         int rc;
 
@@ -287,7 +287,7 @@ static void a_shutdown_that_does_not_wait_loses_nothing_of_it(void)
 /* gc_during_max_tasks_worker_exit: who wants no more is told at once */
 static void a_cancelled_pool_fails_the_rest_while_processes_are_replaced(void)
 {
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < harness_pools(200); round++) {
         shunt_pool *pool = death_pool(1, 1);
         shunt_future *fs[30];
 
