@@ -6,8 +6,10 @@
  * record for the first time and is reported as cold, the second is the
  * benchmark's time.
  */
+#define _GNU_SOURCE
 #include "workload.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +80,113 @@ static void submit_run(gbench_state *state, const void *arg)
         gbench_fail(state, "a task failed or was lost");
     gbench_counter_set(state, "ns", (double)warm / (double)n);
     gbench_counter_set(state, "cold_ns", (double)cold / (double)n);
+}
+
+/* -- the same from several threads at once -- */
+
+enum {
+    SUBMITTERS = 4
+};
+
+static const struct submit_case many_case = { "submit/2w/from:4/window:1024", 2,
+                                              1024 };
+
+struct submitter {
+    pthread_t thread;
+    pthread_barrier_t *barrier; /* before each round */
+    int64_t began[2], ended[2];
+    size_t window;
+    uint64_t first, n;
+    bool failed;
+};
+
+static void *submit_some(void *arg)
+{
+    struct submitter *s = arg;
+    bool entered = sys->enter(s->window) == 0;
+
+    for (int round = 0; round < 2; round++) {
+        uint64_t sum = 0;
+
+        pthread_barrier_wait(s->barrier);
+        s->began[round] = bench_now_ns();
+        for (uint64_t at = 0; entered && at < s->n; at += s->window) {
+            uint64_t part = 0, left = s->n - at;
+            size_t n = left < s->window ? left : s->window;
+
+            s->failed |= sys->window(s->first + at, n, &part) != 0;
+            sum += part;
+        }
+        s->ended[round] = bench_now_ns();
+        /* The numbers from first on, each 1 more. */
+        s->failed |= sum != s->n * (2 * s->first + s->n + 1) / 2;
+    }
+    if (entered)
+        sys->leave();
+    return NULL;
+}
+
+/* From the first who began to the last who ended. */
+static int64_t time_of(const struct submitter *all, int round)
+{
+    int64_t began = INT64_MAX, ended = 0;
+
+    for (size_t i = 0; i < SUBMITTERS; i++) {
+        if (all[i].began[round] < began)
+            began = all[i].began[round];
+        if (all[i].ended[round] > ended)
+            ended = all[i].ended[round];
+    }
+    return ended - began;
+}
+
+/* Two rounds; their times. 0, or -1 if a task was lost. */
+static int submit_from_many(size_t n, const struct submit_case *c,
+                            int64_t ns_out[2])
+{
+    struct submitter all[SUBMITTERS];
+    pthread_barrier_t barrier;
+    bool failed = false;
+
+    pthread_barrier_init(&barrier, NULL, SUBMITTERS);
+    for (size_t i = 0; i < SUBMITTERS; i++) {
+        all[i] = (struct submitter){ .barrier = &barrier,
+                                     .window = c->window,
+                                     .first = i * (n / SUBMITTERS),
+                                     .n = n / SUBMITTERS };
+        if (pthread_create(&all[i].thread, NULL, submit_some, &all[i]) != 0)
+            abort();
+    }
+    for (size_t i = 0; i < SUBMITTERS; i++) {
+        pthread_join(all[i].thread, NULL);
+        failed |= all[i].failed;
+    }
+    pthread_barrier_destroy(&barrier);
+    for (int round = 0; round < 2; round++)
+        ns_out[round] = time_of(all, round);
+    return failed ? -1 : 0;
+}
+
+static void submit_many_run(gbench_state *state, const void *arg)
+{
+    const struct submit_case *c = arg;
+    size_t n = bench_scaled(1000000) / SUBMITTERS * SUBMITTERS;
+    int64_t ns[2] = { 0, 0 };
+    int rc = 0;
+
+    if (sys->open(c->workers, -1) != 0) {
+        gbench_fail(state, "open failed");
+        return;
+    }
+    while (gbench_next(state)) {
+        rc |= submit_from_many(n, c, ns);
+        gbench_time_add(state, ns[1]);
+    }
+    sys->close();
+    if (rc != 0)
+        gbench_fail(state, "a task failed or was lost");
+    gbench_counter_set(state, "ns", (double)ns[1] / (double)n);
+    gbench_counter_set(state, "cold_ns", (double)ns[0] / (double)n);
 }
 
 static const struct bench_pinned trip_cases[] = {
@@ -273,6 +382,8 @@ static void workloads_register(void)
 {
     for (size_t i = 0; sys->window != NULL && i < COUNT(submit_cases); i++)
         gbench_register(submit_cases[i].name, submit_run, &submit_cases[i], 1);
+    if (sys->enter != NULL)
+        gbench_register(many_case.name, submit_many_run, &many_case, 1);
     for (size_t i = 0; sys->ping != NULL && i < COUNT(trip_cases); i++)
         bench_trip_register(&trip_cases[i]);
     if (sys->window != NULL)

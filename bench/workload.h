@@ -7,6 +7,7 @@
  * benchmarks whose functions it has:
  *
  *     submit/{1,2}w/window:{1024,all}   window
+ *     submit/2w/from:4/window:1024      window, enter, leave
  *     roundtrip/{one-cpu,apart,free}    ping
  *     crossing/{one-cpu,apart}          ping, to another process
  *     bulk/2w                           window, of 20,000
@@ -57,6 +58,10 @@ struct bench_system {
     /* Submit the numbers first to first + n - 1 as one task each, get every
      * result, and add them up. */
     int (*window)(uint64_t first, size_t n, uint64_t *sum_out);
+    /* What prepare makes, for the calling thread, one of several that call
+     * window at the same time; and give that back. */
+    int (*enter)(size_t n);
+    void (*leave)(void);
     /* Submit one task to a worker and wait for it. */
     int (*ping)(void);
     /* Copy a payload from source into memory that a worker sees, and have

@@ -46,7 +46,7 @@ static struct {
            .settle_lock = PTHREAD_MUTEX_INITIALIZER,
            .settled = PTHREAD_COND_INITIALIZER };
 
-static struct future **handles;
+static _Thread_local struct future **handles;
 static size_t handle_count;
 
 static struct future *submit(uint64_t (*fn)(uint64_t in), uint64_t in)
@@ -161,6 +161,12 @@ static int peer_prepare(size_t n)
     return handles != NULL ? 0 : -1;
 }
 
+static void peer_leave(void)
+{
+    free(handles);
+    handles = NULL;
+}
+
 static int peer_window(uint64_t first, size_t n, uint64_t *sum_out)
 {
     uint64_t sum = 0;
@@ -205,6 +211,8 @@ int main(int argc, char **argv)
         .open = peer_open,
         .close = peer_close,
         .prepare = peer_prepare,
+        .enter = peer_prepare,
+        .leave = peer_leave,
         .window = peer_window,
         .ping = peer_ping,
         .pending_new = peer_pending_new,

@@ -66,7 +66,6 @@ struct pool {
     tbb::task_arena arena;   /* with the caller */
     tbb::task_arena workers; /* without */
     pinner pins;
-    std::vector<uint64_t> outs;
 
     pool(int count, int cpu)
         : limit(tbb::global_control::max_allowed_parallelism,
@@ -78,6 +77,7 @@ struct pool {
 };
 
 std::unique_ptr<pool> tbb_pool;
+thread_local std::vector<uint64_t> results; /* of who submits */
 
 int peer_open(int workers, int cpu)
 {
@@ -92,13 +92,18 @@ void peer_close()
 
 int peer_prepare(size_t n)
 {
-    tbb_pool->outs.assign(n, 0);
+    results.assign(n, 0);
     return 0;
+}
+
+void peer_leave()
+{
+    results = std::vector<uint64_t>();
 }
 
 int peer_window(uint64_t first, size_t n, uint64_t *sum_out)
 {
-    uint64_t *outs = tbb_pool->outs.data();
+    uint64_t *outs = results.data();
 
     tbb_pool->arena.execute([=] {
         tbb::task_group group;
@@ -154,6 +159,8 @@ int main(int argc, char **argv)
     peer.close = peer_close;
     peer.prepare = peer_prepare;
     peer.window = peer_window;
+    peer.enter = peer_prepare;
+    peer.leave = peer_leave;
     peer.tree = peer_tree;
     if (caller_is_worker) {
         bench_stack_enlarge(argv, BENCH_STACK);

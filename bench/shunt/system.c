@@ -15,7 +15,7 @@
 #include "workload.h"
 
 static shunt_pool *pool;
-static shunt_future **handles;
+static _Thread_local shunt_future **handles;
 static struct bench_promises pending;
 
 int bench_mode = SHUNT_THREADS;
@@ -42,10 +42,21 @@ static void system_close(void)
     bench_promises_fini(&pending);
 }
 
-static int system_prepare(size_t n)
+static int system_enter(size_t n)
 {
     handles = bench_pages_new(n * sizeof(shunt_future *));
-    if (handles == NULL || bench_promises_init(&pending, n) != 0)
+    return handles != NULL ? 0 : -1;
+}
+
+static void system_leave(void)
+{
+    free(handles);
+    handles = NULL;
+}
+
+static int system_prepare(size_t n)
+{
+    if (system_enter(n) != 0 || bench_promises_init(&pending, n) != 0)
         return -1;
     return 0;
 }
@@ -257,6 +268,8 @@ int main(int argc, char **argv)
         .open = system_open,
         .close = system_close,
         .prepare = system_prepare,
+        .enter = system_enter,
+        .leave = system_leave,
         .window = system_window,
         .ping = system_ping,
         .payload = system_payload,
