@@ -69,14 +69,14 @@ static void bulk_run(gbench_state *state, const void *arg)
         if (round < 0)
             warm = -1;
         gbench_time_add(state, round);
-        ns[n++] = (double)round / BULK;
+        ns[n++] = (double)round / (double)BULK;
     }
     sys->close();
     if (cold < 0 || warm < 0)
         gbench_fail(state, "a task failed or was lost");
     else {
         gbench_counter_set(state, "ns", bench_quantile(ns, n, 0.5));
-        gbench_counter_set(state, "cold_ns", (double)cold / BULK);
+        gbench_counter_set(state, "cold_ns", (double)cold / (double)BULK);
     }
     free(ns);
 }

@@ -66,7 +66,7 @@ static void late_run(gbench_state *state, const void *arg)
         rc |= sys->timer_wait(LATE_US / 1000);
         int64_t ns = bench_now_ns() - begin;
         gbench_time_add(state, ns);
-        us[n++] = (double)ns / 1000.0 - LATE_US;
+        us[n++] = (double)ns / 1000.0 - (double)LATE_US;
     }
     sys->close();
     if (rc != 0 || n == 0) {

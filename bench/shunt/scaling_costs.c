@@ -126,7 +126,7 @@ static void call(gbench_state *state, const void *arg)
 
             for (int k = 0; k < LINE_TURNS; k++)
                 futex(FUTEX_WAKE, 1);
-            ns[i] = (double)(bench_now_ns() - begin) / LINE_TURNS;
+            ns[i] = (double)(bench_now_ns() - begin) / (double)LINE_TURNS;
         }
     gbench_time_add(state, (int64_t)bench_quantile(ns, BATCHES, QUICKEST));
     gbench_counter_set(state, "ns", bench_quantile(ns, BATCHES, QUICKEST));
