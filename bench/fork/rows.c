@@ -29,13 +29,13 @@ struct fork_case {
     int workers;
 };
 
-static const struct bench_fork *sys;
+static const struct bench_fork *sys; /* NULL: of bench-scaling */
 
 void *bench_fork_memory_new(size_t bytes)
 {
     void *memory;
 
-    if (sys->memory_new == NULL)
+    if (sys == NULL || sys->memory_new == NULL)
         return bench_pages_new(bytes);
     memory = sys->memory_new(bytes);
     if (memory != NULL)
@@ -45,7 +45,7 @@ void *bench_fork_memory_new(size_t bytes)
 
 void bench_fork_memory_free(void *memory)
 {
-    if (sys->memory_free == NULL)
+    if (sys == NULL || sys->memory_free == NULL)
         free(memory);
     else if (memory != NULL)
         sys->memory_free(memory);

@@ -131,8 +131,8 @@ def families(data):
     found = {}
     for row, figures in data["rows"].items():
         parts = row.split("/")
-        if len(parts) == 3:
-            found.setdefault(parts[1], {})[parts[2]] = figures
+        if len(parts) > 2:  # scaling/fork/fib/1w, scaling/submit/1w
+            found.setdefault(parts[-2], {})[parts[-1]] = figures
     return found
 
 
