@@ -143,6 +143,10 @@ static void peer_close(void)
 static int peer_open(int workers, int cpu)
 {
     (void)cpu;
+    submitted = 0;
+    atomic_store(&told.count, 0);
+    for (int i = 0; i < WORKERS_MAX; i++)
+        atomic_store(&done[i].count, 0);
     if (workers > WORKERS_MAX ||
         pthread_create(&threads[0], NULL, answer, NULL) != 0)
         return -1;
