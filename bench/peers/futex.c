@@ -17,10 +17,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "measure.h"
 #include "workload.h"
 
 enum {
@@ -159,9 +159,12 @@ static int peer_open(int workers, int cpu)
 
 static int peer_prepare(size_t n)
 {
-    records = bench_pages_new(n * sizeof *records);
+    records = aligned_alloc(_Alignof(struct record), n * sizeof *records);
     capacity = (unsigned)n;
-    return records != NULL ? 0 : -1;
+    if (records == NULL)
+        return -1;
+    memset(records, 0, n * sizeof *records);
+    return 0;
 }
 
 static int peer_window(uint64_t first, size_t n, uint64_t *sum_out)
