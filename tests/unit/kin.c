@@ -22,14 +22,11 @@ const char *__tsan_default_options(void)
     return "die_after_fork=0";
 }
 
-unsigned kin_descriptors_of(pid_t pid)
+static unsigned descriptors_in(const char *path)
 {
-    char path[64];
     unsigned n = 0;
-    DIR *list;
+    DIR *list = opendir(path);
 
-    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
-    list = opendir(path);
     while (list != NULL && readdir(list) != NULL)
         n++;
     if (list != NULL)
@@ -37,9 +34,18 @@ unsigned kin_descriptors_of(pid_t pid)
     return n - 2; /* "." and ".." */
 }
 
+unsigned kin_descriptors_of(pid_t pid)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    return descriptors_in(path);
+}
+
+/* Not by its number: /proc may be that of another namespace. */
 unsigned kin_descriptors(void)
 {
-    return kin_descriptors_of(getpid()) - 1; /* that of the list */
+    return descriptors_in("/proc/self/fd") - 1; /* that of the list */
 }
 
 size_t kin_read(pid_t pid, const char *name, char *to, size_t size)
