@@ -15,6 +15,12 @@
  * another nor a busy pool starves the rest (the numbers are Go's and Tokio's:
  * a prime, so that no pattern of the program keeps step with it).
  *
+ * Holding back. A worker that keeps up with a thread outside would meet it at
+ * the end of the ring, task by task, and each look there takes lines from it
+ * that it is about to write. So who has taken SH_FLOW of them since it slept
+ * leaves less than a batch where it is until it has looked away for a moment
+ * (loop.c), but for the turns above.
+ *
  * Edges.
  *   accepted task/handle.c: here state is read
  *   room     future/submit.c: here taken is written
@@ -33,20 +39,23 @@ SH_HOT void sh_worker_took(struct sh_worker *w)
     sh_room_ring(w->pool);
 }
 
-/* Take a batch from a ring: the first is returned, the rest is pushed. */
-static SH_HOT uint64_t from_ring(struct sh_worker *w, struct sh_ring *ring)
+/* Take a batch from a ring if it has that many: the first is returned, the rest
+ * is pushed. */
+static SH_HOT uint64_t from_ring(struct sh_worker *w, struct sh_ring *ring,
+                                 unsigned least)
 {
     uint64_t hints[BATCH];
     uint64_t size = sh_ring_size(ring);
     uint64_t share;
     unsigned n;
 
-    if (size == 0)
+    if (size < least)
         return 0;
     share = size / w->pool->workers + 1;
     n = sh_ring_pop(ring, hints, share < BATCH ? (unsigned)share : BATCH);
     if (n == 0)
         return 0;
+    w->flow += n;
     for (unsigned i = 1; i < n; i++)
         sh_table_prefetch(&w->pool->records, sh_hint_index(hints[i]));
     if (n > 1) {
@@ -183,21 +192,22 @@ SH_HOT uint64_t sh_worker_find(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;
     uint32_t turn = w->tick++ % SH_FAIR;
+    unsigned least = w->flow < SH_FLOW ? 1 : BATCH;
     uint64_t hint = 0;
 
     if (turn == 0) {
-        hint = from_ring(w, &pool->ring);
+        hint = from_ring(w, &pool->ring, 1);
         if (hint == 0)
-            hint = from_ring(w, &pool->side);
+            hint = from_ring(w, &pool->side, 1);
     } else if (turn == SH_FAIR / 2) {
         if (sh_deque_steal(&w->post->deque, &hint) != SH_STEAL_GOT)
             hint = 0;
     }
     if (hint != 0 || sh_deque_pop(&w->post->deque, &hint))
         return hint;
-    hint = from_ring(w, &pool->ring);
+    hint = from_ring(w, &pool->ring, least);
     if (hint == 0)
-        hint = from_ring(w, &pool->side);
+        hint = from_ring(w, &pool->side, least);
     if (hint == 0)
         hint = from_table(w);
     return hint != 0 ? hint : search(w);

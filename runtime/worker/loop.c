@@ -31,6 +31,9 @@
 /* How often an idle worker looks around before it says that it is idle: a
  * moment only, since whoever is to bring work may need this very CPU. */
 #define SPINS 4
+/* For how long who takes from a flow of tasks looks away: as long as it takes
+ * to submit 100 or 200. */
+#define HOLD_NS 4000
 /* How often an idle worker looks for its stranded tasks. */
 #define STRANDED_NS 1000000
 /* How often a busy stand-in looks whether it is needed. */
@@ -215,6 +218,17 @@ static bool must_stop(const struct sh_worker *w)
            w->parked == 0;
 }
 
+/* Touch nothing that others write. */
+static void hold_back(void)
+{
+    int64_t until = sh_clock_ns() + HOLD_NS;
+
+    do
+        for (int i = 0; i < 16; i++)
+            sh_relax();
+    while (sh_clock_ns() < until);
+}
+
 /* Nothing to do: look around for a while, then sleep. Returns a hint, or 0 to
  * begin again. */
 static uint64_t idle(struct sh_worker *w)
@@ -227,6 +241,14 @@ static uint64_t idle(struct sh_worker *w)
     int spins = sh_here.woke ? 0 : SPINS;
     bool woken = false;
 
+    if (w->flow >= SH_FLOW && !sh_here.woke) {
+        hold_back();
+        w->flow = SH_FLOW - 1; /* so that it takes any, and the flow goes on */
+        hint = sh_worker_find(w);
+        if (hint != 0)
+            return hint;
+    }
+    w->flow = 0;
     sh_here.woke = false;
     sh_sleep_search(s, w->index);
     for (;;) {
