@@ -30,6 +30,10 @@ size_t sh_pages_round(size_t bytes)
     return (bytes + mask) & ~mask;
 }
 
+#define HUGE ((uintptr_t)2 << 20)
+/* Who needs little of a reservation pays for little. */
+#define SMALL (2 * HUGE)
+
 /* Only asserted, hence perhaps unused. */
 __attribute__((unused)) static bool whole_pages(const void *pages, size_t bytes)
 {
@@ -52,6 +56,18 @@ static int map_flags(enum sh_pages_how how)
     return MAP_PRIVATE | MAP_ANONYMOUS;
 }
 
+/* A fault for every 16,384 records instead of one for every 32. */
+static void prefer_huge(char *pages, size_t bytes)
+{
+    size_t before = (((uintptr_t)pages + SMALL + HUGE - 1) & ~(HUGE - 1)) -
+                    (uintptr_t)pages;
+
+    if (bytes < before + HUGE || sh_fault())
+        return;
+    /* A hint, which kernels without huge pages refuse. */
+    (void)madvise(pages + before, bytes - before, MADV_HUGEPAGE);
+}
+
 void *sh_pages_map(size_t bytes, enum sh_pages_how how)
 {
     SH_ASSERT(bytes > 0);
@@ -63,6 +79,8 @@ void *sh_pages_map(size_t bytes, enum sh_pages_how how)
     if (pages == MAP_FAILED)
         return NULL;
     SH_ASSERT(whole_pages(pages, 0));
+    if (how == SH_PAGES_RESERVE)
+        prefer_huge(pages, bytes);
     return pages;
 }
 

@@ -12,7 +12,9 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -101,6 +103,49 @@ static void a_reserved_table_costs_only_what_is_touched(void **state)
     assert_int_equal(resident(table), 1);
     assert_int_equal(resident(table + bytes / 2), 0);
     sh_pages_unmap(table, bytes);
+}
+
+/* Whether the kernel may give huge pages there: hg among its flags. */
+static bool is_huge_asked(const void *at)
+{
+    FILE *maps = fopen("/proc/self/smaps", "re");
+    char line[512];
+    uintptr_t from, to;
+    bool here = false, asked = false;
+
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2)
+            here = from <= (uintptr_t)at && (uintptr_t)at < to;
+        else if (here && strncmp(line, "VmFlags:", 8) == 0)
+            asked = strstr(line, " hg") != NULL;
+    }
+    (void)fclose(maps);
+    return asked;
+}
+
+/* Goal: a large table is in huge pages where it is used much, and a small one
+ * is not. Method: what the kernel was asked. */
+static void a_reserved_table_may_have_huge_pages_behind_its_beginning(
+    void **state)
+{
+    (void)state;
+    size_t mib = (size_t)1 << 20;
+    char *table = sh_pages_map(16 * mib, SH_PAGES_RESERVE);
+    char *small = sh_pages_map(4 * mib, SH_PAGES_RESERVE);
+    char *stack = sh_pages_map(16 * mib, SH_PAGES_STACK);
+
+    assert_non_null(table);
+    assert_non_null(small);
+    assert_non_null(stack);
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0)
+        assert_true(is_huge_asked(table + 8 * mib));
+    assert_false(is_huge_asked(table + 4 * mib - 1));
+    assert_false(is_huge_asked(small + 4 * mib - 1));
+    assert_false(is_huge_asked(stack + 8 * mib));
+    sh_pages_unmap(table, 16 * mib);
+    sh_pages_unmap(small, 4 * mib);
+    sh_pages_unmap(stack, 16 * mib);
 }
 
 static void a_size_that_no_machine_has_is_refused(void **state)
@@ -210,6 +255,8 @@ int main(void)
         cmocka_unit_test(sizes_are_rounded_up_to_whole_pages),
         cmocka_unit_test(mapped_pages_are_zero_and_writable_until_unmapped),
         cmocka_unit_test(a_reserved_table_costs_only_what_is_touched),
+        cmocka_unit_test(
+            a_reserved_table_may_have_huge_pages_behind_its_beginning),
         cmocka_unit_test(a_size_that_no_machine_has_is_refused),
         cmocka_unit_test(guarded_pages_fault_and_their_neighbours_do_not),
         cmocka_unit_test(discarded_pages_leave_memory_and_stay_mapped),
