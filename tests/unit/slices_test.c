@@ -38,7 +38,7 @@ static void blocks_are_aligned_and_hold_what_is_written(void **state)
 
     (void)state;
     stage_begin();
-    for (unsigned n = 0; n < 4 * MANY; n++) {
+    for (unsigned n = 0; n < 2 * MANY; n++) {
         unsigned i = rnd(&seed) % MANY;
 
         if (block[i].p != NULL) {
