@@ -23,4 +23,5 @@ void sh_room_ring(struct sh_pool *pool)
         return;
     sh_add_sc(&pool->room, 1); /* seq_cst: room */
     sh_futex_wake(&pool->room, INT32_MAX, pool->shared);
+    sh_here.woke = true;
 }

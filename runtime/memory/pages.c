@@ -30,9 +30,10 @@ size_t sh_pages_round(size_t bytes)
     return (bytes + mask) & ~mask;
 }
 
-#define HUGE ((uintptr_t)2 << 20)
-/* Who needs little of a reservation pays for little. */
-#define SMALL (2 * HUGE)
+/* Of x86-64, and of aarch64 with pages of 4 KiB. */
+#define HUGE_BYTES ((uintptr_t)2 << 20)
+/* Left in small pages: who needs little of a table pays for little. */
+#define SMALL_BYTES (2 * HUGE_BYTES)
 
 /* Only asserted, hence perhaps unused. */
 __attribute__((unused)) static bool whole_pages(const void *pages, size_t bytes)
@@ -44,6 +45,7 @@ static int map_flags(enum sh_pages_how how)
 {
     switch (how) {
     case SH_PAGES_RESERVE:
+    case SH_PAGES_TABLE:
         return MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     case SH_PAGES_STACK:
         /* MAP_STACK keeps huge pages away since Linux 6.7. Before, the guard
@@ -56,13 +58,14 @@ static int map_flags(enum sh_pages_how how)
     return MAP_PRIVATE | MAP_ANONYMOUS;
 }
 
-/* A fault for every 16,384 records instead of one for every 32. */
+/* One fault instead of 512 where much of it is used: each takes microseconds in
+ * a virtual machine. */
 static void prefer_huge(char *pages, size_t bytes)
 {
-    size_t before = (((uintptr_t)pages + SMALL + HUGE - 1) & ~(HUGE - 1)) -
-                    (uintptr_t)pages;
+    uintptr_t at = (uintptr_t)pages, end = at + SMALL_BYTES + HUGE_BYTES - 1;
+    size_t before = (end & ~(HUGE_BYTES - 1)) - at;
 
-    if (bytes < before + HUGE || sh_fault())
+    if (bytes < before + HUGE_BYTES || sh_fault())
         return;
     /* A hint, which kernels without huge pages refuse. */
     (void)madvise(pages + before, bytes - before, MADV_HUGEPAGE);
@@ -79,7 +82,7 @@ void *sh_pages_map(size_t bytes, enum sh_pages_how how)
     if (pages == MAP_FAILED)
         return NULL;
     SH_ASSERT(whole_pages(pages, 0));
-    if (how == SH_PAGES_RESERVE)
+    if (how == SH_PAGES_TABLE)
         prefer_huge(pages, bytes);
     return pages;
 }

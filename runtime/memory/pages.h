@@ -19,8 +19,9 @@
 enum sh_pages_how {
     SH_PAGES_RW,      /* to be used soon: counts as committed memory */
     SH_PAGES_RESERVE, /* a large table of which little may ever be touched:
-                         readable, writable, zero, and not committed; behind
-                         its first 4 MiB in huge pages, if there are any */
+                         readable, writable, zero, and not committed */
+    SH_PAGES_TABLE,   /* as RESERVE, and used from its beginning on: behind its
+                         first 4 to 6 MiB in huge pages, if the kernel has any */
     SH_PAGES_STACK    /* as RESERVE, and never in huge pages: a stack of which
                          one page is used must not cost 2 MiB */
 };

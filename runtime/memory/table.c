@@ -58,7 +58,7 @@ bool sh_table_init(struct sh_table *t, struct sh_arena *arena, size_t stride,
     SH_ASSERT(stride % sizeof(uint32_t) == 0);
     SH_ASSERT(capacity <= SH_INDEX_MAX);
     t->items = sh_arena_map(arena, stride * capacity + NOTES_BYTES,
-                            SH_PAGES_RESERVE);
+                            SH_PAGES_TABLE);
     if (t->items == NULL)
         return false;
     t->notes = (_Atomic uint32_t *)(void *)(t->items + stride * capacity);

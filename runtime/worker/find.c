@@ -10,16 +10,18 @@
  *   5. the other deques, oldest first: as much as half of one
  *   6. what others have spawned: frames.c
  *
- * Fairness. Every 61st turn begins with the rings, and every 61st with the
- * oldest entry of the own deque, so that neither a task that always submits
- * another nor a busy pool starves the rest (the numbers are Go's and Tokio's:
- * a prime, so that no pattern of the program keeps step with it).
+ * Fairness. Every 61st turn begins with the rings, by turns with either, and
+ * every 61st with the oldest entry of the own deque, so that neither a task
+ * that always submits another nor a busy pool starves the rest (the numbers are
+ * Go's and Tokio's: a prime, so that no pattern of the program keeps step with
+ * it).
  *
  * Holding back. A worker that keeps up with a thread outside would meet it at
  * the end of the ring, task by task, and each look there takes lines from it
- * that it is about to write. So who has taken SH_FLOW of them since it slept
- * leaves less than a batch where it is until it has looked away for a moment
- * (loop.c), but for the turns above.
+ * that it is about to write. So who has taken SH_FLOW of them since it was last
+ * idle finds nothing, but for the turns above, where the rings have less than a
+ * batch. It is idle then: it looks away for a moment (loop.c), and takes what
+ * there is.
  *
  * Edges.
  *   accepted task/handle.c: here state is read
@@ -39,17 +41,15 @@ SH_HOT void sh_worker_took(struct sh_worker *w)
     sh_room_ring(w->pool);
 }
 
-/* Take a batch from a ring if it has that many: the first is returned, the rest
- * is pushed. */
-static SH_HOT uint64_t from_ring(struct sh_worker *w, struct sh_ring *ring,
-                                 unsigned least)
+/* Take a batch from a ring: the first is returned, the rest is pushed. */
+static SH_HOT uint64_t from_ring(struct sh_worker *w, struct sh_ring *ring)
 {
     uint64_t hints[BATCH];
     uint64_t size = sh_ring_size(ring);
     uint64_t share;
     unsigned n;
 
-    if (size < least)
+    if (size == 0)
         return 0;
     share = size / w->pool->workers + 1;
     n = sh_ring_pop(ring, hints, share < BATCH ? (unsigned)share : BATCH);
@@ -188,26 +188,39 @@ static uint64_t search(struct sh_worker *w)
     return hint;
 }
 
+/* In a flow: whether what is in the rings is not worth meeting a producer. */
+static SH_HOT bool holds_back(const struct sh_worker *w)
+{
+    uint64_t n;
+
+    if (SH_LIKELY(w->flow < SH_FLOW))
+        return false;
+    n = sh_ring_size(&w->pool->ring) + sh_ring_size(&w->pool->side);
+    return n > 0 && n < BATCH;
+}
+
 SH_HOT uint64_t sh_worker_find(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;
-    uint32_t turn = w->tick++ % SH_FAIR;
-    unsigned least = w->flow < SH_FLOW ? 1 : BATCH;
+    uint32_t round = w->tick / SH_FAIR, turn = w->tick++ % SH_FAIR;
     uint64_t hint = 0;
 
     if (turn == 0) {
-        hint = from_ring(w, &pool->ring, 1);
+        /* One that is never empty shall not keep the other waiting. */
+        hint = from_ring(w, round % 2 == 0 ? &pool->ring : &pool->side);
         if (hint == 0)
-            hint = from_ring(w, &pool->side, 1);
+            hint = from_ring(w, round % 2 == 0 ? &pool->side : &pool->ring);
     } else if (turn == SH_FAIR / 2) {
         if (sh_deque_steal(&w->post->deque, &hint) != SH_STEAL_GOT)
             hint = 0;
     }
     if (hint != 0 || sh_deque_pop(&w->post->deque, &hint))
         return hint;
-    hint = from_ring(w, &pool->ring, least);
+    if (holds_back(w))
+        return 0; /* idle looks away, and then takes it */
+    hint = from_ring(w, &pool->ring);
     if (hint == 0)
-        hint = from_ring(w, &pool->side, least);
+        hint = from_ring(w, &pool->side);
     if (hint == 0)
         hint = from_table(w);
     return hint != 0 ? hint : search(w);

@@ -31,9 +31,11 @@
 /* How often an idle worker looks around before it says that it is idle: a
  * moment only, since whoever is to bring work may need this very CPU. */
 #define SPINS 4
-/* For how long who takes from a flow of tasks looks away: as long as it takes
- * to submit 100 or 200. */
+/* How long a worker in a flow looks away: in that time a thread outside submits
+ * 100 to 200 tasks. Not if it has just woken a thread, which may need this
+ * CPU. */
 #define HOLD_NS 4000
+#define HOLD_RELAXES 16 /* between two looks at the clock */
 /* How often an idle worker looks for its stranded tasks. */
 #define STRANDED_NS 1000000
 /* How often a busy stand-in looks whether it is needed. */
@@ -203,6 +205,7 @@ static void resume_next(struct sh_worker *w)
     w->resumed = sh_load_rlx(after(w, w->resumed)); /* relaxed: ours */
     if (!w->pool->shared)
         sh_store_rlx(&r->link, run->made); /* relaxed: ours */
+    w->flow = 0; /* it is not the rings alone that keep it busy */
     w->left = from;
     w->fiber = run->fiber;
     run->fiber = NULL;
@@ -224,12 +227,12 @@ static void hold_back(void)
     int64_t until = sh_clock_ns() + HOLD_NS;
 
     do
-        for (int i = 0; i < 16; i++)
+        for (int i = 0; i < HOLD_RELAXES; i++)
             sh_relax();
     while (sh_clock_ns() < until);
 }
 
-/* Nothing to do: look around for a while, then sleep. Returns a hint, or 0 to
+/* Nothing to do: hold back if in a flow, look around for a while, then sleep. Returns a hint, or 0 to
  * begin again. */
 static uint64_t idle(struct sh_worker *w)
 {
@@ -243,6 +246,9 @@ static uint64_t idle(struct sh_worker *w)
 
     if (w->flow >= SH_FLOW && !sh_here.woke) {
         hold_back();
+        /* What only we can go on with goes first. relaxed: a look */
+        if (sh_load_rlx(&w->post->resumed) != SH_NONE || sh_is_handed(w->post))
+            return 0;
         w->flow = SH_FLOW - 1; /* so that it takes any, and the flow goes on */
         hint = sh_worker_find(w);
         if (hint != 0)

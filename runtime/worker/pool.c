@@ -112,7 +112,7 @@ static size_t ring_slots(size_t queue_max)
 static bool make_rings(struct sh_pool *pool, size_t slots)
 {
     struct sh_cell_of_ring *cells = sh_arena_map(
-        pool->arena, (slots + SIDE_SLOTS) * sizeof *cells, SH_PAGES_RESERVE);
+        pool->arena, (slots + SIDE_SLOTS) * sizeof *cells, SH_PAGES_TABLE);
 
     if (cells == NULL)
         return false;

@@ -40,7 +40,7 @@ struct sh_worker {
     uint64_t begun;         /* in its process: see care.c */
     const shunt_task *fits; /* the last that its process may run */
     uint32_t tick;
-    uint32_t flow; /* of tasks from outside since it slept: find.c */
+    uint32_t flow; /* taken from the rings since it was last idle: find.c */
     uint32_t random;
     struct sh_stamp started; /* of the tasks that it runs: loop.c */
     uint32_t look_at;        /* the tick at which it is looked at next */
@@ -205,7 +205,8 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint);
  * oldest of the worker's own: so that neither tasks which make more tasks, nor
  * tasks which wake each other, keep the worker to themselves. */
 #define SH_FAIR 61u
-/* After so many tasks from outside, they come in a flow. */
+/* A worker that has taken so many tasks from the rings without being idle is in
+ * a flow. Who submits one at a time and waits for it never gets it there. */
 #define SH_FLOW 32u
 
 static inline bool sh_worker_shares(uint32_t tick)

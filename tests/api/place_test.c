@@ -189,12 +189,13 @@ SHUNT_TASK(linger_at_home, struct job, long, .host_only = true)
 /* Goal: it is as on threads, since nobody can be killed. */
 static void at_its_deadline_a_task_of_the_host_is_given_up(void)
 {
-    shunt_pool *pool = harness_pool(1);
+    shunt_pool *pool = stage_manual_pool(1, 0);
     struct job in = { .started = stage_latch(), .go = stage_latch() };
     shunt_future *f = shunt_submit_with(pool, linger_at_home, &in,
                                         .deadline_ns = SHUNT_MS(50));
 
     assert_true(latch_reaches(in.started, 1));
+    stage_advance(pool, SHUNT_MS(50));
     assert_joins(f, SHUNT_ETIMEDOUT);
     assert_true(told_by(shunt_submit(pool, tell, NULL)) != stage_process());
     f = shunt_submit(pool, at_home, NULL);

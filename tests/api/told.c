@@ -20,16 +20,27 @@ static void hear(const shunt_error *error, void *arg)
         told->also(told);
 }
 
-struct told *told_pool(int workers)
+static struct told *pool_with(int workers, bool manual_clock)
 {
     struct told *told = stage_bytes(sizeof *told);
 
     pthread_mutex_init(&told->lock, NULL);
     assert_ok(shunt_pool_new(&told->pool,
                              &(shunt_options){ .workers = workers,
+                                               .manual_clock = manual_clock,
                                                .unobserved = hear,
                                                .unobserved_arg = told }));
     return told;
+}
+
+struct told *told_pool(int workers)
+{
+    return pool_with(workers, false);
+}
+
+struct told *told_manual_pool(int workers)
+{
+    return pool_with(workers, true);
 }
 
 unsigned told_count(struct told *told)

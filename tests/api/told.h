@@ -28,6 +28,8 @@ struct told {
 
 /* A pool whose hook that is. */
 struct told *told_pool(int workers);
+/* The same with a clock that stage_advance moves. */
+struct told *told_manual_pool(int workers);
 
 unsigned told_count(struct told *told);
 

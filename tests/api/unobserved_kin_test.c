@@ -307,7 +307,7 @@ SHUNT_TASK(wait_at_gate, struct late, shunt_future *)
  * either. */
 static void a_look_counts_though_the_code_goes_on_after_it(void)
 {
-    struct told *told = told_pool(1);
+    struct told *told = told_manual_pool(1);
     struct stage_promise gate = stage_promise(told->pool);
     struct late in = { gate.future, stage_latch(), stage_latch() };
     shunt_future *f = shunt_submit_with(told->pool, wait_at_gate, &in,
@@ -317,6 +317,7 @@ static void a_look_counts_though_the_code_goes_on_after_it(void)
     assert_true(latch_reaches(in.started, 1));
     stage_asleep(told->pool, 1);
     hold = stage_hold(told->pool);
+    stage_advance(told->pool, SHUNT_MS(50));
     assert_status(shunt_await(f), SHUNT_ETIMEDOUT);
     stage_let(hold);
     assert_true(latch_reaches(in.ended, 1));
