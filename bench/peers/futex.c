@@ -49,9 +49,9 @@ struct record {
 
 enum {
     WORKERS_MAX = 2,
-    BATCH = 16, /* records that are told at once */
-    QUIT = -1
+    BATCH = 16 /* records that are told at once */
 };
+#define QUIT UINT_MAX /* a count that no run reaches */
 
 static struct count told, done[WORKERS_MAX];
 static struct record *records;
@@ -116,7 +116,7 @@ static void *work(void *arg)
     struct count *mine = arg;
     unsigned me = (unsigned)(mine - done), seen = 0, now;
 
-    while ((now = sleep_beyond(&told, seen)) != (unsigned)QUIT) {
+    while ((now = sleep_beyond(&told, seen)) != QUIT) {
         for (; seen != now; seen++) {
             struct record *r = &records[seen % capacity];
 
@@ -133,7 +133,7 @@ static void *work(void *arg)
 static void peer_close(void)
 {
     fill(&words.request, CLOSE);
-    tell(&told, (unsigned)QUIT);
+    tell(&told, QUIT);
     for (int i = 0; i <= worker_count; i++)
         pthread_join(threads[i], NULL);
     free(records);

@@ -331,9 +331,9 @@ static SH_COLD void run_in_child(shunt_split_ *split, shunt_slot_ *at,
         ((shunt_frame_run_ *)run)(frame, split, at);
 }
 
-/* What a call that has run leaves is the task's. Its memory comes with its
- * value. One that was given up with its task has none: then it lasts, with its
- * memory, as long as the task, whose code runs on. */
+/* What a call that has run leaves is the task's; its memory comes with its
+ * value. A call that was given up with its task has no value: its record and
+ * its memory stay as long as the task, whose code runs on. */
 static void take_over(struct sh_run *run, const struct shunt_frame_ *frame)
 {
     shunt_future *f = sh_handle_future(frame->thief_);

@@ -10,9 +10,9 @@
 
 #include "base/fault.h"
 
-/* What is slow leaves some out, all of which address sanitizer sees; all but in
- * ./dev soak. */
-#if defined(SH_HAVE_VALGRIND) || defined(__SANITIZE_THREAD__)
+/* What is slow leaves some out, but in ./dev soak. */
+#if defined(SH_HAVE_VALGRIND) || defined(__SANITIZE_THREAD__) || \
+    defined(__SANITIZE_ADDRESS__)
 #define STRIDE 4
 #else
 #define STRIDE 1

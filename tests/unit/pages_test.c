@@ -91,7 +91,7 @@ static void mapped_pages_are_zero_and_writable_until_unmapped(void **state)
 
 /* Goal: a table may be reserved that is larger than the machine's memory, as
  * long as little of it is touched. */
-static void a_reserved_table_costs_only_what_is_touched(void **state)
+static void a_reservation_costs_only_what_is_touched(void **state)
 {
     (void)state;
     size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * sh_pages_size();
@@ -271,7 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_rounded_up_to_whole_pages),
         cmocka_unit_test(mapped_pages_are_zero_and_writable_until_unmapped),
-        cmocka_unit_test(a_reserved_table_costs_only_what_is_touched),
+        cmocka_unit_test(a_reservation_costs_only_what_is_touched),
         cmocka_unit_test(a_table_may_have_huge_pages_behind_its_beginning),
         cmocka_unit_test(a_size_that_no_machine_has_is_refused),
         cmocka_unit_test(guarded_pages_fault_and_their_neighbours_do_not),

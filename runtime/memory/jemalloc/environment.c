@@ -9,6 +9,9 @@
  * not mean ours, and a library prints nothing. relink.sh therefore turns the
  * names below to this file.
  *
+ * It also registers handlers for fork: those go through ours, which leave them
+ * out in a process that has no other thread.
+ *
  * What stays: jemalloc calls abort() when it finds its own memory corrupt.
  */
 #include "memory/jemalloc/jemalloc_private.h"

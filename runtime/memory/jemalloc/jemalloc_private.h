@@ -55,8 +55,9 @@ int sh_je_mallctlnametomib(const char *name, size_t *mib, size_t *mib_length);
 int sh_je_mallctlbymib(const size_t *mib, size_t mib_length, void *old,
                        size_t *old_size, void *new_value, size_t new_size);
 
-/* Whether this process has no other thread when it forks; its children have it
- * from their parent. */
+/* Say whether this process has no other thread when it forks; its children have
+ * that from their parent. If it is not so, a child may wait for ever for a lock
+ * that another thread had. */
 void sh_je_alone(bool is_alone);
 
 #endif /* SH_MEMORY_JEMALLOC_PRIVATE_H */
