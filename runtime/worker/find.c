@@ -41,7 +41,8 @@ SH_HOT void sh_worker_took(struct sh_worker *w)
     sh_room_ring(w->pool);
 }
 
-/* Take a batch from a ring: the first is returned, the rest is pushed. */
+/* Take a batch from a ring, a share for each worker that can run now: the first
+ * is returned, the rest is pushed. */
 static SH_HOT uint64_t from_ring(struct sh_worker *w, struct sh_ring *ring)
 {
     uint64_t hints[BATCH];
@@ -51,7 +52,7 @@ static SH_HOT uint64_t from_ring(struct sh_worker *w, struct sh_ring *ring)
 
     if (size == 0)
         return 0;
-    share = size / w->pool->workers + 1;
+    share = size / w->pool->cpus + 1;
     n = sh_ring_pop(ring, hints, share < BATCH ? (unsigned)share : BATCH);
     if (n == 0)
         return 0;

@@ -113,7 +113,7 @@ static int cpus_of_affinity(void)
     return 1;
 }
 
-static int default_workers(void)
+int sh_cpus(void)
 {
     int cpus = cpus_of_affinity();
     int quota = quota_of_cgroup();
@@ -141,7 +141,7 @@ static int workers_from_environment(void)
     long n;
 
     if (word == NULL || word[0] == '\0')
-        return default_workers();
+        return sh_cpus();
     errno = 0;
     n = strtol(word, &end, 10);
     if (word[0] < '0' || word[0] > '9' || errno != 0 || *end != '\0' || n < 1 ||

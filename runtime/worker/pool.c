@@ -278,6 +278,9 @@ static struct sh_pool *pool_new(const shunt_options *o, bool checks,
     pool->arena = arena;
     pool->shared = arena != NULL;
     pool->workers = (unsigned)o->workers;
+    pool->cpus = (unsigned)sh_cpus();
+    if (pool->cpus > pool->workers)
+        pool->cpus = pool->workers;
     sh_store_rlx(&pool->active, pool->workers); /* relaxed: still ours */
     pool->time.manual = o->manual_clock;
     pool->time.start = sh_timekeeper_start;

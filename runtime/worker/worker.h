@@ -411,6 +411,10 @@ ptrdiff_t sh_pointers_check(struct sh_pool *pool, const void *bytes,
 bool sh_pointers_pass(struct sh_run *run, const char *what, const void *bytes,
                       size_t size, unsigned attempts);
 
+/* On how many CPUs this process may run at a time, by affinity mask and cgroup
+ * quota. */
+int sh_cpus(void);
+
 /* What the options and the environment say; 0, or SHUNT_E*, and then a sentence
  * that names what is wrong. */
 int sh_options_resolve(const shunt_options *given, size_t given_size,

@@ -50,6 +50,7 @@ int main(void)
     make_pool_with_queues();
     sh_ring_init(&pool.ring, ring_cells, 2);
     pool.workers = 3;
+    pool.cpus = 3;
     sh_store_rlx(&pool.active, 3); /* relaxed: before the threads */
     pool.posts = posts;
     sh_sleep_init(&pool.sleep, own_bells, 3, false);

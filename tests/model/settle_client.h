@@ -34,6 +34,7 @@ static void make_pool_with_queues(void)
     sh_ring_init(&pool.side, side_cells, 2);
     sh_sleep_init(&pool.sleep, bells, 1, false);
     pool.workers = 1;
+    pool.cpus = 1;
     sh_store_rlx(&pool.active, 1); /* relaxed: before the threads */
 }
 
