@@ -21,7 +21,7 @@ enum sh_pages_how {
     SH_PAGES_RESERVE, /* a large table of which little may ever be touched:
                          readable, writable, zero, and not committed */
     SH_PAGES_TABLE,   /* as RESERVE, and used from its beginning on: behind its
-                         first 4 to 6 MiB in huge pages, if the kernel has any */
+                         first 4 to 6 MiB in huge pages, if there are any */
     SH_PAGES_STACK    /* as RESERVE, and never in huge pages: a stack of which
                          one page is used must not cost 2 MiB */
 };

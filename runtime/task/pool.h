@@ -188,7 +188,7 @@ struct sh_pool {
     unsigned id;
     _Atomic unsigned process; /* of sh_self, when it was made; 0: deserted */
     unsigned workers;
-    unsigned cpus; /* on so many can they run at a time */
+    unsigned cpus; /* so many of them can run at a time; it stays */
     /* Posts in use: the workers, and those who stood in for them. It grows. */
     _Atomic uint32_t active;
     bool shared;            /* other processes map it, in */

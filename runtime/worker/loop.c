@@ -232,8 +232,8 @@ static void hold_back(void)
     while (sh_clock_ns() < until);
 }
 
-/* Nothing to do: hold back if in a flow, look around for a while, then sleep. Returns a hint, or 0 to
- * begin again. */
+/* Nothing to do: hold back if in a flow, look around for a while, then sleep.
+ * Returns a hint, or 0 to begin again. */
 static uint64_t idle(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;

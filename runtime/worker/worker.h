@@ -40,7 +40,9 @@ struct sh_worker {
     uint64_t begun;         /* in its process: see care.c */
     const shunt_task *fits; /* the last that its process may run */
     uint32_t tick;
-    uint32_t flow; /* taken from the rings since it was last idle: find.c */
+    /* Taken from the rings since it was last idle: find.c. What a process that
+     * died leaves here costs the next one a pause at most. */
+    uint32_t flow;
     uint32_t random;
     struct sh_stamp started; /* of the tasks that it runs: loop.c */
     uint32_t look_at;        /* the tick at which it is looked at next */
