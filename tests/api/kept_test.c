@@ -9,6 +9,7 @@
  */
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "stage.h"
 
@@ -396,6 +397,21 @@ static int use_much(const shunt_none *in, shunt_none *out)
 }
 SHUNT_TASK(use_much, shunt_none, shunt_none)
 
+/* Whether there is memory for another; in a process pool it goes a moment after
+ * the listener has returned, when the host takes what was left to it. */
+static bool goes(shunt_pool *pool)
+{
+    const struct timespec moment = { 0, 1000000 };
+    int rc = shunt_join(shunt_submit(pool, use_much, NULL));
+
+    for (int64_t ns = 0; rc == SHUNT_EFAILED && ns < harness_patience();
+         ns += SHUNT_MS(1)) {
+        nanosleep(&moment, NULL);
+        rc = shunt_join(shunt_submit(pool, use_much, NULL));
+    }
+    return rc == 0;
+}
+
 /* Method: there is memory for one of them at a time. The listener is of the
  * host: one of the task, in a process, would not be called while that runs. */
 static void memory_goes_when_a_promise_has_no_listener_at_work(void)
@@ -418,7 +434,7 @@ static void memory_goes_when_a_promise_has_no_listener_at_work(void)
     assert_joins(shunt_submit(pool, use_much, NULL), SHUNT_EFAILED);
     latch_raise(p->go);
     assert_ok(pthread_join(thread, NULL));
-    assert_joins(shunt_submit(pool, use_much, NULL), 0);
+    assert_true(goes(pool));
     harness_free(pool);
 }
 
