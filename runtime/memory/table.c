@@ -57,8 +57,11 @@ bool sh_table_init(struct sh_table *t, struct sh_arena *arena, size_t stride,
     SH_ASSERT(chain_at + sizeof(uint32_t) <= stride);
     SH_ASSERT(stride % sizeof(uint32_t) == 0);
     SH_ASSERT(capacity <= SH_INDEX_MAX);
+    /* Each change of pages is a mapping more, of which a process has 65,530,
+     * and a program may have 4,095 pools: records alone are worth it. */
     t->items = sh_arena_map(arena, stride * capacity + NOTES_BYTES,
-                            SH_PAGES_TABLE);
+                            stride > SH_LINE ? SH_PAGES_TABLE
+                                             : SH_PAGES_RESERVE);
     if (t->items == NULL)
         return false;
     t->notes = (_Atomic uint32_t *)(void *)(t->items + stride * capacity);
