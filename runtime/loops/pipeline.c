@@ -359,12 +359,20 @@ static int feed_all(struct feed *feed)
     }
 }
 
+/* What was on its way to a worker when the pool was cancelled finds it closed,
+ * which says no more than that. */
+static int without_closed(int status)
+{
+    return status == SHUNT_ECLOSED && shunt_cancelled() ? SHUNT_ECANCELED
+                                                        : status;
+}
+
 /* The first failure among the items that is not for being cancelled, or NULL;
  * all are in the order of the source. */
 static shunt_future *first_failure(const shunt_results *all)
 {
     for (size_t i = 0; i < all->count; i++) {
-        int status = shunt_status(all->futures[i]);
+        int status = without_closed(shunt_status(all->futures[i]));
 
         if (status != 0 && status != SHUNT_ECANCELED)
             return all->futures[i];
@@ -387,7 +395,7 @@ static int end_all(const struct feed *feed, int rc)
             if (p->stages[i].order != SHUNT_PARALLEL)
                 sh_turns_end(&p->stages[i].turns);
     }
-    status = shunt_scope_close(feed->scope, &all);
+    status = without_closed(shunt_scope_close(feed->scope, &all));
     if (status == SHUNT_ENOMEM)
         (void)shunt_scope_close(feed->scope, NULL);
     first = first_failure(&all);
