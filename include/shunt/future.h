@@ -30,21 +30,60 @@
 
 SHUNT_BEGIN_
 
+/*
+ * Where a task runs, if the pool is not to decide. For one submit: steps, maps,
+ * retries and what is submitted in a scope have no .place, and run where their
+ * kind does. A value that is none of these is SHUNT_EINVAL.
+ *
+ * Inline is how Cilk and Rayon's join run at the sync what nobody has stolen
+ * by then, and how a wait in .NET runs a task that has not begun.
+ */
+enum shunt_place {
+    SHUNT_PLACE_DEFAULT = 0, /* as the pool decides: docs/auto.md */
+    /* Where its kind runs, but no worker is woken for it: the task that waits
+     * for it, by shunt_await, shunt_take or shunt_join, runs it there and then,
+     * on its own stack, if nobody was faster. If it crashes, so does the task
+     * that awaits it; and hold no lock across that call which it takes. For
+     * what takes less time than to be handed over, about half a microsecond.
+     * Not if one of the two has a deadline, nor at a shunt_await_for: then who
+     * awaits parks, and a worker runs it. Outside of tasks, and where its kind
+     * runs at the other site than the task that submits it, one is woken as for
+     * any other. Nobody awaits it: a worker that is free sees it within some
+     * milliseconds. It should not wait itself: a cancel of the task that awaits
+     * it is heard when it has ended, and what it forks in a process is not
+     * spread. If more than a quarter of the stack is used it is not run so. */
+    SHUNT_PLACE_INLINE = 1,
+    /* Where its kind runs, as if it were between shunt_blocking_begin and
+     * shunt_blocking_end: in a process nobody runs in its stead. */
+    SHUNT_PLACE_BLOCKING = 2,
+    /* On a thread of the host, also what would not be run there by itself, but
+     * SHUNT_ENOTSUP: in a process pool, unless it is .host_only; in any pool if
+     * it is .untrusted or .thread_unsafe, unless the pool has .allow_unsafe.
+     * .exclusive says nothing there, as on threads. */
+    SHUNT_PLACE_THREAD = 3,
+    /* In a worker process; SHUNT_ENOTSUP in a thread pool, and in any for what
+     * is .host_only. */
+    SHUNT_PLACE_PROCESS = 4
+};
+
 /* Options of one submit. */
 typedef struct shunt_submit_options {
     /* So many ns from the call the task must have ended, queueing included;
      * 0: no deadline, negative: it is past (SHUNT_ETIMEDOUT at once). A task
      * that has not started never does. One that runs is given up: its future
      * fails with SHUNT_ETIMEDOUT while its code runs on, as if it had been
-     * asked to cancel (in a process pool its process is killed at once); its memory stays until it returns, and another thread
-     * runs in its worker's stead meanwhile (.spares of the pool), though not
-     * what waits on that worker and must go on there. One that waits itself
-     * goes on with SHUNT_ECANCELED. What the task submits, and the steps
-     * that it attaches, have its deadline, if they have no earlier one. */
+     * asked to cancel (in a worker process: that is killed at once); its memory
+     * stays until it returns, and another thread runs in its worker's stead
+     * meanwhile (.spares of the pool), though not what waits on that worker and
+     * must go on there. One that waits itself goes on with SHUNT_ECANCELED.
+     * What the task submits, and the steps that it attaches, have its deadline,
+     * if they have no earlier one. */
     int64_t deadline_ns SHUNT_DEFAULT_(0);
     /* Runs again after a crash, at most so often, or as often as the trait
      * says if that is more; needs .idempotent. */
     unsigned retries SHUNT_DEFAULT_(0);
+    /* Where it runs: enum shunt_place. */
+    int place SHUNT_DEFAULT_(0);
 } shunt_submit_options;
 
 /*
@@ -60,8 +99,9 @@ typedef struct shunt_submit_options {
  * Errors:  SHUNT_ENOMEM; SHUNT_EAGAIN (over .queue_max); SHUNT_ECLOSED;
  *          SHUNT_ETIMEDOUT (the deadline is past); SHUNT_EFORKED; SHUNT_EINVAL
  *          (no pool, no task, a step, no in, retries without .idempotent);
- *          SHUNT_ENOTSUP (.untrusted or .thread_unsafe on threads);
- *          SHUNT_EBROKEN.
+ *          SHUNT_ENOTSUP (.untrusted or .thread_unsafe on threads; a .place
+ *          that the pool does not have for it: enum shunt_place, of which any
+ *          other value is SHUNT_EINVAL); SHUNT_EBROKEN.
  * Order:   what the caller wrote before is visible to the task, and what the
  *          task wrote to whoever saw its future settled.
  */

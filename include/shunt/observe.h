@@ -58,6 +58,12 @@ typedef struct shunt_pool_stats {
     /* The sums of what the workers count. */
     uint64_t run, stolen, parked, resumed, slept, woken;
     uint64_t vain, searched, missed, lost, calls, offered;
+    /* Of shunt/blocking.h. Workers, of those that run, whose task waits in the
+     * kernel now; sections that were begun, by word or by trait; tasks that the
+     * pool has seen to do so without a word; how often somebody was woken or
+     * started to run in their stead, and how often nobody was to be had. */
+    unsigned blocked;
+    uint64_t blocking_begun, blocking_noticed, stood_in, blocking_capped;
 } shunt_pool_stats;
 
 /*

@@ -6,6 +6,13 @@
  * the others steal (Blumofe & Leiserson 1999; Chase & Lev 2005). One option
  * decides where tasks run; no other line of a program depends on it.
  *
+ * An auto pool has as many processes as .workers says, and as many threads as
+ * soon as a kind of task has left isolation. What is said of process pools
+ * holds for auto pools, but for what runs on threads of the host: that is as on
+ * threads, its crashes too. In an auto pool of one worker nothing leaves
+ * processes by itself, so that it runs one task at a time; but what .place or
+ * .host_only puts on a thread runs beside that.
+ *
  * In a process pool the workers are processes, forked from a copy of the
  * program. A crash costs the task that crashed and what was parked in its
  * process; the pool goes on. What can be relied on, and what is still missing
@@ -29,7 +36,8 @@ enum shunt_mode {
                              * threads */
     SHUNT_THREADS = 1,
     SHUNT_PROCESSES = 2, /* see docs/isolation.md */
-    SHUNT_AUTO = 3       /* SHUNT_ENOTSUP in this version */
+    SHUNT_AUTO = 3       /* processes, and threads beside them: where a kind of
+                          * task runs is measured; see docs/auto.md */
 };
 
 /* The most workers that a pool can have. */
@@ -46,7 +54,8 @@ typedef struct shunt_options {
     int workers SHUNT_DEFAULT_(0);
     /* How many tasks that were submitted from outside the pool may be queued
      * and not yet started; 0: 1,048,576. A pool's own tasks and continuations
-     * are exempt, so a task never waits for room. */
+     * are exempt, so a task never waits for room. Of an auto pool: so many for
+     * its processes, and as many for its threads. */
     size_t queue_max SHUNT_DEFAULT_(0);
     /* Upper limit of the memory for records, results and allocations of this
      * pool in bytes; 0: none but the machine's. Beyond it: SHUNT_ENOMEM. */
@@ -80,7 +89,7 @@ typedef struct shunt_options {
     /* How many threads may run in the stead of workers whose task runs on
      * past its deadline, SHUNT_WORKERS_MAX at most; 0: as many as workers, but
      * 16 at most; negative: none. They run .init, too. Process pools have
-     * none: they kill what is given up. */
+     * none: they kill what is given up. Of an auto pool: for its threads. */
     int spares SHUNT_DEFAULT_(0);
     /* The pool's clock stands still but for shunt_pool_advance: for tests. */
     bool manual_clock SHUNT_DEFAULT_(false);
@@ -108,6 +117,14 @@ typedef struct shunt_options {
      * shunt_alloc gives, stacks (.arena_bytes). A pool of threads has no use for
      * it: they share the memory of the program. */
     size_t worker_bytes_max SHUNT_DEFAULT_(0);
+    /* How many threads may run in the stead of workers whose task waits in the
+     * kernel, beyond .workers and .spares: see shunt/blocking.h.
+     * SHUNT_WORKERS_MAX at most; 0: $SHUNT_BLOCKING_MAX (a number, or none),
+     * else 64; negative: none, and nobody looks for such tasks. They are
+     * started when they are needed, run .init, too, and stay. Of an auto pool:
+     * for its threads, and fewer if .workers and .spares are many. Nobody
+     * stands in for a worker process that waits, in this version. */
+    int blocking_max SHUNT_DEFAULT_(0);
 } shunt_options;
 
 /*
@@ -125,9 +142,9 @@ typedef struct shunt_options {
  * The hook is called once for each failure, by whichever thread frees the
  * future: the one that gives the last handle back or frees the pool, or a
  * worker; outside of any task, and with no lock held. Of a process pool it is
- * always a thread of the host. It may call shunt, but must not wait. error is lent for the call; causes of other pools are left
- * out. After a SHUNT_KILL that left code running, what is left when the pool is
- * freed is not reported.
+ * always a thread of the host. It may call shunt, but must not wait. error is
+ * lent for the call; causes of other pools are left out. After a SHUNT_KILL
+ * that left code running, what is left when the pool is freed is not reported.
  */
 SHUNT_API void shunt_unobserved_ignore(const shunt_error *error, void *arg);
 

@@ -30,13 +30,17 @@
  * lookahead.h  a map over a sequence, a bounded number of elements ahead
  * scope.h      tasks that are waited for, or cancelled, together
  * queue.h      completion queues: for event loops, and results as they come
+ * blocking.h   tasks that wait in the kernel, and who runs meanwhile
  * memory.h     memory that lives as long as a future
  * observe.h    what a pool has done, and what it is at
+ * auto.h       what a pool has measured of its tasks, and where they run
  * forkjoin.h   recursion at the cost of a call; to be included by itself
  */
 #ifndef SHUNT_SHUNT_H
 #define SHUNT_SHUNT_H
 
+#include "shunt/auto.h"      /* IWYU pragma: export */
+#include "shunt/blocking.h"  /* IWYU pragma: export */
 #include "shunt/compose.h"   /* IWYU pragma: export */
 #include "shunt/lookahead.h" /* IWYU pragma: export */
 #include "shunt/loops.h"     /* IWYU pragma: export */

@@ -32,8 +32,7 @@ typedef struct shunt_promise shunt_promise;
 
 /*
  * What is known of a kind of task; given as designators at the end of
- * SHUNT_TASK, in this order (C++ insists on it). .trusted and .blocking are kept
- * for later: in this version they change nothing.
+ * SHUNT_TASK, in this order (C++ insists on it).
  */
 typedef struct shunt_traits {
     /* Shown in errors and reports; the function's name if NULL. */
@@ -43,13 +42,18 @@ typedef struct shunt_traits {
      * often if it was parked, and another task is to blame. What the run that
      * died had submitted is cancelled, and has ended before it begins anew. */
     bool idempotent SHUNT_DEFAULT_(false);
-    /* May run in the host process at once when the pool decides the place. */
+    /* Of an auto pool: may be tried on threads of the host at once, and not
+     * only after a thousand runs without a crash. What has crashed may not.
+     * Nothing in other pools. */
     bool trusted SHUNT_DEFAULT_(false);
     /* Never runs in the host: SHUNT_ENOTSUP on a thread pool, unless the pool
      * has .allow_unsafe. A process pool runs it as any other: it has the
-     * pool's memory to write to. */
+     * pool's memory to write to. An auto pool runs it in processes, unless a
+     * submit places it on a thread and the pool has .allow_unsafe. */
     bool untrusted SHUNT_DEFAULT_(false);
-    /* Mostly waits in the kernel. */
+    /* Mostly waits in the kernel: while its code runs on a thread, others may
+     * run in the stead of its worker, as between shunt_blocking_begin and _end.
+     * In a worker process nobody does. */
     bool blocking SHUNT_DEFAULT_(false);
     /* Uses a library that bears one thread only: as .untrusted. A worker
      * process has one thread, but other tasks may run in it while this one
@@ -65,7 +69,8 @@ typedef struct shunt_traits {
      * submits runs in the workers, unless it is exclusive too. There are as many
      * such processes as workers at most, started when they are needed. Only if
      * each of them has one that waits does a further one run beside such a one,
-     * which may wait for it. Nothing on threads. */
+     * which may wait for it. Nothing on threads; in an auto pool it never runs
+     * on one. */
     bool exclusive SHUNT_DEFAULT_(false);
     /* How often it is run again after a crash; needs .idempotent. Of a
      * shunt_retry the attempts alone count. */

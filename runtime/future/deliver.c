@@ -47,20 +47,21 @@ void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
 {
     struct sh_seat *seat = sh_here.seat;
     uint64_t hint = sh_hint(sh_index_of(pool, r), sh_generation_of(word));
+    struct sh_camp *camp = sh_camp_of(pool, r);
     bool queued;
 
     /* relaxed: ours */
     if (seat != NULL && sh_load_rlx(&seat->pool) == pool && seat->post != NULL)
-        queued = sh_deque_push(&seat->post->deque, hint);
+        queued = sh_camp_push(pool, camp, seat, hint);
     else
-        queued = sh_ring_push(&pool->side, hint, UINT64_MAX);
+        queued = sh_ring_push(&camp->side, hint, UINT64_MAX);
     if (!queued)
-        sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
+        sh_add_sc(&camp->rescan, 1); /* seq_cst: sleep */
     /* Nobody is left to run it. seq_cst: closing */
     if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED) &&
         sh_settle_begin(r, word, sh_outcome_from(SHUNT_ECLOSED)))
         sh_work_settle(work, pool, r);
-    sh_sleep_notify(&pool->sleep);
+    sh_camp_notify(pool, camp);
 }
 
 bool sh_post_rouse(struct sh_pool *pool, struct sh_post *post)
@@ -112,7 +113,7 @@ void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
         push_resumed(pool, r, &pool->posts[w]);
     else
         say_resumed(pool, r, &pool->posts[w]);
-    sh_sleep_wake(&pool->sleep, w);
+    sh_sleep_wake(&sh_camp_at(pool, w)->sleep, w);
     if (SH_UNLIKELY(pool->shared) &&
         sh_load_sc(&pool->posts[w].rests) == SH_RESTS) /* seq_cst: home, care */
         (void)sh_post_rouse(pool, &pool->posts[w]);

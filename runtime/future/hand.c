@@ -26,6 +26,7 @@
  *            worker/shutdown.c: read what was handed, look, then hears
  *   settled  future/settle.c
  *   sleep    sync/sleep.c
+ *   guests   future/notice.c
  *
  * Crash. A record is still its worker's when it is pushed, and is made the
  * other's own before it is taken: whoever repairs what a dead worker left takes
@@ -57,7 +58,7 @@ static void ring(struct sh_pool *pool, unsigned place)
         sh_time_ring_idle(pool);
         return;
     }
-    sh_sleep_wake(&pool->sleep, place - 1);
+    sh_sleep_wake(&sh_camp_at(pool, place - 1)->sleep, place - 1);
     (void)sh_post_rouse(pool, &pool->posts[place - 1]);
 }
 
@@ -193,5 +194,7 @@ bool sh_is_left_to_host(struct sh_pool *pool)
     return sh_load_sc(&pool->handed) != SH_NONE || /* seq_cst: quiet, alarm */
            sh_load_sc(&pool->hooks) != 0 ||        /* seq_cst: quiet, alarm */
            sh_load_sc(&pool->look) != 0 ||         /* seq_cst: quiet, alarm */
+           sh_load_sc(&pool->guests) == SH_GUESTS_WANTED || /* seq_cst: guests,
+                                                             * quiet, alarm */
            sh_load_sc(&pool->hears) != 0;          /* seq_cst: quiet */
 }

@@ -60,7 +60,7 @@ static unsigned copy_value(struct sh_pool *pool, struct sh_record *r,
                         .text = "results and winners do not come to a process "
                                 "pool from another pool" });
     /* Its deadline is over, and whose child it is was told. */
-    r->out_at = 0;
+    sh_store_bare_rlx(&r->out_at, 0); /* relaxed: as when it was made */
     p->type = v->type;
     p->size = (uint32_t)v->size;
     p->align = (uint32_t)v->align;

@@ -29,6 +29,7 @@
 #include "future/combine.h"
 #include "future/submit.h"
 #include "task/error.h"
+#include "task/profile.h"
 
 #define CHUNK_NS 50000 /* what a chunk should take */
 #define CHUNK_MAX 256u
@@ -73,6 +74,7 @@ static void adapt(struct deck *d, const struct sh_post *dealer)
 bool sh_map_deal(struct sh_pool *pool, struct sh_record *r, uint64_t hint,
                  struct sh_post *post)
 {
+    struct sh_camp *camp = sh_camp_of(pool, r);
     struct deck *d = sh_record_in(r);
     uint32_t n, put;
 
@@ -94,11 +96,11 @@ bool sh_map_deal(struct sh_pool *pool, struct sh_record *r, uint64_t hint,
             0)); /*
                   * release: accepted; relaxed: nobody else moves a dealer */
     if (!sh_deque_push(&post->deque, hint))
-        sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
+        sh_add_sc(&camp->rescan, 1); /* seq_cst: sleep */
     put = sh_deque_push_many(&post->deque, hints, n);
     if (put < n)
-        sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
-    sh_sleep_notify(&pool->sleep);
+        sh_add_sc(&camp->rescan, 1); /* seq_cst: sleep */
+    sh_camp_notify(pool, camp);
     return true;
 }
 
@@ -107,6 +109,7 @@ struct batch {
     const shunt_task *task;
     const char *where;
     int64_t deadline_ns;
+    unsigned placed; /* of all, and the dealer, who has them in his deque */
 };
 
 /* An element, READY but in no queue; its hint, and its handle. 0: no memory. */
@@ -121,6 +124,7 @@ static uint64_t element(struct sh_pool *pool, struct sh_seat *seat,
     if (r == NULL)
         return 0;
     w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
+    sh_place_at(r, batch->placed);
     if (!sh_task_set_up(pool, r, w, in, batch->deadline_ns, 0)) {
         sh_record_retire(pool, seat, r, w);
         return 0;
@@ -140,7 +144,7 @@ static uint64_t element(struct sh_pool *pool, struct sh_seat *seat,
 
 /* Begin to deal. False if there is no memory. */
 static bool start(struct sh_work *work, struct sh_pool *pool,
-                  struct sh_seat *seat, struct deck *deck)
+                  struct sh_seat *seat, struct deck *deck, unsigned placed)
 {
     struct sh_record *r =
         sh_record_new(pool, seat, SH_KIND_DEAL, &deal_task, NULL);
@@ -149,6 +153,7 @@ static bool start(struct sh_work *work, struct sh_pool *pool,
     if (r == NULL)
         return false;
     w = sh_load_rlx(&r->state); /* relaxed: ours in INIT */
+    sh_place_at(r, placed);
     if (!sh_record_make_data(pool, r)) {
         sh_record_retire(pool, seat, r, w);
         return false;
@@ -233,7 +238,7 @@ shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
     struct sh_seat *seat;
     struct sh_record *r = NULL;
     struct deck deck = { .count = (uint32_t)n, .chunk = 1 };
-    struct batch batch = { task, where, INT64_MAX };
+    struct batch batch = { task, where, INT64_MAX, 0 };
     uint64_t handle;
     int rc = sh_pool_find(name, &pool);
 
@@ -247,6 +252,8 @@ shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
     if (n == 0)
         return sh_handle_empty(pool->id);
     seat = sh_seat_of(pool);
+    if (SH_UNLIKELY(pool->mixed))
+        batch.placed = sh_profile_places(pool, task);
     if (seat != NULL && n < SH_INDEX_MAX)
         deck.block = sh_block_new_scratch(&pool->heap, n * sizeof *deck.hints,
                                           SH_BLOCK_VALUE);
@@ -263,7 +270,7 @@ shunt_future *shunt_map_task(shunt_pool *name, const shunt_task *task,
                             sh_generation_of(sh_load_rlx(&r->state)));
     deck.hints = sh_block_bytes(deck.block);
     if (fill(&work, pool, seat, r, &batch, ins, deck.hints) < n ||
-        !start(&work, pool, seat, &deck)) {
+        !start(&work, pool, seat, &deck, batch.placed)) {
         struct sh_combine *c = r->data.combining.more;
 
         sh_block_free(deck.block);

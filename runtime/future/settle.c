@@ -328,7 +328,7 @@ static void conclude(struct sh_work *work, struct sh_pool *pool,
         return;
     }
     if ((w & SH_OUTSIDE) != 0 && sh_kind_is_task(kind)) {
-        sh_add_sc(&pool->dropped, 1); /* seq_cst: room */
+        sh_add_sc(&sh_camp_of(pool, r)->dropped, 1); /* seq_cst: room */
         sh_room_ring(pool);
     }
     if (sh_kind_combines(kind))

@@ -207,6 +207,21 @@ void sh_settle_spent(struct sh_pool *pool, uint64_t input);
 void sh_settle_returned(struct sh_work *work, struct sh_pool *pool,
                         struct sh_record *r);
 
+/* The threads of an auto pool are to be started, if they have not been. */
+SH_COLD void sh_guests_call(struct sh_pool *pool);
+
+/* Something was queued in a camp, by a worker of it, that is to run inline:
+ * somebody looks for it in a while. */
+SH_COLD void sh_camp_leave_untold(struct sh_pool *pool, struct sh_camp *camp);
+
+/* Something was queued in a camp. */
+static inline void sh_camp_notify(struct sh_pool *pool, struct sh_camp *camp)
+{
+    sh_sleep_notify(&camp->sleep);
+    if (SH_UNLIKELY(camp != &pool->camps[SH_OWN_CAMP]))
+        sh_guests_call(pool);
+}
+
 /* A reason to keep the record (BUSY, KEPT or HELD) is gone: free it if it has
  * settled and nobody holds it. */
 void sh_settle_idle(struct sh_work *work, struct sh_pool *pool,

@@ -42,58 +42,59 @@ static int find_pool(shunt_pool *name, struct sh_pool **pool_out)
 }
 
 /* How many more tasks from outside may be put in, from now on. */
-static uint64_t new_limit(struct sh_pool *pool)
+static uint64_t new_limit(struct sh_pool *pool, struct sh_camp *camp)
 {
     uint64_t limit = pool->queue_max;
 
-    limit += sh_load_sc(&pool->dropped);  /* seq_cst: room */
-    limit -= sh_load_acq(&pool->spilled); /* acquire: room */
-    for (unsigned w = 0; w < sh_pool_active(pool); w++)
+    limit += sh_load_sc(&camp->dropped);  /* seq_cst: room */
+    limit -= sh_load_acq(&camp->spilled); /* acquire: room */
+    for (unsigned w = camp->first; w < sh_camp_end(pool, camp); w++)
         limit += sh_load_sc(&pool->posts[w].taken); /* seq_cst: room */
-    sh_store_rlx(&pool->limit, limit); /* relaxed: any former value is safe */
+    sh_store_rlx(&camp->limit, limit); /* relaxed: any former value is safe */
     return limit;
 }
 
 /* Count one more that is in no ring. False if there is no room for it. */
-static bool spill(struct sh_pool *pool)
+static bool spill(struct sh_pool *pool, struct sh_camp *camp)
 {
-    uint64_t spilled = sh_load_acq(&pool->spilled); /* acquire: room */
+    uint64_t spilled = sh_load_acq(&camp->spilled); /* acquire: room */
 
     do {
         /* relaxed: as a push does */
-        if (sh_load_rlx(&pool->ring.tail) >= new_limit(pool))
+        if (sh_load_rlx(&camp->ring.tail) >= new_limit(pool, camp))
             return false;
-    } while (!sh_cas_acqrel(&pool->spilled, &spilled,
+    } while (!sh_cas_acqrel(&camp->spilled, &spilled,
                             spilled + 1)); /*
                                             * acq_rel: room */
     return true;
 }
 
-static bool enqueue(struct sh_pool *pool, struct sh_seat *seat, uint64_t hint)
+static bool enqueue(struct sh_pool *pool, struct sh_camp *camp,
+                    struct sh_seat *seat, uint64_t hint)
 {
     uint64_t limit;
 
     if (seat->post != NULL) {
-        if (!sh_deque_push(&seat->post->deque, hint))
-            sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
+        if (!sh_camp_push(pool, camp, seat, hint))
+            sh_add_sc(&camp->rescan, 1); /* seq_cst: sleep */
         return true;
     }
     /* A former limit is safe, but for what has spilled since.
      * acquire: room; relaxed: any former value */
-    if (SH_LIKELY(sh_load_acq(&pool->spilled) == 0 &&
-                  sh_ring_push(&pool->ring, hint, sh_load_rlx(&pool->limit))))
+    if (SH_LIKELY(sh_load_acq(&camp->spilled) == 0 &&
+                  sh_ring_push(&camp->ring, hint, sh_load_rlx(&camp->limit))))
         return true;
-    limit = new_limit(pool);
-    if (sh_ring_push(&pool->ring, hint, limit))
+    limit = new_limit(pool, camp);
+    if (sh_ring_push(&camp->ring, hint, limit))
         return true;
     /* Not spilled for room that was made since. relaxed: as the push did */
-    if (sh_load_rlx(&pool->ring.tail) >= limit)
+    if (sh_load_rlx(&camp->ring.tail) >= limit)
         return false;
     /* Full of hints that are stale, since what they named was cancelled: the
      * table has this one. */
-    if (!spill(pool))
+    if (!spill(pool, camp))
         return false;
-    sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
+    sh_add_sc(&camp->rescan, 1); /* seq_cst: sleep */
     return true;
 }
 
@@ -161,6 +162,7 @@ static SH_COLD void end_late(struct sh_pool *pool, struct sh_record *r,
 static inline int accept(struct sh_pool *pool, struct sh_seat *seat,
                          struct sh_record *r, uint64_t w)
 {
+    struct sh_camp *camp = sh_camp_of(pool, r);
     uint32_t index = sh_index_of(pool, r);
     bool bound = sh_is_bound(r);
     bool timed = bound && sh_bound_of(r)->deadline_ns != INT64_MAX;
@@ -171,17 +173,22 @@ static inline int accept(struct sh_pool *pool, struct sh_seat *seat,
     else
         sh_store_sc(&r->state, w); /* seq_cst: accepted, due, sibling */
     if (SH_UNLIKELY(
-            !enqueue(pool, seat, sh_hint(index, sh_generation_of(w))))) {
+            !enqueue(pool, camp, seat, sh_hint(index, sh_generation_of(w))))) {
         if (take_back(pool, seat, r, w))
             return SHUNT_EAGAIN;
         /* A worker found it in the table, and has counted it as taken; or it
          * was cancelled, and counted as dropped. */
-        sh_add_acqrel(&pool->spilled, 1); /* acq_rel: room */
+        sh_add_acqrel(&camp->spilled, 1); /* acq_rel: room */
     }
     if (SH_UNLIKELY(sh_load_sc(&pool->gate) == SH_STOPPED)) /* seq_cst:
                                                              * closing */
         too_late(pool, r, w);
-    sh_sleep_notify(&pool->sleep);
+    /* Of what is to run inline, its submitter has the hint, and is awake. */
+    if (SH_LIKELY(!sh_is_inline(r)) || seat->post == NULL ||
+        !sh_seat_is_in(seat, camp) || !sh_post_pops(pool, seat->post))
+        sh_camp_notify(pool, camp);
+    else
+        sh_camp_leave_untold(pool, camp);
     if (SH_UNLIKELY(timed))
         check_timer(pool, r, w);
     return 0;
@@ -199,7 +206,41 @@ struct order {
     struct sh_record *retry; /* TRY: whose attempt it is, and what names it
                               * before it is accepted; else NULL */
     struct sh_block *block;  /* that goes with the record, or NULL */
+    int place;               /* enum shunt_place */
 };
+
+/* As .place says. */
+static SH_COLD void place(const struct sh_pool *pool, struct sh_record *r,
+                          int place)
+{
+    unsigned site = sh_placed(r) & SH_FOR_HOST;
+    bool pinned = (sh_placed(r) & SH_PLACED) == SH_SAID_HOST;
+
+    if (place == SHUNT_PLACE_INLINE)
+        sh_place_at(r, pinned ? SH_SAID_HOST : site | SH_AT_AWAIT);
+    else if (place == SHUNT_PLACE_BLOCKING)
+        sh_place_at(r, pinned ? SH_SAID_HOST : site | SH_BLOCKS);
+    else
+        sh_place_at(r, place == SHUNT_PLACE_THREAD && pool->mixed ? SH_SAID_HOST
+                                                                  : 0);
+}
+
+/* Whether a task can be placed there: 0, or why not. */
+static int check_place(const struct sh_pool *pool, const shunt_task *task,
+                       int place)
+{
+    const shunt_traits *t = &task->traits_;
+
+    if (place < SHUNT_PLACE_DEFAULT || place > SHUNT_PLACE_PROCESS)
+        return SHUNT_EINVAL;
+    if (place == SHUNT_PLACE_THREAD &&
+        ((pool->shared && !pool->mixed && !t->host_only) ||
+         ((t->untrusted || t->thread_unsafe) && !pool->allow_unsafe)))
+        return SHUNT_ENOTSUP;
+    if (place == SHUNT_PLACE_PROCESS && (!pool->shared || t->host_only))
+        return SHUNT_ENOTSUP;
+    return 0;
+}
 
 static SH_HOT inline int submit_order(struct sh_pool *pool,
                                       const struct order *o,
@@ -216,7 +257,7 @@ static SH_HOT inline int submit_order(struct sh_pool *pool,
         return SHUNT_ECLOSED;
     /* The pool is idle: we may have been away for long, and a look at the clock
      * takes nothing beside the wake-up that will follow. */
-    if (SH_UNLIKELY(sh_sleep_will_wake(&pool->sleep)))
+    if (SH_UNLIKELY(sh_sleep_will_wake(&pool->camps[SH_OWN_CAMP].sleep)))
         sh_stamp_forget(&seat->stamp);
     r = sh_record_new(pool, seat, o->kind, o->task, o->where);
     if (SH_UNLIKELY(r == NULL))
@@ -224,6 +265,8 @@ static SH_HOT inline int submit_order(struct sh_pool *pool,
     w = sh_load_rlx(&r->state); /* relaxed: ours */
     *handle_out =
         sh_handle_make(pool->id, sh_index_of(pool, r), sh_generation_of(w));
+    if (SH_UNLIKELY(o->place != SHUNT_PLACE_DEFAULT))
+        place(pool, r, o->place);
     /* Before it is accepted, or refused: if we die in between, who ends our
      * task gives back what is good of its names. */
     if (sh_here.run != NULL && o->kind == SH_KIND_TASK)
@@ -254,13 +297,12 @@ static SH_HOT inline int submit_order(struct sh_pool *pool,
 }
 
 static int submit(struct sh_pool *pool, const shunt_task *task, const void *in,
-                  const char *where, int64_t deadline_ns, unsigned retries,
-                  uint64_t *handle_out)
+                  const char *where, int64_t deadline_ns, uint64_t *handle_out)
 {
     return submit_order(pool,
                         &(struct order){ SH_KIND_TASK, task, in, where,
-                                         deadline_ns, NULL, retries, NULL,
-                                         NULL },
+                                         deadline_ns, NULL, 0, NULL, NULL,
+                                         SHUNT_PLACE_DEFAULT },
                         handle_out);
 }
 
@@ -275,7 +317,7 @@ int sh_submit_attempt(struct sh_pool *pool, struct sh_record *retry,
         rc = submit_order(pool,
                           &(struct order){ SH_KIND_TRY, retry->task, t,
                                            retry->where, deadline_ns, NULL, 0,
-                                           retry, NULL },
+                                           retry, NULL, SHUNT_PLACE_DEFAULT },
                           &handle);
     *ref_out = (struct sh_ref){ .pool = pool };
     if (rc != 0) {
@@ -318,7 +360,7 @@ int sh_submit_child(struct sh_pool *pool, const shunt_task *task,
                : submit_order(pool,
                               &(struct order){ SH_KIND_TASK, task, in, where,
                                                deadline_ns, child, 0, NULL,
-                                               NULL },
+                                               NULL, SHUNT_PLACE_DEFAULT },
                               handle_out);
 }
 
@@ -366,7 +408,7 @@ SH_HOT shunt_future *shunt_submit_here(shunt_pool *name, const shunt_task *task,
     if (SH_LIKELY(rc == 0))
         rc = sh_deadline_inherit(pool, &deadline_ns);
     if (SH_LIKELY(rc == 0))
-        rc = submit(pool, task, in, where, deadline_ns, 0, &handle);
+        rc = submit(pool, task, in, where, deadline_ns, &handle);
     return SH_LIKELY(rc == 0) ? sh_handle_future(handle)
                               : sh_submit_refuse(pool, rc);
 }
@@ -399,9 +441,15 @@ shunt_future *shunt_submit_sized(shunt_pool *name, const shunt_task *task,
     if (rc == 0 && o.retries > 0 && !task->traits_.idempotent)
         rc = SHUNT_EINVAL;
     if (rc == 0)
+        rc = check_place(pool, task, o.place);
+    if (rc == 0)
         rc = sh_deadline_of(pool, o.deadline_ns, &deadline_ns);
     if (rc == 0)
-        rc = submit(pool, task, in, where, deadline_ns, o.retries, &handle);
+        rc = submit_order(pool,
+                          &(struct order){ SH_KIND_TASK, task, in, where,
+                                           deadline_ns, NULL, o.retries, NULL,
+                                           NULL, o.place },
+                          &handle);
     return rc == 0 ? sh_handle_future(handle) : sh_submit_refuse(pool, rc);
 }
 
@@ -422,7 +470,7 @@ shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
     if (rc == 0)
         rc = sh_deadline_inherit(pool, &deadline_ns);
     if (rc == 0)
-        rc = submit(pool, task, in, where, deadline_ns, 0, &handle);
+        rc = submit(pool, task, in, where, deadline_ns, &handle);
     if (rc != SHUNT_EAGAIN)
         return rc == 0 ? sh_handle_future(handle) : sh_submit_refuse(pool, rc);
     /* A guest, whom shunt_pool_free waits for. */
@@ -432,7 +480,7 @@ shunt_future *shunt_submit_wait_here(shunt_pool *name, const shunt_task *task,
     do {
         uint32_t room = sh_load_sc(&pool->room); /* seq_cst: room */
 
-        rc = submit(pool, task, in, where, deadline_ns, 0, &handle);
+        rc = submit(pool, task, in, where, deadline_ns, &handle);
         if (rc == SHUNT_EAGAIN) {
             sh_futex_wait(&pool->room, room, INT64_MAX, pool->shared);
             sh_stamp_forget(&sh_seat_of(pool)->stamp);

@@ -176,6 +176,13 @@ static bool have_keeper(struct sh_pool *pool)
            pool->time.start(pool) == 0;
 }
 
+void sh_time_call(struct sh_pool *pool)
+{
+    sh_store_sc(&pool->time.called, 1); /* seq_cst: alarm */
+    if (have_keeper(pool))
+        sh_time_ring_idle(pool);
+}
+
 /* Push a timer on a list, by one of its links. */
 static void push(_Atomic uint32_t *list, _Atomic uint32_t *link, uint32_t index)
 {
@@ -554,7 +561,8 @@ bool sh_timers_waiting(struct sh_pool *pool)
         sh_load_sc(&pool->time.timers_moved) != SH_TIMER_NONE ||
         sh_load_sc(&pool->handed) != SH_NONE || /* seq_cst: alarm */
         sh_load_sc(&pool->hooks) != 0 ||        /* seq_cst: alarm */
-        sh_load_sc(&pool->look) != 0)           /* seq_cst: alarm */
+        sh_load_sc(&pool->look) != 0 ||         /* seq_cst: alarm */
+        sh_load_sc(&pool->guests) == SH_GUESTS_WANTED) /* seq_cst: alarm */
         return true;
     for (unsigned i = 0; i < posts; i++)
         /* seq_cst: alarm */

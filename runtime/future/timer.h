@@ -145,6 +145,9 @@ bool sh_timers_waiting(struct sh_pool *pool);
 void sh_time_ring(struct sh_pool *pool);
 void sh_time_ring_idle(struct sh_pool *pool);
 
+/* Something is queued, and nobody is idle: have the timekeeper look. */
+void sh_time_call(struct sh_pool *pool);
+
 /* Have the timekeeper see to it that there are as many workers at work as there
  * should be. */
 void sh_time_recruit(struct sh_pool *pool);

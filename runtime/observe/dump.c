@@ -19,6 +19,7 @@
 #include "future/scope.h"
 #include "future/timer.h"
 #include "memory/pages.h"
+#include "observe/kinds.h"
 #include "observe/view.h"
 #include "observe/waits.h"
 #include "observe/working.h"
@@ -38,7 +39,7 @@ struct dump {
     uint32_t now_ms;
     unsigned listed, cycles;
     unsigned foreign; /* pools of the process that forked this one */
-    struct sh_site sites[SH_POOLS];
+    struct sh_survey sites[SH_POOLS];
     char room[ROOM];
 };
 
@@ -58,7 +59,7 @@ static void put_age(struct dump *d, uint32_t since_ms)
 /* What a node is called; nothing is said of one that is gone. */
 static void put_node(struct dump *d, uint32_t node)
 {
-    const struct sh_site *site = sh_waits_site(&d->waits, node);
+    const struct sh_survey *site = sh_waits_site(&d->waits, node);
     struct sh_view v;
 
     if (sh_view_take(site->pool, node - site->base, &v))
@@ -70,7 +71,7 @@ static void put_node(struct dump *d, uint32_t node)
 /* ---- one future ---- */
 
 /* ", waits for ...": of a record that is parked or waits. */
-static void put_waits(struct dump *d, const struct sh_site *site,
+static void put_waits(struct dump *d, const struct sh_survey *site,
                       const struct sh_view *v)
 {
     uint32_t input, pending;
@@ -90,7 +91,7 @@ static void put_waits(struct dump *d, const struct sh_site *site,
 }
 
 /* What is in a scope. */
-static void put_scope(struct dump *d, const struct sh_site *site,
+static void put_scope(struct dump *d, const struct sh_survey *site,
                       const struct sh_view *v)
 {
     uint32_t number, pending;
@@ -136,7 +137,7 @@ static void put_outcome(struct dump *d, const struct sh_view *v)
                     shunt_code_name(sh_outcome_code(outcome)));
 }
 
-static void put_state(struct dump *d, const struct sh_site *site,
+static void put_state(struct dump *d, const struct sh_survey *site,
                       const struct sh_view *v)
 {
     switch (sh_phase_of(v->word)) {
@@ -171,7 +172,7 @@ static void put_state(struct dump *d, const struct sh_site *site,
     }
 }
 
-static void put_dependants(struct dump *d, const struct sh_site *site,
+static void put_dependants(struct dump *d, const struct sh_survey *site,
                            const struct sh_view *v)
 {
     uint32_t futures, threads;
@@ -226,7 +227,7 @@ static void put_origin(struct dump *d, const struct sh_view *v)
     sh_view_put_where(&d->text, v, has_age ? ", " : "; ");
 }
 
-static void put_future(struct dump *d, const struct sh_site *site,
+static void put_future(struct dump *d, const struct sh_survey *site,
                        const struct sh_view *v)
 {
     sh_text_put(&d->text, "  #%u ", v->index);
@@ -250,7 +251,7 @@ static void put_future(struct dump *d, const struct sh_site *site,
 
 /* List the futures of a pool that have settled, or have not, as far as there is
  * room; how many there was none for. */
-static uint32_t put_futures(struct dump *d, const struct sh_site *site,
+static uint32_t put_futures(struct dump *d, const struct sh_survey *site,
                             bool settled)
 {
     uint32_t more = 0;
@@ -297,12 +298,16 @@ static void put_cycle(void *to, const struct sh_cycle *cycle)
     sh_text_put(&d->text, "\n");
 }
 
-static const char *part_of(const struct sh_pool *pool, unsigned w)
+static const char *part_of(struct sh_pool *pool, unsigned w)
 {
     if (w < pool->workers)
         return "";
     if (!pool->shared)
         return " (stand-in)";
+    if (sh_camp_at(pool, w) == &pool->camps[SH_HOST_CAMP])
+        return w < pool->camps[SH_HOST_CAMP].first + pool->workers
+                   ? " (thread)"
+                   : " (thread, stand-in)";
     return w == pool->workers ? " (of the host)" : " (exclusive)";
 }
 
@@ -327,17 +332,22 @@ static void put_worker(struct dump *d, struct sh_pool *pool, unsigned w)
         put_age(d, sh_load_rlx(&post->since));
         if (sh_post_is_off(post))
             sh_text_put(&d->text, ", given up");
+        else if (sh_post_blocks(post))
+            sh_text_put(&d->text, ", blocked");
     }
     sh_text_put(&d->text, "; %u queued\n", sh_deque_size(&post->deque));
 }
 
-static void put_outside(struct dump *d, const struct sh_site *site)
+static void put_outside(struct dump *d, const struct sh_survey *site)
 {
     struct sh_pool *pool = site->pool;
+    unsigned long queued = 0, ready = 0;
 
-    sh_text_put(&d->text, "  outside: %lu queued, %lu ready",
-                (unsigned long)sh_ring_size(&pool->ring),
-                (unsigned long)sh_ring_size(&pool->side));
+    for (unsigned c = 0; c <= pool->mixed; c++) {
+        queued += (unsigned long)sh_ring_size(&pool->camps[c].ring);
+        ready += (unsigned long)sh_ring_size(&pool->camps[c].side);
+    }
+    sh_text_put(&d->text, "  outside: %lu queued, %lu ready", queued, ready);
     sh_text_put(&d->text,
                 "; threads that wait: %u for futures, %u for room, %u for the "
                 "end\n",
@@ -346,7 +356,7 @@ static void put_outside(struct dump *d, const struct sh_site *site)
                 sh_load_sc(&pool->quiet_waiters)); /* seq_cst: quiet */
 }
 
-static struct census count(const struct sh_site *site)
+static struct census count(const struct sh_survey *site)
 {
     struct census c = { 0, 0 };
 
@@ -373,7 +383,7 @@ static void put_blame(struct dump *d, struct sh_pool *pool)
                     b.returned, b.worker);
 }
 
-static void put_heading(struct dump *d, const struct sh_site *site)
+static void put_heading(struct dump *d, const struct sh_survey *site)
 {
     static const char *const gates[] = { [SH_OPEN] = "open",
                                          [SH_DRAINING] = "draining",
@@ -391,7 +401,7 @@ static void put_heading(struct dump *d, const struct sh_site *site)
                 c.pending, c.settled);
 }
 
-static void put_pool(struct dump *d, const struct sh_site *site)
+static void put_pool(struct dump *d, const struct sh_survey *site)
 {
     uint32_t pending, settled;
 
@@ -401,6 +411,7 @@ static void put_pool(struct dump *d, const struct sh_site *site)
     for (unsigned w = 0; w < sh_pool_active(site->pool); w++)
         put_worker(d, site->pool, w);
     put_outside(d, site);
+    sh_kinds_put(&d->text, site->pool);
     sh_waits_cycles(&d->waits, site, put_cycle, d);
     if (d->cycles > CYCLES_MAX)
         sh_text_put(&d->text, "  and %u more wait cycles\n",
@@ -435,7 +446,7 @@ static void visit(struct dump *d)
             d->foreign++;
         } else if (pool != NULL) {
             w->sites[w->site_count++] =
-                (struct sh_site){ .pool = pool,
+                (struct sh_survey){ .pool = pool,
                                   .base = (uint32_t)base,
                                   .used = sh_table_used(&pool->records) };
             base += w->sites[w->site_count - 1].used;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "observe/working.h"
+#include "worker/worker.h"
 
 /* The numbers of the caller's struct, which may be shorter or longer than ours:
  * what we do not know of is 0 there. */
@@ -78,19 +79,35 @@ int shunt_stats_sized(shunt_pool *name, shunt_pool_stats *stats,
         return rc;
     if (stats == NULL || (workers == NULL && n > 0))
         return SHUNT_EINVAL;
-    for (unsigned w = 0; w < sh_pool_active(pool); w++) {
-        shunt_worker_stats one = worker_stats(pool, w);
+    for (unsigned w = 0, at = 0; w < sh_pool_active(pool); w++) {
+        struct sh_post *post = &pool->posts[w];
+        shunt_worker_stats one;
 
+        if (pool->mixed && sh_post_is_closed(post))
+            continue;
+        one = worker_stats(pool, w);
         add(&sum, &one);
-        if (w < n)
-            give((char *)workers + w * worker_size, worker_size, &one,
+        sum.blocked += one.doing == SHUNT_RUNS && sh_post_blocks(post);
+        sum.blocking_begun +=
+            sh_load_rlx(&post->counts.blocked); /* relaxed: a figure */
+        if (at < n)
+            give((char *)workers + at * worker_size, worker_size, &one,
                  sizeof one);
+        at++;
     }
-    sum.queued_outside = sh_ring_size(&pool->ring);
-    sum.queued_ready = sh_ring_size(&pool->side);
-    /* relaxed: figures, as those of the workers */
-    sum.submitted = sh_load_rlx(&pool->ring.tail) + sh_load_rlx(&pool->spilled);
+    for (unsigned c = 0; c <= pool->mixed; c++) {
+        struct sh_camp *camp = &pool->camps[c];
+
+        sum.queued_outside += sh_ring_size(&camp->ring);
+        sum.queued_ready += sh_ring_size(&camp->side);
+        /* relaxed: figures, as those of the workers */
+        sum.submitted +=
+            sh_load_rlx(&camp->ring.tail) + sh_load_rlx(&camp->spilled);
+    }
     sum.refused = sh_load_rlx(&pool->refused); /* relaxed: a figure */
+    sum.blocking_noticed = sh_load_rlx(&pool->noticed); /* relaxed: a figure */
+    sum.stood_in = sh_load_rlx(&pool->stood_in);        /* relaxed: a figure */
+    sum.blocking_capped = sh_load_rlx(&pool->capped);   /* relaxed: a figure */
     give(stats, stats_size, &sum, sizeof sum);
     return 0;
 }

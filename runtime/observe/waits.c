@@ -73,7 +73,7 @@ uint64_t sh_waits_size(const struct sh_waits *w)
     return size;
 }
 
-const struct sh_site *sh_waits_site(const struct sh_waits *w, uint32_t node)
+const struct sh_survey *sh_waits_site(const struct sh_waits *w, uint32_t node)
 {
     unsigned low = 0, high = w->site_count;
 
@@ -90,7 +90,7 @@ const struct sh_site *sh_waits_site(const struct sh_waits *w, uint32_t node)
 
 static struct sh_record *record_of(const struct sh_waits *w, uint32_t node)
 {
-    const struct sh_site *site = sh_waits_site(w, node);
+    const struct sh_survey *site = sh_waits_site(w, node);
 
     return sh_record_at(site->pool, node - site->base);
 }
@@ -107,7 +107,7 @@ static bool is_waiting(uint64_t word)
 }
 
 /* The next edge of a record; *at begins with AT_FIRST. False: no more. */
-static bool next_edge(const struct sh_site *site, struct sh_record *r,
+static bool next_edge(const struct sh_survey *site, struct sh_record *r,
                       uint32_t *at, struct hanging *out)
 {
     struct sh_edge *e;
@@ -128,13 +128,13 @@ static bool next_edge(const struct sh_site *site, struct sh_record *r,
 }
 
 /* Steps that a walk over the edges of one record may take. */
-static uint32_t edges_most(const struct sh_site *site)
+static uint32_t edges_most(const struct sh_survey *site)
 {
     return sh_table_used(&site->pool->edges) + 1;
 }
 
 /* The site of a bridge's other end, NULL if it is not looked at. */
-static const struct sh_site *find_site(const struct sh_waits *w, unsigned id,
+static const struct sh_survey *find_site(const struct sh_waits *w, unsigned id,
                                        uint32_t serial)
 {
     for (unsigned i = 0; i < w->site_count; i++)
@@ -146,7 +146,7 @@ static const struct sh_site *find_site(const struct sh_waits *w, unsigned id,
 
 /* The record that waits with these arrivals, in which the bits of `arrived` are
  * not set yet. */
-static enum who resolve_record(const struct sh_site *site, uint32_t index,
+static enum who resolve_record(const struct sh_survey *site, uint32_t index,
                                uint32_t generation, uint32_t arrived,
                                struct dependant *out)
 {
@@ -165,7 +165,7 @@ static enum who resolve_record(const struct sh_site *site, uint32_t index,
 
 /* The scope of which something is child number `number`. As long as it is, the
  * scope is there. */
-static enum who resolve_scope(const struct sh_site *site, uint32_t index,
+static enum who resolve_scope(const struct sh_survey *site, uint32_t index,
                               uint32_t number, struct dependant *out)
 {
     if (index == SH_NONE || index >= site->used)
@@ -179,7 +179,7 @@ static enum who resolve_scope(const struct sh_site *site, uint32_t index,
 }
 
 /* Whom a target of site reaches. */
-static enum who resolve(const struct sh_waits *w, const struct sh_site *site,
+static enum who resolve(const struct sh_waits *w, const struct sh_survey *site,
                         uint64_t target, struct dependant *out)
 {
     for (int i = 0; i < CELLS_MAX && site != NULL; i++) {
@@ -242,7 +242,7 @@ static void note(struct sh_waits *w, uint32_t on, const struct dependant *d)
 }
 
 /* Look at the edges of one record, seen with word. */
-static void gather_record(struct sh_waits *w, struct sh_site *site,
+static void gather_record(struct sh_waits *w, struct sh_survey *site,
                           uint32_t index, uint64_t word)
 {
     struct sh_record *r = sh_record_at(site->pool, index);
@@ -266,7 +266,7 @@ static void gather_record(struct sh_waits *w, struct sh_site *site,
 void sh_waits_gather(struct sh_waits *w)
 {
     for (unsigned s = 0; s < w->site_count; s++) {
-        struct sh_site *site = &w->sites[s];
+        struct sh_survey *site = &w->sites[s];
 
         for (uint32_t i = 1; i < site->used; i++) {
             /* acquire: settled */
@@ -278,7 +278,7 @@ void sh_waits_gather(struct sh_waits *w)
     }
 }
 
-uint32_t sh_waits_on(const struct sh_waits *w, const struct sh_site *site,
+uint32_t sh_waits_on(const struct sh_waits *w, const struct sh_survey *site,
                      uint32_t index, uint32_t *input_out, uint32_t *pending_out)
 {
     struct sh_record *r = sh_record_at(site->pool, index);
@@ -295,7 +295,7 @@ uint32_t sh_waits_on(const struct sh_waits *w, const struct sh_site *site,
     return n->pending > 0 && n->generation == generation ? n->on : 0;
 }
 
-void sh_waits_count(const struct sh_waits *w, const struct sh_site *site,
+void sh_waits_count(const struct sh_waits *w, const struct sh_survey *site,
                     uint32_t index, uint32_t *futures_out,
                     uint32_t *threads_out)
 {
@@ -333,7 +333,7 @@ static uint32_t follow(const struct sh_waits *w, uint32_t on,
 static bool still_leads(const struct sh_waits *w, uint32_t on,
                         const struct hanging *edge, uint32_t node)
 {
-    const struct sh_site *site = sh_waits_site(w, on);
+    const struct sh_survey *site = sh_waits_site(w, on);
     struct sh_record *r = record_of(w, on);
     _Atomic uint64_t *at = edge->hook == 0
                                ? &r->edge0
@@ -417,7 +417,7 @@ static void search(struct sh_waits *w, uint32_t root, uint64_t *steps,
     }
 }
 
-void sh_waits_cycles(struct sh_waits *w, const struct sh_site *site,
+void sh_waits_cycles(struct sh_waits *w, const struct sh_survey *site,
                      sh_cycle_found *found, void *to)
 {
     uint64_t steps = 2 * sh_waits_size(w);

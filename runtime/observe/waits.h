@@ -9,7 +9,7 @@
 #include "task/pool.h"
 
 /* A pool that is looked at. Its records are nodes: number base + index. */
-struct sh_site {
+struct sh_survey {
     struct sh_pool *pool;
     uint32_t base, used;
     uint32_t threads; /* outside, that sleep until something of it settles */
@@ -30,7 +30,7 @@ struct sh_node {
 };
 
 struct sh_waits {
-    struct sh_site *sites; /* in the order of their bases */
+    struct sh_survey *sites; /* in the order of their bases */
     unsigned site_count;
     struct sh_node *nodes; /* zeroed; NULL: there is no memory for them */
 };
@@ -43,17 +43,17 @@ void sh_waits_gather(struct sh_waits *w);
 
 /* What a record waits for: the node of its first input that has not settled, 0
  * if it is not known. *input_out: its number, *pending_out: how many. */
-uint32_t sh_waits_on(const struct sh_waits *w, const struct sh_site *site,
+uint32_t sh_waits_on(const struct sh_waits *w, const struct sh_survey *site,
                      uint32_t index, uint32_t *input_out,
                      uint32_t *pending_out);
 
 /* How many futures, and threads outside, wait for a record. */
-void sh_waits_count(const struct sh_waits *w, const struct sh_site *site,
+void sh_waits_count(const struct sh_waits *w, const struct sh_survey *site,
                     uint32_t index, uint32_t *futures_out,
                     uint32_t *threads_out);
 
 /* Where a node is. */
-const struct sh_site *sh_waits_site(const struct sh_waits *w, uint32_t node);
+const struct sh_survey *sh_waits_site(const struct sh_waits *w, uint32_t node);
 
 /* Records that wait for each other in a circle: first waits for next, that for
  * its parent, and so on until first. */
@@ -67,7 +67,7 @@ typedef void sh_cycle_found(void *to, const struct sh_cycle *cycle);
 
 /* Call found for circles of records of site and of what waits for them. None is
  * called twice, and all of each did wait at one moment of this call. */
-void sh_waits_cycles(struct sh_waits *w, const struct sh_site *site,
+void sh_waits_cycles(struct sh_waits *w, const struct sh_survey *site,
                      sh_cycle_found *found, void *to);
 
 #endif /* SH_OBSERVE_WAITS_H */

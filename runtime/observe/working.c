@@ -34,9 +34,9 @@ struct sh_working sh_working_look(struct sh_pool *pool, unsigned w)
 
     if (sh_post_rests(&pool->posts[w]))
         now.doing = SHUNT_RESTS;
-    else if (sh_sleep_is_idle(&pool->sleep, w))
+    else if (sh_sleep_is_idle(&sh_camp_at(pool, w)->sleep, w))
         now.doing = SHUNT_SLEEPS;
-    else if (sh_sleep_is_searching(&pool->sleep, w))
+    else if (sh_sleep_is_searching(&sh_camp_at(pool, w)->sleep, w))
         now.doing = SHUNT_SEARCHES;
     if (now.doing != SHUNT_BETWEEN || index == SH_NONE)
         return now;

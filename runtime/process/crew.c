@@ -2,6 +2,9 @@
 /*
  * process/crew.c - pools whose workers are processes, as worker/pool.c makes
  * them; and the seed that all of them grow from.
+ *
+ * Edges.
+ *   guests   future/notice.c
  */
 #include <errno.h>
 
@@ -59,7 +62,7 @@ static int prepare(const shunt_options *options, struct sh_arena **arena_out,
  * that whatever there is no more room for later is an error of a task. */
 static bool prepare_workers(struct sh_pool *pool)
 {
-    for (unsigned i = 0; i < pool->team->count; i++) {
+    for (unsigned i = 0; i < sh_lanes_end(pool); i++) {
         if (i == pool->workers) /* of the host */
             continue;
         if (!sh_stacks_reserve(&sh_worker_prepare(pool, i)->stacks))
@@ -93,10 +96,31 @@ static int start(struct sh_pool *pool, const char **why_out)
     return rc;
 }
 
+static void join(struct sh_pool *pool)
+{
+    (void)pool; /* whoever is of the host was waited for as well */
+}
+
 const struct sh_crew sh_crew_of_processes = { .prepare = prepare,
                                               .start = start,
-                                              .join = sh_warden_join,
+                                              .reap = sh_warden_join,
+                                              .join = join,
                                               .relieve = sh_warden_relieve };
+
+/* -- an auto pool: both -- */
+
+static void relieve_both(struct sh_pool *pool)
+{
+    sh_warden_relieve(pool);
+    if (sh_load_sc(&pool->guests) == SH_GUESTS_HERE) /* seq_cst: guests */
+        sh_worker_replace(pool);
+}
+
+const struct sh_crew sh_crew_of_both = { .prepare = prepare,
+                                         .start = start,
+                                         .reap = sh_warden_join,
+                                         .join = sh_threads_join,
+                                         .relieve = relieve_both };
 
 int shunt_init(void)
 {

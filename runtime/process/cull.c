@@ -50,7 +50,7 @@ void sh_ward_end_lanes(struct sh_warden *d)
 {
     if (d->cut_off || sh_ward_is_ending(d->pool) || has_workers(d))
         return;
-    for (unsigned i = d->pool->workers + 1; i < d->pool->team->count; i++)
+    for (unsigned i = d->pool->workers + 1; i < sh_lanes_end(d->pool); i++)
         if (d->wards[i].pidfd >= 0)
             sh_pidfd_kill(d->wards[i].pidfd, SIGKILL);
 }
@@ -60,7 +60,7 @@ void sh_ward_end_inits(struct sh_warden *d)
 {
     if (d->cut_off || (!sh_ward_is_ending(d->pool) && !sh_ward_was_given_up(d)))
         return;
-    for (unsigned i = 0; i < d->pool->team->count; i++)
+    for (unsigned i = 0; i < sh_lanes_end(d->pool); i++)
         if (d->wards[i].pidfd >= 0 &&
             sh_post_is_starting(d->pool, &d->pool->posts[i]))
             sh_pidfd_kill(d->wards[i].pidfd, SIGKILL);
@@ -113,7 +113,7 @@ int64_t sh_ward_kill_stuck(struct sh_warden *d)
 {
     int64_t next_ns = INT64_MAX;
 
-    for (unsigned i = 0; i < d->pool->team->count; i++) {
+    for (unsigned i = 0; i < sh_lanes_end(d->pool); i++) {
         int64_t until_ns;
 
         if (!is_stuck(d, i))

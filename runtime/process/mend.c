@@ -20,6 +20,12 @@
  *   claim    worker/run.c
  *   list     future/edge.c
  *   death    process/recover.c
+ *   sampled  worker/sample.h
+ *   resume   future/deliver.c
+ *   rest     worker/standin.c
+ *   care     worker/care.c
+ *   home     worker/home.c
+ *   sleep    sync/sleep.c
  *
  * Crash. As process/recover.c.
  */
@@ -30,12 +36,40 @@
 #include "future/retry.h"
 #include "future/scope.h"
 #include "future/timer.h"
+#include "memory/arena.h"
+#include "sync/futex.h"
 #include "task/error.h"
+#include "task/profile.h"
+#include "task/taken.h"
 #include "worker/worker.h"
 
 /* How often a task that can be run again is, beyond .retries, when others have
  * ended the process that it was parked in. */
 #define INNOCENT_MORE 3u
+
+void sh_mend_ban(struct sh_pool *pool, struct sh_record *r,
+                 const struct sh_run *run, bool culprit)
+{
+    const shunt_task *task = r->task;
+    struct sh_profile *p;
+
+    if (!culprit || pool->profiles == NULL)
+        return;
+    if (sh_record_is_taken(r)) {
+        while (run != NULL && run->outer != NULL)
+            run = sh_arena_has(pool->arena, run->outer) ? run->outer : NULL;
+        task = run != NULL ? run->record->task : NULL;
+    }
+    p = sh_profile_of(pool, task);
+    if (p == NULL)
+        return;
+    /* relaxed: profile; and only who recovers counts */
+    sh_store_rlx(&p->crashes, sh_load_rlx(&p->crashes) + 1);
+    /* relaxed: profile. Who loads one writes it, too, and the same. */
+    sh_store_rlx(&p->banned, 1);
+    /* Recovery rings. seq_cst: sampled */
+    sh_store_sc(&pool->time.sampled, 1);
+}
 
 bool sh_mend_again(struct sh_record *r, uint64_t word, bool culprit)
 {
@@ -287,4 +321,32 @@ void sh_mend_held(struct sh_pool *pool, unsigned index, struct sh_seat *seat)
     sh_table_mend(&pool->edges, &seat->edges, uses_edge, pool);
     sh_table_mend(&pool->cells, &seat->cells, uses_cell, &dead);
     sh_work_do(&work);
+}
+
+/* What the dead process was about to tell others, by a flag, a bell or a futex,
+ * is told to all: they look, and find it or nothing. */
+void sh_mend_rouse(struct sh_pool *pool, unsigned dead)
+{
+    unsigned posts = sh_pool_active(pool);
+
+    for (unsigned i = 0; i < posts; i++) {
+        struct sh_post *post = &pool->posts[i];
+
+        if (i == dead || sh_load_sc(&post->rests) == SH_UNFIT) /* seq_cst: rest
+                                                                */
+            continue;
+        sh_or_sc(&post->resumed, SH_RESUMED_ANY); /* seq_cst: resume, sleep,
+                                                   * care */
+        sh_sleep_rouse(&sh_camp_at(pool, i)->sleep, i);
+        /* It may have died between these two. */
+        if (!sh_post_rouse(pool, post))
+            sh_futex_wake(&post->rests, 1, true);
+    }
+    if (sh_load_sc(&pool->hosted) != 0) /* seq_cst: home */
+        sh_home_call(pool);
+    sh_room_ring(pool);
+    if (pool->mixed)
+        sh_time_call(pool); /* it may have had the bit of who stands by */
+    sh_time_ring(pool);
+    sh_quiet_ring(pool);
 }

@@ -33,6 +33,16 @@ void sh_mend_hold(struct sh_work *work, struct sh_pool *pool,
  * yet; the items of its seat that were in no free list. */
 void sh_mend_held(struct sh_pool *pool, unsigned index, struct sh_seat *seat);
 
+/* At the end of a recovery: who may have been about to be told something by
+ * worker index `dead` is told. */
+void sh_mend_rouse(struct sh_pool *pool, unsigned dead);
+
+/* If a task is the culprit of a death: in a pool that keeps figures its kind
+ * has crashed once more, and runs in the host no more. Of a spawned call it is
+ * the kind of the task that it is a part of. run: of r, or NULL. */
+void sh_mend_ban(struct sh_pool *pool, struct sh_record *r,
+                 const struct sh_run *run, bool culprit);
+
 /* Whether a task that has not settled is to run again, whose code does no more:
  * the process has died that it ran or was parked in, or that ran one of its
  * calls. What is not to blame for the death may so more often. */

@@ -224,8 +224,7 @@ static bool can_begin(struct sh_record *r, uint64_t word)
 }
 
 /* Doom a run that is at its end if others have calls of it; else false. */
-static bool doom(const struct mess *m, struct sh_run *run,
-                      enum sh_doom how)
+static bool doom(const struct mess *m, struct sh_run *run, enum sh_doom how)
 {
     if (run == NULL || !sh_frames_doom(m->pool, run, m->worker->index, how))
         return false;
@@ -237,8 +236,7 @@ static bool doom(const struct mess *m, struct sh_run *run,
     return true;
 }
 
-/* Fail a task that ran, or was parked, on the dead worker. run is NULL if it
- * has been left. */
+/* Fail a task that ran, or was parked, there; run is NULL if it was left. */
 static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
                  uint64_t word)
 {
@@ -247,6 +245,7 @@ static void fail(const struct mess *m, struct sh_record *r, struct sh_run *run,
     bool culprit = is_culprit(m, sh_index_of(m->pool, r), word);
     char text[640];
 
+    sh_mend_ban(m->pool, r, run, culprit);
     if (sh_frames_has_run(m->pool, r, run)) {
         settle_ended(m, r, run, 0);
         return;
@@ -374,7 +373,10 @@ static void look_at(const struct mess *m, struct sh_record *r)
         else
             put_back(m, r, w);
     } else if ((w & SH_BUSY) != 0 && run != NULL && run->worker == m->worker) {
-        /* Settled over its code, which has come to its end now. */
+        /* Settled over its code, which has come to its end now: by itself, or
+         * by whoever gives it up. */
+        sh_mend_ban(m->pool, r, run, m->status != SIGKILL &&
+                    is_culprit(m, sh_index_of(m->pool, r), w));
         if (doom(m, run, SH_DOOM_FAILS))
             return;
         sh_frames_lose(m->pool, r);
@@ -447,10 +449,13 @@ static void look_through(const struct mess *m)
             sh_mend_hold(&work, pool, r, w, m->worker->index);
         if (sh_phase_of(w) == SH_READY && ready++ < HINTS_MAX)
             sh_make_ready(&work, pool, r, w);
+        else if (sh_phase_of(w) == SH_READY && sh_is_for_host(r))
+            sh_guests_call(pool);
     }
     sh_work_do(&work);
     if (ready > HINTS_MAX)
-        sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
+        for (unsigned c = 0; c < SH_CAMPS; c++)
+            sh_add_sc(&pool->camps[c].rescan, 1); /* seq_cst: sleep */
 }
 
 /* What it was to be called for, it is not any more; and what others have left
@@ -501,6 +506,7 @@ static void reset(struct sh_pool *pool, struct sh_worker *w)
 
     flush(pool, &w->seat);
     sh_deque_mend(&post->deque);
+    sh_deque_mend(&post->away);
     for (unsigned i = 0; i < SH_WOKEN; i++)
         sh_store_sc(&post->woken[i], 0);  /* seq_cst: resume */
     sh_store_sc(&post->resumed, SH_NONE); /* seq_cst: sleep */
@@ -519,30 +525,6 @@ static void reset(struct sh_pool *pool, struct sh_worker *w)
     w->taken = 0;
     w->stranded = NULL;
     sh_store_rlx(&w->rescan_at, 0); /* relaxed: nobody runs it */
-}
-
-/* What the dead process was about to tell others, by a flag, a bell or a futex,
- * is told to all: they look, and find it or nothing. */
-static void rouse_others(struct sh_pool *pool, unsigned dead)
-{
-    unsigned posts = sh_pool_active(pool);
-
-    for (unsigned i = 0; i < posts; i++) {
-        struct sh_post *post = &pool->posts[i];
-
-        if (i == dead || sh_load_sc(&post->rests) == SH_UNFIT) /* seq_cst: rest
-                                                                */
-            continue;
-        sh_or_sc(&post->resumed, SH_RESUMED_ANY); /* seq_cst: resume, sleep,
-                                                   * care */
-        sh_sleep_rouse(&pool->sleep, i);
-        (void)sh_post_rouse(pool, post);
-    }
-    if (sh_load_sc(&pool->hosted) != 0) /* seq_cst: home */
-        sh_home_call(pool);
-    sh_room_ring(pool);
-    sh_time_ring(pool);
-    sh_quiet_ring(pool);
 }
 
 static struct timeval time_of(int64_t ns)
@@ -594,7 +576,7 @@ bool sh_recover(struct sh_pool *pool, unsigned index,
     sh_heap_refund(&pool->heap,
                    sh_slices_retire(pool->heap.slices, SH_OWNER_WORKER(index)));
     reset(pool, w);
-    sh_sleep_bury(&pool->sleep, index);
-    rouse_others(pool, index);
+    sh_sleep_bury(&w->camp->sleep, index);
+    sh_mend_rouse(pool, index);
     return served;
 }

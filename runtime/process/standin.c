@@ -174,7 +174,7 @@ void sh_zygote_stop(struct sh_zygote *z)
 
     sh_store_sc(&pool->team->stop, 1); /* seq_cst: stop */
     for (unsigned i = 0; i < sh_pool_active(pool); i++)
-        sh_sleep_wake(&pool->sleep, i);
+        sh_sleep_wake(&sh_camp_at(pool, i)->sleep, i);
     sh_standins_rouse(pool);
     while ((s = take(z, 0)) != NULL) {
         pthread_join(s->thread, NULL);

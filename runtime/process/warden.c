@@ -141,8 +141,10 @@ static int start_again(struct sh_warden *d, unsigned i)
  * workers, if they come upon them again. */
 static void have_refused(struct sh_pool *pool)
 {
-    sh_add_sc(&pool->rescan, 1); /* seq_cst: sleep */
-    sh_sleep_notify(&pool->sleep);
+    struct sh_camp *camp = &pool->camps[SH_OWN_CAMP];
+
+    sh_add_sc(&camp->rescan, 1); /* seq_cst: sleep */
+    sh_sleep_notify(&camp->sleep);
 }
 
 static const char *why_not(const struct sh_warden *d)
@@ -240,7 +242,7 @@ static int64_t fill_all(struct sh_warden *d)
 {
     int64_t next_ns = INT64_MAX;
 
-    for (unsigned i = 0; i < d->pool->team->count; i++) {
+    for (unsigned i = 0; i < sh_lanes_end(d->pool); i++) {
         struct ward *ward = &d->wards[i];
 
         if (ward->again_ns != 0 && ward->again_ns <= sh_clock_ns() &&
@@ -298,7 +300,7 @@ static void start_lanes(struct sh_warden *d)
         have_refused(pool);
         return;
     }
-    for (unsigned i = pool->workers + 1; i < pool->team->count && n > 0; i++) {
+    for (unsigned i = pool->workers + 1; i < sh_lanes_end(pool) && n > 0; i++) {
         if (d->wards[i].pidfd >= 0 || d->wards[i].again_ns != 0 ||
             sh_ward_is_ending(pool))
             continue;
@@ -325,7 +327,7 @@ static int ms_until(int64_t when_ns)
 /* Wait for something to happen, or until a moment; how many wards there are. */
 static unsigned wait_for_news(struct sh_warden *d, int64_t until_ns)
 {
-    unsigned n = d->pool->team->count;
+    unsigned n = sh_lanes_end(d->pool);
 
     if (d->cut_off) {
         (void)poll(NULL, 0, SH_AGAIN_NS / 1000000);
@@ -444,7 +446,7 @@ static int start_thread(struct sh_warden *d)
 
 static void dismiss(struct sh_warden *d)
 {
-    for (unsigned i = 0; i < d->pool->team->count && !d->cut_off; i++)
+    for (unsigned i = 0; i < sh_lanes_end(d->pool) && !d->cut_off; i++)
         if (d->wards[i].pidfd >= 0)
             close(d->wards[i].pidfd);
     if (d->bell >= 0 && !d->cut_off)
@@ -455,7 +457,7 @@ static void dismiss(struct sh_warden *d)
 
 static struct sh_warden *make(struct sh_pool *pool)
 {
-    unsigned n = pool->team->count;
+    unsigned n = sh_lanes_end(pool);
     struct sh_warden *d =
         sh_fault() ? NULL : calloc(1, sizeof *d + n * sizeof(struct ward));
 

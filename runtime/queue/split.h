@@ -42,6 +42,7 @@ struct sh_split {
     shunt_slot_ *slots; /* SH_SPLIT_SLOTS of them */
     unsigned eager;
     struct sh_pool *pool;
+    unsigned camp;      /* whose workers take from it, for good */
     struct sh_run *run; /* whose calls they are */
     /* split 17 | tag 22 and number of the last thief 8, of processes | top 17
      */

@@ -6,6 +6,7 @@
  * Edges.
  *   sleep    sleep.c
  *   more     sleep.c
+ *   blocking worker/blocking.c
  */
 #ifndef SH_SYNC_SLEEP_H
 #define SH_SYNC_SLEEP_H
@@ -17,8 +18,12 @@
 #include "base/atomic.h"
 
 #ifndef SH_SLEEP_GROUPS
-#define SH_SLEEP_GROUPS 64 /* of 32 workers each */
+#define SH_SLEEP_GROUPS 133 /* for as many workers as have an owner's number */
 #endif
+#define SH_SLEEP_GROUP 31u /* so many workers each */
+/* In the first group: somebody stands by, who is called when nobody searches
+ * and no worker is idle. */
+#define SH_SLEEP_STANDBY ((uint64_t)1 << 31)
 
 struct sh_bell {
     _Alignas(SH_LINE) _Atomic uint32_t rung;
@@ -28,12 +33,17 @@ struct sh_sleep {
     /* Two bits a worker: IDLE i at bit i, SEARCHING i at bit 32 + i. */
     _Alignas(SH_LINE) _Atomic uint64_t group[SH_SLEEP_GROUPS];
     _Alignas(SH_LINE) struct sh_bell *bells; /* one a worker */
-    unsigned workers;
+    _Atomic uint32_t workers;                /* that may have a bit; it grows */
     bool shared;
+    void (*called)(void *arg); /* who stands by; NULL: nobody ever does */
+    void *called_arg;
 };
 
 void sh_sleep_init(struct sh_sleep *s, struct sh_bell *bells, unsigned workers,
                    bool shared);
+
+/* Before worker n - 1 is started: there are n, for which there are bells. */
+void sh_sleep_admit(struct sh_sleep *s, unsigned n);
 
 /* The part of notify that is rarely needed. */
 void sh_sleep_wake_some(struct sh_sleep *s);
@@ -42,29 +52,50 @@ void sh_sleep_wake_some(struct sh_sleep *s);
  * searching already. */
 static inline void sh_sleep_notify(struct sh_sleep *s)
 {
-    if (SH_LIKELY(s->workers <= 32)) {
+    /* seq_cst: sleep. One that we do not know of has not said yet that it is
+     * idle, and will look. */
+    if (SH_LIKELY(sh_load_sc(&s->workers) <= SH_SLEEP_GROUP)) {
         uint64_t v = sh_load_sc(&s->group[0]); /* seq_cst: sleep, more */
 
-        /* Somebody searches, or nobody is idle. */
+        /* Somebody searches, or nobody is idle or stands by. */
         if (v >> 32 != 0 || (uint32_t)v == 0)
             return;
     }
     sh_sleep_wake_some(s);
 }
 
-/* Whether notify would wake somebody now; a guess, of 32 workers at most. */
+/* Whether notify would wake a worker now; a guess, of the first group. */
 static inline bool sh_sleep_will_wake(struct sh_sleep *s)
 {
-    uint64_t v = sh_load_rlx(&s->group[0]); /* relaxed: a guess */
+    /* relaxed: a guess */
+    uint64_t v = sh_load_rlx(&s->group[0]) & ~SH_SLEEP_STANDBY;
 
     /* Nobody searches, and somebody is idle: not 0, and below 1 << 32. */
     return v - 1 < UINT32_MAX;
 }
 
-/* Whether anybody is idle; a guess, of 32 workers at most. */
+/* Whether any worker is idle; a guess, of the first group. */
 static inline bool sh_sleep_has_idle(struct sh_sleep *s)
 {
-    return (uint32_t)sh_load_rlx(&s->group[0]) != 0; /* relaxed: a guess */
+    /* relaxed: a guess */
+    uint64_t v = sh_load_rlx(&s->group[0]) & ~SH_SLEEP_STANDBY;
+
+    return (uint32_t)v != 0;
+}
+
+/* Somebody stands by from now on; who says so looks at everything after that,
+ * and calls notify if there is work that is to be noticed. Who is called does
+ * not stand by any more. */
+static inline void sh_sleep_stand_by(struct sh_sleep *s)
+{
+    sh_or_sc(&s->group[0], SH_SLEEP_STANDBY); /* seq_cst: sleep */
+}
+
+/* Whether somebody does. */
+static inline bool sh_sleep_stands_by(struct sh_sleep *s)
+{
+    /* seq_cst: blocking */
+    return (sh_load_sc(&s->group[0]) & SH_SLEEP_STANDBY) != 0;
 }
 
 /* Any thread, after it made something visible that only worker w can do. */

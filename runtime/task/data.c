@@ -11,6 +11,7 @@
 #include "task/data.h"
 
 #include "task/handle.h"
+#include "task/profile.h"
 #include "task/ticket.h"
 
 struct layout {
@@ -46,7 +47,7 @@ static struct layout layout_of(const shunt_task *t, unsigned kind, bool bound)
 
     if (in_bytes > 0 && in_align > l.align)
         l.align = in_align;
-    l.out_at = up_to(in_bytes, t->out_align_);
+    l.out_at = up_to(in_bytes, t->out_align_ < 8 ? 8 : t->out_align_);
     l.bytes = l.out_at + t->out_size_;
     l.inside = l.bytes <= (bound ? SH_BOUND_AT : SH_INLINE_BYTES) &&
                l.align <= 16;
@@ -87,7 +88,10 @@ SH_HOT struct sh_record *sh_record_new(struct sh_pool *pool,
     /* relaxed: whoever may use them is ordered by accepted; reports look */
     sh_store_bare_rlx(&r->task, task);
     sh_store_bare_rlx(&r->where, where); /* relaxed: likewise */
-    r->out_at = 0;
+    sh_store_bare_rlx(&r->out_at,
+                      SH_UNLIKELY(pool->mixed)
+                          ? (uint8_t)sh_profile_places(pool, task)
+                          : 0); /* relaxed: as task */
     r->data.block = NULL; /* nor a ticket */
     stamp = sh_stamp_take(&seat->stamp);
     /* Now: whoever finds it in INIT, when its maker has died, finds nothing

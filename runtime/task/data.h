@@ -32,9 +32,10 @@ static inline bool sh_record_make_data(struct sh_pool *pool,
     const size_t half = SH_INLINE_BYTES / 2;
 
     if (SH_LIKELY(t->in_size_ <= half && t->out_size_ <= half &&
-                  (t->in_align_ | t->out_align_) < 16 && r->out_at == 0 &&
+                  (t->in_align_ | t->out_align_) < 16 &&
+                  (r->out_at & ~SH_PLACED) == 0 &&
                   (t->shape_ & SHUNT_SHAPE_STEP_) == 0)) {
-        r->out_at = half;
+        r->out_at |= half;
         return true;
     }
     return sh_record_make_room(pool, r);
@@ -54,8 +55,8 @@ void sh_record_free_data(struct sh_pool *pool, struct sh_record *r);
 /* Make room for a bound, before there is any other data. */
 static inline struct sh_bound *sh_record_bind(struct sh_record *r)
 {
-    SH_ASSERT(r->out_at == 0);
-    r->out_at = SH_BOUND;
+    SH_ASSERT((r->out_at & ~SH_PLACED) == 0);
+    r->out_at |= SH_BOUND;
     *sh_bound_of(r) = (struct sh_bound){ .deadline_ns = INT64_MAX };
     return sh_bound_of(r);
 }

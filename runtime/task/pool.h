@@ -10,6 +10,7 @@
  *   active   worker/standin.c
  *   quiet    future/settle.c
  *   claim    worker/run.c
+ *   rest     worker/standin.c
  */
 #ifndef SH_TASK_POOL_H
 #define SH_TASK_POOL_H
@@ -70,6 +71,7 @@ struct sh_counts {
     _Atomic uint64_t lost;     /* or came upon a hint, too late */
     _Atomic uint64_t calls;    /* spawned ones, among stolen */
     _Atomic uint64_t offered;  /* how often some of its own were */
+    _Atomic uint64_t blocked;  /* sections begun: worker/blocking.c */
 };
 
 /* What a worker is at that is not counted on: a stand-in, or the one of the
@@ -122,6 +124,10 @@ struct sh_post {
     /* One that was settled over its code. As long as it is the one that runs,
      * somebody else may run in the worker's stead. */
     _Atomic uint64_t stuck;
+    /* SH_SAYS_SO while what runs says that it waits in the kernel, else 0; or
+     * the hint of what the timekeeper has seen to do so, as long as that is
+     * what runs. Somebody else may run in the worker's stead meanwhile. */
+    _Atomic uint64_t blocked;
     /* Records that others have left to this worker's process, and listeners of
      * promises: lists; and whether anything of that process is to be called at
      * all. */
@@ -135,7 +141,19 @@ struct sh_post {
     /* Last, so that what is looked at in each round lies on one page: a process
      * that was away finds none of them in its TLB. */
     struct sh_deque deque;
+    /* Of a process in an auto pool: what it has queued for the threads, which
+     * steal it. Not in their ring: who dies while he puts something there
+     * leaves a cell that nobody gets past. */
+    struct sh_deque away;
 };
+
+#define SH_SAYS_SO UINT64_MAX /* no hint is that */
+
+/* Nobody will work at this post any more, or nobody has yet. */
+static inline bool sh_post_is_closed(struct sh_post *post)
+{
+    return sh_load_sc(&post->rests) == SH_UNFIT; /* seq_cst: rest */
+}
 
 #define SH_LOST 32u
 
@@ -153,6 +171,9 @@ struct sh_time {
     _Atomic uint32_t stop;    /* it is to end */
     _Atomic uint32_t happens; /* it is at what came due */
     _Atomic uint32_t shorthanded; /* have stuck workers replaced */
+    _Atomic uint32_t called;      /* something is queued, and nobody was idle */
+    _Atomic uint32_t untold;      /* something is queued, and nobody was woken */
+    _Atomic uint32_t watches; /* it looks every few ms, after it was called */
     /* Timers that threads outside have set, or put forward, and the timekeeper
      * has not seen: the last one. Workers have lists of their own. */
     _Alignas(SH_LINE) _Atomic uint32_t timers_set, timers_moved;
@@ -160,6 +181,12 @@ struct sh_time {
     _Atomic uint64_t lost[SH_LOST];
     /* Of a folder above: start the timekeeper. */
     int (*start)(struct sh_pool *pool);
+    /* Of a pool that keeps figures: some have come since the timekeeper last
+     * looked at them; when it does next, by the system's clock, INT64_MAX: when
+     * it is rung; and what it calls then, else NULL. worker/sample.h */
+    _Alignas(SH_LINE) _Atomic uint32_t sampled;
+    _Atomic int64_t steer_ns;
+    void (*steer)(struct sh_pool *pool);
 };
 
 #ifdef SH_NO_COUNTERS
@@ -177,6 +204,39 @@ static inline void sh_count(_Atomic uint64_t *count, uint64_t n)
 }
 #endif
 
+/*
+ * Workers that run what is queued for them, and steal from each other: those
+ * that a pool was made with; and of an auto pool, in a camp of their own,
+ * threads of the host. A record says in which camp it runs: task/record.h.
+ */
+struct sh_camp {
+    struct sh_sleep sleep;
+    struct sh_ring ring; /* tasks from outside: bounded by queue_max */
+    struct sh_ring side; /* what became ready outside the workers */
+    /* Of ring.tail: queue_max + tasks taken up + dropped - spilled. */
+    _Atomic uint64_t limit;
+    _Atomic uint64_t dropped; /* tasks from outside that never started */
+    _Atomic uint64_t spilled; /* and those that found the ring full */
+    /* Moves when a READY record is in no queue: look into the table. On a line
+     * of its own, as it is looked at in each round. */
+    _Alignas(SH_LINE) _Atomic uint64_t rescan;
+    unsigned first, end; /* its posts */
+};
+
+enum {
+    SH_OWN_CAMP,  /* of threads, or processes: the mode says which */
+    SH_HOST_CAMP, /* of an auto pool alone */
+    SH_CAMPS
+};
+
+/* The threads of an auto pool, which are started when something is to run on
+ * one. */
+enum sh_guests {
+    SH_GUESTS_NONE,
+    SH_GUESTS_WANTED,
+    SH_GUESTS_HERE
+};
+
 #define SH_BLAMED 640u
 /* As many shunt_fork have a deque at a time. */
 #define SH_SPLITS 512u
@@ -191,6 +251,7 @@ struct sh_pool {
     unsigned cpus; /* so many of them can run at a time; it stays */
     /* Posts in use: the workers, and those who stood in for them. It grows. */
     _Atomic uint32_t active;
+    bool mixed;             /* an auto pool: it has both camps */
     bool shared;            /* other processes map it, in */
     struct sh_arena *arena; /* which it lies; NULL: it is of this process */
     const struct sh_known *known; /* of a process pool: memory/known.h */
@@ -202,23 +263,21 @@ struct sh_pool {
     struct sh_timer *timers; /* two a record, one a cell: future/timer.h */
     size_t timers_bytes;
     struct sh_heap heap;
-    struct sh_sleep sleep;
     struct sh_post *posts; /* one a worker */
-    struct sh_ring ring;   /* tasks from outside: bounded by queue_max */
-    struct sh_ring side;   /* what became ready outside the workers */
-    /* Of ring.tail: queue_max + tasks taken up + dropped - spilled. */
-    _Atomic uint64_t limit;
-    _Atomic uint64_t dropped; /* tasks from outside that never started */
-    _Atomic uint64_t spilled; /* and those that found the ring full */
+    struct sh_camp camps[SH_CAMPS];
     _Atomic uint64_t refused; /* a count of submits that were not accepted */
+    /* Counts of worker/blocking.c: those noticed; those who stood in, or could
+     * not be had. */
+    _Atomic uint64_t noticed, stood_in, capped;
 
     _Alignas(SH_LINE) _Atomic uint32_t gate; /* enum sh_gate */
     _Atomic uint32_t broken;                 /* it runs nothing any more */
     _Atomic uint32_t gave_up;  /* a shutdown settled what runs on */
     _Atomic uint32_t late;     /* keepers that wait for such code: a list */
     _Atomic uint32_t returned; /* moves when such code has returned */
-    /* Moves when a READY record is in no queue: look into the table. */
-    _Atomic uint64_t rescan;
+    /* Of an auto pool: enum sh_guests. */
+    _Atomic uint32_t guests;
+    _Atomic uint32_t no_guests; /* none could be started */
     /* Of a process pool. Moves when a READY record is left to the host's own
      * worker: worker/home.c. */
     _Atomic uint64_t hosted;
@@ -250,6 +309,11 @@ struct sh_pool {
     _Atomic uint64_t blame; /* why it is broken: task/blame.h */
     char blamed[SH_BLAMED];
 
+    struct sh_profile *profiles; /* of a pool that keeps figures; else NULL */
+    struct sh_figures *figures;  /* the same: worker/sample.h */
+    size_t figures_bytes;
+    struct sh_steer *pilot; /* the same, of the host: place/steer.h */
+    bool scattered; /* tasks run anywhere, whatever was measured: for tests */
     struct sh_seat *seats; /* under registry.c's lock */
     struct sh_team *team;  /* worker/pool.c */
     uint32_t generation;   /* where the generations of new records begin */
@@ -353,6 +417,66 @@ static inline struct sh_edge *sh_edge_at(struct sh_pool *pool, uint32_t index)
 static inline unsigned sh_pool_active(struct sh_pool *pool)
 {
     return sh_load_sc(&pool->active); /* seq_cst: active, quiet */
+}
+
+/* In which camp a record runs. */
+static inline struct sh_camp *sh_camp_of(struct sh_pool *pool,
+                                         const struct sh_record *r)
+{
+    return &pool->camps[SH_UNLIKELY(pool->mixed) && sh_is_for_host(r)
+                            ? SH_HOST_CAMP
+                            : SH_OWN_CAMP];
+}
+
+/* That of a post. */
+static inline struct sh_camp *sh_camp_at(struct sh_pool *pool, unsigned post)
+{
+    return &pool->camps[SH_UNLIKELY(pool->mixed) &&
+                                post >= pool->camps[SH_HOST_CAMP].first
+                            ? SH_HOST_CAMP
+                            : SH_OWN_CAMP];
+}
+
+/* Whether a worker's seat is in a camp, so that its deque is. */
+static inline bool sh_seat_is_in(const struct sh_seat *seat,
+                                 const struct sh_camp *camp)
+{
+    /* relaxed: a pool that is in use does not go */
+    struct sh_pool *pool = sh_load_rlx(&seat->pool);
+
+    return SH_LIKELY(!pool->mixed) ||
+           sh_camp_at(pool, (unsigned)(seat->post - pool->posts)) == camp;
+}
+
+/* Whether a worker takes what is in its own deque: not one that is aside. */
+static inline bool sh_post_pops(struct sh_pool *pool,
+                                const struct sh_post *post)
+{
+    size_t i = (size_t)(post - pool->posts);
+
+    return !pool->shared || i < pool->workers ||
+           i >= pool->camps[SH_HOST_CAMP].first;
+}
+
+/* Queue a hint of a worker, whose seat that is, in a camp. False if there is no
+ * room. */
+static inline bool sh_camp_push(struct sh_pool *pool, struct sh_camp *camp,
+                                struct sh_seat *seat, uint64_t hint)
+{
+    if (SH_LIKELY(sh_seat_is_in(seat, camp)))
+        return sh_deque_push(&seat->post->deque, hint);
+    return pool == sh_self()->served
+               ? sh_deque_push(&seat->post->away, hint)
+               : sh_ring_push(&camp->side, hint, UINT64_MAX);
+}
+
+/* Behind the posts of a camp that are in use. */
+static inline unsigned sh_camp_end(struct sh_pool *pool,
+                                   const struct sh_camp *camp)
+{
+    unsigned active = sh_pool_active(pool);
+
+    return active < camp->end ? active : camp->end;
 }
 
 /* Whether a worker process but that one has claimed what has this hint, or was

@@ -34,7 +34,17 @@
 /* What out_at says beside the place of out, if anything. */
 #define SH_OUT_IN_BLOCK 0x80u /* in and out are in data.block */
 #define SH_BOUND 0x40u        /* the end of data is a struct sh_bound */
-#define SH_OUT_AT 0x3fu
+#define SH_OUT_AT 0x38u
+/* And where it runs, from when it is made on. Of an auto pool: on threads of
+ * the host; */
+#define SH_FOR_HOST 0x01u
+/* nobody is woken for it: who awaits it runs it, or who is awake; */
+#define SH_AT_AWAIT 0x02u
+/* its worker does not count meanwhile; */
+#define SH_BLOCKS 0x04u
+/* all three: on threads of the host since the caller said so. */
+#define SH_SAID_HOST 0x07u
+#define SH_PLACED 0x07u
 
 enum sh_kind {
     SH_KIND_NONE,     /* INIT, as long as its data are not those of a kind */
@@ -146,7 +156,7 @@ struct sh_record {
     const char *where;
     _Atomic uint32_t dead; /* DEAD edges: tag 8 | index 24 */
     _Atomic uint8_t kind;  /* enum sh_kind */
-    uint8_t out_at;        /* of data, where out begins; and see above */
+    uint8_t out_at; /* of data, where out begins, in eights; and see above */
     uint16_t link_pool;    /* the pool of link in a list of a settler */
 };
 
@@ -156,6 +166,37 @@ _Static_assert(sizeof(struct sh_combining) <= SH_INLINE_BYTES, "inline");
 _Static_assert(sizeof(struct sh_scoping) <= SH_INLINE_BYTES, "inline");
 
 #define SH_BOUND_AT (SH_INLINE_BYTES - sizeof(struct sh_bound))
+
+/* Who looks through the table may come upon one that is being made. */
+static inline unsigned sh_placed(const struct sh_record *r)
+{
+    /* relaxed: accepted orders it for who may use it */
+    return sh_load_bare_rlx(&r->out_at);
+}
+
+static inline bool sh_is_for_host(const struct sh_record *r)
+{
+    return (sh_placed(r) & SH_FOR_HOST) != 0;
+}
+
+static inline bool sh_is_inline(const struct sh_record *r)
+{
+    return (sh_placed(r) & (SH_AT_AWAIT | SH_BLOCKS)) == SH_AT_AWAIT;
+}
+
+static inline bool sh_blocks(const struct sh_record *r)
+{
+    return (sh_placed(r) & (SH_AT_AWAIT | SH_BLOCKS)) == SH_BLOCKS;
+}
+
+/* Say so, of a record that is the caller's alone. */
+static inline void sh_place_at(struct sh_record *r, unsigned placed)
+{
+    unsigned rest = r->out_at & ~SH_PLACED;
+
+    sh_store_bare_rlx(&r->out_at, (uint8_t)(rest | placed)); /* relaxed: as
+                                                              * above */
+}
 
 static inline bool sh_is_bound(const struct sh_record *r)
 {

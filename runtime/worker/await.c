@@ -30,7 +30,7 @@
 #include "future/value.h"
 #include "sync/futex.h"
 #include "task/error.h"
-#include "worker/worker.h"
+#include "worker/blocking.h"
 
 /* How long a thread outside looks around before it sleeps. */
 #define LOOK_NS 50000
@@ -100,13 +100,24 @@ static bool park(struct sh_run *run, enum how how, int *rc_out)
     }
     sh_store_rlx(&w->post->running, 0); /* relaxed: if it is read too late,
                                          * somebody stands in for nothing */
+    if (SH_UNLIKELY(sh_load_rlx(&w->post->blocked) != 0)) /* relaxed: ours */
+        sh_blocking_over(w);
     sh_count(&w->post->counts.parked, 1);
+    /* Of what was to run inline nobody has been told. */
+    if (sh_deque_size(&w->post->deque) > 0)
+        sh_sleep_notify(&w->camp->sleep);
     sh_here.run = NULL;
     w->fiber = fresh;
+    if (SH_UNLIKELY(run->sample != NULL))
+        sh_sample_pause(run->sample);
     sh_fiber_start(run->fiber, fresh, sh_worker_loop, w, false);
     /* Somebody resumed us, and the loop came back to our stack. */
     sh_worker_give_left(w);
     sh_here.run = run;
+    if (sh_blocking_always(r))
+        sh_blocking_enter(w);
+    if (SH_UNLIKELY(run->sample != NULL))
+        sh_sample_resume(run->sample);
     *rc_out = 0;
     return true;
 }
@@ -237,7 +248,7 @@ static bool looking_pays(struct sh_pool *pool)
 
     for (unsigned w = 0; w < sh_pool_active(pool); w++) {
         if (sh_post_is_off(&pool->posts[w]) ||
-            sh_sleep_is_idle(&pool->sleep, w))
+            sh_sleep_is_idle(&sh_camp_at(pool, w)->sleep, w))
             continue;
         if (sh_load_rlx(&pool->posts[w].cpu) == here) /* relaxed: a guess */
             return false;
@@ -394,8 +405,15 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
         run->pinned = true;
     }
     sh_handle_pinned(ref);
-    rc = run != NULL ? await_in_task(run, ref, ns, HEEDS)
-                     : await_in_thread(ref, ns);
+    if (run != NULL && SH_UNLIKELY(sh_is_inline(ref->record)) &&
+        ns == SHUNT_FOREVER)
+        sh_worker_run_awaited(run, ref);
+    /* acquire: settled */
+    if (run != NULL && sh_is_settled(sh_load_acq(&ref->record->state)))
+        rc = 0;
+    else
+        rc = run != NULL ? await_in_task(run, ref, ns, HEEDS)
+                         : await_in_thread(ref, ns);
     if (ref->record == NULL) {
         if (run != NULL)
             run->pinned = false;

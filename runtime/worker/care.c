@@ -62,7 +62,7 @@ static bool is_used_up(const struct sh_worker *w)
 {
     uint64_t most = w->pool->team->worker_tasks_max;
 
-    return SH_UNLIKELY(most != 0 && w->begun >= most) && !sh_is_at_home(w);
+    return SH_UNLIKELY(most != 0 && w->begun >= most) && !sh_is_in_host(w);
 }
 
 bool sh_care_leaves(struct sh_worker *w)
@@ -71,7 +71,7 @@ bool sh_care_leaves(struct sh_worker *w)
         sh_promise_listens(w->pool))
         return false;
     /* For what is queued here others are needed. */
-    sh_sleep_notify(&w->pool->sleep);
+    sh_sleep_notify(&w->camp->sleep);
     return true;
 }
 
@@ -112,7 +112,7 @@ bool sh_care_rests(struct sh_worker *w)
         return is_called(w);
     }
     /* What is queued here, others take up. */
-    sh_sleep_notify(&w->pool->sleep);
+    sh_sleep_notify(&w->camp->sleep);
     sh_quiet_notify(w->pool);
     while (sh_load_sc(rests) == SH_RESTS) /* seq_cst: care */
         sh_futex_wait(rests, SH_RESTS, INT64_MAX, true);

@@ -6,6 +6,7 @@
  *      memory as deep as it is, and not as wide
  *   2. the ring of tasks from outside, a batch at a time, in their order
  *   3. the side ring: what became ready outside the workers
+ *      of threads in an auto pool: what its processes have queued for them
  *   4. the task table, if something is READY there and in no queue
  *   5. the other deques, oldest first: as much as half of one
  *   6. what others have spawned: frames.c
@@ -64,8 +65,8 @@ static SH_HOT uint64_t from_ring(struct sh_worker *w, struct sh_ring *ring)
 
         /* What does not fit is READY: the table has it. */
         if (put < n - 1)
-            sh_add_sc(&w->pool->rescan, 1); /* seq_cst: sleep */
-        sh_sleep_notify(&w->pool->sleep);
+            sh_add_sc(&w->camp->rescan, 1); /* seq_cst: sleep */
+        sh_sleep_notify(&w->camp->sleep);
     }
     return hints[0];
 }
@@ -78,11 +79,10 @@ static uint32_t queue_ready(struct sh_worker *w, uint32_t at, uint32_t used,
     struct sh_pool *pool = w->pool;
 
     for (; at < used && *found < SH_DEQUE_SLOTS / 2; at++) {
-        uint64_t word =
-            sh_load_acq(&sh_record_at(pool, at)->state); /*
-                                                          * acquire: accepted */
+        struct sh_record *r = sh_record_at(pool, at);
+        uint64_t word = sh_load_acq(&r->state); /* acquire: accepted */
 
-        if (sh_phase_of(word) != SH_READY)
+        if (sh_phase_of(word) != SH_READY || sh_camp_of(pool, r) != w->camp)
             continue;
         if (!sh_deque_push(&w->post->deque,
                            sh_hint(at, sh_generation_of(word))))
@@ -96,7 +96,7 @@ static uint32_t queue_ready(struct sh_worker *w, uint32_t at, uint32_t used,
 static uint64_t from_table(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;
-    uint64_t epoch = sh_load_sc(&pool->rescan); /* seq_cst: sleep */
+    uint64_t epoch = sh_load_sc(&w->camp->rescan); /* seq_cst: sleep */
     uint32_t used = sh_table_used(&pool->records);
     uint32_t at = sh_load_rlx(&w->rescan_at); /* relaxed: ours */
     unsigned found = 0;
@@ -116,7 +116,7 @@ static uint64_t from_table(struct sh_worker *w)
     }
     sh_store_rlx(&w->rescan_at, at); /* relaxed: as above */
     if (found > 1)
-        sh_sleep_notify(&pool->sleep);
+        sh_sleep_notify(&w->camp->sleep);
     return found > 0 && sh_deque_pop(&w->post->deque, &hint) ? hint : 0;
 }
 
@@ -132,11 +132,11 @@ static uint32_t next_random(struct sh_worker *w)
 /* Steal from another worker: one to run, and up to half of the rest. */
 static uint64_t steal(struct sh_worker *w)
 {
-    unsigned n = sh_pool_active(w->pool);
+    unsigned n = sh_camp_end(w->pool, w->camp) - w->camp->first;
     unsigned first = next_random(w) % n;
 
     for (unsigned i = 0; i < n; i++) {
-        unsigned v = (first + i) % n;
+        unsigned v = w->camp->first + (first + i) % n;
         struct sh_deque *d = &w->pool->posts[v].deque;
         uint64_t got, more;
         enum sh_steal how;
@@ -155,16 +155,38 @@ static uint64_t steal(struct sh_worker *w)
             if (sh_deque_steal(d, &more) != SH_STEAL_GOT)
                 break;
             if (!sh_deque_push(&w->post->deque, more)) {
-                sh_add_sc(&w->pool->rescan, 1); /* seq_cst: sleep */
+                sh_add_sc(&w->camp->rescan, 1); /* seq_cst: sleep */
                 break;
             }
         }
         /* While a hint was in our hands, another may have looked in vain and
          * gone to sleep. */
         if (rest > 0)
-            sh_sleep_notify(&w->pool->sleep);
+            sh_sleep_notify(&w->camp->sleep);
         sh_count(&w->post->counts.stolen, moved + 1);
         return got;
+    }
+    return 0;
+}
+
+/* A thread of an auto pool: what processes have queued for it. */
+static SH_COLD uint64_t from_processes(struct sh_worker *w)
+{
+    unsigned n = sh_camp_end(w->pool, &w->pool->camps[SH_OWN_CAMP]);
+    unsigned first = next_random(w) % n;
+    uint64_t hint;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct sh_deque *d = &w->pool->posts[(first + i) % n].away;
+        enum sh_steal how;
+
+        while ((how = sh_deque_steal(d, &hint)) == SH_STEAL_LOST)
+            sh_count(&w->post->counts.lost, 1);
+        if (how == SH_STEAL_EMPTY)
+            continue;
+        /* While it was in our hands, another may have looked in vain. */
+        sh_sleep_notify(&w->camp->sleep);
+        return hint;
     }
     return 0;
 }
@@ -177,7 +199,7 @@ static uint64_t search(struct sh_worker *w)
                    sh_load_rlx(&pool->splits_used) != 0; /* relaxed: a look */
     uint64_t hint = 0;
 
-    if (sh_pool_active(pool) > 1)
+    if (sh_camp_end(pool, w->camp) - w->camp->first > 1)
         hint = steal(w);
     else if (!spawned)
         return 0;
@@ -196,21 +218,21 @@ static SH_HOT bool holds_back(const struct sh_worker *w)
 
     if (SH_LIKELY(w->flow < SH_FLOW))
         return false;
-    n = sh_ring_size(&w->pool->ring) + sh_ring_size(&w->pool->side);
+    n = sh_ring_size(&w->camp->ring) + sh_ring_size(&w->camp->side);
     return n > 0 && n < BATCH;
 }
 
 SH_HOT uint64_t sh_worker_find(struct sh_worker *w)
 {
-    struct sh_pool *pool = w->pool;
+    struct sh_camp *camp = w->camp;
     uint32_t round = w->tick / SH_FAIR, turn = w->tick++ % SH_FAIR;
     uint64_t hint = 0;
 
     if (turn == 0) {
         /* One that is never empty shall not keep the other waiting. */
-        hint = from_ring(w, round % 2 == 0 ? &pool->ring : &pool->side);
+        hint = from_ring(w, round % 2 == 0 ? &camp->ring : &camp->side);
         if (hint == 0)
-            hint = from_ring(w, round % 2 == 0 ? &pool->side : &pool->ring);
+            hint = from_ring(w, round % 2 == 0 ? &camp->side : &camp->ring);
     } else if (turn == SH_FAIR / 2) {
         if (sh_deque_steal(&w->post->deque, &hint) != SH_STEAL_GOT)
             hint = 0;
@@ -219,9 +241,11 @@ SH_HOT uint64_t sh_worker_find(struct sh_worker *w)
         return hint;
     if (holds_back(w))
         return 0; /* idle looks away, and then takes it */
-    hint = from_ring(w, &pool->ring);
+    hint = from_ring(w, &camp->ring);
     if (hint == 0)
-        hint = from_ring(w, &pool->side);
+        hint = from_ring(w, &camp->side);
+    if (hint == 0 && SH_UNLIKELY(sh_is_of_host_camp(w)))
+        hint = from_processes(w);
     if (hint == 0)
         hint = from_table(w);
     return hint != 0 ? hint : search(w);
@@ -229,19 +253,23 @@ SH_HOT uint64_t sh_worker_find(struct sh_worker *w)
 
 SH_HOT bool sh_worker_sees_work(struct sh_worker *w)
 {
-    struct sh_pool *pool = w->pool;
+    struct sh_camp *camp = w->camp;
 
     /* seq_cst: sleep */
     if (sh_load_sc(&w->post->resumed) != SH_NONE || sh_is_handed(w->post))
         return true;
-    if (sh_ring_size(&pool->ring) > 0 || sh_ring_size(&pool->side) > 0)
+    if (sh_ring_size(&camp->ring) > 0 || sh_ring_size(&camp->side) > 0)
         return true;
     /* relaxed: ours, or a shutdown's, which looks twice; seq_cst: sleep */
     if (sh_load_rlx(&w->rescan_at) != 0 ||
-        sh_load_sc(&pool->rescan) != sh_load_rlx(&w->rescan_done))
+        sh_load_sc(&camp->rescan) != sh_load_rlx(&w->rescan_done))
         return true;
-    for (unsigned v = 0; v < sh_pool_active(pool); v++)
-        if (sh_deque_size(&pool->posts[v].deque) > 0)
+    for (unsigned v = camp->first; v < sh_camp_end(w->pool, camp); v++)
+        if (sh_deque_size(&w->pool->posts[v].deque) > 0)
             return true;
-    return sh_frames_may_steal(w) && sh_frames_offered(pool);
+    for (unsigned v = 0; SH_UNLIKELY(sh_is_of_host_camp(w)) && v < camp->first;
+         v++)
+        if (sh_deque_size(&w->pool->posts[v].away) > 0)
+            return true;
+    return sh_frames_may_steal(w) && sh_frames_offered(w->pool, camp);
 }

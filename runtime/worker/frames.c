@@ -73,7 +73,8 @@ static size_t split_bytes(void)
 }
 
 /* One more, in use; NULL if there is no memory, or there are too many. */
-static SH_COLD struct sh_split *add_split(struct sh_pool *pool, uint32_t used)
+static SH_COLD struct sh_split *add_split(struct sh_pool *pool, unsigned camp,
+                                          uint32_t used)
 {
     struct sh_split *s;
     uint32_t i;
@@ -84,6 +85,7 @@ static SH_COLD struct sh_split *add_split(struct sh_pool *pool, uint32_t used)
     if (s == NULL)
         return NULL;
     s->pool = pool;
+    s->camp = camp;
     sh_split_init(s, (shunt_slot_ *)(s + 1));
     sh_store_rlx(&s->used, used);         /* relaxed: nobody else has it yet */
     i = sh_add_sc(&pool->splits_used, 1); /* seq_cst: sleep */
@@ -97,19 +99,22 @@ static SH_COLD struct sh_split *add_split(struct sh_pool *pool, uint32_t used)
 
 /* A deque for the calling worker, which nobody else has; it looks first at the
  * one that it had before. */
-static struct sh_split *claim_split(struct sh_pool *pool, unsigned first)
+static struct sh_split *claim_split(const struct sh_worker *w)
 {
-    uint32_t n = sh_splits_count(pool), used = first + 1;
+    struct sh_pool *pool = w->pool;
+    unsigned camp = (unsigned)(w->camp - pool->camps);
+    uint32_t n = sh_splits_count(pool), used = w->index + 1;
 
     for (uint32_t k = 0; k < n; k++) {
-        struct sh_split *s = sh_split_at(pool, (first + k) % n);
+        struct sh_split *s = sh_split_at(pool, (w->index + k) % n);
         uint32_t none = 0;
 
-        if (s != NULL && sh_load_rlx(&s->used) == 0 && /* relaxed: a look */
+        /* relaxed: a look */
+        if (s != NULL && s->camp == camp && sh_load_rlx(&s->used) == 0 &&
             sh_cas_acq(&s->used, &none, used))         /* acquire: fork */
             return s;
     }
-    return add_split(pool, used);
+    return add_split(pool, camp, used);
 }
 
 void sh_split_leave(struct sh_split *s)
@@ -132,7 +137,7 @@ void sh_frames_free(struct sh_pool *pool)
 /* Whether others may see what is on the stack that holds root. */
 static bool is_shared(const struct sh_worker *w, const shunt_root_ *root)
 {
-    return !w->pool->shared ||
+    return !w->pool->shared || sh_is_of_host_camp(w) ||
            (!sh_is_aside(w) && sh_arena_has(w->pool->arena, root));
 }
 
@@ -142,8 +147,8 @@ void shunt_root_enter_(shunt_root_ *root)
     struct sh_worker *w = sh_worker_here();
     struct sh_split *s = NULL;
 
-    if (run != NULL && w != NULL && is_shared(w, root))
-        s = claim_split(run->pool, w->index);
+    if (run != NULL && w != NULL && !run->nested && is_shared(w, root))
+        s = claim_split(w);
     if (s == NULL) {
         root->serial_ = (shunt_split_){ .split_ = &root->slot_ };
         root->split_ = &root->serial_;
@@ -152,7 +157,7 @@ void shunt_root_enter_(shunt_root_ *root)
     }
     s->run = run;
     /* The first calls are large, and nobody knows of us yet. */
-    if (sh_pool_active(run->pool) > 1)
+    if (sh_camp_end(run->pool, w->camp) - w->camp->first > 1)
         sh_split_ask(s);
     root->split_ = &s->owner;
     root->at_ = s->slots;
@@ -162,20 +167,20 @@ void shunt_root_leave_(shunt_root_ *root)
 {
     struct sh_split *s = root->split_->deque_;
 
-    if (s == NULL)
-        return;
-    sh_split_leave(s);
+    if (s != NULL)
+        sh_split_leave(s);
 }
 
 /* -- the owner -- */
 
-/* Whether others can read those frames that would be public next. In a process
- * pool one may lie in memory of the spawner's process. */
+/* Whether others can read those frames that would be public next. Of processes
+ * one may lie in memory of the spawner's own. */
 static bool may_publish(const struct sh_split *s, shunt_slot_ *at)
 {
     size_t more = (size_t)(at - s->owner.split_ + 2) / 2;
 
-    for (size_t i = 0; s->pool->shared && i < more; i++)
+    for (size_t i = 0; s->pool->shared && s->camp == SH_OWN_CAMP && i < more;
+         i++)
         if (!sh_arena_has(s->pool->arena, s->owner.split_[i]))
             return false;
     return true;
@@ -193,7 +198,7 @@ void shunt_spawn_slowly_(shunt_split_ *split, shunt_slot_ *at,
     *at = frame;
     if (!may_publish(s, at))
         return;
-    sleep = &s->pool->sleep;
+    sleep = &s->pool->camps[s->camp].sleep;
     /* Before the frame can be seen: who asks later is not overlooked. */
     if (s->eager == 0)
         sh_split_calm(s);
@@ -250,6 +255,7 @@ static SH_COLD void strand(struct sh_run *run, uint64_t asked,
     w->stranded = &here;
     w->parked++;
     sh_store_rlx(&w->post->running, 0); /* relaxed: as when it parks */
+    sh_blocking_over(w);
     sh_here.run = NULL;
     w->fiber = fresh;
     sh_fiber_start(here.fiber, fresh, sh_worker_loop, w, false);
@@ -365,6 +371,7 @@ static SH_COLD _Noreturn void desert(struct sh_run *run)
     sh_error_free(run->last); /* it is of this process alone */
     run->last = NULL;
     sh_store_rlx(&w->post->running, 0); /* relaxed: as when it parks */
+    sh_blocking_over(w);
     sh_here.run = NULL;
     w->fiber = fresh;
     (void)sh_frames_doom(w->pool, run, w->index, SH_DOOM_LOST);
@@ -506,7 +513,7 @@ static uint64_t begin(struct sh_worker *w, struct sh_split *s,
     if (SH_UNLIKELY(sh_load_sc(&w->pool->gave_up) != 0)) /* seq_cst: killing */
         be_given_up(w->pool, r);
     /* Whom we have woken, or who has found nothing: there may be more. */
-    if (!sh_split_offers(s) && sh_sleep_has_idle(&w->pool->sleep))
+    if (!sh_split_offers(s) && sh_sleep_has_idle(&w->camp->sleep))
         sh_split_ask(s);
     return w->taken;
 }
@@ -536,7 +543,8 @@ uint64_t sh_frames_steal(struct sh_worker *w, unsigned first)
         struct sh_split *s = sh_split_at(pool, (first + k) % n);
         struct shunt_frame_ *frame;
 
-        if (s == NULL || sh_load_rlx(&s->used) == 0) /* relaxed: a look */
+        if (s == NULL || &pool->camps[s->camp] != w->camp ||
+            sh_load_rlx(&s->used) == 0) /* relaxed: a look */
             continue;
         if (!sh_split_offers(s)) {
             sh_split_ask(s);
@@ -567,18 +575,19 @@ void sh_frames_run(struct sh_worker *w)
     struct sh_record *r = sh_record_at(w->pool, sh_hint_index(w->taken));
 
     w->taken = 0;
+    w->sampler.left++; /* it is a part of a run, and none */
     SH_ASSERT(!sh_is_bound(r)); /* a deadline of its own might keep it from
                                  * being called, and somebody waits for that */
     sh_worker_execute(w, r, sh_load_rlx(&r->state), /* relaxed: we claimed it */
                       SH_KIND_TASK);
 }
 
-bool sh_frames_offered(struct sh_pool *pool)
+bool sh_frames_offered(struct sh_pool *pool, const struct sh_camp *camp)
 {
     for (uint32_t i = 0; i < sh_splits_count(pool); i++) {
         struct sh_split *s = sh_split_at(pool, i);
 
-        if (s == NULL)
+        if (s == NULL || &pool->camps[s->camp] != camp)
             continue;
         if (sh_split_offers(s))
             return true;

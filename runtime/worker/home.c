@@ -40,7 +40,7 @@
 #include "worker/worker.h"
 
 /* A process that looked at its description would crash. */
-static bool is_late(const struct sh_pool *pool, const struct sh_record *r)
+bool sh_home_is_late(const struct sh_pool *pool, const struct sh_record *r)
 {
     return !sh_known_has(pool->known, r->task);
 }
@@ -48,7 +48,7 @@ static bool is_late(const struct sh_pool *pool, const struct sh_record *r)
 bool sh_home_wants(const struct sh_pool *pool, const struct sh_record *r)
 {
     return pool->shared && r->task != NULL &&
-           (is_late(pool, r) || r->task->traits_.host_only);
+           (sh_home_is_late(pool, r) || r->task->traits_.host_only);
 }
 
 void sh_home_call(struct sh_pool *pool)
@@ -98,13 +98,12 @@ void sh_home_start(struct sh_pool *pool)
 
 void sh_home_join(struct sh_pool *pool)
 {
-    if (pool->team->started > 0)
+    if (!pool->mixed && pool->team->started > 0)
         pthread_join(pool->team->workers[pool->workers].thread, NULL);
 }
 
-/* Fail a task of which the processes have nothing, seen READY with word. */
-static SH_COLD void refuse_late(struct sh_pool *pool, struct sh_record *r,
-                                uint64_t word)
+SH_COLD void sh_home_refuse(struct sh_pool *pool, struct sh_record *r,
+                            uint64_t word)
 {
     struct sh_failure f = { .code = SHUNT_ENOTSUP, .attempts = 0 };
     struct sh_work work = { 0 };
@@ -149,8 +148,8 @@ uint64_t sh_home_find(struct sh_worker *w)
 
         if (sh_phase_of(word) != SH_READY || !sh_home_wants(pool, r))
             continue;
-        if (is_late(pool, r) && !r->task->traits_.host_only)
-            refuse_late(pool, r, word);
+        if (sh_home_is_late(pool, r) && !r->task->traits_.host_only)
+            sh_home_refuse(pool, r, word);
         else
             hint = sh_hint(at, sh_generation_of(word));
     }

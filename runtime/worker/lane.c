@@ -34,6 +34,18 @@
 
 /* -- who calls -- */
 
+/* Behind the last lane that was started. */
+static unsigned lanes_active(struct sh_pool *pool)
+{
+    unsigned end = sh_camp_end(pool, &pool->camps[SH_OWN_CAMP]);
+
+    /* Of an auto pool the posts behind them are in use, too. */
+    while (pool->mixed && end > pool->workers + 1 &&
+           sh_post_is_closed(&pool->posts[end - 1]))
+        end--;
+    return end;
+}
+
 bool sh_lane_wants(const struct sh_record *r)
 {
     return r->task != NULL && r->task->traits_.exclusive;
@@ -42,7 +54,7 @@ bool sh_lane_wants(const struct sh_record *r)
 /* Wake one that has nothing to do. */
 static bool rouse_idle(struct sh_pool *pool)
 {
-    for (unsigned i = pool->workers + 1; i < sh_pool_active(pool); i++)
+    for (unsigned i = pool->workers + 1; i < lanes_active(pool); i++)
         if (sh_load_sc(&pool->posts[i].waits) == 0 && /* seq_cst: seclude */
             sh_post_rouse(pool, &pool->posts[i]))
             return true;
@@ -55,9 +67,9 @@ void sh_lane_call(struct sh_pool *pool)
     if (rouse_idle(pool))
         return;
     /* Perhaps all have one that waits. */
-    for (unsigned i = pool->workers + 1; i < sh_pool_active(pool); i++)
+    for (unsigned i = pool->workers + 1; i < lanes_active(pool); i++)
         (void)sh_post_rouse(pool, &pool->posts[i]);
-    if (sh_pool_active(pool) < pool->team->count) {
+    if (lanes_active(pool) < sh_lanes_end(pool)) {
         sh_add_sc(&pool->lanes_wanted, 1); /* seq_cst: seclude */
         sh_time_recruit(pool);
     }
@@ -70,7 +82,7 @@ static bool may_begin(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;
 
-    for (unsigned i = pool->workers + 1; i < pool->team->count; i++)
+    for (unsigned i = pool->workers + 1; i < sh_lanes_end(pool); i++)
         if (w->parked > 0 && i != w->index &&
             sh_load_sc(&pool->posts[i].waits) == 0) /* seq_cst: seclude */
             return false;
@@ -97,8 +109,9 @@ uint64_t sh_lane_find(struct sh_worker *w)
         struct sh_record *r = sh_record_at(pool, at);
         uint64_t word = sh_load_acq(&r->state); /* acquire: accepted */
 
+        /* One that was placed on a thread is none of ours. */
         if (sh_phase_of(word) == SH_READY && !sh_home_wants(pool, r) &&
-            sh_lane_wants(r))
+            sh_camp_of(pool, r) == w->camp && sh_lane_wants(r))
             hint = sh_hint(at, sh_generation_of(word));
     }
     if (at >= used && hint == 0) {

@@ -22,11 +22,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "future/timer.h"
 #include "task/blame.h"
-#include "worker/worker.h"
+#include "worker/blocking.h"
 
 /* How often an idle worker looks around before it says that it is idle: a
  * moment only, since whoever is to bring work may need this very CPU. */
@@ -100,7 +102,7 @@ static bool may_be_run(const struct sh_worker *w, const struct sh_run *run)
 {
     const struct sh_run *waiting = w->waiting;
 
-    if (!sh_is_at_home(w))
+    if (!sh_is_in_host(w))
         return sh_arena_has(w->pool->arena, run);
     while (waiting != NULL && waiting != run)
         waiting = waiting->beside;
@@ -237,7 +239,7 @@ static void hold_back(void)
 static uint64_t idle(struct sh_worker *w)
 {
     struct sh_pool *pool = w->pool;
-    struct sh_sleep *s = &pool->sleep;
+    struct sh_sleep *s = &w->camp->sleep;
     uint64_t hint = 0;
     /* Whom we have woken may need this CPU, and will not have more for us
      * within the time that we would look around. */
@@ -274,11 +276,13 @@ static uint64_t idle(struct sh_worker *w)
         if (woken)
             sh_count(&w->post->counts.vain, 1);
         woken = false;
+        if (SH_UNLIKELY(pool->profiles != NULL))
+            sh_sample_rest(w);
         sh_sleep_announce(s, w->index);
         if (sh_worker_sees_work(w) || must_stop(w)) {
             sh_sleep_withdraw(s, w->index);
             sh_quiet_notify(pool);
-            if (sh_ring_size(&pool->ring) + sh_ring_size(&pool->side) > 0)
+            if (sh_ring_size(&w->camp->ring) + sh_ring_size(&w->camp->side) > 0)
                 sched_yield(); /* to a producer in the middle of a push */
             spins = 1;
             continue;
@@ -355,7 +359,8 @@ static bool init(struct sh_worker *w)
     struct sh_team *team = w->pool->team;
 
     /* In the host's place of a process that could not begin it only refuses. */
-    bool refuses = w->pool->shared && sh_self()->served == NULL;
+    bool refuses = w->pool->shared && sh_self()->served == NULL &&
+                   !sh_is_of_host_camp(w);
 
     int returned =
         team->init == NULL || refuses ? 0 : team->init(team->init_arg);
@@ -388,6 +393,8 @@ static void serve(struct sh_worker *w)
                  (uint32_t)sched_getcpu() + 1); /* relaxed: for a guess */
     if (init(w)) {
         sh_store_sc(&w->post->unready, 0); /* seq_cst: quiet */
+        if (sh_is_standin(w))
+            sh_blocking_arrived(w->pool);
         sh_fiber_adopt(&w->base);
         sh_fiber_start(&w->base, w->fiber, sh_worker_loop, w, false);
         sh_worker_give_left(w);
@@ -403,6 +410,8 @@ bool sh_worker_serve(struct sh_worker *w)
     if (!sh_stacks_inherit(&w->stacks))
         return false;
     sh_store_sc(&w->post->rests, 0); /* seq_cst: rest */
+    /* Who was here before may have died in a section. */
+    sh_blocking_over(w);
     w->fiber = sh_stacks_take(&w->stacks);
     if (w->fiber == NULL)
         return false;
@@ -447,6 +456,8 @@ static void *worker_main(void *arg)
     struct sh_pool *pool = w->pool;
 
     name_thread(w);
+    /* relaxed: to be looked at by the timekeeper, in a while */
+    sh_store_rlx(&w->thread_id, (int)syscall(SYS_gettid));
     /* The timekeeper, who starts stand-ins, has all signals blocked, and a
      * timer slack of its own. */
     if (sh_is_standin(w)) {
@@ -471,10 +482,11 @@ struct sh_worker *sh_worker_prepare(struct sh_pool *pool, unsigned index)
     if (pool->shared && index + 1 < SH_MARKS)
         sh_seat_mark(&w->seat, index + 1);
     w->random = 2463534242u + index * 7919u;
+    w->sampler.left = w->sampler.weight = 1;
     sh_store_rlx(&w->post->unready, 1); /* relaxed: it starts later */
     /* A task of the host may fork, and its child has a copy of what is private
      * alone. No other process looks at its stack. */
-    sh_stacks_init(&w->stacks, sh_is_at_home(w) ? NULL : pool->arena,
+    sh_stacks_init(&w->stacks, sh_is_in_host(w) ? NULL : pool->arena,
                    pool->team->stack_bytes);
     return w;
 }

@@ -12,6 +12,8 @@
 #include "worker/worker.h"
 
 #define SPARES_DEFAULT 16
+#define BLOCKING_MAX_DEFAULT 64
+#define POSTS_MOST 4090 /* of an auto pool, and one of its host */
 #define QUEUE_MAX_DEFAULT ((size_t)1 << 20)
 #define WORKER_BYTES_LEAST ((size_t)8 << 20) /* the allocator needs some */
 #define STACK_BYTES_DEFAULT ((size_t)256 * 1024)
@@ -19,6 +21,10 @@
 
 _Static_assert(SHUNT_WORKERS_MAX == 1024 && SH_STACKS_BYTES_MIN == 16384,
                "as the sentences say");
+_Static_assert(SH_OWNER_WORKER(POSTS_MOST) <= 0xfff &&
+                   POSTS_MOST < SH_SLEEP_GROUPS * SH_SLEEP_GROUP,
+               "the state word has twelve bits for owners, and who sleeps one "
+               "each");
 
 /* A limit in CPUs from "quota period" in microseconds; 0: none. */
 static int cpus_of_quota(long long quota, long long period)
@@ -150,6 +156,25 @@ static int workers_from_environment(void)
     return (int)n;
 }
 
+/* 64 if it is not there, negative: none. */
+static int blocking_from_environment(void)
+{
+    const char *word = getenv("SHUNT_BLOCKING_MAX");
+    char *end;
+    long n;
+
+    if (word == NULL || word[0] == '\0')
+        return BLOCKING_MAX_DEFAULT;
+    if (strcmp(word, "none") == 0)
+        return -1;
+    errno = 0;
+    n = strtol(word, &end, 10);
+    if (word[0] < '0' || word[0] > '9' || errno != 0 || *end != '\0' || n < 1 ||
+        n > SHUNT_WORKERS_MAX)
+        return SHUNT_EINVAL;
+    return (int)n;
+}
+
 /* 1: pointers are checked, 0: they are not. */
 static int checks_from_environment(void)
 {
@@ -158,6 +183,22 @@ static int checks_from_environment(void)
     if (word == NULL || word[0] == '\0')
         return 0;
     return strcmp(word, "pointers") == 0 ? 1 : SHUNT_EINVAL;
+}
+
+bool sh_options_scatter(void)
+{
+    return getenv("SHUNT_SCATTER") != NULL;
+}
+
+int sh_options_figures(const shunt_options *o)
+{
+    const char *word = getenv("SHUNT_FIGURES");
+
+    if (o->mode == SHUNT_AUTO)
+        return 1;
+    if (word == NULL || word[0] == '\0' || strcmp(word, "0") == 0)
+        return 0;
+    return strcmp(word, "1") == 0 ? 1 : SHUNT_EINVAL;
 }
 
 /* Each of these completes some options: NULL, or what is wrong with one. */
@@ -192,13 +233,34 @@ static const char *resolve_spares(shunt_options *o)
         o->spares = o->workers < SPARES_DEFAULT ? o->workers : SPARES_DEFAULT;
     if (o->spares < 0)
         o->spares = 0;
-    /* A process that is stuck is killed; but one worker may be of the host, and
-     * some run what is .exclusive. */
+    /* A process that is stuck is killed. */
     if (o->mode == SHUNT_PROCESSES)
-        o->spares = o->workers < SHUNT_WORKERS_MAX ? 1 + o->workers
-                                                   : SHUNT_WORKERS_MAX;
+        o->spares = 0;
     /* sync/sleep.h has no bits for more */
     return o->spares <= SHUNT_WORKERS_MAX ? NULL : ".spares is more than 1024";
+}
+
+static const char *resolve_blocking(shunt_options *o)
+{
+    if (o->blocking_max == 0)
+        o->blocking_max = blocking_from_environment();
+    if (o->blocking_max == SHUNT_EINVAL)
+        return "$SHUNT_BLOCKING_MAX is not none, nor a number from 1 to 1024";
+    /* Processes have none in this version. */
+    if (o->blocking_max < 0 || o->mode == SHUNT_PROCESSES)
+        o->blocking_max = 0;
+    if (o->blocking_max > SHUNT_WORKERS_MAX)
+        return ".blocking_max is more than 1024";
+    /* The state of a record has no numbers for more. */
+    if (o->mode == SHUNT_AUTO) {
+        int room = POSTS_MOST - 3 * o->workers;
+
+        if (o->spares > room)
+            o->spares = room;
+        if (o->blocking_max > room - o->spares)
+            o->blocking_max = room - o->spares;
+    }
+    return NULL;
 }
 
 static const char *resolve_sizes(shunt_options *o)
@@ -221,9 +283,9 @@ static const char *resolve_sizes(shunt_options *o)
 int sh_options_resolve(const shunt_options *given, size_t given_size,
                        shunt_options *o, int *checks_out, const char **why_out)
 {
-    static const char *(*const steps[])(shunt_options *) = {
-        resolve_mode, resolve_workers, resolve_spares, resolve_sizes
-    };
+    static const char *(*const steps[])(
+        shunt_options *) = { resolve_mode, resolve_workers, resolve_spares,
+                             resolve_blocking, resolve_sizes };
 
     memset(o, 0, sizeof *o);
     if (given != NULL)
@@ -240,9 +302,9 @@ int sh_options_resolve(const shunt_options *given, size_t given_size,
         *why_out = "$SHUNT_CHECK is not understood: it may be pointers";
         return SHUNT_EINVAL;
     }
-    if (o->mode == SHUNT_AUTO) {
-        *why_out = "SHUNT_AUTO is not there yet in this version";
-        return SHUNT_ENOTSUP;
+    if (sh_options_figures(o) < 0) {
+        *why_out = "$SHUNT_FIGURES is not 0 or 1";
+        return SHUNT_EINVAL;
     }
     return 0;
 }

@@ -25,7 +25,8 @@
 #include "memory/arena.h"
 #include "sync/futex.h"
 #include "task/unobserved.h"
-#include "worker/worker.h"
+#include "worker/blocking.h"
+#include "worker/sample.h"
 
 #ifdef SH_HAVE_VALGRIND
 #include <valgrind/valgrind.h>
@@ -111,14 +112,48 @@ static size_t ring_slots(size_t queue_max)
 
 static bool make_rings(struct sh_pool *pool, size_t slots)
 {
-    struct sh_cell_of_ring *cells = sh_arena_map(
-        pool->arena, (slots + SIDE_SLOTS) * sizeof *cells, SH_PAGES_TABLE);
+    for (unsigned c = 0; c <= pool->mixed; c++) {
+        struct sh_cell_of_ring *cells = sh_arena_map(
+            pool->arena, (slots + SIDE_SLOTS) * sizeof *cells, SH_PAGES_TABLE);
 
-    if (cells == NULL)
-        return false;
-    sh_ring_init(&pool->ring, cells, slots);
-    sh_ring_init(&pool->side, cells + slots, SIDE_SLOTS);
+        if (cells == NULL)
+            return false;
+        sh_ring_init(&pool->camps[c].ring, cells, slots);
+        sh_ring_init(&pool->camps[c].side, cells + slots, SIDE_SLOTS);
+    }
     return true;
+}
+
+static void free_rings(struct sh_pool *pool)
+{
+    for (unsigned c = 0; c <= pool->mixed; c++) {
+        struct sh_ring *ring = &pool->camps[c].ring;
+
+        if (ring->cells != NULL)
+            sh_arena_unmap(pool->arena, ring->cells,
+                           (ring->capacity + SIDE_SLOTS) *
+                               sizeof(struct sh_cell_of_ring));
+    }
+}
+
+/* Which posts are whose: the workers, and who stands in for them; processes,
+ * one place for the host, and lanes; and of an auto pool threads behind those.
+ */
+static void place_camps(struct sh_pool *pool, const shunt_options *o)
+{
+    struct sh_camp *own = &pool->camps[SH_OWN_CAMP];
+    struct sh_camp *host = &pool->camps[SH_HOST_CAMP];
+    unsigned spares = (unsigned)(o->spares + o->blocking_max);
+
+    own->end = pool->workers + spares;
+    if (pool->shared)
+        own->end = pool->workers + 1 + pool->workers;
+    host->first = host->end = own->end;
+    if (pool->mixed)
+        host->end += pool->workers + spares;
+    sh_store_rlx(&own->limit, o->queue_max);  /* relaxed: still ours */
+    sh_store_rlx(&host->limit, o->queue_max); /* relaxed: still ours */
+    sh_store_rlx(&pool->active, pool->workers); /* relaxed: still ours */
 }
 
 /* Bells, the team with its workers, and posts, in one mapping: what is small
@@ -133,7 +168,7 @@ static size_t before_posts(size_t n)
 
 static bool make_team(struct sh_pool *pool, const shunt_options *o)
 {
-    size_t n = (size_t)(o->workers + o->spares);
+    size_t n = pool->camps[SH_HOST_CAMP].end;
     char *at = sh_arena_map(pool->arena,
                             before_posts(n) + n * sizeof(struct sh_post),
                             SH_PAGES_RESERVE);
@@ -141,11 +176,19 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
     if (at == NULL)
         return false;
     pool->posts = (struct sh_post *)(void *)(at + before_posts(n));
-    sh_sleep_init(&pool->sleep, (struct sh_bell *)(void *)at, (unsigned)n,
-                  pool->shared);
+    /* Threads that stand in are admitted as they are started. */
+    for (unsigned c = 0; c < SH_CAMPS; c++)
+        sh_sleep_init(&pool->camps[c].sleep, (struct sh_bell *)(void *)at,
+                      &pool->camps[c] == sh_host_camp(pool)
+                          ? pool->camps[c].first + pool->workers
+                          : (unsigned)n,
+                      pool->shared);
     pool->team = (struct sh_team *)(void *)(at + n * sizeof(struct sh_bell));
     pool->team->workers = (struct sh_worker *)(void *)(pool->team + 1);
     pool->team->count = (unsigned)n;
+    pool->team->spares = (unsigned)o->spares;
+    pool->team->blocking_max = (unsigned)o->blocking_max;
+    sh_blocking_init(pool);
     sh_store_rlx(&pool->team->alive, 1); /* relaxed: still ours */
     /* All of them, since whoever looks at all posts may see one as it starts.
      */
@@ -154,6 +197,7 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
 
         w->pool = pool;
         w->index = i;
+        w->camp = sh_camp_at(pool, i);
         w->post = &pool->posts[i];
         if (pool->shared && i >= pool->workers)
             sh_post_close(w->post); /* until somebody is started */
@@ -217,7 +261,6 @@ static void free_records(struct sh_pool *pool)
 
 void sh_pool_destroy(struct sh_pool *pool)
 {
-    size_t slots = pool->ring.capacity;
     bool whole = pool->records.items != NULL && pool->posts != NULL;
 
     if (whole) {
@@ -226,9 +269,8 @@ void sh_pool_destroy(struct sh_pool *pool)
     }
     sh_seats_clear(pool);
     sh_frames_free(pool);
-    if (pool->ring.cells != NULL)
-        sh_arena_unmap(pool->arena, pool->ring.cells,
-                       (slots + SIDE_SLOTS) * sizeof(struct sh_cell_of_ring));
+    sh_sample_fini(pool);
+    free_rings(pool);
     sh_table_fini(&pool->records);
     sh_table_fini(&pool->aliases);
     sh_table_fini(&pool->edges);
@@ -265,10 +307,17 @@ static bool share_heap(struct sh_pool *pool)
     return true;
 }
 
+static bool make_figures(struct sh_pool *pool)
+{
+    pool->scattered = pool->mixed && sh_options_scatter();
+    return sh_sample_init(pool, pool->team->count);
+}
+
 static struct sh_pool *pool_new(const shunt_options *o, bool checks,
                                 struct sh_arena *arena)
 {
     struct sh_pool *pool = sh_arena_map(arena, sizeof *pool, SH_PAGES_RW);
+    bool figures = sh_options_figures(o) > 0;
 
     if (pool == NULL) {
         if (arena != NULL)
@@ -277,11 +326,12 @@ static struct sh_pool *pool_new(const shunt_options *o, bool checks,
     }
     pool->arena = arena;
     pool->shared = arena != NULL;
+    pool->mixed = o->mode == SHUNT_AUTO;
     pool->workers = (unsigned)o->workers;
+    place_camps(pool, o);
     pool->cpus = (unsigned)sh_cpus();
     if (pool->cpus > pool->workers)
         pool->cpus = pool->workers;
-    sh_store_rlx(&pool->active, pool->workers); /* relaxed: still ours */
     pool->time.manual = o->manual_clock;
     pool->time.start = sh_timekeeper_start;
     sh_store_rlx(&pool->time.wake_ns, INT64_MIN); /* relaxed: still ours */
@@ -291,9 +341,9 @@ static struct sh_pool *pool_new(const shunt_options *o, bool checks,
     pool->unobserved = o->unobserved != NULL ? o->unobserved
                                              : sh_unobserved_print;
     pool->unobserved_arg = o->unobserved != NULL ? o->unobserved_arg : pool;
-    sh_store_rlx(&pool->limit, o->queue_max); /* relaxed: still ours */
     if (!make_tables(pool) || !make_timers(pool) ||
         !make_rings(pool, ring_slots(o->queue_max)) || !make_team(pool, o) ||
+        (figures && !make_figures(pool)) ||
         !sh_heap_init(&pool->heap, o->arena_bytes, pool->checks_pointers)) {
         if (pool->posts != NULL) { /* only the heap is missing */
             free_team(pool);
@@ -311,22 +361,23 @@ static struct sh_pool *pool_new(const shunt_options *o, bool checks,
 }
 
 /* Tell the workers to end. */
-static void stop(struct sh_pool *pool)
+void sh_team_stop(struct sh_pool *pool)
 {
     struct sh_team *team = pool->team;
 
     sh_store_sc(&team->stop, 1); /* seq_cst: stop */
     for (unsigned i = 0; i < sh_pool_active(pool); i++)
-        sh_sleep_wake(&pool->sleep, i);
+        sh_sleep_wake(&sh_camp_at(pool, i)->sleep, i);
     sh_standins_rouse(pool);
 }
 
-static void join(struct sh_pool *pool)
+void sh_threads_join(struct sh_pool *pool)
 {
     struct sh_team *team = pool->team;
+    unsigned first = sh_host_camp(pool)->first;
 
     for (unsigned i = 0; i < team->started && !team->joined; i++)
-        pthread_join(team->workers[i].thread, NULL);
+        pthread_join(team->workers[first + i].thread, NULL);
     team->joined = true;
 }
 
@@ -341,34 +392,45 @@ static int prepare(const shunt_options *options, struct sh_arena **arena_out,
 
 static int start(struct sh_pool *pool, const char **why_out)
 {
+    unsigned first = pool->camps[SH_OWN_CAMP].first;
     int rc = 0;
 
     *why_out = "a thread could not be started";
+    if (pool->profiles != NULL && sh_timekeeper_start(pool) != 0)
+        return SHUNT_ENOMEM;
     for (unsigned i = 0; i < pool->workers && rc == 0; i++) {
-        rc = sh_worker_start(pool, i);
+        rc = sh_worker_start(pool, first + i);
         pool->team->started += rc == 0;
     }
     if (rc != 0) {
-        if (pool->team->workers[pool->team->started].fiber == NULL)
+        if (pool->team->workers[first + pool->team->started].fiber == NULL)
             *why_out = "the system has no memory for a stack of .stack_bytes";
-        stop(pool);
-        join(pool);
+        if (!pool->shared)
+            sh_timekeeper_stop(pool);
+        sh_team_stop(pool);
+        sh_threads_join(pool);
     }
     return rc;
 }
 
+static void reap(struct sh_pool *pool)
+{
+    (void)pool;
+}
+
 const struct sh_crew sh_crew_of_threads = { .prepare = prepare,
                                             .start = start,
-                                            .join = join,
+                                            .reap = reap,
+                                            .join = sh_threads_join,
                                             .relieve = sh_worker_replace };
 
 /* Make the pool that resolved options ask for: 0, or SHUNT_E* and why. */
 static int build(const shunt_options *o, bool checks, struct sh_pool **pool_out,
                  const char **why_out)
 {
-    const struct sh_crew *crew = o->mode == SHUNT_PROCESSES
-                                     ? &sh_crew_of_processes
-                                     : &sh_crew_of_threads;
+    const struct sh_crew *crew = o->mode == SHUNT_THREADS ? &sh_crew_of_threads
+                                 : o->mode == SHUNT_AUTO  ? &sh_crew_of_both
+                                                 : &sh_crew_of_processes;
     struct sh_arena *arena = NULL;
     struct sh_pool *pool;
     int rc = crew->prepare(o, &arena, why_out);
@@ -430,7 +492,9 @@ int shunt_pool_mode(shunt_pool *name)
 
     if (rc != 0)
         return rc;
-    return pool->shared ? SHUNT_PROCESSES : SHUNT_THREADS;
+    return pool->mixed    ? SHUNT_AUTO
+           : pool->shared ? SHUNT_PROCESSES
+                          : SHUNT_THREADS;
 }
 
 const char *shunt_version(void)
@@ -450,8 +514,9 @@ int shunt_pool_free(shunt_pool *name)
         return SHUNT_EDEADLK;
     left = sh_pool_drain(pool);
     sh_timekeeper_stop(pool);
-    stop(pool);
-    if (left == 0 || pool->shared) { /* a process can be killed */
+    sh_team_stop(pool);
+    pool->team->crew->reap(pool);
+    if (left == 0 || sh_host_camp(pool) == NULL) {
         pool->team->crew->join(pool);
         sh_registry_remove(pool);
         sh_pool_destroy(pool);
@@ -463,7 +528,8 @@ int shunt_pool_free(shunt_pool *name)
     sh_registry_hide(pool);
     sh_seats_clear(pool);
     for (unsigned i = 0; i < pool->team->started; i++)
-        pthread_detach(pool->team->workers[i].thread);
+        pthread_detach(
+            pool->team->workers[sh_host_camp(pool)->first + i].thread);
     sh_team_leave(pool);
     return 0;
 }

@@ -26,7 +26,8 @@
 #include "task/error.h"
 #include "task/taken.h"
 #include "task/ticket.h"
-#include "worker/worker.h"
+#include "worker/blocking.h"
+#include "worker/sample.h"
 
 /* What a task's function is called with. */
 struct call {
@@ -133,8 +134,11 @@ static unsigned failed(struct sh_run *run, int rc, bool again)
         run->fail_as = 0;
         /* This task has looked at it; now it is this task's own. */
         sh_mark_seen(run->input, false);
+        sh_sample_failed(run);
         return SH_OUTCOME_FORWARD;
     }
+    if (f.code == SHUNT_EFAILED)
+        sh_sample_failed(run);
     sh_error_attach(run->pool, r, &f);
     return sh_outcome_from(f.code);
 }
@@ -447,10 +451,15 @@ SH_ON_STACK struct sh_record *sh_worker_execute(struct sh_worker *w,
     bool checks = w->pool->checks_pointers && t->shape_ != SH_SHAPE_TAKEN;
     struct sh_run run;
     struct call call = { 0 };
+    struct sh_sample sample;
     bool given_up, called;
     int rc = 0;
 
     sh_run_init(&run, w->pool, r, word);
+    if (SH_UNLIKELY(w->nests)) {
+        run.nested = true;
+        w->nests = false;
+    }
     if (SH_UNLIKELY(sh_is_bound(r))) {
         run.deadline_ns = sh_bound_of(r)->deadline_ns;
         run.scope = sh_bound_of(r)->scope;
@@ -475,8 +484,18 @@ SH_ON_STACK struct sh_record *sh_worker_execute(struct sh_worker *w,
     if (SH_UNLIKELY(checks))
         called = called && check_arguments(&run, &call, kind);
     called = called && SH_LIKELY(!given_up);
-    if (SH_LIKELY(called))
+    if (sh_blocking_always(r) && called)
+        sh_blocking_enter(w);
+    if (SH_LIKELY(called) && SH_LIKELY(--w->sampler.left != 0)) {
         rc = t->call_(call.in, call.ctx, call.out);
+    } else if (called) { /* the same, and look what it takes */
+        sh_sample_begin(&sample, w, &run, kind);
+        rc = t->call_(call.in, call.ctx, call.out);
+        sh_sample_end(&sample, &run);
+    }
+    /* relaxed: what the timekeeper says now is of no use any more */
+    if (SH_UNLIKELY(sh_load_rlx(&w->post->blocked) != 0))
+        sh_blocking_over(w);
     if (SH_UNLIKELY(checks))
         called = called && (rc != 0 || sh_pointers_pass(&run, "out", call.out,
                                                         t->out_size_, 1));
@@ -538,6 +557,8 @@ SH_HOT void sh_worker_run(struct sh_worker *w, uint64_t hint)
             return;
         }
     }
+    if (SH_UNLIKELY(pool->mixed) && !sh_passing_takes(w, r, word, hint))
+        return;
     if (SH_UNLIKELY(pool == sh_self()->served) &&
         !sh_care_takes(w, r, kind, hint))
         return;

@@ -15,6 +15,7 @@
  * Edges.
  *   room     future/submit.c
  *   sleep    sync/sleep.c
+ *   guests   future/notice.c
  *   quiet    future/settle.c, worker/loop.c: the state moved, then quiet ||
  *            here: read quiet, then the states; all seq_cst
  *   closing  future/submit.c, settle.c: READY and queued, then read the gate
@@ -179,7 +180,7 @@ static bool all_idle(struct sh_pool *pool)
 {
     for (unsigned i = 0; i < sh_pool_active(pool); i++)
         if (!sh_post_is_off(&pool->posts[i]) &&
-            !sh_sleep_is_idle(&pool->sleep, i))
+            !sh_sleep_is_idle(&sh_camp_at(pool, i)->sleep, i))
             return false;
     return true;
 }
@@ -206,29 +207,44 @@ static bool is_stalled(struct sh_pool *pool)
     /* What workers leave to the host, they leave before they are idle. */
     bool stalled =
         all_idle(pool) && !is_host_asked(pool) && !sh_timers_any(pool);
-    bool looked =
-        false; /* by one that sees what all can do, and sees nothing */
+    /* By one that sees what all of its camp can do, and sees nothing. */
+    bool looked[SH_CAMPS] = {
+        false, sh_load_sc(&pool->guests) == SH_GUESTS_NONE /* seq_cst: guests */
+    };
 
     for (unsigned i = 0; i < sh_pool_active(pool) && stalled; i++) {
         struct sh_post *post = &pool->posts[i];
         bool sees = sh_worker_sees_work(&pool->team->workers[i]);
 
-        looked = looked || !sees;
+        if (!sees)
+            looked[sh_camp_at(pool, i) - pool->camps] = true;
         /* What it alone can do it will do when it is back. */
         if (sh_post_is_off(post)) {
             stalled = !is_awaited(post);
         } else if (sees) {
-            sh_sleep_wake(&pool->sleep, i);
+            sh_sleep_wake(&sh_camp_at(pool, i)->sleep, i);
             stalled = false;
         }
     }
-    return stalled && looked && all_idle(pool);
+    return stalled && looked[SH_OWN_CAMP] && looked[SH_HOST_CAMP] &&
+           all_idle(pool);
 }
 
 /* Mark what a drain ends when nothing else is left to go on. What is made by
  * those whom that sets going, while it is still at it, is not meant. False if
  * something is to run, runs, or is on its way, although nobody seems to be at
  * work: behind a worker that is stuck, and has nobody to stand in for it. */
+/* Whether a task that is RUNNING lies beneath one that has parked, which it
+ * awaits (inline.c), now that nobody is at work. */
+static bool lies_beneath(struct sh_pool *pool, uint64_t word)
+{
+    unsigned owner = sh_owner_of(word), w = owner - SH_OWNER_WORKER(0);
+
+    return sh_phase_of(word) == SH_RUNNING && owner >= SH_OWNER_WORKER(0) &&
+           !sh_post_is_off(&pool->posts[w]) &&
+           sh_sleep_is_idle(&sh_camp_at(pool, w)->sleep, w);
+}
+
 static bool doom(struct sh_pool *pool)
 {
     uint32_t used = sh_table_used(&pool->records);
@@ -239,7 +255,7 @@ static bool doom(struct sh_pool *pool)
         uint32_t generation = sh_generation_of(w);
 
         if (is_pending(r, w) && sh_phase_of(w) >= SH_READY &&
-            sh_phase_of(w) != SH_PARKED)
+            sh_phase_of(w) != SH_PARKED && !lies_beneath(pool, w))
             return false;
         while ((sh_phase_of(w) == SH_PROMISE || is_endless(r, w)) &&
                sh_generation_of(w) == generation &&
@@ -374,11 +390,17 @@ static void close_gate(struct sh_pool *pool, uint32_t gate)
 /* Synchronise with everybody who has queued a task and saw the gate open. */
 static void see_queues(struct sh_pool *pool)
 {
-    (void)sh_ring_size(&pool->ring);
-    (void)sh_ring_size(&pool->side);
-    (void)sh_load_sc(&pool->rescan); /* seq_cst: closing */
-    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+    for (unsigned c = 0; c <= pool->mixed; c++) {
+        struct sh_camp *camp = &pool->camps[c];
+
+        (void)sh_ring_size(&camp->ring);
+        (void)sh_ring_size(&camp->side);
+        (void)sh_load_sc(&camp->rescan); /* seq_cst: closing */
+    }
+    for (unsigned i = 0; i < sh_pool_active(pool); i++) {
         (void)sh_deque_size(&pool->posts[i].deque);
+        (void)sh_deque_size(&pool->posts[i].away);
+    }
 }
 
 /* Bring the pool to its end: how many futures have not settled by then. */

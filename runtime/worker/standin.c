@@ -9,6 +9,9 @@
  * stand-in that has nothing left to do rests. It rests outside of the protocol
  * of sleepers: it is neither IDLE nor SEARCHING, so nobody counts on it.
  *
+ * Those stand in, too, for workers that are blocked: blocking.c has when. There
+ * are .blocking_max for these.
+ *
  * What is parked on a stuck worker stays there, since a task keeps its thread;
  * what is queued there is stolen.
  *
@@ -17,6 +20,8 @@
  *            have the timekeeper read rests; all seq_cst: one sees the other.
  *            Likewise with stop
  *   stuck    future/timer.c
+ *   blocking blocking.c
+ *   alarm    blocking.c
  *   active   replace: write active -> whoever looks at all posts: read it
  *   quiet    future/settle.c: here active is lowered
  *
@@ -27,7 +32,7 @@
 
 #include "future/timer.h"
 #include "sync/futex.h"
-#include "worker/worker.h"
+#include "worker/blocking.h"
 
 static uint32_t rests_of(struct sh_post *post)
 {
@@ -48,14 +53,77 @@ bool sh_post_is_off(struct sh_post *post)
             sh_load_sc(&post->running) == stuck); /* seq_cst: stuck, rest */
 }
 
-/* How many workers are at work, or would be if there were any. */
+bool sh_post_blocks(struct sh_post *post)
+{
+    uint64_t blocked = sh_load_sc(&post->blocked); /* seq_cst: blocking, rest */
+
+    return blocked == SH_SAYS_SO ||
+           (blocked != 0 &&
+            sh_load_sc(&post->running) == blocked); /* seq_cst: blocking */
+}
+
+/* How many workers are at what. */
+struct parts {
+    unsigned at_work; /* or would be if there were any, */
+    unsigned stuck, blocked;
+    unsigned up;    /* stand-ins that do not rest, whatever they do; */
+    unsigned unfit; /* those of them that never will */
+};
+
+static void count(struct sh_pool *pool, struct parts *n)
+{
+    struct sh_camp *camp = sh_blocking_camp(pool);
+
+    n->at_work = n->stuck = n->blocked = n->up = n->unfit = 0;
+    for (unsigned i = camp->first; i < sh_camp_end(pool, camp); i++) {
+        struct sh_post *post = &pool->posts[i];
+        uint32_t rests = rests_of(post);
+
+        if (i >= camp->first + pool->workers) {
+            n->up += rests != SH_RESTS;
+            n->unfit += rests == SH_UNFIT;
+        }
+        if (rests != SH_WORKS)
+            continue;
+        if (sh_post_is_off(post))
+            n->stuck++;
+        else if (pool->team->blocking_max > 0 && sh_post_blocks(post))
+            n->blocked++;
+        else
+            n->at_work++;
+    }
+}
+
 static unsigned count_at_work(struct sh_pool *pool)
 {
-    unsigned n = 0;
+    struct parts n;
 
-    for (unsigned i = 0; i < sh_pool_active(pool); i++)
-        n += !sh_post_is_off(&pool->posts[i]);
-    return n;
+    count(pool, &n);
+    return n.at_work;
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Whether one more may be up: each kind of absence has a number of its own. */
+static bool may_add(const struct sh_pool *pool, const struct parts *n)
+{
+    const struct sh_team *team = pool->team;
+
+    return n->up < least(n->stuck + n->unfit, team->spares) +
+                       least(n->blocked + n->unfit, team->blocking_max);
+}
+
+/* One that rests gets up. */
+static bool rouse_one(struct sh_pool *pool)
+{
+    for (unsigned i = sh_blocking_camp(pool)->first + pool->workers;
+         i < sh_pool_active(pool); i++)
+        if (sh_post_rouse(pool, &pool->posts[i]))
+            return true;
+    return false;
 }
 
 /* One more at work: one that rests, or a new one. False if none can be had. */
@@ -64,13 +132,14 @@ static bool add_one(struct sh_pool *pool)
     struct sh_team *team = pool->team;
     unsigned active = sh_pool_active(pool);
 
-    for (unsigned i = pool->workers; i < active; i++)
-        if (sh_post_rouse(pool, &pool->posts[i]))
-            return true;
+    if (rouse_one(pool))
+        return true;
     if (active == team->count)
         return false;
     /* Before it runs, since it is looked for from then on. */
-    sh_store_rel(&pool->active, active + 1); /* release: active */
+    sh_sleep_admit(&sh_blocking_camp(pool)->sleep, active + 1);
+    sh_store_sc(&pool->posts[active].rests, SH_WORKS); /* seq_cst: rest */
+    sh_store_rel(&pool->active, active + 1);           /* release: active */
     if (sh_worker_start(pool, active) == 0) {
         team->started++;
         return true;
@@ -81,12 +150,39 @@ static bool add_one(struct sh_pool *pool)
     return false;
 }
 
+/* Those who are blocked will be back, and are replaced when there is something
+ * to do: blocking.c. */
 void sh_worker_replace(struct sh_pool *pool)
 {
-    unsigned n = count_at_work(pool);
+    struct parts n;
 
-    while (n < pool->workers && add_one(pool))
-        n++;
+    do
+        count(pool, &n);
+    while (n.at_work + n.blocked < pool->workers && may_add(pool, &n) &&
+           add_one(pool));
+    if (n.blocked > 0)
+        sh_store_sc(&pool->time.called, 1); /* seq_cst: alarm */
+}
+
+enum sh_lack sh_standins_lack(struct sh_pool *pool)
+{
+    struct parts n;
+
+    count(pool, &n);
+    /* Of an auto pool whose own threads are yet to come, nobody is. */
+    if (n.at_work >= pool->workers ||
+        sh_pool_active(pool) < sh_blocking_camp(pool)->first + pool->workers)
+        return SH_LACK_NONE;
+    return may_add(pool, &n) ? SH_LACK_ONE : SH_LACK_CAPPED;
+}
+
+bool sh_standin_call(struct sh_pool *pool, bool add)
+{
+    if (sh_standins_lack(pool) != SH_LACK_ONE ||
+        !(add ? add_one(pool) : rouse_one(pool)))
+        return false;
+    sh_add_rlx(&pool->stood_in, 1); /* relaxed: a figure */
+    return true;
 }
 
 /* Whether there is one worker more at work than there should be, when this one
@@ -110,12 +206,13 @@ void sh_standin_rest(struct sh_worker *w)
     if (count_at_work(w->pool) < w->pool->workers)
         sh_store_sc(rests, SH_WORKS); /* seq_cst: rest */
     /* Who was about to wake us, we let look at it. */
-    sh_sleep_notify(&w->pool->sleep);
+    sh_sleep_notify(&w->camp->sleep);
     sh_quiet_notify(w->pool);
     while (sh_load_sc(rests) == SH_RESTS &&       /* seq_cst: rest */
            sh_load_sc(&w->pool->team->stop) == 0) /* seq_cst: rest */
         sh_futex_wait(rests, SH_RESTS, INT64_MAX, w->pool->shared);
     sh_quiet_notify(w->pool);
+    sh_blocking_arrived(w->pool);
 }
 
 bool sh_post_is_starting(struct sh_pool *pool, struct sh_post *post)

@@ -1,17 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * worker/timekeeper.c - the thread that has a pool's timers happen.
+ * worker/timekeeper.c - the thread that has a pool's timers happen, and comes
+ * by for what else must not wait for a worker.
  *
  * Idea. A worker may be kept by the code that it runs for as long as that
- * likes, so what must happen in time happens on a thread of its own. It is
- * started when a pool's first timer is set, and sleeps until the earliest one
- * is due. What follows from a timer (dependants, drop hooks) is done by it;
- * tasks are not.
+ * likes, so what must happen in time happens on a thread of its own. It sleeps
+ * until the earliest timer is due, or somebody rings. What follows from a timer
+ * (dependants, drop hooks) is done by it; tasks are not. In each round it also
+ *   - has stuck workers replaced (standin.c);
+ *   - does what worker processes have left to the host (future/hand.c), and
+ *     starts the threads of an auto pool (guests.c), or the worker at home of a
+ *     process pool (home.c), when they are wanted;
+ *   - steers: 10 ms after a sample at the earliest, of a pool that keeps
+ *     figures, it takes a step of the policy (place/steer.c);
+ *   - watches, once it was called, over workers that are blocked (watch.c).
+ * It is started with a pool that has processes or figures; of others when the
+ * first timer is set, or when something is queued first and all workers are
+ * busy.
  *
  * Edges.
  *   alarm    future/timer.c
+ *   untold   future/notice.c
  *   keeper   future/timer.c; and start: write STARTS, then read stop || stop:
  *            write stop, then read the keeper's state; all seq_cst
+ *   sampled  worker/sample.h
  *   served   pass: write served -> advance: read it   what was due
  *            happened; and stop: write NONE, then move served -> advance: read
  *            served, then the keeper's state: nobody waits for who has gone
@@ -24,10 +36,14 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "future/timer.h"
 #include "sync/futex.h"
-#include "worker/worker.h"
+#include "worker/blocking.h"
+
+/* What was to run inline, and does not, waits so long for somebody else. */
+#define TELL_NS 2000000
 
 /* What was due when the clock had been moved so often has happened. */
 static void serve(struct sh_pool *pool, uint32_t moved)
@@ -36,16 +52,46 @@ static void serve(struct sh_pool *pool, uint32_t moved)
     sh_futex_wake(&pool->time.served, INT32_MAX, pool->shared);
 }
 
-/* Sleep until next_ns, or until something is set that is due before. */
-static void sleep_until(struct sh_pool *pool, uint32_t rung, int64_t next_ns)
+/* Look at the figures, if there are new ones and the last look is long enough
+ * ago. Until when to sleep, by the system's clock: INT64_MAX as long as there
+ * are none, since then whoever has one rings. */
+static int64_t steer(struct sh_pool *pool, int64_t *looked_ns)
+{
+    struct sh_time *time = &pool->time;
+    int64_t now_ns, next_ns = INT64_MAX;
+
+    if (time->steer == NULL)
+        return INT64_MAX;
+    now_ns = sh_clock_ns();
+    if (now_ns < *looked_ns + SH_STEER_NS) {
+        next_ns = *looked_ns + SH_STEER_NS;
+    } else if (sh_xchg_sc(&time->sampled, 0) != 0) { /* seq_cst: sampled */
+        time->steer(pool);
+        *looked_ns = sh_clock_ns();
+        next_ns = *looked_ns + SH_STEER_NS;
+    }
+    sh_store_sc(&time->steer_ns, next_ns); /* seq_cst: sampled */
+    if (next_ns == INT64_MAX && sh_load_sc(&time->sampled) != 0) /* seq_cst:
+                                                                  * sampled */
+        return 0;
+    return next_ns;
+}
+
+/* Sleep until next_ns of the pool's clock, until_ns of the system's, or until
+ * something is set that is due before. */
+static void sleep_until(struct sh_pool *pool, uint32_t rung, int64_t next_ns,
+                        int64_t until_ns, bool tells)
 {
     struct sh_time *time = &pool->time;
 
+    if (!time->manual && next_ns < until_ns)
+        until_ns = next_ns;
     sh_store_sc(&time->wake_ns, next_ns); /* seq_cst: alarm */
     if (!sh_timers_waiting(pool) &&
-        sh_load_sc(&time->stop) == 0) /* seq_cst: alarm */
-        sh_futex_wait(&time->rung, rung, time->manual ? INT64_MAX : next_ns,
-                      pool->shared);
+        sh_load_sc(&time->called) == 0 &&            /* seq_cst: alarm */
+        (tells || sh_load_sc(&time->untold) == 0) && /* seq_cst: alarm */
+        sh_load_sc(&time->stop) == 0)                /* seq_cst: alarm */
+        sh_futex_wait(&time->rung, rung, until_ns, pool->shared);
     sh_store_sc(&time->wake_ns, INT64_MIN); /* seq_cst: alarm */
 }
 
@@ -70,12 +116,48 @@ static void do_handed(struct sh_pool *pool)
     pthread_mutex_unlock(&pool->team->repair);
 }
 
+/* Somebody is queued there who was to run inline. */
+static bool has_untold(struct sh_pool *pool, const struct sh_camp *camp)
+{
+    for (unsigned i = camp->first; i < sh_camp_end(pool, camp); i++)
+        if (sh_deque_size(&pool->posts[i].deque) > 0)
+            return true;
+    return false;
+}
+
+/* Whoever awaits what runs inline will have run it by then; if not, another may:
+ * when to look again. */
+static int64_t tell(struct sh_pool *pool, int64_t *tell_ns)
+{
+    int64_t now_ns;
+
+    if (sh_load_sc(&pool->time.untold) == 0) /* seq_cst: untold */
+        return INT64_MAX;
+    now_ns = sh_clock_ns();
+    if (*tell_ns == 0)
+        *tell_ns = now_ns + TELL_NS;
+    if (now_ns < *tell_ns)
+        return *tell_ns;
+    *tell_ns = 0;
+    sh_store_sc(&pool->time.untold, 0); /* seq_cst: untold */
+    for (unsigned c = 0; c <= pool->mixed; c++)
+        if (has_untold(pool, &pool->camps[c]))
+            sh_sleep_notify(&pool->camps[c].sleep);
+    return INT64_MAX;
+}
+
+static int64_t sooner(int64_t a_ns, int64_t b_ns)
+{
+    return a_ns < b_ns ? a_ns : b_ns;
+}
+
 static void *timekeeper_main(void *arg)
 {
     struct sh_pool *pool = arg;
     struct sh_time *time = &pool->time;
     struct sh_wheel wheel;
     bool able = sh_seat_of(pool) != NULL;
+    int64_t looked_ns = 0, tell_ns = 0;
 
     /* Who moves the clock by hand means what he says. */
     sh_wheel_init(&wheel, pool->timers, time->manual ? 0 : SH_TICK_SHIFT,
@@ -87,16 +169,23 @@ static void *timekeeper_main(void *arg)
         uint32_t rung = sh_load_sc(&time->rung);   /* seq_cst: alarm */
         uint32_t moved = sh_load_sc(&time->moved); /* seq_cst: alarm */
         int64_t next_ns = sh_timers_pass(pool, &wheel);
+        int64_t until_ns;
 
         if (time->manual)
             serve(pool, moved);
         if (sh_xchg_sc(&time->shorthanded, 0) != 0) /* seq_cst: alarm */
             pool->team->crew->relieve(pool);
         if (pool->shared) {
-            sh_home_start(pool);
+            if (pool->mixed)
+                sh_guests_start(pool);
+            else
+                sh_home_start(pool);
             do_handed(pool);
         }
-        sleep_until(pool, rung, next_ns);
+        until_ns = steer(pool, &looked_ns);
+        until_ns = sooner(until_ns, sh_watch_pass(pool));
+        until_ns = sooner(until_ns, tell(pool, &tell_ns));
+        sleep_until(pool, rung, next_ns, until_ns, tell_ns != 0);
     }
     return NULL;
 }

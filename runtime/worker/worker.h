@@ -22,10 +22,12 @@
 #include "future/settle.h"
 #include "queue/split.h"
 #include "shunt/pool.h"
+#include "worker/sample.h"
 
 struct sh_worker {
     struct sh_seat seat; /* its address is the worker's */
     struct sh_pool *pool;
+    struct sh_camp *camp;
     struct sh_post *post;
     unsigned index;
     pthread_t thread;
@@ -39,6 +41,7 @@ struct sh_worker {
                              * resumed, the last first */
     uint64_t begun;         /* in its process: see care.c */
     const shunt_task *fits; /* the last that its process may run */
+    bool nests; /* what it claims next runs on the stack of another */
     uint32_t tick;
     /* Taken from the rings since it was last idle: find.c. What a process that
      * died leaves here costs the next one a pause at most. */
@@ -46,7 +49,12 @@ struct sh_worker {
     uint32_t random;
     struct sh_stamp started; /* of the tasks that it runs: loop.c */
     uint32_t look_at;        /* the tick at which it is looked at next */
+    struct sh_sampler sampler;
     uint32_t tag;            /* of its next claim to a spawned call */
+    uint32_t sections;       /* that its task has begun: blocking.c */
+    _Atomic int thread_id;   /* the system's */
+    uint64_t seen;           /* the timekeeper's: what ran when it looked, */
+    unsigned asleep;         /* and how often in a row that waited */
     uint64_t
         taken; /* the hint of a spawned call that it is to run next, or 0 */
     struct sh_stranded *stranded; /* tasks that were given up, and wait for
@@ -68,12 +76,25 @@ struct sh_crew {
     /* Start all workers: 0, or SHUNT_E*, and then none of them is left.
      * *why_out as above. */
     int (*start)(struct sh_pool *pool, const char **why_out);
-    /* They were told to end: wait until they have. */
+    /* They were told to end: wait until the processes have, which can be
+     * killed; and until the threads have. */
+    void (*reap)(struct sh_pool *pool);
     void (*join)(struct sh_pool *pool);
     /* Some are stuck at code that was given up. */
     void (*relieve)(struct sh_pool *pool);
 };
 extern const struct sh_crew sh_crew_of_threads, sh_crew_of_processes;
+extern const struct sh_crew sh_crew_of_both; /* of an auto pool */
+
+/* Wait until those that are threads have ended. */
+void sh_threads_join(struct sh_pool *pool);
+
+/* The timekeeper: start the threads of an auto pool, if they are wanted and not
+ * there. */
+void sh_guests_start(struct sh_pool *pool);
+
+/* Tell the workers to end. */
+void sh_team_stop(struct sh_pool *pool);
 
 /* A claim that came to nothing, and how often: of processes. */
 #define SH_VAIN 32u
@@ -91,6 +112,10 @@ struct sh_team {
     int host; /* whose memory tasks must not point to */
     struct sh_worker *workers;
     unsigned count;   /* of posts: the workers, and those who may stand in */
+    unsigned spares;  /* of these, for those that are stuck; */
+    unsigned blocking_max; /* for those that are blocked */
+    int64_t look_ns;       /* when the timekeeper looks next: watch.c; */
+    bool capped;           /* nobody was to be had, and it has been counted */
     unsigned started; /* threads; the timekeeper's, after the pool was made */
     int (*init)(void *arg);
     void *init_arg;
@@ -203,6 +228,10 @@ SH_HOT struct sh_record *sh_worker_execute(struct sh_worker *w,
 /* Claim what a hint names, and run it; nothing if it is stale. */
 void sh_worker_run(struct sh_worker *w, uint64_t hint);
 
+/* The running task waits for ref: run that here and now, on its stack, if it is
+ * to be run by who awaits it, and has not begun. */
+void sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref);
+
 /* Turns of the loop until tasks from outside come first, and halfway the
  * oldest of the worker's own: so that neither tasks which make more tasks, nor
  * tasks which wake each other, keep the worker to themselves. */
@@ -255,7 +284,7 @@ bool sh_worker_sees_work(struct sh_worker *w);
  * runs it, claimed by this worker; 0: there is none, and who spawns is asked to
  * offer one. Any worker: whether there is one to be taken. */
 uint64_t sh_frames_steal(struct sh_worker *w, unsigned first);
-bool sh_frames_offered(struct sh_pool *pool);
+bool sh_frames_offered(struct sh_pool *pool, const struct sh_camp *camp);
 
 /* A worker process has a number for its claims only below that. */
 static inline bool sh_frames_may_steal(const struct sh_worker *w)
@@ -321,6 +350,24 @@ void sh_worker_goes_on(struct sh_worker *w, const struct sh_run *run);
 /* Whether nobody should count on this worker: it is stuck, or rests. */
 bool sh_post_is_off(struct sh_post *post);
 
+/* Whether it waits in the kernel, as its task says or the timekeeper saw. */
+bool sh_post_blocks(struct sh_post *post);
+
+/* What its task has begun of that is over: it ends, or waits for a future. */
+void sh_blocking_over(struct sh_worker *w);
+
+/* Whether there are fewer at work than there should be. */
+enum sh_lack {
+    SH_LACK_NONE,
+    SH_LACK_ONE,   /* and one more may stand in */
+    SH_LACK_CAPPED /* but as many stand in as may */
+};
+enum sh_lack sh_standins_lack(struct sh_pool *pool);
+
+/* Have one get up that rests, if they lack; add: or start one, which is the
+ * timekeeper's. False: none is to be had, or needed. */
+bool sh_standin_call(struct sh_pool *pool, bool add);
+
 /* Somebody of a process pool is about to work at post i, beyond .workers. */
 void sh_post_open(struct sh_pool *pool, unsigned i);
 
@@ -342,9 +389,23 @@ void sh_standin_unfit(struct sh_worker *w);
 /* All that rest are to look whether they still may. */
 void sh_standins_rouse(struct sh_pool *pool);
 
+/* The camp of threads of the host, if there is one. */
+static inline struct sh_camp *sh_host_camp(struct sh_pool *pool)
+{
+    return pool->mixed    ? &pool->camps[SH_HOST_CAMP]
+           : pool->shared ? NULL
+                          : &pool->camps[SH_OWN_CAMP];
+}
+
+static inline bool sh_is_of_host_camp(const struct sh_worker *w)
+{
+    return w->pool->mixed && w->camp == &w->pool->camps[SH_HOST_CAMP];
+}
+
 static inline bool sh_is_standin(const struct sh_worker *w)
 {
-    return w->index >= w->pool->workers && !w->pool->shared;
+    return w->index >= w->camp->first + w->pool->workers &&
+           (!w->pool->shared || sh_is_of_host_camp(w));
 }
 
 /* Whether it is a process pool's worker in the host: worker/home.c. */
@@ -353,16 +414,30 @@ static inline bool sh_is_at_home(const struct sh_worker *w)
     return w->index == w->pool->workers && w->pool->shared;
 }
 
+/* Whether it is a thread of the host, where others are processes. */
+static inline bool sh_is_in_host(const struct sh_worker *w)
+{
+    return w->pool->shared && (sh_is_at_home(w) || sh_is_of_host_camp(w));
+}
+
 /* Whether it is one of those behind that: worker/lane.c. */
 static inline bool sh_is_lane(const struct sh_worker *w)
 {
-    return w->index > w->pool->workers && w->pool->shared;
+    return w->index > w->pool->workers && w->pool->shared &&
+           !sh_is_of_host_camp(w);
+}
+
+/* Behind the lanes that there may be. */
+static inline unsigned sh_lanes_end(const struct sh_pool *pool)
+{
+    return pool->camps[SH_OWN_CAMP].end;
 }
 
 /* Either of them. */
 static inline bool sh_is_aside(const struct sh_worker *w)
 {
-    return w->index >= w->pool->workers && w->pool->shared;
+    return w->index >= w->pool->workers && w->pool->shared &&
+           !sh_is_of_host_camp(w);
 }
 
 /* Whether a record's task is to run in a lane. */
@@ -374,6 +449,16 @@ void sh_lane_call(struct sh_pool *pool);
 /* A lane: the next hint, or 0; and sleep until there is something. */
 uint64_t sh_lane_find(struct sh_worker *w);
 void sh_lane_rest(struct sh_worker *w);
+
+/* Whether no process has a record's task; and fail one, seen READY with word,
+ * since that is so. */
+bool sh_home_is_late(const struct sh_pool *pool, const struct sh_record *r);
+void sh_home_refuse(struct sh_pool *pool, struct sh_record *r, uint64_t word);
+
+/* Of an auto pool: whether a worker that has come upon a record, READY with
+ * word, may begin it. If not, it was passed on, or refused. */
+bool sh_passing_takes(struct sh_worker *w, struct sh_record *r, uint64_t word,
+                      uint64_t hint);
 
 /* Whether a record's task is to run there. */
 bool sh_home_wants(const struct sh_pool *pool, const struct sh_record *r);
@@ -422,5 +507,13 @@ int sh_cpus(void);
 int sh_options_resolve(const shunt_options *given, size_t given_size,
                        shunt_options *options_out, int *checks_out,
                        const char **why_out);
+
+/* Whether a pool with these, which are resolved, keeps figures of its tasks: 1
+ * or 0; or SHUNT_EINVAL, if the environment is not understood. */
+int sh_options_figures(const shunt_options *options);
+
+/* Whether $SHUNT_SCATTER is set: an auto pool has tasks run here and there, by
+ * turns, and measures nothing of it. For tests: nothing is isolated then. */
+bool sh_options_scatter(void);
 
 #endif /* SH_WORKER_WORKER_H */

@@ -155,14 +155,9 @@ static void code_or_the_environment_says_processes(void)
     assert_long(mode_of(SHUNT_THREADS), SHUNT_THREADS);
     harness_env("SHUNT_MODE", "threads");
     assert_long(mode_of(SHUNT_PROCESSES), SHUNT_PROCESSES);
-}
-
-static void auto_is_not_supported_yet(void)
-{
-    assert_status(mode_of(SHUNT_AUTO), SHUNT_ENOTSUP);
+    assert_long(mode_of(SHUNT_AUTO), SHUNT_AUTO);
     harness_env("SHUNT_MODE", "auto");
-    assert_status(mode_of(SHUNT_MODE_DEFAULT), SHUNT_ENOTSUP);
-    assert_long(mode_of(SHUNT_THREADS), SHUNT_THREADS);
+    assert_long(mode_of(SHUNT_MODE_DEFAULT), SHUNT_AUTO);
 }
 
 static int tell_process(const shunt_none *in, long *out)
@@ -176,7 +171,8 @@ SHUNT_TASK(tell_process, shunt_none, long)
 /* Goal: the switch decides, and no other line of a program. */
 static void tasks_run_where_the_mode_says(void)
 {
-    for (int mode = SHUNT_THREADS; mode <= SHUNT_PROCESSES; mode++) {
+    /* An auto pool has isolated what it knows nothing of. */
+    for (int mode = SHUNT_THREADS; mode <= SHUNT_AUTO; mode++) {
         shunt_pool *pool = NULL;
         long where = 0;
 
@@ -512,7 +508,6 @@ static void what_is_wrong_with_an_option_is_said(void)
     } wrong[] = {
         { { .mode = 4 }, NULL, NULL, ".mode is none of" },
         { { 0 }, "SHUNT_MODE", "thread", "$SHUNT_MODE is not threads" },
-        { { .mode = SHUNT_AUTO }, NULL, NULL, "SHUNT_AUTO is not there" },
         { { .workers = 1025 }, NULL, NULL, ".workers is not a number from 1" },
         { { 0 }, "SHUNT_WORKERS", "0", "$SHUNT_WORKERS is not a number from" },
         { { .mode = SHUNT_THREADS, .spares = 1025 },
@@ -565,7 +560,6 @@ static const struct CMUnitTest claims[] = {
     CLAIM(a_number_of_workers_that_is_none_is_refused_when_it_counts),
     CLAIM(the_mode_is_threads_unless_something_says_otherwise),
     CLAIM_OF_BOTH(code_or_the_environment_says_processes),
-    CLAIM(auto_is_not_supported_yet),
     CLAIM_OF_BOTH(tasks_run_where_the_mode_says),
     CLAIM(a_mode_that_is_none_is_refused_when_it_counts),
     CLAIM(a_task_has_the_stack_that_was_asked_for),

@@ -20,7 +20,7 @@ A page reads from its top to its bottom as one source file:
 
 In a header, an indented part of a comment that has statements is a fragment;
 SETTINGS has what it takes for granted. Everything is built with the first
-compiler that is here and run, on threads and in worker processes; with
+compiler that is here and run, on threads, in worker processes and in auto pools; with
 SHUNT_TEST_THOROUGH=1 each other compiler says what it thinks of it. An exit
 status other than 0 is a fault.
 """
@@ -37,7 +37,7 @@ FLAGS = {
 }
 COMPILERS = {"c": ("gcc", "clang"), "cpp": ("g++", "clang++")}
 SECONDS_MAX = 60
-MODES = "threads", "processes"
+MODES = "threads", "processes", "auto"
 
 # Fragments may use POSIX, as a page on threads and forks must.
 PRELUDE = """\

@@ -141,7 +141,7 @@ static bool is_at_rest(struct sh_pool *pool, unsigned i)
 
     if (pool->shared && i < pool->workers && off)
         return false;
-    return off || sh_sleep_is_idle(&pool->sleep, i);
+    return off || sh_sleep_is_idle(&sh_camp_at(pool, i)->sleep, i);
 }
 
 static bool all_idle(struct sh_pool *pool)
@@ -310,6 +310,9 @@ static void audit_posts(struct graph *g, unsigned i, struct sh_pool *pool)
                                                    : (unsigned)spares);
     unsigned posts = sh_pool_active(pool);
 
+    most += pool->team->blocking_max;
+    if (pool->mixed)
+        most += pool->camps[SH_HOST_CAMP].first;
     if (posts > most)
         fuzz_fail(g, "pool %u has %u posts", pool->id, posts);
     atomic_fetch_add(&census->stand_ins, posts - pool->workers);
@@ -388,12 +391,14 @@ void audit_dump(shunt_pool *name)
     used = sh_table_used(&pool->records);
     fprintf(stderr, "pool %u: gate %u, ring %llu, side %llu\n", pool->id,
             (unsigned)sh_load_rlx(&pool->gate), /* relaxed: a report */
-            (unsigned long long)sh_ring_size(&pool->ring),
-            (unsigned long long)sh_ring_size(&pool->side));
+            (unsigned long long)sh_ring_size(&pool->camps[0].ring),
+            (unsigned long long)sh_ring_size(&pool->camps[0].side));
     for (unsigned i = 0; i < sh_pool_active(pool); i++)
         fprintf(stderr,
                 "worker %u: %s, deque %u, resumed %u, stuck %llx, rests %u\n",
-                i, sh_sleep_is_idle(&pool->sleep, i) ? "idle" : "awake",
+                i,
+                sh_sleep_is_idle(&sh_camp_at(pool, i)->sleep, i) ? "idle"
+                                                                 : "awake",
                 sh_deque_size(&pool->posts[i].deque),
                 /* relaxed, all of them: a report */
                 (unsigned)sh_load_rlx(&pool->posts[i].resumed),

@@ -296,4 +296,7 @@ void audit_dump(shunt_pool *pool);
 /* Whether a handle stands for a code, and not for a record. */
 bool audit_is_reserved(shunt_future *f);
 
+/* Pools that have worker processes have threads, too. */
+extern bool play_auto;
+
 #endif /* SHUNT_TESTS_FUZZ_GRAPH_H */

@@ -285,7 +285,7 @@ int main(int argc, char **argv)
         }
         if (strcmp(argv[i], "--storm") == 0) {
             storm = true;
-            mode = "processes";
+            mode = mode == NULL ? "processes" : mode;
             continue;
         }
         if (strcmp(argv[i], "--dump") == 0) {
@@ -312,9 +312,11 @@ int main(int argc, char **argv)
     fflush(stdout);
     if (mode == NULL)
         mode = "threads";
-    if (strcmp(mode, "threads") != 0 && strcmp(mode, "processes") != 0)
+    play_auto = strcmp(mode, "auto") == 0;
+    if (strcmp(mode, "threads") != 0 && strcmp(mode, "processes") != 0 &&
+        !play_auto)
         return fprintf(stderr, "graph_fuzz: no mode %s\n", mode), 2;
-    if (strcmp(mode, "processes") == 0)
+    if (strcmp(mode, "threads") != 0)
         weather = calm ? WEATHER_CALM : storm ? WEATHER_STORM : WEATHER_MIXED;
     if (weather != WEATHER_THREADS && (!shared_open() || shunt_init() != 0))
         return fprintf(stderr, "graph_fuzz: no worker processes\n"), 1;

@@ -18,6 +18,8 @@ struct actor {
     const struct script *script;
 };
 
+bool play_auto;
+
 static struct fate *published(struct graph *g, unsigned n)
 {
     while (!atomic_load(&g->fate[n].published))
@@ -350,8 +352,9 @@ static void make_pools(struct graph *g)
     for (unsigned i = 0; i < p->pools; i++) {
         int rc = shunt_pool_new(
             &g->pools[i],
-            &(shunt_options){ .mode = p->processes ? SHUNT_PROCESSES
-                                                   : SHUNT_THREADS,
+            &(shunt_options){ .mode = !p->processes ? SHUNT_THREADS
+                                      : play_auto   ? SHUNT_AUTO
+                                                    : SHUNT_PROCESSES,
                               .workers = (int)p->workers[i],
                               .arena_bytes = p->arena_bytes,
                               .spares = p->spares[i],

@@ -94,11 +94,13 @@ static bool take_resumed(void)
     return true;
 }
 
+static const shunt_task nothing = { .size_ = sizeof nothing };
+
 /* The worker's loop, as far as it goes without tasks: see worker/loop.c. */
 void sh_fiber_start(struct sh_fiber *from, struct sh_fiber *to,
                     void (*function)(void *), void *arg, bool leaves)
 {
-    struct sh_sleep *s = &pool.sleep;
+    struct sh_sleep *s = &pool.camps[0].sleep;
 
     (void)from, (void)to, (void)function, (void)arg, (void)leaves;
     sh_sleep_search(s, 0);
@@ -176,10 +178,12 @@ int main(void)
     make_pool_with_queues();
     pool.posts = posts;
     worker.pool = &pool;
+    worker.camp = &pool.camps[0];
     worker.post = worker.seat.post = &posts[0];
     sh_store_rlx(&worker.seat.pool, &pool); /* relaxed: before the threads */
     run.pool = &pool;
     run.record = &records[2];
+    records[2].task = &nothing;
     run.index = 2;
     run.generation = GENERATION;
     make_record(1, SH_RUNNING, SH_KIND_TASK);

@@ -23,13 +23,15 @@ static void make_two(void)
     make_pool_with_worker();
     pool.shared = true;
     pool.workers = 2;
-    sh_sleep_init(&pool.sleep, two_bells, 2, false);
+    sh_sleep_init(&pool.camps[0].sleep, two_bells, 2, false);
     pool.posts = two_posts;
+    pool.camps[0].end = 2;
     sh_store_rlx(&pool.active, 2); /* relaxed: before the threads */
     team.workers = workers;
     team.worker_tasks_max = 1;
     for (unsigned i = 0; i < 2; i++) {
         workers[i].pool = &pool;
+        workers[i].camp = &pool.camps[0];
         workers[i].index = i;
         workers[i].post = &two_posts[i];
         workers[i].begun = 1;

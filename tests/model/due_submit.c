@@ -41,7 +41,7 @@ static void *submitter(void *unused)
 #else
     uint64_t handle;
 
-    assert(submit(&pool, &nothing, NULL, "here", 11, 0, &handle) == 0);
+    assert(submit(&pool, &nothing, NULL, "here", 11, &handle) == 0);
 #endif
     return NULL;
 }

@@ -25,7 +25,7 @@ static void *thief(void *unused)
 
 static void *sleeper(void *unused)
 {
-    struct sh_sleep *s = &pool.sleep;
+    struct sh_sleep *s = &pool.camps[0].sleep;
 
     (void)unused;
     sh_sleep_search(s, 2);
@@ -48,14 +48,16 @@ int main(void)
     uint64_t hint;
 
     make_pool_with_queues();
-    sh_ring_init(&pool.ring, ring_cells, 2);
+    sh_ring_init(&pool.camps[0].ring, ring_cells, 2);
     pool.workers = 3;
     pool.cpus = 3;
+    pool.camps[0].end = 3;
     sh_store_rlx(&pool.active, 3); /* relaxed: before the threads */
     pool.posts = posts;
-    sh_sleep_init(&pool.sleep, own_bells, 3, false);
+    sh_sleep_init(&pool.camps[0].sleep, own_bells, 3, false);
     for (unsigned i = 0; i < 3; i++) {
         workers[i].pool = &pool;
+        workers[i].camp = &pool.camps[0];
         workers[i].post = &posts[i];
         workers[i].index = i;
         workers[i].random = 1;

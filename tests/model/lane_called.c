@@ -45,11 +45,13 @@ int main(void)
 
     make_two();
     pool.workers = 1;
-    sh_sleep_init(&pool.sleep, bells, 3, false);
+    sh_sleep_init(&pool.camps[0].sleep, bells, 3, false);
     pool.posts = three_posts;
     team.count = 3;
+    pool.camps[0].end = 3;
     sh_store_rlx(&pool.active, 3); /* relaxed: before the threads */
     lane_of.pool = &pool;
+    lane_of.camp = &pool.camps[0];
     lane_of.index = 2;
     lane_of.post = &three_posts[2];
 #ifdef RESUMED

@@ -39,10 +39,12 @@ int main(void)
     pool.posts = four_posts;
     team.workers = four;
     team.count = 4;
+    pool.camps[0].end = 4;
     sh_store_rlx(&pool.active, 4); /* relaxed: before the threads */
     sh_store_rlx(&pool.secluded, 1); /* relaxed: as above */
     for (unsigned i = 2; i < 4; i++) {
         four[i].pool = &pool;
+        four[i].camp = &pool.camps[0];
         four[i].index = i;
         four[i].post = &four_posts[i];
         four[i].parked = 1;

@@ -50,13 +50,15 @@ int main(void)
 
     make_pool_with_worker();
     make_time(0);
-    sh_sleep_init(&pool.sleep, two_bells, 2, false);
+    sh_sleep_init(&pool.camps[0].sleep, two_bells, 2, false);
     pool.posts = two_posts;
+    pool.camps[0].end = 2;
     sh_store_rlx(&pool.active, 2); /* relaxed: before the threads */
     team.workers = workers;
     team.count = 2;
     for (unsigned i = 0; i < 2; i++) {
         workers[i].pool = &pool;
+        workers[i].camp = &pool.camps[0];
         workers[i].index = i;
         workers[i].post = &two_posts[i];
     }

@@ -38,12 +38,14 @@ int main(void)
     pthread_t one, two;
 
     make_pool_with_worker();
-    sh_sleep_init(&pool.sleep, both_bells, 2, false);
+    sh_sleep_init(&pool.camps[0].sleep, both_bells, 2, false);
     pool.posts = both_posts;
+    pool.camps[0].end = 2;
     team.workers = workers;
     team.count = 2;
     for (unsigned i = 0; i < 2; i++) {
         workers[i].pool = &pool;
+        workers[i].camp = &pool.camps[0];
         workers[i].index = i;
         workers[i].post = &both_posts[i];
     }

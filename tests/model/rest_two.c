@@ -31,11 +31,13 @@ int main(void)
     pthread_t one, two;
 
     make_pool_with_worker();
-    sh_sleep_init(&pool.sleep, all_bells, 3, false);
+    sh_sleep_init(&pool.camps[0].sleep, all_bells, 3, false);
     pool.posts = all_posts;
+    pool.camps[0].end = 3;
     sh_store_rlx(&pool.active, 3); /* relaxed: before the threads */
     for (unsigned i = 0; i < 3; i++) {
         workers[i].pool = &pool;
+        workers[i].camp = &pool.camps[0];
         workers[i].index = i;
         workers[i].post = &all_posts[i];
     }

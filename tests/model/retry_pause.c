@@ -78,6 +78,6 @@ int main(void)
         thread_join(threads[i]);
     phase = sh_phase_of(sh_load_rlx(&r->state)); /* relaxed: joined */
     assert(phase == SH_READY || phase == SH_RUNNING);
-    assert(sh_ring_size(&pool.side) == 1);
+    assert(sh_ring_size(&pool.camps[0].side) == 1);
     return 0;
 }

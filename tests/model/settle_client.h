@@ -31,9 +31,10 @@ static struct sh_bell bells[1];
 static void make_pool_with_queues(void)
 {
     make_pool();
-    sh_ring_init(&pool.side, side_cells, 2);
-    sh_sleep_init(&pool.sleep, bells, 1, false);
+    sh_ring_init(&pool.camps[0].side, side_cells, 2);
+    sh_sleep_init(&pool.camps[0].sleep, bells, 1, false);
     pool.workers = 1;
+    pool.camps[0].end = 1;
     pool.cpus = 1;
     sh_store_rlx(&pool.active, 1); /* relaxed: before the threads */
 }
@@ -134,9 +135,12 @@ void sh_record_retire(struct sh_pool *p, struct sh_seat *s,
 /* From worker/frames.c: nobody spawns calls here. */
 struct sh_worker;
 
-bool sh_frames_offered(struct sh_pool *p)
+struct sh_camp;
+
+bool sh_frames_offered(struct sh_pool *p, const struct sh_camp *camp)
 {
     (void)p;
+    (void)camp;
     return false;
 }
 

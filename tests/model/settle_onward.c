@@ -58,7 +58,7 @@ static void *other(void *unused)
 static void check_end(enum sh_phase phase)
 {
     assert(phase == (claimed ? SH_RUNNING : SH_READY));
-    assert(sh_ring_size(&pool.side) == !claimed);
+    assert(sh_ring_size(&pool.camps[0].side) == !claimed);
 }
 #endif
 

@@ -42,14 +42,14 @@ static void *last(void *unused)
 #ifdef SPAWN
     uint64_t handle;
 
-    assert(submit(&pool, &nothing, NULL, "here", INT64_MAX, 0, &handle) == 0);
+    assert(submit(&pool, &nothing, NULL, "here", INT64_MAX, &handle) == 0);
 #endif
     sh_settle_running(&pool, &records[2], 0, 0);
     while ((hint = sh_worker_find(&worker)) != 0)
         (void)run_task(hint);
     /* As worker/loop.c does when it finds nothing. */
-    sh_sleep_search(&pool.sleep, 0);
-    sh_sleep_announce(&pool.sleep, 0);
+    sh_sleep_search(&pool.camps[0].sleep, 0);
+    sh_sleep_announce(&pool.camps[0].sleep, 0);
     assert(!sh_worker_sees_work(&worker));
     sh_quiet_notify(&pool);
     return NULL;
@@ -85,12 +85,12 @@ int main(void)
     records[2].out_at = SH_BOUND;
     sh_bound_of(&records[2])->deadline_ns = 10;
     assert(sh_bound_set(&pool, &records[2], (uint64_t)GENERATION << 32));
-    sh_sleep_search(&pool.sleep, 0);
-    sh_sleep_announce(&pool.sleep, 0);
+    sh_sleep_search(&pool.camps[0].sleep, 0);
+    sh_sleep_announce(&pool.camps[0].sleep, 0);
 #elif defined(OUTSIDE)
     make_record(2, SH_SETTLING, SH_KIND_TASK);
-    sh_sleep_search(&pool.sleep, 0);
-    sh_sleep_announce(&pool.sleep, 0);
+    sh_sleep_search(&pool.camps[0].sleep, 0);
+    sh_sleep_announce(&pool.camps[0].sleep, 0);
 #else
     make_record(2, SH_RUNNING | (uint64_t)SH_OWNER_WORKER(0) << 12,
                 SH_KIND_TASK);

@@ -173,13 +173,15 @@ static void make_pool_of_workers(void)
 {
     make_pool();
     pool.workers = WORKERS;
-    sh_sleep_init(&pool.sleep, bells, WORKERS, false);
+    pool.camps[0].end = WORKERS;
+    sh_sleep_init(&pool.camps[0].sleep, bells, WORKERS, false);
     for (unsigned i = 0; i < WORKERS; i++) {
         workers[i].pool = &pool;
+        workers[i].camp = &pool.camps[0];
         workers[i].post = workers[i].seat.post = &posts[i];
         workers[i].index = i;
     }
-    assert(add_split(&pool, 1) != NULL);
+    assert(add_split(&pool, 0, 1) != NULL);
     sh_store_rlx(&page.split.used, 0); /* relaxed: before the threads */
 }
 

@@ -41,20 +41,21 @@ static void wait_until_asked(shunt_split_ *split)
 static void *thief(void *unused)
 {
     const unsigned w = 1;
-    struct sh_sleep *s = &pool.sleep;
+    struct sh_sleep *s = &pool.camps[0].sleep;
 
     (void)unused;
     be_worker(w, NULL);
     sh_sleep_search(s, w);
     for (int i = 0; i < 3; i++) {
         if (sh_frames_steal(&workers[w], 0) != 0) {
-            if (sh_sleep_found(s, w) && sh_frames_offered(&pool))
+            if (sh_sleep_found(s, w) &&
+                sh_frames_offered(&pool, &pool.camps[0]))
                 sh_sleep_notify(s);
             sh_frames_run(&workers[w]);
             return NULL;
         }
         sh_sleep_announce(s, w);
-        if (sh_frames_offered(&pool))
+        if (sh_frames_offered(&pool, &pool.camps[0]))
             sh_sleep_withdraw(s, w);
         else
             sh_sleep_wait(s, w, INT64_MAX);

@@ -28,6 +28,7 @@
 #endif
 #include "../../runtime/worker/standin.c"
 #undef sh_futex_wait
+#include "../../runtime/worker/blocking.c"
 
 static struct sh_cell_of_ring ring_cells[2];
 static struct sh_post posts[1];
@@ -52,14 +53,16 @@ static int call_nothing(const void *in, const void *ctx, void *out)
 static void make_pool_with_worker(void)
 {
     make_pool_with_queues();
-    sh_ring_init(&pool.ring, ring_cells, 2);
+    sh_ring_init(&pool.camps[0].ring, ring_cells, 2);
     pool.queue_max = 2;
-    sh_store_rlx(&pool.limit, 2); /* relaxed: before the threads */
+    sh_store_rlx(&pool.camps[0].limit, 2); /* relaxed: before the threads */
     pool.posts = posts;
     pool.timers = timers;
     pool.team = &team;
     team.workers = &worker;
+    team.spares = 2;
     worker.pool = &pool;
+    worker.camp = &pool.camps[0];
     worker.post = &posts[0];
 }
 

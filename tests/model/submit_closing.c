@@ -19,7 +19,7 @@ static void *submitter(void *unused)
 #ifdef INSIDE
     be_worker();
 #endif
-    rc = submit(&pool, &nothing, NULL, "here", INT64_MAX, 0, &handle);
+    rc = submit(&pool, &nothing, NULL, "here", INT64_MAX, &handle);
     return NULL;
 }
 

@@ -14,7 +14,7 @@ static void *submitter(void *unused)
     uint64_t handle;
 
     (void)unused;
-    assert(submit(&pool, &nothing, NULL, "here", INT64_MAX, 0, &handle) == 0);
+    assert(submit(&pool, &nothing, NULL, "here", INT64_MAX, &handle) == 0);
     assert(handle == handle_of(1));
     return NULL;
 }

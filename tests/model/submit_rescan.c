@@ -13,13 +13,13 @@ static void *submitter(void *unused)
     uint64_t handle;
 
     (void)unused;
-    assert(submit(&pool, &nothing, NULL, "here", INT64_MAX, 0, &handle) == 0);
+    assert(submit(&pool, &nothing, NULL, "here", INT64_MAX, &handle) == 0);
     return NULL;
 }
 
 static void *runner(void *unused)
 {
-    struct sh_sleep *s = &pool.sleep;
+    struct sh_sleep *s = &pool.camps[0].sleep;
 
     (void)unused;
     be_worker();
@@ -47,9 +47,9 @@ int main(void)
 
     make_pool_with_worker();
     pool.queue_max = 8;
-    sh_store_rlx(&pool.limit, 8); /* relaxed: before the threads */
-    assert(sh_ring_push(&pool.ring, sh_hint(3, GENERATION), 8));
-    assert(sh_ring_push(&pool.ring, sh_hint(3, GENERATION), 8));
+    sh_store_rlx(&pool.camps[0].limit, 8); /* relaxed: before the threads */
+    assert(sh_ring_push(&pool.camps[0].ring, sh_hint(3, GENERATION), 8));
+    assert(sh_ring_push(&pool.camps[0].ring, sh_hint(3, GENERATION), 8));
     one = thread_start(submitter, NULL);
     two = thread_start(runner, NULL);
     thread_join(one);

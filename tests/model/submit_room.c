@@ -28,7 +28,7 @@ static void *maker_of_room(void *unused)
 #else
     uint64_t hint;
 
-    assert(sh_ring_pop(&pool.ring, &hint, 1) == 1);
+    assert(sh_ring_pop(&pool.camps[0].ring, &hint, 1) == 1);
     sh_worker_took(&worker);
 #endif
     return NULL;
@@ -40,18 +40,18 @@ int main(void)
 
     make_pool_with_worker();
     pool.queue_max = 1;
-    sh_store_rlx(&pool.limit, 1); /* relaxed: before the threads */
+    sh_store_rlx(&pool.camps[0].limit, 1); /* relaxed: before the threads */
     records[3].where = "before";
     make_record(3, SH_READY | SH_OUTSIDE, SH_KIND_TASK);
-    assert(sh_ring_push(&pool.ring, sh_hint(3, GENERATION), 1));
+    assert(sh_ring_push(&pool.camps[0].ring, sh_hint(3, GENERATION), 1));
     one = thread_start(submitter, NULL);
     two = thread_start(maker_of_room, NULL);
     thread_join(one);
     thread_join(two);
 #ifdef DROPPED
-    assert(sh_ring_size(&pool.ring) == 2);
+    assert(sh_ring_size(&pool.camps[0].ring) == 2);
 #else
-    assert(sh_ring_size(&pool.ring) == 1);
+    assert(sh_ring_size(&pool.camps[0].ring) == 1);
 #endif
     return 0;
 }

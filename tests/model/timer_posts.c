@@ -50,6 +50,7 @@ int main(void)
     pthread_t threads[3];
 
     make_pool_with_timers();
+    pool.camps[0].end = 2;
     sh_store_rlx(&pool.active, 2); /* relaxed: before the threads */
     threads[0] = thread_start(first, NULL);
     threads[1] = thread_start(second, NULL);

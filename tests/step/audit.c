@@ -85,7 +85,7 @@ static size_t count_lost(struct sh_pool *pool, struct sh_table *table,
 bool pool_is_idle(struct sh_pool *pool)
 {
     for (unsigned i = 0; i < pool->workers; i++)
-        if (!sh_sleep_is_idle(&pool->sleep, i))
+        if (!sh_sleep_is_idle(&sh_camp_at(pool, i)->sleep, i))
             return false;
     return true;
 }

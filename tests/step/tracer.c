@@ -154,7 +154,7 @@ void victim_let(struct victim *v, struct sh_pool *pool)
     const int64_t begin = sh_clock_ns();
 
     if (v->waits)
-        sh_sleep_wake(&pool->sleep, v->index);
+        sh_sleep_wake(&sh_camp_at(pool, v->index)->sleep, v->index);
     while (v->waits && !is_back(v, LOOKS_AT_CALL))
         if (sh_clock_ns() - begin > SHUNT_S(20))
             wrong("worker %u is told to wake up, and does not", v->index);

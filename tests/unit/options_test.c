@@ -88,8 +88,7 @@ static void values_out_of_range_are_refused(void **state)
     assert_int_equal(resolve((shunt_options){ .mode = 4 }, &o), SHUNT_EINVAL);
     assert_int_equal(resolve((shunt_options){ .mode = SHUNT_PROCESSES }, &o),
                      0);
-    assert_int_equal(resolve((shunt_options){ .mode = SHUNT_AUTO }, &o),
-                     SHUNT_ENOTSUP);
+    assert_int_equal(resolve((shunt_options){ .mode = SHUNT_AUTO }, &o), 0);
 }
 
 static void a_queue_is_never_larger_than_the_table(void **state)
@@ -116,7 +115,8 @@ static void the_environment_fills_in_what_is_not_set(void **state)
     assert_int_equal(o.mode, SHUNT_PROCESSES);
     assert_int_equal(resolve((shunt_options){ .mode = SHUNT_THREADS }, &o), 0);
     setenv("SHUNT_MODE", "auto", 1);
-    assert_int_equal(resolve((shunt_options){ 0 }, &o), SHUNT_ENOTSUP);
+    assert_int_equal(resolve((shunt_options){ 0 }, &o), 0);
+    assert_int_equal(o.mode, SHUNT_AUTO);
     setenv("SHUNT_MODE", "threads", 1);
     assert_int_equal(resolve((shunt_options){ 0 }, &o), 0);
     setenv("SHUNT_MODE", "", 1);

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * place/policy.h - where a kind of task is to run, from what was measured of
+ * it: arithmetic alone, without clocks, atomics or pools, so that a recorded
+ * trace of measurements gives the same decisions again.
+ *
+ *                     earned, and a trial won
+ *     process  ---------------------------------->  thread
+ *              <----------------------------------
+ *               crash (for good); a trial won; long
+ *
+ * Idea. A kind begins in processes. What it costs there is measured; what it
+ * would cost in the host is not guessed but tried, for a moment and with the
+ * whole kind, once it has run a thousand times without a crash and if there is
+ * anything to gain. Trials go both ways and come ever more seldom, until its
+ * service time shows that it has become other work. At either site, what is
+ * short runs inline and what waits in the kernel does not count as at work.
+ * docs/decisions/0043-what-auto-decides-by.md has the reasons.
+ */
+#ifndef SH_PLACE_POLICY_H
+#define SH_PLACE_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "place/evidence.h"
+#include "place/shift.h"
+#include "task/profile.h"
+
+struct sh_bounds {
+    bool trusted;   /* may run in the host at once */
+    bool isolated;  /* never may: .untrusted, .thread_unsafe, .exclusive, or it
+                     * is the pool's only worker */
+    bool host_only; /* always does */
+    bool blocking;  /* says that it blocks */
+};
+
+/* -- what a worker has to do beside the task, ns: process, thread -- */
+
+/* Between bulk/2w of bench/README.md (120 and 85), where nobody is woken, and a
+ * submit and an await in a task (about 500). */
+#define SH_DISPATCH_PROCESS_NS 300
+#define SH_DISPATCH_THREAD_NS 250
+/* As bulk/2w. */
+#define SH_INLINE_PROCESS_NS 120
+#define SH_INLINE_THREAD_NS 85
+/* Another thread is woken to run in the stead of one that blocks, and sleeps
+ * again. Nobody stands in for a process: there all of the service time counts.
+ */
+#define SH_HANDOFF_THREAD_NS 20000
+
+/* -- when: all figures of a decision need so many samples -- */
+
+#define SH_SAMPLES_MIN 32u
+#define SH_DEEP_MIN 8u
+#define SH_SAMPLES_FEW 4u /* to leave inline; of deep ones, to end a trial */
+
+#define SH_INLINE_BELOW_NS 500 /* of service, and it has never parked; */
+#define SH_INLINE_ABOVE_NS 800 /* not inline any more */
+
+#define SH_BLOCKS_ABOVE_NS 100000 /* of service, */
+#define SH_BLOCKS_SHARE 512u      /* of it in 1/1024, waiting in the kernel; */
+#define SH_BLOCKS_BELOW_NS 50000  /* not any more below either */
+#define SH_COMPUTES_SHARE 256u
+
+/* Without a crash; then it may be tried in the host. */
+#define SH_EARN_RUNS 1000
+
+#define SH_SHORT_NS 50000 /* of service: to leave a process may be worth it */
+#define SH_LONG_NS 100000 /* of service: nothing is lost in a process */
+
+/* -- trials -- */
+
+/* Of their time only steps count in which the kind ran. These are so far apart,
+ * and what is more than SH_TRIAL_GAP of it was a pause, unless one run took as
+ * long. */
+#define SH_TRIAL_STEP_NS INT64_C(10000000)
+#define SH_TRIAL_GAP 3
+#define SH_TRIAL_NS_MIN INT64_C(20000000)
+#define SH_TRIAL_NS_MAX INT64_C(250000000)
+/* With samples, unless SH_TRIAL_NS_MAX is over: as many, and one more for each
+ * 1/16 of a power of two that windows usually differ. */
+#define SH_TRIAL_WINDOWS 3u
+#define SH_TRIAL_SAMPLES 8u /* with fewer it has said nothing then */
+#define SH_TRIAL_CUT 2      /* times the cost, two windows in a row: lost */
+#define SH_GAIN_PERCENT 10  /* more than that, and than windows differ, */
+#define SH_GAIN_NS 25       /* and more than that a task: won */
+/* Of its cost when it came to the host: a trial at once. */
+#define SH_DRIFT_PERCENT 150
+
+/* From the first to the second; each further one so many times as long. */
+#define SH_BACKOFF_NS_MIN INT64_C(100000000)
+#define SH_BACKOFF_NS_MAX INT64_C(3600000000000)
+#define SH_BACKOFF_TIMES 4
+/* A shift within that time of another takes one step of the back-off away, and
+ * not all of them. */
+#define SH_SHIFT_CALM_NS INT64_C(10000000000)
+
+/* Why it runs where it does, and why it changed. */
+enum sh_reason {
+    SH_REASON_NONE,
+    SH_REASON_BEGAN,     /* where kinds begin */
+    SH_REASON_HOST_ONLY, /* .host_only */
+    SH_REASON_ISOLATED,  /* bounds.isolated */
+    SH_REASON_CRASHED,   /* not in the host any more */
+    SH_REASON_LOADED,    /* as a saved profile says */
+    SH_REASON_SHORT,     /* inline */
+    SH_REASON_NOT_SHORT, /* not inline any more, */
+    SH_REASON_PARKS,     /* this because it waits for others */
+    SH_REASON_BLOCKS,    /* in the kernel */
+    SH_REASON_COMPUTES,  /* not blocking any more */
+    SH_REASON_TRIAL,     /* at the other site, since it may gain */
+    SH_REASON_DRIFT,     /* a trial: here it costs more than it did */
+    SH_REASON_GAIN,      /* the trial was won, */
+    SH_REASON_NO_GAIN,   /* or lost, */
+    SH_REASON_CUT,       /* at once, */
+    SH_REASON_FEW,       /* or there was too little to measure */
+    SH_REASON_LONG,      /* in a process for free */
+    /* Why it is not tried elsewhere just now. */
+    SH_REASON_UNEARNED,
+    SH_REASON_UNKNOWN,
+    SH_REASON_NO_HOPE,
+    SH_REASON_BACKOFF,
+    SH_REASONS
+};
+
+struct sh_change {
+    int64_t now_ns;
+    int64_t cost_before, cost_after; /* negative: not known */
+    struct sh_place from, to;
+    uint32_t reason; /* enum sh_reason */
+};
+
+struct sh_trial {
+    int64_t for_ns;     /* without pauses */
+    int64_t last_ns;    /* the last step */
+    int64_t limit_ns;   /* of the mean of a window: costs more than twice */
+    int64_t most_ns;    /* that a sample counts as */
+    uint64_t here;      /* runs since it began, */
+    uint64_t elsewhere; /* and those at the site that it came from */
+    uint32_t windows;   /* with samples */
+    uint16_t costly;    /* of them in a row */
+    uint16_t noise;     /* what windows differ, in 1/SH_SHIFT_ONE, before */
+    uint32_t running;
+    struct sh_place from;
+    uint8_t unused[2];
+};
+
+#define SH_CHANGES_KEPT 16u
+
+/* What is decided about one kind. No padding: two that went the same way are
+ * the same bytes. */
+struct sh_policy {
+    struct sh_evidence at[SH_SITES];
+    struct sh_shift shift; /* of where it runs now */
+    struct sh_trial trial;
+    struct sh_change history[SH_CHANGES_KEPT]; /* at recorded % their number */
+    uint64_t recorded;     /* changes, trials and their ends, and a ban */
+    uint64_t changes;      /* of place, that were meant to last */
+    uint64_t explorations; /* trials */
+    uint64_t shifts;       /* times that it became other work */
+    uint64_t crashes;
+    int64_t clean;         /* runs since the last crash */
+    int64_t next_trial_ns; /* negative: backoff_ns after the next step */
+    int64_t backoff_ns, last_shift_ns;
+    int64_t settled_cost; /* when it came there; negative: not yet known */
+    uint32_t why;         /* enum sh_reason: the last of what lasted */
+    struct sh_place place;
+    uint8_t manner[SH_SITES];
+    struct sh_bounds bounds;
+    bool banned;     /* has crashed */
+    bool parks;      /* has waited for a future */
+    bool unfinished; /* the last trial said nothing: the next goes on */
+    uint8_t unused[1];
+};
+
+struct sh_measures {
+    int64_t now_ns; /* never less than before */
+    struct sh_window at[SH_SITES];
+    uint32_t crashes; /* since the last step, as all of this */
+};
+
+void sh_policy_init(struct sh_policy *p, const struct sh_bounds *bounds);
+
+/* Look at what was measured, and put p->place right: why it changed, or NONE.
+ * CRASHED also if the place is the same and the ban is new. */
+enum sh_reason sh_policy_step(struct sh_policy *p, const struct sh_measures *m);
+
+/* ns of a worker that one task is thought to cost there; negative: not known,
+ * never measured and not guessed. */
+int64_t sh_policy_cost(const struct sh_policy *p, struct sh_place where);
+
+/* Why it does not run at the other site just now; NONE: it is about to be tried
+ * there, TRIAL: it is being tried here. */
+enum sh_reason sh_policy_stays(const struct sh_policy *p, int64_t now_ns);
+
+/* The number'th newest change, from 0; NULL if that is not kept. */
+const struct sh_change *sh_policy_change(const struct sh_policy *p,
+                                         uint32_t number);
+
+/* One sentence, without a full stop. */
+const char *sh_reason_text(enum sh_reason reason);
+
+/* -- what a restart begins with -- */
+
+struct sh_policy_saved {
+    int64_t site, manner; /* where it ran, trials left out */
+    int64_t clean, crashes, banned, parks;
+    int64_t backoff_ns;
+    struct {
+        int64_t samples, service_ns;
+        int64_t deep, deep_ns, cpu_ns, system_ns, faults, never_slept;
+    } at[SH_SITES];
+};
+
+void sh_policy_save(const struct sh_policy *p, struct sh_policy_saved *s);
+
+/* As init, and with what was saved; the bounds of today win. What is known of
+ * costs counts as one window. False: these numbers were never saved, and p is
+ * as after init. */
+bool sh_policy_load(struct sh_policy *p, const struct sh_bounds *bounds,
+                    const struct sh_policy_saved *s);
+
+#endif /* SH_PLACE_POLICY_H */

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* task/profile.c - the table of profiles: see profile.h. */
+#include "task/profile.h"
+
+#include "task/pool.h"
+
+#define PROBES 16u
+
+static uint32_t hash(const shunt_task *task)
+{
+    /* Descriptors are some hundred bytes apart. Fibonacci hashing (Knuth). */
+    uint64_t h = (uint64_t)((uintptr_t)task >> 4) * 0x9e3779b97f4a7c15u;
+
+    return (uint32_t)(h >> 54);
+}
+
+struct sh_profile *sh_profile_of(struct sh_pool *pool, const shunt_task *task)
+{
+    uint32_t at = hash(task);
+
+    if (pool->profiles == NULL || task == NULL)
+        return NULL;
+    for (unsigned i = 0; i < PROBES; i++) {
+        struct sh_profile *p = &pool->profiles[(at + i) % SH_PROFILES];
+        const shunt_task *t = sh_load_acq(&p->task); /* acquire: profile */
+
+        if (t == NULL && sh_cas_acqrel(&p->task, &t, task)) /* acq_rel:
+                                                             * profile */
+            return p;
+        if (t == task)
+            return p;
+    }
+    return NULL;
+}
+
+static bool is_isolated(const shunt_traits *t)
+{
+    return t->untrusted || t->thread_unsafe || t->exclusive;
+}
+
+/* Any of FOR_HOST and AT_AWAIT. */
+static SH_COLD unsigned scatter(void)
+{
+    static _Atomic unsigned next;
+
+    return sh_add_rlx(&next, 1) * 0x9e3779b9u >> 30; /* relaxed: random */
+}
+
+unsigned sh_profile_places(struct sh_pool *pool, const shunt_task *task)
+{
+    static const uint8_t manners[] = { [SH_MANNER_QUEUED] = 0,
+                                       [SH_MANNER_INLINE] = SH_AT_AWAIT,
+                                       [SH_MANNER_BLOCKING] = SH_BLOCKS };
+    struct sh_profile *p;
+    struct sh_place place;
+    const shunt_traits *t;
+    bool host;
+
+    if (task == NULL)
+        return 0;
+    t = &task->traits_;
+    host = t->host_only;
+    if (SH_UNLIKELY(pool->scattered) && !host && !is_isolated(t))
+        return scatter();
+    p = sh_profile_of(pool, task);
+    if (p == NULL)
+        return host ? SH_FOR_HOST : 0;
+    place = sh_profile_place(p);
+    /* What a process runs inline, it would only hand over to a thread. */
+    if (place.site == SH_SITE_THREAD && !is_isolated(t) &&
+        sh_load_rlx(&p->banned) == 0 && /* relaxed: who claims it looks, too */
+        sh_load_rlx(&pool->no_guests) == 0 && /* relaxed: a hint */
+        (place.manner != SH_MANNER_INLINE || sh_self()->served != pool))
+        host = true;
+    return manners[place.manner] | (host ? SH_FOR_HOST : 0);
+}
+
+bool sh_profile_is_banned(struct sh_pool *pool, const shunt_task *task)
+{
+    struct sh_profile *p = sh_profile_of(pool, task);
+
+    return p != NULL && sh_load_acq(&p->banned) != 0; /* acquire: profile */
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task/profile.h - what a pool knows of each kind of task: where it is to run,
+ * and how often it has crashed. A kind is a descriptor, which is at the same
+ * address in every process.
+ *
+ * Idea. A hash table of fixed size in the pool's memory. A kind gets its entry
+ * by one CAS when it is met first, and keeps it as long as the pool lives. What
+ * finds no room has no profile, and runs where kinds begin.
+ *
+ * Edges.
+ *   profile  meet: CAS of task -> whoever looks at all kinds: read it. What
+ *            there is of the kind begins at zero. The rest is one word each:
+ *            place: written by the timekeeper, or who loads a profile; read
+ *            by whoever makes a record: any value that it has had is good.
+ *            banned: recovery writes it before it settles the future, so who
+ *            has seen that settled sees the ban. A task of the kind that was
+ *            queued for a thread before is looked at again when it is come
+ *            upon: worker/passing.c
+ *
+ * Crash. An entry that was taken and not filled in is as good as new: all else
+ * in it begins at zero.
+ */
+#ifndef SH_TASK_PROFILE_H
+#define SH_TASK_PROFILE_H
+
+#include "base/atomic.h"
+#include "shunt/task.h"
+
+/* Whose memory a task may write. Zero is where kinds begin. */
+enum sh_site {
+    SH_SITE_PROCESS, /* that of a worker process */
+    SH_SITE_THREAD,  /* the host's */
+    SH_SITES
+};
+
+enum sh_manner {
+    SH_MANNER_QUEUED, /* whoever is free runs it, and is woken for it */
+    SH_MANNER_INLINE, /* nobody is woken: who awaits, or is awake, runs it */
+    SH_MANNER_BLOCKING /* its worker does not count while it runs */
+};
+
+struct sh_place {
+    uint8_t site, manner;
+};
+
+#define SH_PROFILES 1024u
+
+struct sh_profile {
+    _Atomic(const shunt_task *) task;
+    _Atomic uint32_t place;  /* site | manner << 8 */
+    _Atomic uint32_t banned; /* has crashed: not in the host any more */
+    _Atomic uint64_t crashes;
+};
+
+struct sh_pool;
+
+/* The profile of a kind, made if there is none; NULL: there is no room, or the
+ * pool has no profiles. */
+struct sh_profile *sh_profile_of(struct sh_pool *pool, const shunt_task *task);
+
+/* Where a record of an auto pool that has this task, or none, is to run: what
+ * of SH_PLACED. */
+unsigned sh_profile_places(struct sh_pool *pool, const shunt_task *task);
+
+/* Whether no task of that kind may begin in the host: one has crashed. */
+bool sh_profile_is_banned(struct sh_pool *pool, const shunt_task *task);
+
+static inline struct sh_place sh_profile_place(struct sh_profile *p)
+{
+    uint32_t word = sh_load_rlx(&p->place); /* relaxed: profile */
+
+    return (struct sh_place){ (uint8_t)word, (uint8_t)(word >> 8) };
+}
+
+static inline void sh_profile_put(struct sh_profile *p, struct sh_place place)
+{
+    /* relaxed: profile */
+    sh_store_rlx(&p->place, (uint32_t)place.site | (uint32_t)place.manner << 8);
+}
+
+#endif /* SH_TASK_PROFILE_H */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker/blocking.h - workers that wait in the kernel, and who runs in their
+ * stead meanwhile: blocking.c; and those who do so without a word: watch.c.
+ *
+ * Edges.
+ *   alarm    future/timer.c
+ */
+#ifndef SH_WORKER_BLOCKING_H
+#define SH_WORKER_BLOCKING_H
+
+#include "worker/worker.h"
+
+/* Of a pool that has threads of the host: their camp. */
+static inline struct sh_camp *sh_blocking_camp(struct sh_pool *pool)
+{
+    return &pool->camps[pool->mixed ? SH_HOST_CAMP : SH_OWN_CAMP];
+}
+
+/* Before the workers of a pool are started. */
+void sh_blocking_init(struct sh_pool *pool);
+
+/* Worker w, which is the calling thread, is about to wait in the kernel: from
+ * now on somebody else runs in its stead when there is something to run. They
+ * do not nest. */
+void sh_blocking_enter(struct sh_worker *w);
+void sh_blocking_leave(struct sh_worker *w);
+
+/* A stand-in has got up, or has been started, and goes to work. */
+void sh_blocking_arrived(struct sh_pool *pool);
+
+/* Whether what a record stands for is in a section all the time: its trait, or
+ * .place, or its profile says so. */
+static inline bool sh_blocking_always(const struct sh_record *r)
+{
+    return SH_UNLIKELY(r->task->traits_.blocking) || SH_UNLIKELY(sh_blocks(r));
+}
+
+/* Something is queued that somebody else than who runs now could take. */
+bool sh_blocking_sees(struct sh_pool *pool);
+
+/* The timekeeper: if it was called, have somebody stand in; and look at those
+ * who may be stuck in the kernel. When it is to come by again, by the system's
+ * clock; INT64_MAX: when it is called. */
+int64_t sh_watch_pass(struct sh_pool *pool);
+
+#endif /* SH_WORKER_BLOCKING_H */
