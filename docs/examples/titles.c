@@ -176,6 +176,10 @@ static int run(shunt_pool *pool, const struct settings *s)
         failed = print_report(s, shunt_peek(all, shunt_results),
                               shunt_pool_workers(pool), now_seconds() - start);
         rc = failed > 0 ? STATUS_SOME_FAILED : STATUS_ALL;
+        if (shunt_pool_mode(pool) == SHUNT_AUTO) {
+            printf("\nWhat went where, and why:\n");
+            shunt_explain(pool, stdout);
+        }
     } else if (atomic_load(&interrupted)) {
         cannot_run("interrupted");
         rc = 128 + SIGINT;

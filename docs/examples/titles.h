@@ -92,6 +92,8 @@ void parse_fini(void);
 int fetch_page(const struct request *in, struct page *out);
 int find_title(const struct page *in, struct title *out);
 
+void purpose_init(void); /* before there are workers */
+
 /* For the demonstration only: does what the page is marked to have done to its
  * parser. 0 if it is not marked; a failure on a pool of threads. */
 int crash_if_marked(const struct page *page);

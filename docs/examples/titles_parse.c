@@ -18,6 +18,7 @@
 void parse_init(void)
 {
     xmlInitParser();
+    purpose_init();
 }
 
 void parse_fini(void)

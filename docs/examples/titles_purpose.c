@@ -126,13 +126,20 @@ static const struct deed *find_deed(const struct page *page)
     return NULL;
 }
 
+static pid_t program; /* its own process, not a worker's */
+
+void purpose_init(void)
+{
+    program = getpid();
+}
+
 int crash_if_marked(const struct page *page)
 {
     const struct deed *deed = find_deed(page);
 
     if (!deed)
         return 0;
-    if (shunt_pool_mode(NULL) != SHUNT_PROCESSES)
+    if (shunt_pool_mode(NULL) == SHUNT_THREADS || getpid() == program)
         return shunt_fail(PAGE_MARKED,
                           "marked to crash (%s): needs --mode processes",
                           deed->name);

@@ -155,7 +155,9 @@ class Titles(unittest.TestCase):
                                       r"workers?: 150 with a title, 0 failed\n$")
 
     def test_threads_share_one_process(self):
-        run = Run("--mode", "threads", "--workers", "4", *self.pages)
+        # Nobody stands in for who waits for the network.
+        run = Run("--mode", "threads", "--workers", "4", *self.pages,
+                  env=environment(SHUNT_BLOCKING_MAX="none"))
         self.assertEqual({pid for pid, _, _, _ in run.rows}, {str(run.pid)})
         threads = {thread for _, thread, _, _ in run.rows}
         self.assertLessEqual(len(threads), 4)
@@ -256,21 +258,24 @@ class Titles(unittest.TestCase):
         run = Run("--mode", "threads", "--workers", "1", page, env=nonsense)
         self.assertEqual((run.status, run.err), (0, ""))
 
-    def test_a_mode_that_shunt_does_not_have_yet_is_named(self):
-        for run in (Run("--mode", "auto", self.pages[0]),
-                    Run(self.pages[0], env=environment(SHUNT_MODE="auto"))):
-            self.assertEqual((run.status, run.out), (2, ""))
-            self.assertIn("SHUNT_ENOTSUP", run.err)
-
     @unittest.skipIf(THREADS_ONLY, "no processes in this build")
     def test_processes_find_the_same(self):
-        for workers in "1", "4":
-            run = Run("--mode", "processes", "--workers", workers, *self.pages)
+        for mode, workers in (("processes", "1"), ("processes", "4"),
+                              ("auto", "2")):
+            run = Run("--mode", mode, "--workers", workers, *self.pages)
             self.assertEqual((run.err, run.status), ("", 0))
             self.assertEqual(run.texts(), self.expected)
             pids = {pid for pid, _, _, _ in run.rows}
             self.assertNotIn(str(run.pid), pids)
             self.assertLessEqual(len(pids), int(workers))
+
+    @unittest.skipIf(THREADS_ONLY, "no processes in this build")
+    def test_auto_says_what_went_where_and_why(self):
+        run = Run(*self.pages, env=environment(SHUNT_MODE="auto"))
+        self.assertEqual((run.err, run.status), ("", 0))
+        for task in "fetch_page", "find_title":
+            self.assertRegex(run.out, r"What went where, and why:\n(.*\n)*"
+                                      r" *%s: .*\n.* in processes" % task)
 
     @unittest.skipIf(THREADS_ONLY, "no processes in this build")
     def test_a_page_that_crashes_its_parser_costs_its_own_line(self):
