@@ -128,8 +128,7 @@ static const char *const texts[SH_REASONS] = {
     [SH_REASON_NONE] = "nothing has changed",
     [SH_REASON_BEGAN] = "kinds begin here",
     [SH_REASON_HOST_ONLY] = "it is .host_only",
-    [SH_REASON_ISOLATED] = "its traits, the pool's .init, or that the pool has "
-                           "one worker, keep it in processes",
+    [SH_REASON_ISOLATED] = "its traits, .init or one worker keep it apart",
     [SH_REASON_CRASHED] = "it has crashed, and stays out of the host for good",
     [SH_REASON_LOADED] = "a saved profile says so",
     [SH_REASON_SHORT] = "it takes less time than to wake somebody for it",

@@ -84,7 +84,9 @@ void sh_sleep_admit(struct sh_sleep *s, unsigned n)
         continue;
 }
 
-static bool is_admitted(const struct sh_sleep *s, unsigned w)
+/* Only asserted, hence perhaps unused. */
+__attribute__((unused)) static bool is_admitted(const struct sh_sleep *s,
+                                                unsigned w)
 {
     return w < sh_load_rlx(&s->workers); /* relaxed: it runs, or it is we who
                                           * have started it */
