@@ -15,11 +15,15 @@ SHUNT_TASK(count_digits, long, int, .name = "count digits")
 int main(void)
 {
     shunt_future *none, *three;
+    shunt_pool_stats now;
     shunt_pool *pool;
 
     if (shunt_pool_new(&pool, &(shunt_options){ .workers = 1 }) != 0)
         return 1;
     none = shunt_submit(pool, count_digits, &(long){ 0 });
+    while (shunt_stats(pool, &now, NULL, 0) == 0 && now.queued_outside > 0 &&
+           shunt_await_for(none, SHUNT_MS(1)) == SHUNT_PENDING)
+        continue; /* until it has begun */
     if (shunt_await_for(none, SHUNT_MS(100)) != SHUNT_PENDING)
         return 1;
     three = shunt_submit(pool, count_digits, &(long){ 100 });
