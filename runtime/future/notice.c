@@ -14,6 +14,9 @@
  *   guests   queue, then read guests, write WANTED, ring || worker/guests.c:
  *            read WANTED, start threads, which look before they sleep; all
  *            seq_cst
+ *
+ * Crash. Who dies between a word and the ring that follows it has it rung by who
+ * recovers what he left (process/mend.c).
  */
 #include "future/settle.h"
 #include "future/timer.h"

@@ -258,17 +258,25 @@ static void put_kind(FILE *to, const struct view *v)
                 p->recorded - SH_CHANGES_KEPT);
 }
 
+/* The pool that is to be explained: 0, or why it cannot be. */
+static int begin(shunt_pool *name, FILE *to, struct sh_pool **pool_out)
+{
+    int rc = sh_steer_find(name, pool_out);
+
+    if (rc == 0 && to == NULL)
+        rc = sh_refuse(SHUNT_EINVAL, "there is no stream");
+    errno = 0;
+    return rc;
+}
+
 int shunt_explain(shunt_pool *name, FILE *to)
 {
     struct sh_pool *pool;
     struct view v;
-    int rc = sh_steer_find(name, &pool);
+    int rc = begin(name, to, &pool);
 
     if (rc != 0)
         return rc;
-    if (to == NULL)
-        return sh_refuse(SHUNT_EINVAL, "there is no stream");
-    errno = 0;
     fprintf(to, "pool %u \"", pool->id);
     put_name(to, pool->team->name);
     fprintf(to, "\": %s, %u worker%s\n", mode_of(pool), pool->workers,
@@ -433,13 +441,10 @@ int shunt_explain_json(shunt_pool *name, FILE *to)
     struct sh_pool *pool;
     struct view v;
     unsigned n = 0;
-    int rc = sh_steer_find(name, &pool);
+    int rc = begin(name, to, &pool);
 
     if (rc != 0)
         return rc;
-    if (to == NULL)
-        return sh_refuse(SHUNT_EINVAL, "there is no stream");
-    errno = 0;
     fprintf(to, "{\"pool\":%u,\"name\":", pool->id);
     json_string(to, pool->team->name);
     fprintf(to, ",\"mode\":\"%s\",\"workers\":%u,\"kinds\":[", mode_of(pool),

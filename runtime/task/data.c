@@ -112,7 +112,8 @@ bool sh_record_make_room(struct sh_pool *pool, struct sh_record *r)
 
     SH_ASSERT(r->task != NULL);
     if (SH_LIKELY(l.inside)) {
-        r->out_at |= (uint8_t)l.out_at;
+        /* relaxed: as task */
+        sh_store_bare_rlx(&r->out_at, (uint8_t)(r->out_at | l.out_at));
         return true;
     }
     /* Who finds that it has one finds none yet. release: accepted */

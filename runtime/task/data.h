@@ -35,7 +35,7 @@ static inline bool sh_record_make_data(struct sh_pool *pool,
                   (t->in_align_ | t->out_align_) < 16 &&
                   (r->out_at & ~SH_PLACED) == 0 &&
                   (t->shape_ & SHUNT_SHAPE_STEP_) == 0)) {
-        r->out_at |= half;
+        sh_store_bare_rlx(&r->out_at, r->out_at | half); /* relaxed: as task */
         return true;
     }
     return sh_record_make_room(pool, r);
@@ -56,7 +56,7 @@ void sh_record_free_data(struct sh_pool *pool, struct sh_record *r);
 static inline struct sh_bound *sh_record_bind(struct sh_record *r)
 {
     SH_ASSERT((r->out_at & ~SH_PLACED) == 0);
-    r->out_at |= SH_BOUND;
+    sh_store_bare_rlx(&r->out_at, r->out_at | SH_BOUND); /* relaxed: as task */
     *sh_bound_of(r) = (struct sh_bound){ .deadline_ns = INT64_MAX };
     return sh_bound_of(r);
 }

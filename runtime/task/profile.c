@@ -79,5 +79,5 @@ bool sh_profile_is_banned(struct sh_pool *pool, const shunt_task *task)
 {
     struct sh_profile *p = sh_profile_of(pool, task);
 
-    return p != NULL && sh_load_acq(&p->banned) != 0; /* acquire: profile */
+    return p != NULL && sh_load_rlx(&p->banned) != 0; /* relaxed: profile */
 }

@@ -103,9 +103,7 @@ static bool park(struct sh_run *run, enum how how, int *rc_out)
     if (SH_UNLIKELY(sh_load_rlx(&w->post->blocked) != 0)) /* relaxed: ours */
         sh_blocking_over(w);
     sh_count(&w->post->counts.parked, 1);
-    /* Of what was to run inline nobody has been told. */
-    if (sh_deque_size(&w->post->deque) > 0)
-        sh_sleep_notify(&w->camp->sleep);
+    sh_worker_tells(w);
     sh_here.run = NULL;
     w->fiber = fresh;
     if (SH_UNLIKELY(run->sample != NULL))
@@ -405,15 +403,14 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
         run->pinned = true;
     }
     sh_handle_pinned(ref);
-    if (run != NULL && SH_UNLIKELY(sh_is_inline(ref->record)) &&
-        ns == SHUNT_FOREVER)
-        sh_worker_run_awaited(run, ref);
-    /* acquire: settled */
-    if (run != NULL && sh_is_settled(sh_load_acq(&ref->record->state)))
+    if (run == NULL)
+        rc = await_in_thread(ref, ns);
+    else if (sh_phase_of(ref->word) == SH_READY && ns == SHUNT_FOREVER &&
+             SH_UNLIKELY(sh_is_inline(ref->record)) &&
+             sh_worker_run_awaited(run, ref))
         rc = 0;
     else
-        rc = run != NULL ? await_in_task(run, ref, ns, HEEDS)
-                         : await_in_thread(ref, ns);
+        rc = await_in_task(run, ref, ns, HEEDS);
     if (ref->record == NULL) {
         if (run != NULL)
             run->pinned = false;

@@ -146,9 +146,7 @@ void sh_blocking_enter(struct sh_worker *w)
 
     sh_store_sc(&w->post->blocked, SH_SAYS_SO); /* seq_cst: blocking, rest */
     sh_count(&w->post->counts.blocked, 1);
-    /* Of what was to run inline nobody has been told. */
-    if (sh_deque_size(&w->post->deque) > 0)
-        sh_sleep_notify(sleep);
+    sh_worker_tells(w);
     if (sleep->called == NULL || sh_sleep_stands_by(sleep))
         return;
     if (sh_standins_lack(pool) == SH_LACK_ONE)

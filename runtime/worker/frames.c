@@ -111,7 +111,7 @@ static struct sh_split *claim_split(const struct sh_worker *w)
 
         /* relaxed: a look */
         if (s != NULL && s->camp == camp && sh_load_rlx(&s->used) == 0 &&
-            sh_cas_acq(&s->used, &none, used))         /* acquire: fork */
+            sh_cas_acq(&s->used, &none, used)) /* acquire: fork */
             return s;
     }
     return add_split(pool, camp, used);

@@ -11,33 +11,13 @@
  *
  * Edges.
  *   guests   future/notice.c
- *   accepted task/handle.c
  *   active   worker/standin.c
  *   quiet    future/settle.c
  *
  * Crash. They are of the host, whose death ends the pool.
  */
 #include "future/timer.h"
-#include "task/profile.h"
 #include "worker/worker.h"
-
-/* There are none: what waits for them fails, and what comes goes elsewhere, if
- * it can. */
-static void fail_all(struct sh_pool *pool)
-{
-    uint32_t used = sh_table_used(&pool->records);
-    struct sh_work work = { 0 };
-
-    for (uint32_t i = 1; i < used; i++) {
-        struct sh_record *r = sh_record_at(pool, i);
-        uint64_t w = sh_load_sc(&r->state); /* seq_cst: accepted, guests */
-
-        if (sh_phase_of(w) == SH_READY && sh_is_for_host(r) &&
-            sh_settle_begin(r, w, sh_outcome_from(SHUNT_ENOMEM)))
-            sh_work_settle(&work, pool, r);
-        sh_work_do(&work);
-    }
-}
 
 /* How many could be started. */
 static unsigned start(struct sh_pool *pool)
@@ -65,12 +45,13 @@ void sh_guests_start(struct sh_pool *pool)
         return;
     n = start(pool);
     pool->team->started = n;
-    /* None: the next that is queued has it tried again. */
+    /* None: what waits for them fails, what comes goes elsewhere if it can, and
+     * the next that cannot has it tried again. */
     sh_store_sc(&pool->guests,
                 n > 0 ? SH_GUESTS_HERE : SH_GUESTS_NONE); /* seq_cst: guests */
     /* relaxed: seen in time */
     sh_store_rlx(&pool->no_guests, n == 0);
     if (n == 0)
-        fail_all(pool);
+        sh_home_fail_all(pool);
     sh_quiet_notify(pool);
 }

@@ -19,6 +19,7 @@
  *
  * Edges.
  *   accepted task/handle.c
+ *   guests   future/notice.c
  *   home     process: move hosted, then read rests || at home: write rests,
  *            then read hosted; all seq_cst: one sees the other. Likewise with
  *            resumed (future/deliver.c) and stop
@@ -61,17 +62,22 @@ void sh_home_call(struct sh_pool *pool)
         sh_time_recruit(pool);
 }
 
-/* Nobody can run them. */
-static void fail_all(struct sh_pool *pool)
+/* Whether a record's task is for threads of the host alone. */
+static bool is_for_home(struct sh_pool *pool, const struct sh_record *r)
+{
+    return pool->mixed ? sh_is_for_host(r) : sh_home_wants(pool, r);
+}
+
+void sh_home_fail_all(struct sh_pool *pool)
 {
     uint32_t used = sh_table_used(&pool->records);
     struct sh_work work = { 0 };
 
     for (uint32_t i = 1; i < used; i++) {
         struct sh_record *r = sh_record_at(pool, i);
-        uint64_t w = sh_load_acq(&r->state); /* acquire: accepted */
+        uint64_t w = sh_load_sc(&r->state); /* seq_cst: accepted, guests */
 
-        if (sh_phase_of(w) == SH_READY && sh_home_wants(pool, r) &&
+        if (sh_phase_of(w) == SH_READY && is_for_home(pool, r) &&
             sh_settle_begin(r, w, sh_outcome_from(SHUNT_ENOMEM)))
             sh_work_settle(&work, pool, r);
         sh_work_do(&work);
@@ -93,7 +99,7 @@ void sh_home_start(struct sh_pool *pool)
     }
     sh_post_close(&pool->posts[i]);
     sh_quiet_notify(pool);
-    fail_all(pool);
+    sh_home_fail_all(pool);
 }
 
 void sh_home_join(struct sh_pool *pool)

@@ -23,6 +23,7 @@
  *
  * Edges.
  *   claim    worker/run.c
+ *   settled  future/settle.c
  *
  * Crash. Both are RUNNING on the dead worker: what its post says was running is
  * the culprit, and the other one waited there.
@@ -40,17 +41,16 @@ static bool has_room(const struct sh_worker *w)
            (size_t)(here - low) > w->stacks.stack_bytes / 4 * 3;
 }
 
-void sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref)
+bool sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref)
 {
     struct sh_worker *w = sh_worker_here();
     struct sh_record *r = ref->record;
 
     if (w == NULL || run->worker != w || ref->pool != w->pool ||
-        sh_phase_of(ref->word) != SH_READY || !sh_is_inline(r) ||
         sh_is_bound(r) || sh_is_bound(run->record) ||
         sh_camp_of(w->pool, r) != w->camp || sh_is_aside(w) ||
         sh_care_counts(w) || sh_run_asked(run) != 0 || !has_room(w))
-        return;
+        return false;
     w->tick++;
     /* relaxed: ours */
     if (SH_UNLIKELY(sh_load_rlx(&w->post->blocked) != 0))
@@ -67,4 +67,5 @@ void sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref)
     if (sh_blocking_always(run->record))
         sh_blocking_enter(w);
     sh_worker_goes_on(w, run);
+    return sh_is_settled(sh_load_acq(&r->state)); /* acquire: settled */
 }

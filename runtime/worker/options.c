@@ -13,7 +13,7 @@
 
 #define SPARES_DEFAULT 16
 #define BLOCKING_MAX_DEFAULT 64
-#define POSTS_MOST 4090 /* of an auto pool, and one of its host */
+#define POSTS_MOST 4090 /* that a pool has, but one of the host */
 #define QUEUE_MAX_DEFAULT ((size_t)1 << 20)
 #define WORKER_BYTES_LEAST ((size_t)8 << 20) /* the allocator needs some */
 #define STACK_BYTES_DEFAULT ((size_t)256 * 1024)
@@ -140,14 +140,15 @@ static int mode_from_environment(void)
     return SHUNT_EINVAL;
 }
 
-static int workers_from_environment(void)
+/* What a variable says, a number from 1 to 1024; none if it is not there. */
+static int number_from_environment(const char *name, int none)
 {
-    const char *word = getenv("SHUNT_WORKERS");
+    const char *word = getenv(name);
     char *end;
     long n;
 
     if (word == NULL || word[0] == '\0')
-        return sh_cpus();
+        return none;
     errno = 0;
     n = strtol(word, &end, 10);
     if (word[0] < '0' || word[0] > '9' || errno != 0 || *end != '\0' || n < 1 ||
@@ -160,19 +161,11 @@ static int workers_from_environment(void)
 static int blocking_from_environment(void)
 {
     const char *word = getenv("SHUNT_BLOCKING_MAX");
-    char *end;
-    long n;
 
-    if (word == NULL || word[0] == '\0')
-        return BLOCKING_MAX_DEFAULT;
-    if (strcmp(word, "none") == 0)
-        return -1;
-    errno = 0;
-    n = strtol(word, &end, 10);
-    if (word[0] < '0' || word[0] > '9' || errno != 0 || *end != '\0' || n < 1 ||
-        n > SHUNT_WORKERS_MAX)
-        return SHUNT_EINVAL;
-    return (int)n;
+    return word != NULL && strcmp(word, "none") == 0
+               ? -1
+               : number_from_environment("SHUNT_BLOCKING_MAX",
+                                         BLOCKING_MAX_DEFAULT);
 }
 
 /* 1: pointers are checked, 0: they are not. */
@@ -220,7 +213,7 @@ static const char *resolve_workers(shunt_options *o)
     bool given = o->workers != 0;
 
     if (!given)
-        o->workers = workers_from_environment();
+        o->workers = number_from_environment("SHUNT_WORKERS", sh_cpus());
     if (o->workers >= 1 && o->workers <= SHUNT_WORKERS_MAX)
         return NULL;
     return given ? ".workers is not a number from 1 to 1024"

@@ -361,7 +361,7 @@ static struct sh_pool *pool_new(const shunt_options *o, bool checks,
 }
 
 /* Tell the workers to end. */
-void sh_team_stop(struct sh_pool *pool)
+static void stop(struct sh_pool *pool)
 {
     struct sh_team *team = pool->team;
 
@@ -407,7 +407,7 @@ static int start(struct sh_pool *pool, const char **why_out)
             *why_out = "the system has no memory for a stack of .stack_bytes";
         if (!pool->shared)
             sh_timekeeper_stop(pool);
-        sh_team_stop(pool);
+        stop(pool);
         sh_threads_join(pool);
     }
     return rc;
@@ -514,7 +514,7 @@ int shunt_pool_free(shunt_pool *name)
         return SHUNT_EDEADLK;
     left = sh_pool_drain(pool);
     sh_timekeeper_stop(pool);
-    sh_team_stop(pool);
+    stop(pool);
     pool->team->crew->reap(pool);
     if (left == 0 || sh_host_camp(pool) == NULL) {
         pool->team->crew->join(pool);

@@ -93,8 +93,7 @@ void sh_threads_join(struct sh_pool *pool);
  * there. */
 void sh_guests_start(struct sh_pool *pool);
 
-/* Tell the workers to end. */
-void sh_team_stop(struct sh_pool *pool);
+
 
 /* A claim that came to nothing, and how often: of processes. */
 #define SH_VAIN 32u
@@ -228,9 +227,20 @@ SH_HOT struct sh_record *sh_worker_execute(struct sh_worker *w,
 /* Claim what a hint names, and run it; nothing if it is stale. */
 void sh_worker_run(struct sh_worker *w, uint64_t hint);
 
-/* The running task waits for ref: run that here and now, on its stack, if it is
- * to be run by who awaits it, and has not begun. */
-void sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref);
+/* The running task waits for ref, which was seen READY and is to be run by who
+ * awaits it: run it here and now, on the task's stack. True if it has settled
+ * then. */
+bool sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref);
+
+/* A worker is about to do something else than what is in its deque: of what was
+ * to run inline nobody has been told. */
+static inline void sh_worker_tells(struct sh_worker *w)
+{
+    /* relaxed: if it was cleared, the timekeeper has looked since we queued */
+    if (SH_UNLIKELY(sh_load_rlx(&w->pool->time.untold) != 0) &&
+        sh_deque_size(&w->post->deque) > 0)
+        sh_sleep_notify(&w->camp->sleep);
+}
 
 /* Turns of the loop until tasks from outside come first, and halfway the
  * oldest of the worker's own: so that neither tasks which make more tasks, nor
@@ -436,8 +446,7 @@ static inline unsigned sh_lanes_end(const struct sh_pool *pool)
 /* Either of them. */
 static inline bool sh_is_aside(const struct sh_worker *w)
 {
-    return w->index >= w->pool->workers && w->pool->shared &&
-           !sh_is_of_host_camp(w);
+    return !sh_post_pops(w->pool, w->post);
 }
 
 /* Whether a record's task is to run in a lane. */
@@ -454,6 +463,10 @@ void sh_lane_rest(struct sh_worker *w);
  * since that is so. */
 bool sh_home_is_late(const struct sh_pool *pool, const struct sh_record *r);
 void sh_home_refuse(struct sh_pool *pool, struct sh_record *r, uint64_t word);
+
+/* No thread can be had for what is READY and for threads of the host alone: it
+ * fails. */
+void sh_home_fail_all(struct sh_pool *pool);
 
 /* Of an auto pool: whether a worker that has come upon a record, READY with
  * word, may begin it. If not, it was passed on, or refused. */

@@ -297,6 +297,26 @@ static void a_pool_is_cancelled_while_one_waits_below_it(void)
     }
 }
 
+static void a_pool_is_drained_while_one_waits_below_it(void)
+{
+    FOR_EACH_MODE(mode)
+    {
+        shunt_pool *pool = pool_in_mode(mode, 1);
+        struct stage_promise p = stage_promise(pool);
+        struct wait in = { p.future, stage_latch() };
+        shunt_future *f = shunt_submit(pool, wait_for_one_that_waits, &in);
+
+        harness_note("mode %d", mode);
+        assert_true(latch_reaches(in.waits, 1));
+        assert_ok(
+            shunt_pool_shutdown(pool, SHUNT_DRAIN, harness_patience(), NULL));
+        assert_true(shunt_status(f) < 0);
+        assert_ok(shunt_release(f));
+        assert_ok(shunt_release(p.future));
+        harness_free(pool);
+    }
+}
+
 /* ---- what is the task's own ---- */
 
 static int own_failure(const int *in, long *out)
@@ -526,6 +546,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM_OF_BOTH(small_stacks_do_not_overflow),
     CLAIM_OF_BOTH(an_inline_task_that_waits_parks_both),
     CLAIM_OF_BOTH(a_pool_is_cancelled_while_one_waits_below_it),
+    CLAIM_OF_BOTH(a_pool_is_drained_while_one_waits_below_it),
     CLAIM_OF_BOTH(values_and_failures_come_through),
     CLAIM_OF_BOTH(what_was_cancelled_before_its_await_never_starts),
     CLAIM_OF_BOTH(memory_and_handles_are_each_tasks_own),

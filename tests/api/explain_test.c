@@ -36,22 +36,6 @@ static void pause_ms(long ms)
         continue;
 }
 
-/* Wait until all workers sleep, of whatever mode the pool is. */
-static void rest(shunt_pool *pool)
-{
-    shunt_pool_stats s;
-
-    for (int i = 0; i < 2000; i++) {
-        struct timespec t = { .tv_nsec = 5000000 };
-
-        assert_ok(shunt_stats(pool, &s, NULL, 0));
-        if (s.sleeping + s.resting == s.workers)
-            return;
-        nanosleep(&t, NULL);
-    }
-    assert_true(s.sleeping + s.resting == s.workers);
-}
-
 /* What fn writes of a pool; to be freed. */
 static char *written(int (*fn)(shunt_pool *, FILE *), shunt_pool *pool)
 {
@@ -143,7 +127,7 @@ static void steps_are_counted_as_the_kinds_that_they_are(void)
         assert_takes(
             shunt_then(shunt_submit(pool, stage_same, &i), stage_add_one),
             i + 1);
-    rest(pool);
+    stage_at_rest(pool);
     both = (long)count(pool, "stage_same", "runs") +
            (long)count(pool, "stage_add_one", "runs");
     assert_long(both, 2 * MANY);
@@ -223,7 +207,7 @@ static void what_sleeps_is_told_from_what_computes(void)
         assert_joins(shunt_submit(pool, doze, &(long){ 30 }), 0);
         assert_joins(shunt_submit(pool, compute, &(long){ 30 }), 0);
     }
-    rest(pool);
+    stage_at_rest(pool);
     service = figure(pool, "doze", true, "service_ns");
     cpu = figure(pool, "doze", true, "cpu_share");
     assert_true(service >= 30e6);
@@ -257,7 +241,7 @@ static void time_that_a_task_is_parked_is_no_service(void)
     stage_give(made.promise, 1);
     assert_takes(f, 0);
     assert_ok(shunt_release(made.future));
-    rest(pool);
+    stage_at_rest(pool);
     service = figure(pool, "await_it", true, "service_ns");
     assert_true(service >= 0 && service < 250e6);
     assert_true(figure(pool, "await_it", true, "waited_share") > 0.99);
@@ -280,7 +264,7 @@ static void memory_of_a_task_is_among_what_comes_out(void)
     shunt_pool *pool = figured_pool(1);
 
     assert_takes(shunt_submit(pool, make_memory, &(long){ 5000 }), 1);
-    rest(pool);
+    stage_at_rest(pool);
     assert_true(figure(pool, "make_memory", true, "bytes_out") >= 5008);
     harness_free(pool);
 }
@@ -293,7 +277,7 @@ static void the_time_in_a_queue_is_measured(void)
 
     assert_joins(first, 0);
     assert_takes(second, 1);
-    rest(pool);
+    stage_at_rest(pool);
     /* By a clock of some milliseconds. */
     assert_true(figure(pool, "stage_same", true, "queued_ns") >= 150e6);
     harness_free(pool);
@@ -309,7 +293,7 @@ static void text_names_each_kind_and_where_it_runs(void)
     for (long i = 0; i < 10; i++)
         assert_takes(shunt_submit(pool, stage_same, &i), i);
     assert_joins(shunt_submit(pool, stage_fail, &(int){ 3 }), SHUNT_EFAILED);
-    rest(pool);
+    stage_at_rest(pool);
     text = written(shunt_explain, pool);
     assert_int_equal(count_parts(text, "  stage_same: about "), 1);
     assert_int_equal(count_parts(text, "  stage_fail: about "), 1);
@@ -365,7 +349,7 @@ static void json_is_valid_whatever_a_task_is_called(void)
 
     assert_takes(shunt_submit(pool, strange, &(long){ 1 }), 1);
     assert_takes(shunt_submit(pool, stage_same, &(long){ 1 }), 1);
-    rest(pool);
+    stage_at_rest(pool);
     json = written(shunt_explain_json, pool);
     assert_true(python_reads(json, "json.load(sys.stdin)[\"workers\"] == 1"));
     assert_true(python_reads(
@@ -391,7 +375,7 @@ static void changes_and_trials_are_counted(void)
     for (int i = 0; i < 400 && count(pool, "stage_same", "trials") < 1; i++)
         for (long k = 0; moves && k < MANY; k++)
             assert_takes(shunt_submit(pool, stage_same, &k), k);
-    rest(pool);
+    stage_at_rest(pool);
     changes = (long)count(pool, "stage_same", "changes");
     trials = (long)count(pool, "stage_same", "trials");
     assert_true(changes >= 0 && trials >= moves);
@@ -414,7 +398,7 @@ static void a_dump_has_the_kinds_that_have_run(void)
 
     for (long i = 0; i < 20; i++)
         assert_takes(shunt_submit(pool, stage_same, &i), i);
-    rest(pool);
+    stage_at_rest(pool);
     text = dump_raw(pool);
     assert_int_equal(count_parts(text, "  kind stage_same: about 20 runs, "
                                        "0 failed, 0 crashed; "),
@@ -544,7 +528,7 @@ static void nobody_wakes_up_in_a_pool_at_rest(void)
 
     for (long i = 0; i < MANY; i++)
         assert_takes(shunt_submit(pool, stage_same, &i), i);
-    rest(pool);
+    stage_at_rest(pool);
     pause_ms(100);
     before = sleeps_of_process();
     pause_ms(500);

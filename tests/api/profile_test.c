@@ -104,22 +104,6 @@ static void save_when(shunt_pool *pool, const char *kind, int at, long least)
     assert_true(number(path, kind, at) >= least);
 }
 
-/* Wait until all workers sleep, of whatever mode the pool is. */
-static void rest(shunt_pool *pool)
-{
-    shunt_pool_stats s;
-
-    for (int i = 0; i < 2000; i++) {
-        struct timespec t = { .tv_nsec = 5000000 };
-
-        assert_ok(shunt_stats(pool, &s, NULL, 0));
-        if (s.sleeping + s.resting == s.workers)
-            return;
-        nanosleep(&t, NULL);
-    }
-    assert_true(s.sleeping + s.resting == s.workers);
-}
-
 static bool was_told(const char *what)
 {
     harness_note("%s", shunt_last_error()->message);
@@ -136,7 +120,7 @@ static void what_was_saved_is_kept_until_its_kind_is_met(void)
     pool = harness_pool(1);
     run(pool, 500);
     assert_joins(shunt_submit(pool, stage_fail, &(int){ 1 }), SHUNT_EFAILED);
-    rest(pool);
+    stage_at_rest(pool);
     save_when(pool, "stage_same", CLEAN, 490);
     harness_free(pool);
 
@@ -158,7 +142,7 @@ static void what_was_loaded_goes_on_to_be_counted(void)
     begin();
     pool = harness_pool(1);
     run(pool, 500);
-    rest(pool);
+    stage_at_rest(pool);
     save_when(pool, "stage_same", CLEAN, 500);
     clean = number(path, "stage_same", CLEAN);
     harness_free(pool);
@@ -166,7 +150,7 @@ static void what_was_loaded_goes_on_to_be_counted(void)
     pool = harness_pool(1);
     assert_ok(shunt_profile_load(pool, path));
     run(pool, 100);
-    rest(pool);
+    stage_at_rest(pool);
     save_when(pool, "stage_same", CLEAN, clean + 100);
     assert_long(number(path, "stage_same", CLEAN), clean + 100);
     /* Also if the kind is known already. */
@@ -247,7 +231,7 @@ static shunt_pool *pool_with_file(char *text, size_t *n_out)
 
     run(pool, 20);
     assert_joins(shunt_submit(pool, stage_fail, &(int){ 1 }), SHUNT_EFAILED);
-    rest(pool);
+    stage_at_rest(pool);
     save_when(pool, "stage_same", CLEAN, 10);
     harness_free(pool);
     *n_out = read_file(path, text);

@@ -327,6 +327,16 @@ void stage_asleep(shunt_pool *pool, unsigned sleeping)
     } while (stats.sleeping != sleeping);
 }
 
+void stage_at_rest(shunt_pool *pool)
+{
+    shunt_pool_stats stats;
+
+    do {
+        sched_yield();
+        assert_ok(shunt_stats(pool, &stats, NULL, 0));
+    } while (stats.sleeping + stats.resting != stats.workers);
+}
+
 /* ---- workers kept busy, futures in a given state ---- */
 
 struct stage_hold stage_hold(shunt_pool *pool)

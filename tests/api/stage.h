@@ -137,6 +137,8 @@ void *stage_wait_in_thread(void *waiter);
 
 /* Wait until so many of the workers of pool sleep. */
 void stage_asleep(shunt_pool *pool, unsigned sleeping);
+/* Wait until all do, however many there are by now, or rest. */
+void stage_at_rest(shunt_pool *pool);
 
 /* ---- a worker kept busy ---- */
 
