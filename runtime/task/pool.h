@@ -479,6 +479,24 @@ static inline unsigned sh_camp_end(struct sh_pool *pool,
     return active < camp->end ? active : camp->end;
 }
 
+/* Whether a hint is queued for the workers of a camp. */
+static inline bool sh_camp_is_queued(struct sh_pool *pool,
+                                     struct sh_camp *camp)
+{
+    if (sh_ring_size(&camp->ring) > 0 || sh_ring_size(&camp->side) > 0)
+        return true;
+    for (unsigned i = camp->first; i < sh_camp_end(pool, camp); i++)
+        if (sh_deque_size(&pool->posts[i].deque) > 0)
+            return true;
+    /* What processes have queued for the threads of an auto pool. */
+    if (SH_LIKELY(camp == &pool->camps[SH_OWN_CAMP]))
+        return false;
+    for (unsigned i = 0; i < camp->first; i++)
+        if (sh_deque_size(&pool->posts[i].away) > 0)
+            return true;
+    return false;
+}
+
 /* Whether a worker process but that one has claimed what has this hint, or was
  * about to, and nothing else since; it may have died, and be repaired yet. The
  * caller has seen the record's state as it is after the claim. */

@@ -66,18 +66,6 @@
 #include "future/timer.h"
 #include "shunt/blocking.h"
 
-static bool is_queued(struct sh_pool *pool)
-{
-    struct sh_camp *camp = sh_blocking_camp(pool);
-
-    if (sh_ring_size(&camp->ring) > 0 || sh_ring_size(&camp->side) > 0)
-        return true;
-    for (unsigned i = camp->first; i < sh_camp_end(pool, camp); i++)
-        if (sh_deque_size(&pool->posts[i].deque) > 0)
-            return true;
-    return false;
-}
-
 /* Something may be in no queue, and nobody has looked since. */
 static bool is_in_table(struct sh_pool *pool)
 {
@@ -93,7 +81,8 @@ static bool is_in_table(struct sh_pool *pool)
 
 bool sh_blocking_sees(struct sh_pool *pool)
 {
-    return is_queued(pool) || is_in_table(pool) ||
+    return sh_camp_is_queued(pool, sh_blocking_camp(pool)) ||
+           is_in_table(pool) ||
            (sh_load_rlx(&pool->splits_used) != 0 && /* relaxed: a look */
             sh_frames_offered(pool, sh_blocking_camp(pool)));
 }

@@ -258,18 +258,11 @@ SH_HOT bool sh_worker_sees_work(struct sh_worker *w)
     /* seq_cst: sleep */
     if (sh_load_sc(&w->post->resumed) != SH_NONE || sh_is_handed(w->post))
         return true;
-    if (sh_ring_size(&camp->ring) > 0 || sh_ring_size(&camp->side) > 0)
-        return true;
     /* relaxed: ours, or a shutdown's, which looks twice; seq_cst: sleep */
     if (sh_load_rlx(&w->rescan_at) != 0 ||
         sh_load_sc(&camp->rescan) != sh_load_rlx(&w->rescan_done))
         return true;
-    for (unsigned v = camp->first; v < sh_camp_end(w->pool, camp); v++)
-        if (sh_deque_size(&w->pool->posts[v].deque) > 0)
-            return true;
-    for (unsigned v = 0; SH_UNLIKELY(sh_is_of_host_camp(w)) && v < camp->first;
-         v++)
-        if (sh_deque_size(&w->pool->posts[v].away) > 0)
-            return true;
+    if (sh_camp_is_queued(w->pool, camp))
+        return true;
     return sh_frames_may_steal(w) && sh_frames_offered(w->pool, camp);
 }

@@ -116,15 +116,6 @@ static void do_handed(struct sh_pool *pool)
     pthread_mutex_unlock(&pool->team->repair);
 }
 
-/* Somebody is queued there who was to run inline. */
-static bool has_untold(struct sh_pool *pool, const struct sh_camp *camp)
-{
-    for (unsigned i = camp->first; i < sh_camp_end(pool, camp); i++)
-        if (sh_deque_size(&pool->posts[i].deque) > 0)
-            return true;
-    return false;
-}
-
 /* Whoever awaits what runs inline will have run it by then; if not, another may:
  * when to look again. */
 static int64_t tell(struct sh_pool *pool, int64_t *tell_ns)
@@ -141,7 +132,7 @@ static int64_t tell(struct sh_pool *pool, int64_t *tell_ns)
     *tell_ns = 0;
     sh_store_sc(&pool->time.untold, 0); /* seq_cst: untold */
     for (unsigned c = 0; c <= pool->mixed; c++)
-        if (has_untold(pool, &pool->camps[c]))
+        if (sh_camp_is_queued(pool, &pool->camps[c]))
             sh_sleep_notify(&pool->camps[c].sleep);
     return INT64_MAX;
 }

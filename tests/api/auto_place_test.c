@@ -328,6 +328,27 @@ static void on_threads_what_blocks_lets_others_run(void)
     }
 }
 
+/* Goal: also for what a task in a process has queued for them. */
+static void what_a_process_queues_is_run_in_the_stead_of_what_blocks(void)
+{
+    struct order to_thread = { &shunt_task_tell, SHUNT_PLACE_THREAD };
+    shunt_pool *pool = pool_that_stands_in(1, 0);
+
+    for (int round = 0; round < 20; round++) {
+        struct section in = new_section();
+        shunt_future *f =
+            shunt_submit_with(pool, wait_in_section, &in,
+                              .place = SHUNT_PLACE_THREAD);
+
+        assert_true(latch_reaches(in.in, 1));
+        assert_in_host(shunt_submit_with(pool, pass_on, &to_thread,
+                                         .place = SHUNT_PLACE_PROCESS));
+        latch_raise(in.go);
+        assert_joins(f, 0);
+    }
+    harness_free(pool);
+}
+
 static void on_threads_the_trait_is_enough(void)
 {
     shunt_pool *pool = pool_that_stands_in(1, 0);
@@ -379,6 +400,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM_OF_BOTH(allow_unsafe_lets_them_have_threads),
     CLAIM_OF_BOTH(an_exclusive_task_may_be_placed_on_a_thread),
     CLAIM_OF_BOTH(on_threads_what_blocks_lets_others_run),
+    CLAIM_OF_BOTH(what_a_process_queues_is_run_in_the_stead_of_what_blocks),
     CLAIM_OF_BOTH(on_threads_the_trait_is_enough),
     CLAIM_OF_BOTH(placed_as_blocking_it_need_not_say_it),
 };
