@@ -62,10 +62,8 @@ enum {
 extern const shunt_task *const auto_tasks[AUTO_KINDS];
 extern const char *const auto_names[AUTO_KINDS];
 
-/* .init of every pool: notes whether the worker is in the process of which
- * auto_host_note has noted that it is the host. */
-void auto_host_note(void);
-int auto_worker_init(void *unused);
+/* This process is the host, from now on; -1: the system cannot mark it. */
+int auto_host_note(void);
 
 /* Turns of COMPUTE, and times of MAP, that take about so long here. */
 uint32_t auto_turns_of_us(unsigned us);
@@ -162,6 +160,7 @@ struct auto_options {
     int rounds;
     int64_t warm_ns_max, quiet_ns; /* settled: so long without a change */
     FILE *explain; /* lines of JSON, of the auto pool; may be NULL */
+    FILE *trace;   /* what it measures and decides; may be NULL */
 };
 
 struct auto_report {
@@ -172,7 +171,8 @@ struct auto_report {
     double cold_ns[AUTO_WAYS];
     struct auto_tally tally[AUTO_WAYS];
     double tasks;           /* of a batch, in the mean */
-    double settled_seconds; /* of the warm-up, until the last change, */
+    double settled_seconds; /* of the warm-up, until all was known, and changed
+                             * no more, */
     double warm_seconds;    /* until it ended */
     double slower;          /* its time, over what it takes when warm */
     bool settled;

@@ -3,8 +3,8 @@
  * auto/kinds.c - the functions that are run, one a kind of work.
  *
  * Each says of itself whether it ran in the host. What tells it is a word that
- * .init of its worker has set: a system call would take longer than a tiny
- * task.
+ * a child of the host finds wiped: a system call would take longer than a tiny
+ * task; and of a pool with an .init nothing leaves its processes by itself.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,20 +27,17 @@ enum {
     BLOCKS = 24
 };
 
-static pid_t host;
-static bool away; /* this process is not the host */
+static const bool *at_home; /* in a page that forks wipe */
 
-void auto_host_note(void)
+int auto_host_note(void)
 {
-    host = getpid();
-}
+    bool *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-int auto_worker_init(void *unused)
-{
-    (void)unused;
-    /* Threads of the host would all write what is there already. */
-    if (getpid() != host)
-        away = true;
+    if (page == MAP_FAILED || madvise(page, PAGE, MADV_WIPEONFORK) != 0)
+        return -1;
+    *page = true;
+    at_home = page;
     return 0;
 }
 
@@ -94,7 +91,7 @@ uint32_t auto_turns_of_us(unsigned us)
 static int done(const struct auto_job *in, struct auto_done *out)
 {
     out->value = (uint64_t)in->number + 1;
-    out->in_host = !away;
+    out->in_host = *at_home;
     return 0;
 }
 
@@ -210,8 +207,8 @@ static volatile int *volatile nowhere; /* NULL: the compiler does not know */
 static int risky(const struct auto_job *in, struct auto_done *out)
 {
     turn(in->amount);
-    out->unsafe = in->crashes && !away;
-    if (in->crashes && away)
+    out->unsafe = in->crashes && *at_home;
+    if (in->crashes && !*at_home)
         *nowhere = 1;
     return done(in, out);
 }

@@ -3,12 +3,13 @@
  * auto/main.c - bench-auto: what auto costs beside each fixed choice.
  *
  *     auto/{tiny,compute,blocking,mapping,lock,crashers,mixture}
- *     --scale=F --rounds=N --warm=SECONDS --explain=FILE
+ *     --scale=F --rounds=N --warm=SECONDS --explain=FILE --trace=FILE
  *
  * One iteration of each is the whole of it: all ways, all rounds. Its counters
  * are the raw figures, KEY:WAY, KEY:WAY:ROUND or KEY:WAY:KIND, of which
  * bench/auto/measure.py makes a table. A FILE gets what the auto pool says of
- * its kinds of tasks, a line of JSON after the warm-up and one at the end.
+ * its kinds of tasks, a line of JSON after the warm-up and one at the end; or
+ * each step of its policy, as shunt_trace_decisions writes them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 static struct auto_options options = {
     .scale = 1.0,
     .rounds = 15,
-    .warm_ns_max = 10000000000,
+    .warm_ns_max = 60000000000,
     .quiet_ns = 2000000000,
 };
 
@@ -102,6 +103,8 @@ static bool parse(const char *arg)
         options.warm_ns_max = (int64_t)(strtod(value, NULL) * 1e9);
     else if ((value = value_of(arg, "--explain")) != NULL)
         options.explain = fopen(value, "we");
+    else if ((value = value_of(arg, "--trace")) != NULL)
+        options.trace = fopen(value, "we");
     else
         return false;
     return true;
@@ -119,7 +122,10 @@ int main(int argc, char **argv)
 
     /* Before anything starts a thread; and worker processes are copies of the
      * program as it is here. */
-    auto_host_note();
+    if (auto_host_note() != 0) {
+        perror("bench-auto: MADV_WIPEONFORK");
+        return 1;
+    }
     if (shunt_init() != 0) {
         fprintf(stderr, "bench-auto: %s\n", shunt_last_error()->message);
         return 1;
@@ -132,5 +138,7 @@ int main(int argc, char **argv)
     int rc = gbench_run(kept, argv);
     if (options.explain != NULL)
         fclose(options.explain);
+    if (options.trace != NULL)
+        fclose(options.trace);
     return rc;
 }

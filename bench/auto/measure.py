@@ -34,7 +34,7 @@ PAGE = os.path.join(ROOT, "bench", "README.md")
 BEGIN, END = "<!-- auto: begin -->", "<!-- auto: end -->"
 SECONDS_MAX = 600  # of one process
 # Scale, rounds, seconds of warm-up at most.
-FULL, QUICK = (1.0, 15, 10.0), (0.5, 5, 3.0)
+FULL, QUICK = (1.0, 15, 60.0), (0.5, 5, 3.0)
 
 WAYS = ["threads", "processes", "inline", "processes, inline", "auto"]
 # The unit of a figure, and ns in it.
@@ -352,7 +352,7 @@ def main():
                         help="half of the tasks, and fewer rounds")
     parser.add_argument("--rounds", type=int, help="default: 15; 5 if quick")
     parser.add_argument("--warm", type=float, metavar="S",
-                        help="at most so many seconds; default: 10; 3 if quick")
+                        help="at most so many seconds; default: 60; 3 if quick")
     parser.add_argument("--show", nargs="?", const="", metavar="FILE")
     parser.add_argument("--table", nargs="?", const="", metavar="FILE")
     parser.add_argument("build", nargs="?", metavar="BUILD_DIR")

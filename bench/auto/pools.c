@@ -29,7 +29,6 @@ int auto_pool_open(shunt_pool **pool_out, const struct auto_way *way)
     return shunt_pool_new(
         pool_out, &(shunt_options){ .mode = way->mode,
                                     .workers = AUTO_WORKERS,
-                                    .init = auto_worker_init,
                                     .name = way->name,
                                     .unobserved = shunt_unobserved_ignore });
 }

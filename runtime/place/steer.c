@@ -120,6 +120,19 @@ static struct sh_bounds bounds_of(const struct sh_pool *pool,
     return b;
 }
 
+/* Have what is submitted from now on run where it is to; and each run be looked
+ * at that is long, or of a kind that is hardly known: by chance alone a sample
+ * in hundreds would be of it, beside what is short. */
+static void put(struct sh_pool *pool, unsigned i, const struct sh_policy *p)
+{
+    const struct sh_evidence *e = &p->at[p->place.site];
+
+    if (sh_steer_places(pool))
+        sh_profile_put(&pool->profiles[i], p->place,
+                       sh_evidence_samples(e) >= SH_SAMPLES_MIN &&
+                           sh_evidence_mean_ns(e) < SH_SAMPLE_EACH_NS);
+}
+
 /* Have a kind know what a file says of it, but not forget that it has crashed.
  */
 static void learn(struct sh_pool *pool, unsigned i,
@@ -141,8 +154,7 @@ static void learn(struct sh_pool *pool, unsigned i,
         k->policy.history[n].now_ns = sh_clock_ns();
     if (k->policy.banned)
         sh_store_rlx(&p->banned, 1); /* relaxed: profile */
-    if (sh_steer_places(pool))
-        sh_profile_put(p, k->policy.place);
+    put(pool, i, &k->policy);
 }
 
 /* The kind with that index, which has just been met or before; NULL if there is
@@ -161,8 +173,7 @@ static struct sh_steered *meet(struct sh_pool *pool, unsigned i)
     bounds = bounds_of(pool, task);
     k->task = task;
     sh_policy_init(&k->policy, &bounds);
-    if (sh_steer_places(pool))
-        sh_profile_put(&pool->profiles[i], k->policy.place);
+    put(pool, i, &k->policy);
     known = sh_learned_find(&s->learned, task);
     if (known != NULL)
         learn(pool, i, known);
@@ -229,8 +240,7 @@ static void step_kind(struct sh_pool *pool, unsigned i, int64_t now_ns)
     memcpy(k->total, sums, sizeof sums);
     k->crashes = crashes;
     reason = sh_policy_step(&k->policy, &m);
-    if (sh_steer_places(pool))
-        sh_profile_put(p, k->policy.place);
+    put(pool, i, &k->policy);
     if (s->trace != NULL)
         trace(s, i, &m, reason);
 }

@@ -72,6 +72,9 @@ unsigned sh_profile_places(struct sh_pool *pool, const shunt_task *task)
         sh_load_rlx(&pool->no_guests) == 0 && /* relaxed: a hint */
         (place.manner != SH_MANNER_INLINE || sh_self()->served != pool))
         host = true;
+    if (!host && place.manner == SH_MANNER_QUEUED && !sh_profile_is_seen(p) &&
+        task->shape_ != SH_SHAPE_TAKEN)
+        return SH_EACH;
     return manners[place.manner] | (host ? SH_FOR_HOST : 0);
 }
 

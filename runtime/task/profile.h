@@ -35,8 +35,8 @@ enum sh_site {
 };
 
 enum sh_manner {
-    SH_MANNER_QUEUED, /* whoever is free runs it, and is woken for it */
-    SH_MANNER_INLINE, /* nobody is woken: who awaits, or is awake, runs it */
+    SH_MANNER_QUEUED,  /* whoever is free runs it, and is woken for it */
+    SH_MANNER_INLINE,  /* nobody is woken: who awaits, or is awake, runs it */
     SH_MANNER_BLOCKING /* its worker does not count while it runs */
 };
 
@@ -46,9 +46,13 @@ struct sh_place {
 
 #define SH_PROFILES 1024u
 
+/* In the word of the place: enough is known of the kind, and it is so short
+ * that a few of its runs will do. */
+#define SH_PROFILE_SEEN 0x10000u
+
 struct sh_profile {
     _Atomic(const shunt_task *) task;
-    _Atomic uint32_t place;  /* site | manner << 8 */
+    _Atomic uint32_t place;  /* site | manner << 8 | SH_PROFILE_SEEN */
     _Atomic uint32_t banned; /* has crashed: not in the host any more */
     _Atomic uint64_t crashes;
 };
@@ -73,10 +77,18 @@ static inline struct sh_place sh_profile_place(struct sh_profile *p)
     return (struct sh_place){ (uint8_t)word, (uint8_t)(word >> 8) };
 }
 
-static inline void sh_profile_put(struct sh_profile *p, struct sh_place place)
+static inline bool sh_profile_is_seen(struct sh_profile *p)
 {
     /* relaxed: profile */
-    sh_store_rlx(&p->place, (uint32_t)place.site | (uint32_t)place.manner << 8);
+    return (sh_load_rlx(&p->place) & SH_PROFILE_SEEN) != 0;
+}
+
+static inline void sh_profile_put(struct sh_profile *p, struct sh_place place,
+                                  bool seen)
+{
+    /* relaxed: profile */
+    sh_store_rlx(&p->place, (uint32_t)place.site | (uint32_t)place.manner << 8 |
+                                (seen ? SH_PROFILE_SEEN : 0));
 }
 
 #endif /* SH_TASK_PROFILE_H */

@@ -42,6 +42,8 @@
 #define SH_AT_AWAIT 0x02u
 /* its worker does not count meanwhile; */
 #define SH_BLOCKS 0x04u
+/* both of these: none of that, but each run of it is looked at; */
+#define SH_EACH 0x06u
 /* all three: on threads of the host since the caller said so. */
 #define SH_SAID_HOST 0x07u
 #define SH_PLACED 0x07u

@@ -405,8 +405,7 @@ static int wait_for(struct sh_ref *ref, int64_t ns)
     sh_handle_pinned(ref);
     if (run == NULL)
         rc = await_in_thread(ref, ns);
-    else if (sh_phase_of(ref->word) == SH_READY && ns == SHUNT_FOREVER &&
-             SH_UNLIKELY(sh_is_inline(ref->record)) &&
+    else if (ns == SHUNT_FOREVER && sh_is_awaiters(ref) &&
              sh_worker_run_awaited(run, ref))
         rc = 0;
     else
@@ -525,7 +524,11 @@ static SH_ON_STACK int take(shunt_future *f, void *out, size_t size, bool joins)
 
 SH_HOT int shunt_take_sized(shunt_future *f, void *out, size_t size)
 {
-    if (out != NULL && take_plain(sh_handle_of(f), out, size))
+    uint64_t handle = sh_handle_of(f);
+
+    if (out != NULL &&
+        (take_plain(handle, out, size) ||
+         (sh_worker_run_plain(handle) && take_plain(handle, out, size))))
         return 0;
     return take(f, out, size, false);
 }

@@ -23,6 +23,8 @@
  *
  * Edges.
  *   claim    worker/run.c
+ *   accepted future/submit.c
+ *   ready    future/deliver.c
  *   settled  future/settle.c
  *
  * Crash. Both are RUNNING on the dead worker: what its post says was running is
@@ -37,8 +39,7 @@ static bool has_room(const struct sh_worker *w)
     const char *here = __builtin_frame_address(0);
     const char *low = w->fiber->stack_low;
 
-    return here > low &&
-           (size_t)(here - low) > w->stacks.stack_bytes / 4 * 3;
+    return here > low && (size_t)(here - low) > w->stacks.stack_bytes / 4 * 3;
 }
 
 bool sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref)
@@ -58,8 +59,8 @@ bool sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref)
     if (run->sample != NULL)
         sh_sample_pause(run->sample);
     w->nests = w->pool->shared;
-    sh_worker_run(w, sh_hint(sh_index_of(w->pool, r),
-                             sh_generation_of(ref->word)));
+    sh_worker_run(
+        w, sh_hint(sh_index_of(w->pool, r), sh_generation_of(ref->word)));
     w->nests = false;
     sh_here.run = run;
     if (run->sample != NULL)
@@ -68,4 +69,19 @@ bool sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref)
         sh_blocking_enter(w);
     sh_worker_goes_on(w, run);
     return sh_is_settled(sh_load_acq(&r->state)); /* acquire: settled */
+}
+
+SH_ON_STACK bool sh_worker_run_plain(uint64_t handle)
+{
+    struct sh_run *run = sh_here.run;
+    struct sh_ref ref = { 0 };
+
+    if (run == NULL || sh_handle_pool(handle) != run->pool->id ||
+        sh_handle_index(handle) >= run->pool->records.capacity)
+        return false;
+    ref.pool = run->pool;
+    ref.record = sh_record_at(ref.pool, sh_handle_index(handle));
+    ref.word = sh_load_acq(&ref.record->state); /* acquire: accepted, ready */
+    return sh_handle_fits(handle, ref.word) && sh_is_awaiters(&ref) &&
+           sh_worker_run_awaited(run, &ref);
 }

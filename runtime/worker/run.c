@@ -443,6 +443,16 @@ static struct sh_record *finish_plain(struct sh_worker *w, struct sh_run *run)
     return next;
 }
 
+/* A run that blocks, or that is to be looked at, begins. Whether it is the
+ * latter, for itself. */
+static SH_COLD bool begin_apart(struct sh_worker *w, const struct sh_record *r)
+{
+    if (sh_blocking_always(r))
+        sh_blocking_enter(w);
+    return w->pool->profiles != NULL &&
+           (sh_placed(r) & SH_PLACED) != SH_SAID_HOST;
+}
+
 SH_ON_STACK struct sh_record *sh_worker_execute(struct sh_worker *w,
                                                 struct sh_record *r,
                                                 uint64_t word, unsigned kind)
@@ -452,7 +462,7 @@ SH_ON_STACK struct sh_record *sh_worker_execute(struct sh_worker *w,
     struct sh_run run;
     struct call call = { 0 };
     struct sh_sample sample;
-    bool given_up, called;
+    bool given_up, called, each = false;
     int rc = 0;
 
     sh_run_init(&run, w->pool, r, word);
@@ -484,12 +494,14 @@ SH_ON_STACK struct sh_record *sh_worker_execute(struct sh_worker *w,
     if (SH_UNLIKELY(checks))
         called = called && check_arguments(&run, &call, kind);
     called = called && SH_LIKELY(!given_up);
-    if (sh_blocking_always(r) && called)
-        sh_blocking_enter(w);
-    if (SH_LIKELY(called) && SH_LIKELY(--w->sampler.left != 0)) {
+    if ((SH_UNLIKELY(t->traits_.blocking) ||
+         SH_UNLIKELY((sh_placed(r) & SH_BLOCKS) != 0)) &&
+        called)
+        each = begin_apart(w, r);
+    if (SH_LIKELY(called && !each) && SH_LIKELY(--w->sampler.left != 0)) {
         rc = t->call_(call.in, call.ctx, call.out);
     } else if (called) { /* the same, and look what it takes */
-        sh_sample_begin(&sample, w, &run, kind);
+        sh_sample_begin(&sample, w, &run, kind, each);
         rc = t->call_(call.in, call.ctx, call.out);
         sh_sample_end(&sample, &run);
     }

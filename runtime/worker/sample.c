@@ -172,7 +172,7 @@ static uint64_t bytes_of(const struct sh_run *run)
 }
 
 void sh_sample_begin(struct sh_sample *s, struct sh_worker *w,
-                     struct sh_run *run, unsigned kind)
+                     struct sh_run *run, unsigned kind, bool each)
 {
     struct sh_record *r = run->record;
     int64_t now_ns;
@@ -181,8 +181,10 @@ void sh_sample_begin(struct sh_sample *s, struct sh_worker *w,
     if (w->pool->profiles == NULL)
         return; /* and again when the count has come round */
     now_ns = sh_clock_ns();
-    s->weight = w->sampler.weight;
-    draw(w, now_ns);
+    s->each = each;
+    s->weight = each ? 1 : w->sampler.weight;
+    if (!each)
+        draw(w, now_ns);
     s->tally = tally_of(w->pool, w->post, r->task);
     if (s->tally == NULL)
         return;
@@ -202,7 +204,8 @@ void sh_sample_begin(struct sh_sample *s, struct sh_worker *w,
         w->sampler.shallow = 0;
         w->sampler.deep_ns = now_ns + took_ns * SH_DEEP_REST;
     }
-    w->sampler.last = s->tally;
+    if (!each)
+        w->sampler.last = s->tally;
     s->since_ns = now_ns;
     run->sample = s;
 }
@@ -258,6 +261,9 @@ void sh_sample_end(struct sh_sample *s, struct sh_run *run)
     if (t == NULL)
         return;
     stop(s);
+    /* Its time is none of what is counted. */
+    if (s->each && run->worker->sampler.at_ns >= 0)
+        run->worker->sampler.at_ns += (int64_t)s->service_ns;
     run->sample = NULL;
     mean_ns = (int64_t)sh_load_rlx(&t->mean_ns); /* relaxed: ours */
     mean_ns += ((int64_t)s->service_ns - mean_ns) / MEAN_OF;

@@ -12,7 +12,9 @@
  * counts the runs since the last sample as of the same kind, so that in a pool
  * at rest all are counted. When it wakes up it samples one of the first runs:
  * which one is drawn from as many as it did the last time, so that what always
- * comes second is seen as well. Now and then a sample is deep: the kernel is
+ * comes second is seen as well. What is long, or hardly known, an auto pool has
+ * looked at each time, beside this count and whatever comes between: the record
+ * says so. Now and then a sample is deep: the kernel is
  * asked, too, which costs ten times as much, and may take as much of a worker's
  * time.
  *
@@ -96,14 +98,15 @@ struct sh_sample {
     uint64_t service_ns; /* before that */
     uint64_t queued_ns;
     uint32_t weight;
+    bool each; /* beside the count of its worker */
     bool deep, parked;
     struct sh_usage since, used; /* of a deep one: the same */
 };
 
-/* The run is the one whose turn it is: its function is called now; and has
- * returned. */
+/* The run is the one whose turn it is, or one of a kind of which each is: its
+ * function is called now; and has returned. */
 SH_COLD void sh_sample_begin(struct sh_sample *s, struct sh_worker *w,
-                             struct sh_run *run, unsigned kind);
+                             struct sh_run *run, unsigned kind, bool each);
 SH_COLD void sh_sample_end(struct sh_sample *s, struct sh_run *run);
 
 /* Others run on the worker for a while, in the middle of a run that is sampled;

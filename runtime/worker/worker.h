@@ -232,6 +232,18 @@ void sh_worker_run(struct sh_worker *w, uint64_t hint);
  * then. */
 bool sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref);
 
+/* Whether that is what was seen. */
+static inline bool sh_is_awaiters(const struct sh_ref *ref)
+{
+    return sh_phase_of(ref->word) == SH_READY &&
+           SH_UNLIKELY(sh_is_inline(ref->record));
+}
+
+/* The same for what a first handle stands for, if it is so. Nothing is pinned:
+ * who runs it has it, and if the handle was given back meanwhile it stands for
+ * nothing after that. */
+bool sh_worker_run_plain(uint64_t handle);
+
 /* A worker is about to do something else than what is in its deque: of what was
  * to run inline nobody has been told. */
 static inline void sh_worker_tells(struct sh_worker *w)

@@ -67,6 +67,14 @@ static int tell_alone(const long *in, long *out)
 }
 SHUNT_TASK(tell_alone, long, long, .exclusive = true)
 
+static int doze(const long *ms, shunt_none *out)
+{
+    (void)out;
+    pause_ms(*ms);
+    return 0;
+}
+SHUNT_TASK(doze, long, shunt_none)
+
 static int tell_at_home(const long *in, long *out)
 {
     return tell(in, out);
@@ -118,6 +126,25 @@ static void kinds_begin_isolated(void)
         assert_true(is_said_of(pool, "tell", IN_PROCESSES));
         harness_free(pool);
     }
+}
+
+/* A sample in hundreds of runs would say little of it. */
+static void what_is_long_is_seen_each_time_among_much_that_is_short(void)
+{
+    shunt_pool *pool = auto_pool(2);
+    static shunt_future *f[1000];
+
+    for (int round = 0; round < 5; round++) {
+        for (long i = 0; i < 1000; i++)
+            f[i] = shunt_submit(pool, stage_same, &i);
+        assert_joins(shunt_submit(pool, doze, &(long){ 3 }), 0);
+        for (long i = 0; i < 1000; i++)
+            assert_takes(f[i], i);
+    }
+    stage_at_rest(pool);
+    assert_true(
+        is_said_of(pool, "doze", "\"process\":{\"runs\":5,\"samples\":5,"));
+    harness_free(pool);
 }
 
 static void what_is_trusted_begins_isolated_and_may_leave_at_once(void)
@@ -439,6 +466,7 @@ static void what_passes_may_be_cancelled_meanwhile(void)
 
 static const struct CMUnitTest claims[] = {
     CLAIM_OF_BOTH(kinds_begin_isolated),
+    CLAIM_OF_BOTH(what_is_long_is_seen_each_time_among_much_that_is_short),
     CLAIM_OF_BOTH(what_is_trusted_begins_isolated_and_may_leave_at_once),
     CLAIM_OF_BOTH(what_is_untrusted_or_exclusive_never_runs_in_the_host),
     CLAIM_OF_BOTH(what_needs_the_host_runs_there),

@@ -142,8 +142,7 @@ int main(void)
 
     /* A sanitizer would report each crash. */
     (void)signal(SIGSEGV, SIG_DFL);
-    auto_host_note();
-    if (shunt_init() != 0)
+    if (auto_host_note() != 0 || shunt_init() != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

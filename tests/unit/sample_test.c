@@ -102,7 +102,7 @@ static bool run(struct scene *s, int64_t ns)
             spend(ns);
         return false;
     }
-    sh_sample_begin(&sample, &s->worker, &s->run, SH_KIND_THEN);
+    sh_sample_begin(&sample, &s->worker, &s->run, SH_KIND_THEN, false);
     if (ns > 0)
         spend(ns);
     sh_sample_end(&sample, &s->run);
@@ -182,6 +182,35 @@ static void long_runs_are_sampled_each_time(void **state)
     end(s);
 }
 
+/* Beside the count of the others, of which no weight or time is its own. */
+static void what_is_looked_at_each_time_counts_once(void **state)
+{
+    struct scene *s = begin();
+    struct sh_sample sample;
+    struct sh_window others;
+    int samples = 0;
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        s->record.task = &shunt_task_nothing;
+        for (int k = 0; k < MANY / 100; k++)
+            samples += run(s, 0);
+        s->record.task = &shunt_task_something;
+        sh_sample_begin(&sample, &s->worker, &s->run, SH_KIND_THEN, true);
+        spend(2 * SH_SAMPLE_EACH_NS);
+        sh_sample_end(&sample, &s->run);
+    }
+    s->record.task = &shunt_task_nothing;
+    sh_sample_rest(&s->worker);
+    assert_int_equal(sum_of(s, &shunt_task_something).runs, 100);
+    assert_int_equal(sum_of(s, &shunt_task_something).samples, 100);
+    others = sum_of(s, &shunt_task_nothing);
+    assert_int_equal(others.runs, MANY);
+    assert_int_equal(others.samples, samples);
+    assert_true(samples < MANY / 100);
+    end(s);
+}
+
 /* Two kinds in turn, each time the worker wakes up: each is half of it. */
 static void what_comes_second_after_each_sleep_is_seen(void **state)
 {
@@ -212,7 +241,7 @@ static void a_pool_without_figures_is_left_alone(void **state)
     (void)state;
     s->pool.profiles = NULL;
     s->worker.sampler.left = 0; /* it has come round */
-    sh_sample_begin(&sample, &s->worker, &s->run, SH_KIND_TASK);
+    sh_sample_begin(&sample, &s->worker, &s->run, SH_KIND_TASK, false);
     assert_null(sample.tally);
     assert_null(s->run.sample);
     sh_sample_end(&sample, &s->run);
@@ -231,13 +260,13 @@ static void a_pause_is_no_service(void **state)
     struct sh_window w;
 
     (void)state;
-    sh_sample_begin(&sample, &s->worker, &s->run, SH_KIND_THEN);
+    sh_sample_begin(&sample, &s->worker, &s->run, SH_KIND_THEN, false);
     assert_ptr_equal(s->run.sample, &sample);
     sh_sample_pause(&sample);
     for (int i = 0; i < 1000; i++) { /* others, of the same worker */
         struct sh_sample other;
 
-        sh_sample_begin(&other, &s->worker, &s->run, SH_KIND_THEN);
+        sh_sample_begin(&other, &s->worker, &s->run, SH_KIND_THEN, false);
         spend(100000);
         sh_sample_end(&other, &s->run);
     }
@@ -374,6 +403,7 @@ int main(void)
         cmocka_unit_test(weights_add_up_to_what_has_run),
         cmocka_unit_test(short_runs_are_sampled_seldom_and_not_in_step),
         cmocka_unit_test(long_runs_are_sampled_each_time),
+        cmocka_unit_test(what_is_looked_at_each_time_counts_once),
         cmocka_unit_test(what_comes_second_after_each_sleep_is_seen),
         cmocka_unit_test(a_pool_without_figures_is_left_alone),
         cmocka_unit_test(a_pause_is_no_service),
