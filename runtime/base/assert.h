@@ -22,6 +22,10 @@
 #define SH_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define SH_COLD __attribute__((noinline, cold))
 
+/* Not so, but no part of who calls it; and what is one in any case. */
+#define SH_APART __attribute__((noinline))
+#define SH_FORCE_INLINE inline __attribute__((always_inline))
+
 /* On the way of each task. Such code lies together, so that a process that was
  * away, and finds none of its pages in the TLB, needs few of them. */
 #define SH_HOT __attribute__((hot))

@@ -69,13 +69,15 @@ static bool spill(struct sh_pool *pool, struct sh_camp *camp)
     return true;
 }
 
-static bool enqueue(struct sh_pool *pool, struct sh_camp *camp,
-                    struct sh_seat *seat, uint64_t hint)
+/* plain: the pool has no other camp. */
+static inline bool enqueue(struct sh_pool *pool, struct sh_camp *camp,
+                           struct sh_seat *seat, uint64_t hint, bool plain)
 {
     uint64_t limit;
 
     if (seat->post != NULL) {
-        if (!sh_camp_push(pool, camp, seat, hint))
+        if (!(plain ? sh_deque_push(&seat->post->deque, hint)
+                    : sh_camp_push(pool, camp, seat, hint)))
             sh_add_sc(&camp->rescan, 1); /* seq_cst: sleep */
         return true;
     }
@@ -157,12 +159,11 @@ static SH_COLD void end_late(struct sh_pool *pool, struct sh_record *r,
     sh_work_do(&work);
 }
 
-/* A task is accepted, which is set up in INIT and seen with word; the running
- * task has noted it. 0, or SHUNT_EAGAIN if there is no room. */
-static inline int accept(struct sh_pool *pool, struct sh_seat *seat,
-                         struct sh_record *r, uint64_t w)
+/* plain: the pool has no other camp, and the task runs as most do. */
+static SH_FORCE_INLINE int accept_in(struct sh_pool *pool, struct sh_camp *camp,
+                                     struct sh_seat *seat, struct sh_record *r,
+                                     uint64_t w, bool plain)
 {
-    struct sh_camp *camp = sh_camp_of(pool, r);
     uint32_t index = sh_index_of(pool, r);
     bool bound = sh_is_bound(r);
     bool timed = bound && sh_bound_of(r)->deadline_ns != INT64_MAX;
@@ -172,8 +173,8 @@ static inline int accept(struct sh_pool *pool, struct sh_seat *seat,
         sh_store_rel(&r->state, w); /* release: accepted */
     else
         sh_store_sc(&r->state, w); /* seq_cst: accepted, due, sibling */
-    if (SH_UNLIKELY(
-            !enqueue(pool, camp, seat, sh_hint(index, sh_generation_of(w))))) {
+    if (SH_UNLIKELY(!enqueue(pool, camp, seat,
+                             sh_hint(index, sh_generation_of(w)), plain))) {
         if (take_back(pool, seat, r, w))
             return SHUNT_EAGAIN;
         /* A worker found it in the table, and has counted it as taken; or it
@@ -184,14 +185,32 @@ static inline int accept(struct sh_pool *pool, struct sh_seat *seat,
                                                              * closing */
         too_late(pool, r, w);
     /* Of what is to run inline, its submitter has the hint, and is awake. */
-    if (SH_LIKELY(!sh_is_inline(r)) || seat->post == NULL ||
-        !sh_seat_is_in(seat, camp) || !sh_post_pops(pool, seat->post))
+    if (plain)
+        sh_sleep_notify(&camp->sleep);
+    else if (SH_LIKELY(!sh_is_inline(r)) || seat->post == NULL ||
+             !sh_seat_is_in(seat, camp) || !sh_post_pops(pool, seat->post))
         sh_camp_notify(pool, camp);
     else
         sh_camp_leave_untold(pool, camp);
     if (SH_UNLIKELY(timed))
         check_timer(pool, r, w);
     return 0;
+}
+
+static SH_APART int accept_placed(struct sh_pool *pool, struct sh_seat *seat,
+                                  struct sh_record *r, uint64_t w)
+{
+    return accept_in(pool, sh_camp_of(pool, r), seat, r, w, false);
+}
+
+/* A task is accepted, which is set up in INIT and seen with word; the running
+ * task has noted it. 0, or SHUNT_EAGAIN if there is no room. */
+static inline int accept(struct sh_pool *pool, struct sh_seat *seat,
+                         struct sh_record *r, uint64_t w)
+{
+    if (SH_LIKELY(!pool->mixed && (sh_placed(r) & SH_PLACED) == 0))
+        return accept_in(pool, &pool->camps[SH_OWN_CAMP], seat, r, w, true);
+    return accept_placed(pool, seat, r, w);
 }
 
 /* What is submitted. */
@@ -201,8 +220,8 @@ struct order {
     const void *in;
     const char *where;
     int64_t deadline_ns;
-    struct sh_child *child; /* what it is to be of a scope, or NULL */
-    unsigned retries;       /* after crashes */
+    struct sh_child *child;  /* what it is to be of a scope, or NULL */
+    unsigned retries;        /* after crashes */
     struct sh_record *retry; /* TRY: whose attempt it is, and what names it
                               * before it is accepted; else NULL */
     struct sh_block *block;  /* that goes with the record, or NULL */
@@ -374,8 +393,11 @@ shunt_future *sh_submit_own(struct sh_pool *pool, const shunt_task *task,
                             const void *in, struct sh_block *block,
                             const char *where)
 {
-    struct order order = { .kind = SH_KIND_TASK, .task = task, .in = in,
-                           .where = where, .deadline_ns = INT64_MAX,
+    struct order order = { .kind = SH_KIND_TASK,
+                           .task = task,
+                           .in = in,
+                           .where = where,
+                           .deadline_ns = INT64_MAX,
                            .block = block };
     uint64_t handle;
     int rc = check(pool, task, in);

@@ -477,7 +477,7 @@ int shunt_await(shunt_future *f)
 
 /* Taking the value of a task that has ended and left nothing else, by the only
  * handle: all in one go. False if it is not as simple as that. */
-static bool take_plain(uint64_t handle, void *out, size_t size)
+static SH_FORCE_INLINE bool take_plain(uint64_t handle, void *out, size_t size)
 {
     _Alignas(16) unsigned char value[SH_INLINE_BYTES];
     const shunt_task *task;
@@ -522,15 +522,22 @@ static SH_ON_STACK int take(shunt_future *f, void *out, size_t size, bool joins)
     return rc;
 }
 
-SH_HOT int shunt_take_sized(shunt_future *f, void *out, size_t size)
+/* What has not settled may be there to be run by who awaits it. */
+static SH_APART int run_and_take(shunt_future *f, void *out, size_t size)
 {
     uint64_t handle = sh_handle_of(f);
 
-    if (out != NULL &&
-        (take_plain(handle, out, size) ||
-         (sh_worker_run_plain(handle) && take_plain(handle, out, size))))
+    if (out != NULL && sh_worker_run_plain(handle) &&
+        take_plain(handle, out, size))
         return 0;
     return take(f, out, size, false);
+}
+
+SH_HOT int shunt_take_sized(shunt_future *f, void *out, size_t size)
+{
+    if (out != NULL && take_plain(sh_handle_of(f), out, size))
+        return 0;
+    return run_and_take(f, out, size);
 }
 
 int shunt_join(shunt_future *f)

@@ -575,11 +575,11 @@ void sh_frames_run(struct sh_worker *w)
     struct sh_record *r = sh_record_at(w->pool, sh_hint_index(w->taken));
 
     w->taken = 0;
-    w->sampler.left++; /* it is a part of a run, and none */
+    w->sampler.left++;          /* it is a part of a run, and none */
     SH_ASSERT(!sh_is_bound(r)); /* a deadline of its own might keep it from
                                  * being called, and somebody waits for that */
     sh_worker_execute(w, r, sh_load_rlx(&r->state), /* relaxed: we claimed it */
-                      SH_KIND_TASK);
+                      SH_KIND_TASK, false);
 }
 
 bool sh_frames_offered(struct sh_pool *pool, const struct sh_camp *camp)

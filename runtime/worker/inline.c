@@ -58,10 +58,8 @@ bool sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref)
         sh_blocking_over(w);
     if (run->sample != NULL)
         sh_sample_pause(run->sample);
-    w->nests = w->pool->shared;
-    sh_worker_run(
+    sh_worker_run_nested(
         w, sh_hint(sh_index_of(w->pool, r), sh_generation_of(ref->word)));
-    w->nests = false;
     sh_here.run = run;
     if (run->sample != NULL)
         sh_sample_resume(run->sample);

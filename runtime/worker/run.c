@@ -443,33 +443,29 @@ static struct sh_record *finish_plain(struct sh_worker *w, struct sh_run *run)
     return next;
 }
 
-/* A run that blocks, or that is to be looked at, begins. Whether it is the
- * latter, for itself. */
-static SH_COLD bool begin_apart(struct sh_worker *w, const struct sh_record *r)
+/* Whether a run is like most: it does not block, and is not looked at. */
+static inline bool is_usual(struct sh_worker *w, const struct sh_record *r)
 {
-    if (sh_blocking_always(r))
-        sh_blocking_enter(w);
-    return w->pool->profiles != NULL &&
-           (sh_placed(r) & SH_PLACED) != SH_SAID_HOST;
+    return SH_LIKELY(!r->task->traits_.blocking) &&
+           SH_LIKELY((sh_placed(r) & SH_BLOCKS) == 0) &&
+           SH_LIKELY(--w->sampler.left != 0);
 }
 
 SH_ON_STACK struct sh_record *sh_worker_execute(struct sh_worker *w,
                                                 struct sh_record *r,
-                                                uint64_t word, unsigned kind)
+                                                uint64_t word, unsigned kind,
+                                                bool nested)
 {
     const shunt_task *t = r->task;
     bool checks = w->pool->checks_pointers && t->shape_ != SH_SHAPE_TAKEN;
     struct sh_run run;
     struct call call = { 0 };
     struct sh_sample sample;
-    bool given_up, called, each = false;
+    bool given_up, called;
     int rc = 0;
 
     sh_run_init(&run, w->pool, r, word);
-    if (SH_UNLIKELY(w->nests)) {
-        run.nested = true;
-        w->nests = false;
-    }
+    run.nested = nested;
     if (SH_UNLIKELY(sh_is_bound(r))) {
         run.deadline_ns = sh_bound_of(r)->deadline_ns;
         run.scope = sh_bound_of(r)->scope;
@@ -494,19 +490,14 @@ SH_ON_STACK struct sh_record *sh_worker_execute(struct sh_worker *w,
     if (SH_UNLIKELY(checks))
         called = called && check_arguments(&run, &call, kind);
     called = called && SH_LIKELY(!given_up);
-    if ((SH_UNLIKELY(t->traits_.blocking) ||
-         SH_UNLIKELY((sh_placed(r) & SH_BLOCKS) != 0)) &&
-        called)
-        each = begin_apart(w, r);
-    if (SH_LIKELY(called && !each) && SH_LIKELY(--w->sampler.left != 0)) {
+    if (SH_LIKELY(called)) {
+        if (!is_usual(w, r))
+            sh_sample_unusual(w, &run, &sample, kind);
         rc = t->call_(call.in, call.ctx, call.out);
-    } else if (called) { /* the same, and look what it takes */
-        sh_sample_begin(&sample, w, &run, kind, each);
-        rc = t->call_(call.in, call.ctx, call.out);
-        sh_sample_end(&sample, &run);
+        if (SH_UNLIKELY(run.sample != NULL))
+            sh_sample_end(&sample, &run);
     }
-    /* relaxed: what the timekeeper says now is of no use any more */
-    if (SH_UNLIKELY(sh_load_rlx(&w->post->blocked) != 0))
+    if (SH_UNLIKELY(sh_load_rlx(&w->post->blocked) != 0)) /* relaxed: ours */
         sh_blocking_over(w);
     if (SH_UNLIKELY(checks))
         called = called && (rc != 0 || sh_pointers_pass(&run, "out", call.out,
@@ -531,17 +522,18 @@ static void refuse(struct sh_worker *w, struct sh_record *r, uint64_t word,
 }
 
 /* Steps, the one behind the other, of which the first is claimed. */
-static SH_HOT void run_onward(struct sh_worker *w, struct sh_record *r)
+static void run_onward(struct sh_worker *w, struct sh_record *r, bool nested)
 {
     do {
+        uint64_t word = sh_load_rlx(&r->state); /* relaxed: ours in RUNNING */
         w->tick++;
         sh_count(&w->post->counts.run, 1);
-        /* relaxed: ours in RUNNING */
-        r = sh_worker_execute(w, r, sh_load_rlx(&r->state), SH_KIND_THEN);
+        r = sh_worker_execute(w, r, word, SH_KIND_THEN, nested);
     } while (r != NULL);
 }
 
-SH_HOT void sh_worker_run(struct sh_worker *w, uint64_t hint)
+static SH_FORCE_INLINE void run_hint(struct sh_worker *w, uint64_t hint,
+                                     bool nested)
 {
     struct sh_pool *pool = w->pool;
     struct sh_record *r = sh_record_at(pool, sh_hint_index(hint));
@@ -589,10 +581,20 @@ SH_HOT void sh_worker_run(struct sh_worker *w, uint64_t hint)
         sh_retry_turn(pool, r, running);
     } else if (kind != SH_KIND_DEAL) {
         sh_count(&w->post->counts.run, 1);
-        r = sh_worker_execute(w, r, running, kind);
+        r = sh_worker_execute(w, r, running, kind, nested);
         if (r != NULL)
-            run_onward(w, r);
+            run_onward(w, r, nested);
     } else if (!sh_map_deal(pool, r, hint, w->post)) {
         sh_settle_running(pool, r, 0, 0);
     }
+}
+
+SH_HOT void sh_worker_run(struct sh_worker *w, uint64_t hint)
+{
+    run_hint(w, hint, false);
+}
+
+void sh_worker_run_nested(struct sh_worker *w, uint64_t hint)
+{
+    run_hint(w, hint, w->pool->shared);
 }

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "future/timer.h"
 #include "memory/arena.h"
-#include "worker/worker.h"
+#include "worker/blocking.h"
 
 /* How many blocks of a run are looked at for their size. */
 #define BLOCKS_MAX 16u
@@ -208,6 +208,20 @@ void sh_sample_begin(struct sh_sample *s, struct sh_worker *w,
         w->sampler.last = s->tally;
     s->since_ns = now_ns;
     run->sample = s;
+}
+
+void sh_sample_unusual(struct sh_worker *w, struct sh_run *run,
+                       struct sh_sample *s, unsigned kind)
+{
+    const struct sh_record *r = run->record;
+    bool apart = r->task->traits_.blocking || (sh_placed(r) & SH_BLOCKS) != 0;
+    bool each = apart && w->pool->profiles != NULL &&
+                (sh_placed(r) & SH_PLACED) != SH_SAID_HOST;
+
+    if (sh_blocking_always(r))
+        sh_blocking_enter(w);
+    if (each || !apart || --w->sampler.left == 0)
+        sh_sample_begin(s, w, run, kind, each);
 }
 
 static void stop(struct sh_sample *s)

@@ -109,6 +109,10 @@ SH_COLD void sh_sample_begin(struct sh_sample *s, struct sh_worker *w,
                              struct sh_run *run, unsigned kind, bool each);
 SH_COLD void sh_sample_end(struct sh_sample *s, struct sh_run *run);
 
+/* A run that may block begins, or one that may be a sample, or both. */
+SH_APART void sh_sample_unusual(struct sh_worker *w, struct sh_run *run,
+                                struct sh_sample *s, unsigned kind);
+
 /* Others run on the worker for a while, in the middle of a run that is sampled;
  * and no more. */
 SH_COLD void sh_sample_pause(struct sh_sample *s);

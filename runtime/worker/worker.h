@@ -41,7 +41,6 @@ struct sh_worker {
                              * resumed, the last first */
     uint64_t begun;         /* in its process: see care.c */
     const shunt_task *fits; /* the last that its process may run */
-    bool nests; /* what it claims next runs on the stack of another */
     uint32_t tick;
     /* Taken from the rings since it was last idle: find.c. What a process that
      * died leaves here costs the next one a pause at most. */
@@ -222,10 +221,13 @@ void sh_worker_look_at_clock(struct sh_worker *w);
  * next, claimed too, or NULL: of a spawned call there is none. */
 SH_HOT struct sh_record *sh_worker_execute(struct sh_worker *w,
                                            struct sh_record *r, uint64_t word,
-                                           unsigned kind);
+                                           unsigned kind, bool nested);
 
 /* Claim what a hint names, and run it; nothing if it is stale. */
 void sh_worker_run(struct sh_worker *w, uint64_t hint);
+
+/* The same, on the stack of who awaits it: in a process, it is nested. */
+void sh_worker_run_nested(struct sh_worker *w, uint64_t hint);
 
 /* The running task waits for ref, which was seen READY and is to be run by who
  * awaits it: run it here and now, on the task's stack. True if it has settled
