@@ -4,7 +4,8 @@
  * up.
  *
  *     replay FILE [EXPECTED]         print what it decides of a recorded trace,
- *                                    and compare it with a file
+ *                                    and compare it with a file, and with what
+ *                                    the pool has written that it decided
  *     replay --list                  the workloads that can be made up
  *     replay --trace NAME SEED       make one up, and print it as a trace
  *     replay --regret NAME SEED [SECONDS]
@@ -85,15 +86,43 @@ static void sum_up(const struct known *k)
             p->shifts, p->crashes);
 }
 
+/* A pool that writes a trace writes there what it decides, as a comment. */
+static bool is_decision(const char *text)
+{
+    return text[0] == '#' && strstr(text, ": site ") != NULL;
+}
+
+/* Whether that is what the policy decides here, of the last line's kind. */
+static bool is_the_same(const char *text, const char *name,
+                        const struct sh_policy *p)
+{
+    const struct sh_change *c = p ? sh_policy_change(p, 0) : NULL;
+    char same[SH_TRACE_LINE];
+
+    if (!c)
+        return false;
+    snprintf(same, sizeof(same), "# %s: site %u, manner %u: %s\n", name,
+             c->to.site, c->to.manner,
+             sh_reason_text((enum sh_reason)c->reason));
+    return strcmp(text, same) == 0;
+}
+
 static int replay(FILE *file)
 {
     char text[SH_TRACE_LINE];
     struct sh_trace_line line = { 0 };
+    int decided = 0, recorded = 0;
 
     for (int n = 1; fgets(text, sizeof text, file); n++) {
         enum sh_line what = sh_trace_read(text, &line);
         struct sh_policy *p = NULL;
 
+        if (is_decision(text) &&
+            (++recorded != decided ||
+             !is_the_same(text, line.kind, policy_of(line.kind)))) {
+            fprintf(stderr, "line %d: the pool decided otherwise\n", n);
+            return 1;
+        }
         if (what == SH_LINE_NOTHING)
             continue;
         if (what != SH_LINE_WRONG)
@@ -104,8 +133,14 @@ static int replay(FILE *file)
         }
         if (what == SH_LINE_BOUNDS)
             sh_policy_init(p, &line.bounds);
-        else if (sh_policy_step(p, &line.measures) != SH_REASON_NONE)
+        else if (sh_policy_step(p, &line.measures) != SH_REASON_NONE) {
+            decided++;
             tell(line.kind, p);
+        }
+    }
+    if (recorded > 0 && recorded != decided) {
+        fprintf(stderr, "the pool did not decide so often\n");
+        return 1;
     }
     for (int i = 0; i < kinds_n; i++)
         sum_up(&kinds[i]);
