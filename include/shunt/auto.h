@@ -57,7 +57,9 @@ SHUNT_API int shunt_explain_json(shunt_pool *pool, FILE *to);
  * Blocks:  as writing files does.
  * Threads: any thread of the host.
  * Errors:  as shunt_explain; SHUNT_EINVAL: path, or what is there is no regular
- *          file (a link to one is followed); SHUNT_ENOMEM.
+ *          file (a link to one is followed); SHUNT_ENOMEM; -ENAMETOOLONG also
+ *          if only what is written beside it, with up to 16 characters more,
+ *          is too long a name.
  */
 SHUNT_API int shunt_profile_save(shunt_pool *pool, const char *path);
 
@@ -87,7 +89,8 @@ SHUNT_API int shunt_profile_load(shunt_pool *pool, const char *path);
  * written any more. Until then, or until pool is freed, the stream stays open.
  *
  * It is written to by the thread that also has timers happen: let it be a file,
- * and not a pipe that is read slowly.
+ * and not a pipe that is read slowly; and who calls any function of this header
+ * does not hold its lock (flockfile).
  *
  * Blocks:  while a line is being written.
  * Threads: any thread of the host.
