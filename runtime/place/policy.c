@@ -28,8 +28,7 @@ static const int64_t dispatch_ns[] = { SH_DISPATCH_PROCESS_NS,
                                        SH_DISPATCH_THREAD_NS };
 static const int64_t inline_ns[] = { SH_INLINE_PROCESS_NS,
                                      SH_INLINE_THREAD_NS };
-/* Who stands in for a worker that blocks is a thread of the host. */
-static const int64_t blocking_ns[] = { SH_DISPATCH_PROCESS_NS,
+static const int64_t blocking_ns[] = { SH_HANDOFF_PROCESS_NS,
                                        SH_HANDOFF_THREAD_NS };
 
 static uint8_t other(uint8_t site)
@@ -66,18 +65,19 @@ static int64_t fixed_ns(struct sh_place where)
 /* Whether another runs in its stead while it waits. */
 static bool stood_in(struct sh_place where)
 {
-    return where.manner == SH_MANNER_BLOCKING && where.site == SH_SITE_THREAD;
+    return where.manner == SH_MANNER_BLOCKING;
 }
 
 /* What waits in threads much longer than in processes waits for its own kind,
  * and that is no time that others could use: two that wait for each other take
  * twice as long, and are to seem no better than two that do not. */
-static int64_t contention_ns(const struct sh_policy *p)
+static int64_t contention_ns(const struct sh_policy *p, struct sh_place where)
 {
     const struct sh_evidence *here = &p->at[SH_SITE_THREAD];
     const struct sh_evidence *apart = &p->at[SH_SITE_PROCESS];
 
-    if (!enough(here) || !enough(apart))
+    if (!stood_in(where) || where.site == SH_SITE_PROCESS || !enough(here) ||
+        !enough(apart))
         return 0;
 
     int64_t there = sh_evidence_mean_ns(apart);
@@ -95,7 +95,7 @@ int64_t sh_policy_cost(const struct sh_policy *p, struct sh_place where)
 
     if (ns < 0)
         return -1;
-    return ns + fixed_ns(where) + (stood_in(where) ? contention_ns(p) : 0);
+    return ns + fixed_ns(where) + contention_ns(p, where);
 }
 
 /* Whether one cost is less than another by enough, where windows differ by so
@@ -112,8 +112,8 @@ static bool gains(int64_t now, int64_t before, int64_t noise)
 }
 
 /* The most that a task could gain by leaving its process, as is known there:
- * what is fixed, all that the kernel does for it, and, if it blocks, all that
- * it waits. */
+ * what is fixed, and all that the kernel does for it. What it waits is free
+ * there as well, if it blocks. */
 static int64_t hope_ns(const struct sh_evidence *e, uint8_t manner)
 {
     struct sh_place from = { SH_SITE_PROCESS, manner };
@@ -121,10 +121,6 @@ static int64_t hope_ns(const struct sh_evidence *e, uint8_t manner)
     int64_t mean = sh_evidence_mean_ns(e);
     int64_t share = sh_evidence_system(e);
 
-    if (manner == SH_MANNER_BLOCKING)
-        share += sh_evidence_waits(e);
-    if (share > SH_SHARE_ONE)
-        share = SH_SHARE_ONE;
     return fixed_ns(from) - fixed_ns(to) + mean / SH_SHARE_ONE * share +
            mean % SH_SHARE_ONE * share / SH_SHARE_ONE;
 }

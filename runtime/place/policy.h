@@ -44,9 +44,9 @@ struct sh_bounds {
 /* As bulk/2w. */
 #define SH_INLINE_PROCESS_NS 120
 #define SH_INLINE_THREAD_NS 85
-/* Another thread is woken to run in the stead of one that blocks, and sleeps
- * again. Nobody stands in for a process: there all of the service time counts.
- */
+/* Another thread, or process, is woken to run in the stead of one that blocks,
+ * and sleeps again: a futex either way. */
+#define SH_HANDOFF_PROCESS_NS 60000
 #define SH_HANDOFF_THREAD_NS 20000
 
 /* -- when: all figures of a decision need so many samples -- */

@@ -8,7 +8,7 @@
 /* What is fixed, in truth: process and thread. */
 static const int64_t dispatch_ns[] = { 330, 260 };
 static const int64_t inline_ns[] = { 130, 80 };
-static const int64_t handoff_ns = 18000; /* of a thread */
+static const int64_t handoff_ns[] = { 24000, 18000 };
 
 /* clang-format off */
 #define CPU_ONLY { 1000, 1000 }
@@ -99,14 +99,13 @@ static int64_t cost_ns(const struct nature *n, struct sh_place at)
 {
     int64_t service = n->service_ns[at.site];
 
-    if (at.manner == SH_MANNER_QUEUED ||
-        (at.manner == SH_MANNER_BLOCKING && at.site == SH_SITE_PROCESS))
+    if (at.manner == SH_MANNER_QUEUED)
         return service + dispatch_ns[at.site];
     if (at.manner == SH_MANNER_INLINE)
         return service + inline_ns[at.site] + (service > 1000 ? service : 0);
     if (n->contends)
-        return service + handoff_ns;
-    return service * n->cpu[at.site] / 1000 + handoff_ns;
+        return service + handoff_ns[at.site];
+    return service * n->cpu[at.site] / 1000 + handoff_ns[at.site];
 }
 
 static struct sh_place place_number(int i)
