@@ -415,7 +415,7 @@ static size_t shut_down(struct sh_pool *pool, enum shunt_how how,
         sh_store_sc(&pool->gave_up, 1); /* seq_cst: quiet */
         (void)look_at_all(pool, GIVE_UP);
         if (pool->shared) /* processes that are at .init are killed */
-            pool->team->crew->relieve(pool);
+            sh_time_recruit(pool);
         left = 0;
     }
     if (left > 0)

@@ -79,7 +79,8 @@ struct sh_crew {
      * killed; and until the threads have. */
     void (*reap)(struct sh_pool *pool);
     void (*join)(struct sh_pool *pool);
-    /* Some are stuck at code that was given up. */
+    /* Some are stuck at code that was given up. The timekeeper's alone, who
+     * has others stand in: who else knows of them recruits. */
     void (*relieve)(struct sh_pool *pool);
 };
 extern const struct sh_crew sh_crew_of_threads, sh_crew_of_processes;
