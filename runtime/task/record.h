@@ -170,6 +170,14 @@ _Static_assert(sizeof(struct sh_scoping) <= SH_INLINE_BYTES, "inline");
 #define SH_BOUND_AT (SH_INLINE_BYTES - sizeof(struct sh_bound))
 
 /* Who looks through the table may come upon one that is being made. */
+/* The task of a record that is not claimed, and may be another's meanwhile, with
+ * another task or none: so this is read once. Of what has been a task of the
+ * pool the description is there, in the host at least. */
+static inline const shunt_task *sh_task_seen(const struct sh_record *r)
+{
+    return sh_load_bare_rlx(&r->task); /* relaxed: the claim validates it */
+}
+
 static inline unsigned sh_placed(const struct sh_record *r)
 {
     /* relaxed: accepted orders it for who may use it */

@@ -37,16 +37,18 @@
 bool sh_care_takes(struct sh_worker *w, struct sh_record *r, unsigned kind,
                    uint64_t hint)
 {
-    if (r->task != w->fits) {
-        if (sh_home_wants(w->pool, r)) {
+    const shunt_task *task = sh_task_seen(r);
+
+    if (task != w->fits) {
+        if (sh_home_wants(w->pool, task)) {
             sh_home_call(w->pool);
             return false;
         }
-        if (sh_lane_wants(r) && !sh_is_lane(w)) {
+        if (sh_lane_wants(task) && !sh_is_lane(w)) {
             sh_lane_call(w->pool);
             return false;
         }
-        w->fits = r->task;
+        w->fits = task;
     }
     /* Of two that come upon it at a time, both have begun it: so it is a limit,
      * and no number that each of them reaches. */

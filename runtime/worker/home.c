@@ -41,15 +41,15 @@
 #include "worker/worker.h"
 
 /* A process that looked at its description would crash. */
-bool sh_home_is_late(const struct sh_pool *pool, const struct sh_record *r)
+bool sh_home_is_late(const struct sh_pool *pool, const shunt_task *task)
 {
-    return !sh_known_has(pool->known, r->task);
+    return !sh_known_has(pool->known, task);
 }
 
-bool sh_home_wants(const struct sh_pool *pool, const struct sh_record *r)
+bool sh_home_wants(const struct sh_pool *pool, const shunt_task *task)
 {
-    return pool->shared && r->task != NULL &&
-           (sh_home_is_late(pool, r) || r->task->traits_.host_only);
+    return pool->shared && task != NULL &&
+           (sh_home_is_late(pool, task) || task->traits_.host_only);
 }
 
 void sh_home_call(struct sh_pool *pool)
@@ -65,7 +65,8 @@ void sh_home_call(struct sh_pool *pool)
 /* Whether a record's task is for threads of the host alone. */
 static bool is_for_home(struct sh_pool *pool, const struct sh_record *r)
 {
-    return pool->mixed ? sh_is_for_host(r) : sh_home_wants(pool, r);
+    return pool->mixed ? sh_is_for_host(r)
+                       : sh_home_wants(pool, sh_task_seen(r));
 }
 
 void sh_home_fail_all(struct sh_pool *pool)
@@ -151,10 +152,11 @@ uint64_t sh_home_find(struct sh_worker *w)
     for (; at < used && hint == 0; at++) {
         struct sh_record *r = sh_record_at(pool, at);
         uint64_t word = sh_load_acq(&r->state); /* acquire: accepted */
+        const shunt_task *task = sh_task_seen(r);
 
-        if (sh_phase_of(word) != SH_READY || !sh_home_wants(pool, r))
+        if (sh_phase_of(word) != SH_READY || !sh_home_wants(pool, task))
             continue;
-        if (sh_home_is_late(pool, r) && !r->task->traits_.host_only)
+        if (sh_home_is_late(pool, task) && !task->traits_.host_only)
             sh_home_refuse(pool, r, word);
         else
             hint = sh_hint(at, sh_generation_of(word));

@@ -46,9 +46,9 @@ static unsigned lanes_active(struct sh_pool *pool)
     return end;
 }
 
-bool sh_lane_wants(const struct sh_record *r)
+bool sh_lane_wants(const shunt_task *task)
 {
-    return r->task != NULL && r->task->traits_.exclusive;
+    return task != NULL && task->traits_.exclusive;
 }
 
 /* Wake one that has nothing to do. */
@@ -108,10 +108,11 @@ uint64_t sh_lane_find(struct sh_worker *w)
     for (; at < used && hint == 0; at++) {
         struct sh_record *r = sh_record_at(pool, at);
         uint64_t word = sh_load_acq(&r->state); /* acquire: accepted */
+        const shunt_task *task = sh_task_seen(r);
 
         /* One that was placed on a thread is none of ours. */
-        if (sh_phase_of(word) == SH_READY && !sh_home_wants(pool, r) &&
-            sh_camp_of(pool, r) == w->camp && sh_lane_wants(r))
+        if (sh_phase_of(word) == SH_READY && !sh_home_wants(pool, task) &&
+            sh_camp_of(pool, r) == w->camp && sh_lane_wants(task))
             hint = sh_hint(at, sh_generation_of(word));
     }
     if (at >= used && hint == 0) {

@@ -78,26 +78,27 @@ bool sh_passing_takes(struct sh_worker *w, struct sh_record *r, uint64_t word,
                       uint64_t hint)
 {
     bool host = sh_is_of_host_camp(w);
+    const shunt_task *task = sh_task_seen(r);
 
-    if (r->task == NULL || sh_load_rlx(&r->kind) == SH_KIND_DEAL) /* relaxed: as
-                                                                   * word */
+    if (task == NULL || sh_load_rlx(&r->kind) == SH_KIND_DEAL) /* relaxed: as
+                                                                * word */
         return true;
-    if (r->task != w->fits && sh_home_is_late(w->pool, r)) {
+    if (task != w->fits && sh_home_is_late(w->pool, task)) {
         if (!host) {
             pass(w, r, word, hint, SH_FOR_HOST);
             return false;
         }
-        if (!r->task->traits_.host_only) {
+        if (!task->traits_.host_only) {
             sh_home_refuse(w->pool, r, word);
             return false;
         }
     }
     if (!host)
         return true;
-    w->fits = r->task;
+    w->fits = task;
     if (SH_LIKELY((sh_placed(r) & SH_PLACED) == SH_SAID_HOST ||
-                  r->task->traits_.host_only ||
-                  !sh_profile_is_banned(w->pool, r->task)))
+                  task->traits_.host_only ||
+                  !sh_profile_is_banned(w->pool, task)))
         return true;
     pass(w, r, word, hint, 0);
     return false;

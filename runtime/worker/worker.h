@@ -464,8 +464,8 @@ static inline bool sh_is_aside(const struct sh_worker *w)
     return !sh_post_pops(w->pool, w->post);
 }
 
-/* Whether a record's task is to run in a lane. */
-bool sh_lane_wants(const struct sh_record *r);
+/* Whether a task, or none, is to run in a lane. */
+bool sh_lane_wants(const shunt_task *task);
 
 /* A process has come upon such a task: a lane is to look for it. */
 void sh_lane_call(struct sh_pool *pool);
@@ -474,9 +474,9 @@ void sh_lane_call(struct sh_pool *pool);
 uint64_t sh_lane_find(struct sh_worker *w);
 void sh_lane_rest(struct sh_worker *w);
 
-/* Whether no process has a record's task; and fail one, seen READY with word,
+/* Whether no process has a task; and fail a record of one, seen READY with word,
  * since that is so. */
-bool sh_home_is_late(const struct sh_pool *pool, const struct sh_record *r);
+bool sh_home_is_late(const struct sh_pool *pool, const shunt_task *task);
 void sh_home_refuse(struct sh_pool *pool, struct sh_record *r, uint64_t word);
 
 /* No thread can be had for what is READY and for threads of the host alone: it
@@ -488,8 +488,8 @@ void sh_home_fail_all(struct sh_pool *pool);
 bool sh_passing_takes(struct sh_worker *w, struct sh_record *r, uint64_t word,
                       uint64_t hint);
 
-/* Whether a record's task is to run there. */
-bool sh_home_wants(const struct sh_pool *pool, const struct sh_record *r);
+/* Whether a task, or none, is to run there. */
+bool sh_home_wants(const struct sh_pool *pool, const shunt_task *task);
 
 /* A process has come upon such a task: the host is to look for it. */
 void sh_home_call(struct sh_pool *pool);

@@ -13,10 +13,10 @@
 static struct sh_post three_posts[3];
 static struct sh_worker lane_of;
 
-bool sh_home_wants(const struct sh_pool *p, const struct sh_record *r)
+bool sh_home_wants(const struct sh_pool *p, const shunt_task *task)
 {
     (void)p;
-    (void)r;
+    (void)task;
     return false;
 }
 

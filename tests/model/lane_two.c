@@ -17,10 +17,10 @@
 static struct sh_post four_posts[4];
 static struct sh_worker four[4];
 
-bool sh_home_wants(const struct sh_pool *p, const struct sh_record *r)
+bool sh_home_wants(const struct sh_pool *p, const shunt_task *task)
 {
     (void)p;
-    (void)r;
+    (void)task;
     return false;
 }
 
