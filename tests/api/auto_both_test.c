@@ -29,7 +29,7 @@ static struct count counted(long value)
 
 static void note_side(const struct count *in)
 {
-    tally_add(getpid() == in->host ? in->in_host : in->away, 1);
+    tally_add(here() == in->host ? in->in_host : in->away, 1);
 }
 
 /* Two kinds that do the same, of which the pool has one on threads. */
@@ -69,7 +69,7 @@ static shunt_pool *pool_of_both(int workers)
 
     in_host = stage_tally();
     away = stage_tally();
-    host = getpid();
+    host = here();
     in = counted(0);
     if (workers == 1) /* keeps kinds isolated: .place alone decides */
         return pool;
@@ -285,8 +285,8 @@ SHUNT_TASK(grow, struct tree, long)
 static int grow(const struct tree *in, long *out)
 {
     struct tree child = { in->count, in->depth - 1 };
-    int there = getpid() == in->count.host ? SHUNT_PLACE_PROCESS
-                                           : SHUNT_PLACE_THREAD;
+    int there = here() == in->count.host ? SHUNT_PLACE_PROCESS
+                                         : SHUNT_PLACE_THREAD;
     shunt_future *fs[3];
 
     note_side(&in->count);
@@ -346,7 +346,7 @@ static int wait_to_be_asked(const struct asked *in, long *out)
     child.parent = false;
     if (in->parent) {
         f = shunt_submit_with(NULL, wait_to_be_asked, &child,
-                              .place = getpid() == in->count.host
+                              .place = here() == in->count.host
                                            ? SHUNT_PLACE_PROCESS
                                            : SHUNT_PLACE_THREAD);
         rc = shunt_await(f);
@@ -476,7 +476,7 @@ SHUNT_TASK(read_text, shunt_future *, long)
 
 static int write_and_read(const struct count *in, long *out)
 {
-    int there = getpid() == in->host ? SHUNT_PLACE_PROCESS : SHUNT_PLACE_THREAD;
+    int there = here() == in->host ? SHUNT_PLACE_PROCESS : SHUNT_PLACE_THREAD;
     shunt_future *f = shunt_submit_with(NULL, write_text, in, .place = there);
 
     return read_text(&f, out);

@@ -208,7 +208,7 @@ static int outlive(const struct mortal *in, long *out)
     int rc = shunt_join(
         shunt_submit_with(NULL, mortal, in, .place = SHUNT_PLACE_PROCESS));
 
-    *out = getpid();
+    *out = here();
     return rc == SHUNT_ECRASHED ? 0 : 1;
 }
 SHUNT_TASK(outlive, struct mortal, long)

@@ -26,9 +26,9 @@ static int64_t now_ns(void)
  * would have to fetch elsewhere. in is the host. */
 static int look_up(const long *in, long *out)
 {
-    int64_t until = now_ns() + (*in == getpid() ? 2000 : 20000);
+    int64_t until = now_ns() + (*in == here() ? 2000 : 20000);
 
-    *out = getpid();
+    *out = here();
     while (now_ns() < until)
         continue;
     return 0;
@@ -38,7 +38,7 @@ SHUNT_TASK(look_up, long, long)
 static int tell(const long *in, long *out)
 {
     (void)in;
-    *out = getpid();
+    *out = here();
     return 0;
 }
 SHUNT_TASK(tell, long, long)
@@ -94,7 +94,7 @@ static long run_batch(shunt_pool *pool, const shunt_task *task, long in)
     for (int i = 0; i < BATCH; i++)
         fs[i] = shunt_submit_task(pool, task, &in, NULL);
     for (int i = 0; i < BATCH; i++)
-        home += process_of(fs[i]) == getpid();
+        home += process_of(fs[i]) == here();
     return home;
 }
 
@@ -105,7 +105,7 @@ static bool comes_home(shunt_pool *pool)
     int64_t until = now_ns() + harness_patience();
 
     while (now_ns() < until)
-        if (run_batch(pool, &shunt_task_look_up, getpid()) == BATCH &&
+        if (run_batch(pool, &shunt_task_look_up, here()) == BATCH &&
             is_said_of(pool, "look_up", ON_THREADS) &&
             is_said_of(pool, "look_up",
                        "\"why\":\"a trial has shown that it costs less here\""))
@@ -202,7 +202,7 @@ static void a_kind_leaves_its_process_for_a_measured_gain(void)
 
     /* Not before it has run a thousand times. */
     for (; batches < 900 / BATCH; batches++)
-        assert_long(run_batch(pool, &shunt_task_look_up, getpid()), 0);
+        assert_long(run_batch(pool, &shunt_task_look_up, here()), 0);
     assert_true(comes_home(pool));
     harness_free(pool);
 }
@@ -262,9 +262,9 @@ static void what_a_pool_has_learned_another_one_begins_with(void)
 
     pool = auto_pool(2);
     assert_ok(shunt_profile_load(pool, path));
-    (void)run_batch(pool, &shunt_task_look_up, getpid());
+    (void)run_batch(pool, &shunt_task_look_up, here());
     assert_true(is_said_of(pool, "look_up", ON_THREADS));
-    assert_true(run_batch(pool, &shunt_task_look_up, getpid()) > 0);
+    assert_true(run_batch(pool, &shunt_task_look_up, here()) > 0);
     assert_int_equal(unlink(path), 0);
     harness_free(pool);
 }
@@ -289,14 +289,14 @@ static int fragile(const struct fragile *in, long *out)
 
     if (in->ran != NULL)
         tally_add(in->ran, 1);
-    if (in->in_host != NULL && getpid() == in->host)
+    if (in->in_host != NULL && here() == in->host)
         tally_add(in->in_host, 1);
     if (in->started != NULL)
         latch_raise(in->started);
     if (in->go != NULL && !latch_reaches(in->go, 1))
         return STAGE_LATE;
-    *out = getpid();
-    if (in->end == DIES && getpid() != in->host) { /* the test lives on */
+    *out = here();
+    if (in->end == DIES && here() != in->host) { /* the test lives on */
         setrlimit(RLIMIT_CORE, &no_core);
         raise(SIGKILL);
     }
@@ -306,7 +306,7 @@ SHUNT_TASK(fragile, struct fragile, long)
 
 static void crash_one(shunt_pool *pool)
 {
-    struct fragile dies = { .end = DIES, .host = getpid() };
+    struct fragile dies = { .end = DIES, .host = here() };
 
     assert_joins(
         shunt_submit_with(pool, fragile, &dies, .place = SHUNT_PLACE_PROCESS),
@@ -316,7 +316,7 @@ static void crash_one(shunt_pool *pool)
 static void what_crashes_goes_back_and_stays(void)
 {
     shunt_pool *pool = auto_pool(2);
-    struct fragile lives = { .host = getpid() };
+    struct fragile lives = { .host = here() };
 
     settle_on_threads(pool, &shunt_task_fragile, &lives);
     assert_long(run_batch(pool, &shunt_task_tell, 0), 0); /* the other kind */
@@ -344,7 +344,7 @@ static void nothing_runs_in_the_host_once_the_crash_is_known(void)
 {
     for (long i = harness_pools(400); i > 0; i--) {
         shunt_pool *pool = auto_pool(2);
-        struct fragile lives = { .host = getpid() };
+        struct fragile lives = { .host = here() };
         shunt_future *fs[8];
 
         settle_on_threads(pool, &shunt_task_fragile, &lives);
@@ -393,7 +393,7 @@ static void what_was_queued_for_a_thread_before_the_ban_passes_to_a_process(
     };
     shunt_pool *pool = auto_pool(WORKERS);
     struct brood in = {
-        .each = { .host = getpid(),
+        .each = { .host = here(),
                   .ran = stage_tally(),
                   .in_host = stage_tally() },
         .here = stage_latch(),
@@ -405,7 +405,7 @@ static void what_was_queued_for_a_thread_before_the_ban_passes_to_a_process(
     shunt_future *holds[WORKERS], *fs[BATCH];
 
     settle_on_threads(pool, &shunt_task_fragile,
-                      &(struct fragile){ .host = getpid() });
+                      &(struct fragile){ .host = here() });
     for (int i = 0; i < WORKERS; i++)
         holds[i] = shunt_submit_with(pool, queue_and_wait, &in,
                                      .place = SHUNT_PLACE_THREAD);
@@ -430,7 +430,7 @@ static void what_passes_may_be_cancelled_meanwhile(void)
 {
     for (long i = harness_pools(200); i > 0; i--) {
         shunt_pool *pool = auto_pool(2);
-        struct fragile lives = { .host = getpid(), .in_host = stage_tally() };
+        struct fragile lives = { .host = here(), .in_host = stage_tally() };
         struct job hold = { .started = stage_latch(), .go = stage_latch() };
         shunt_future *holds[2], *fs[BATCH];
         int cancelled = 0;

@@ -9,6 +9,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +32,19 @@ static inline shunt_pool *auto_pool(int workers)
     return pool_in_mode(SHUNT_AUTO, workers);
 }
 
+/* In which process this runs; or, where threads stand in for processes, for
+ * which of them. */
+static inline long here(void)
+{
+#ifdef STANDIN
+    char name[16] = "";
+
+    if (prctl(PR_GET_NAME, name) == 0 && strncmp(name, "shunt: w", 8) == 0)
+        return syscall(SYS_gettid);
+#endif
+    return getpid();
+}
+
 /* In which process a task ran; takes f. */
 static inline long process_of(shunt_future *f)
 {
@@ -38,8 +53,8 @@ static inline long process_of(shunt_future *f)
     assert_ok(shunt_take(f, &pid));
     return pid;
 }
-#define assert_in_host(f) assert_long(process_of(f), getpid())
-#define assert_away(f) assert_true(process_of(f) != getpid())
+#define assert_in_host(f) assert_long(process_of(f), here())
+#define assert_away(f) assert_true(process_of(f) != here())
 
 static inline void pause_ms(long ms)
 {
