@@ -16,6 +16,12 @@
 int vsnprintf(char *to, size_t size, const char *format, va_list arguments);
 int snprintf(char *to, size_t size, const char *format, ...);
 
+/* From worker/belongings.c: no task here has any. */
+void sh_run_attach(struct sh_run *run)
+{
+    assert(run->blocks.first == NULL);
+}
+
 /* From worker/inside.c: no task here says why it fails. */
 void sh_run_forget_text(struct sh_run *run)
 {
