@@ -14,6 +14,8 @@
  *   guests   queue, then read guests, write WANTED, ring || worker/guests.c:
  *            read WANTED, start threads, which look before they sleep; all
  *            seq_cst
+ *            if none can be had: write NONE, read the queues, then the states,
+ *            as in closing: who read guests before has queued what is seen
  *
  * Crash. Who dies between a word and the ring that follows it has it rung by who
  * recovers what he left (process/mend.c).

@@ -423,18 +423,18 @@ static inline unsigned sh_pool_active(struct sh_pool *pool)
 static inline struct sh_camp *sh_camp_of(struct sh_pool *pool,
                                          const struct sh_record *r)
 {
-    return &pool->camps[SH_UNLIKELY(pool->mixed) && sh_is_for_host(r)
-                            ? SH_HOST_CAMP
-                            : SH_OWN_CAMP];
+    if (SH_LIKELY(!pool->mixed))
+        return &pool->camps[SH_OWN_CAMP];
+    return &pool->camps[sh_is_for_host(r) ? SH_HOST_CAMP : SH_OWN_CAMP];
 }
 
 /* That of a post. */
 static inline struct sh_camp *sh_camp_at(struct sh_pool *pool, unsigned post)
 {
-    return &pool->camps[SH_UNLIKELY(pool->mixed) &&
-                                post >= pool->camps[SH_HOST_CAMP].first
-                            ? SH_HOST_CAMP
-                            : SH_OWN_CAMP];
+    if (SH_LIKELY(!pool->mixed))
+        return &pool->camps[SH_OWN_CAMP];
+    return &pool->camps[post >= pool->camps[SH_HOST_CAMP].first ? SH_HOST_CAMP
+                                                                : SH_OWN_CAMP];
 }
 
 /* Whether a worker's seat is in a camp, so that its deque is. */

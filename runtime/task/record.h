@@ -208,9 +208,12 @@ static inline void sh_place_at(struct sh_record *r, unsigned placed)
                                                               * above */
 }
 
+/* Of a record that was accepted it stays so. */
 static inline bool sh_is_bound(const struct sh_record *r)
 {
-    return (r->out_at & SH_BOUND) != 0;
+    /* As above: who passes it on (worker/passing.c) writes the byte anew, and
+     * the timekeeper may look meanwhile. */
+    return (sh_placed(r) & SH_BOUND) != 0;
 }
 
 static inline struct sh_bound *sh_bound_of(struct sh_record *r)

@@ -51,7 +51,11 @@ void sh_guests_start(struct sh_pool *pool)
                 n > 0 ? SH_GUESTS_HERE : SH_GUESTS_NONE); /* seq_cst: guests */
     /* relaxed: seen in time */
     sh_store_rlx(&pool->no_guests, n == 0);
-    if (n == 0)
+    if (n == 0) {
+        /* Of a task that was queued while they were wanted, nothing else says
+         * that it is READY. */
+        sh_see_queues(pool);
         sh_home_fail_all(pool);
+    }
     sh_quiet_notify(pool);
 }

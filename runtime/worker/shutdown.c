@@ -387,15 +387,14 @@ static void close_gate(struct sh_pool *pool, uint32_t gate)
     sh_futex_wake(&pool->room, INT32_MAX, pool->shared);
 }
 
-/* Synchronise with everybody who has queued a task and saw the gate open. */
-static void see_queues(struct sh_pool *pool)
+void sh_see_queues(struct sh_pool *pool)
 {
     for (unsigned c = 0; c <= pool->mixed; c++) {
         struct sh_camp *camp = &pool->camps[c];
 
         (void)sh_ring_size(&camp->ring);
         (void)sh_ring_size(&camp->side);
-        (void)sh_load_sc(&camp->rescan); /* seq_cst: closing */
+        (void)sh_load_sc(&camp->rescan); /* seq_cst: closing, guests */
     }
     for (unsigned i = 0; i < sh_pool_active(pool); i++) {
         (void)sh_deque_size(&pool->posts[i].deque);
@@ -423,7 +422,7 @@ static size_t shut_down(struct sh_pool *pool, enum shunt_how how,
     close_gate(pool, SH_STOPPED);
     /* Others who shut it down need not wait for the workers any more. */
     sh_quiet_ring(pool);
-    see_queues(pool);
+    sh_see_queues(pool);
     (void)look_at_all(pool, CLOSE);
     /* A finally may have started between the two looks. seq_cst: quiet */
     if (sh_load_sc(&pool->gave_up) != 0) {

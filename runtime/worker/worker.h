@@ -93,6 +93,10 @@ void sh_threads_join(struct sh_pool *pool);
  * there. */
 void sh_guests_start(struct sh_pool *pool);
 
+/* Synchronise with everybody who has queued a task before he read a word that
+ * the caller has changed since: he saw the gate open, or that the threads of an
+ * auto pool were to come. */
+void sh_see_queues(struct sh_pool *pool);
 
 
 /* A claim that came to nothing, and how often: of processes. */

@@ -29,7 +29,7 @@ static void *stopper(void *unused)
 {
     (void)unused;
     close_gate(&pool, SH_STOPPED);
-    see_queues(&pool);
+    sh_see_queues(&pool);
     (void)look_at_all(&pool, CLOSE);
     return NULL;
 }

@@ -30,6 +30,10 @@
 #undef sh_futex_wait
 #include "../../runtime/worker/blocking.c"
 
+#ifndef PLACED
+#define PLACED 0 /* where what is submitted is to run: of SH_PLACED */
+#endif
+
 static struct sh_cell_of_ring ring_cells[2];
 static struct sh_post posts[1];
 static struct sh_timer timers[8]; /* two a record */
@@ -117,7 +121,7 @@ struct sh_record *sh_record_new(struct sh_pool *p, struct sh_seat *s,
     sh_store_rel(&r->kind, (uint8_t)kind); /* release: accepted */
     r->task = task;
     r->where = where;
-    r->out_at = 0;
+    r->out_at = PLACED;
     return r;
 }
 
