@@ -90,6 +90,17 @@ bool pool_is_idle(struct sh_pool *pool)
     return true;
 }
 
+bool guests_are_idle(struct sh_pool *pool)
+{
+    struct sh_camp *camp = &pool->camps[SH_HOST_CAMP];
+
+    for (unsigned i = camp->first; pool->mixed && i < sh_camp_end(pool, camp);
+         i++)
+        if (!sh_sleep_is_idle(&camp->sleep, i))
+            return false;
+    return true;
+}
+
 uint32_t record_in_use(struct sh_pool *pool)
 {
     uint32_t used = sh_table_used(&pool->records);

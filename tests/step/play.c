@@ -142,8 +142,9 @@ static bool is_idle(struct play *p)
 
 static bool is_empty(struct play *p)
 {
-    return pool_is_idle(p->pool) && record_in_use(p->pool) == 0 &&
-           call_in_use(p->pool) == NULL && pool_is_idle(p->pool);
+    return pool_is_idle(p->pool) && guests_are_idle(p->pool) &&
+           record_in_use(p->pool) == 0 && call_in_use(p->pool) == NULL &&
+           pool_is_idle(p->pool) && guests_are_idle(p->pool);
 }
 
 static long descriptors; /* that the host has while nothing happens */
@@ -188,6 +189,8 @@ static unsigned births_wanted;
 static int note_birth(void *arg)
 {
     (void)arg;
+    if (sh_self()->served == NULL)
+        return 0; /* a thread of the host */
     atomic_store(&board->pid[sh_self()->served_as - 1], getpid());
     atomic_fetch_add(&board->births, 1);
     return 0;
@@ -211,15 +214,18 @@ static void await_births(struct play *p)
     }
 }
 
-void pool_open(struct play *p, unsigned workers)
+void pool_open(struct play *p, unsigned workers, bool mixed)
 {
     int rc = shunt_pool_new(
-        &p->name, &(shunt_options){ .mode = SHUNT_PROCESSES,
-                                    .workers = (int)workers,
-                                    .init = note_birth,
-                                    .name = "step",
-                                    .manual_clock = true,
-                                    .unobserved = shunt_unobserved_ignore });
+        &p->name,
+        &(shunt_options){ .mode = mixed ? SHUNT_AUTO : SHUNT_PROCESSES,
+                          .workers = (int)workers,
+                          .init = note_birth,
+                          .name = "step",
+                          .manual_clock = true,
+                          /* Nobody stands in for whom a scene keeps. */
+                          .blocking_max = -1,
+                          .unobserved = shunt_unobserved_ignore });
 
     played = p;
     if (rc != 0 || sh_pool_find(p->name, &p->pool) != 0)

@@ -105,6 +105,14 @@ void tell_wrong(const struct scene *s, const struct schedule *how, bool image,
     count_wrong();
 }
 
+static bool is_of_auto(const struct scene *s)
+{
+    for (const struct scene *one = scenes_of_auto; one->name != NULL; one++)
+        if (one == s)
+            return true;
+    return false;
+}
+
 static _Noreturn void be_host(const struct wish *w, const struct scene *s,
                               unsigned job, long from, long stride)
 {
@@ -113,7 +121,7 @@ static _Noreturn void be_host(const struct wish *w, const struct scene *s,
     struct play p = { .count = 0 };
 
     sit_on_cpu(job);
-    pool_open(&p, w->workers);
+    pool_open(&p, w->workers, is_of_auto(s));
     /* Once without a death: what it touches first is no leak. */
     atomic_store(&board->at, -1);
     alarm(PLAY_SECONDS_MAX);
@@ -247,8 +255,8 @@ static struct tally run_scene(const struct wish *w, const struct scene *s)
 }
 
 static const struct scene *const lists[] = { scenes_of_futures,
-                                             scenes_of_memory,
-                                             scenes_of_calls };
+                                             scenes_of_memory, scenes_of_calls,
+                                             scenes_of_auto };
 
 /* The scene behind another one; the first behind NULL. NULL: there is none. */
 static const struct scene *next_scene(const struct scene *s, size_t *list)
@@ -285,7 +293,8 @@ static int run(const struct wish *w)
         int64_t begin = sh_clock_ns();
         struct tally t;
 
-        if (!is_wanted(w, s->name) || sh_clock_ns() >= w->until_ns)
+        if (!is_wanted(w, s->name) || sh_clock_ns() >= w->until_ns ||
+            (w->images && is_of_auto(s)))
             continue;
         t = run_scene(w, s);
         printf("%-12s %6ld deaths, %7ld images, %4ld wrong, %9ld instructions "

@@ -107,6 +107,9 @@ struct scene {
 /* Lists that end with a scene without a name. */
 extern const struct scene scenes_of_futures[], scenes_of_memory[],
     scenes_of_calls[];
+/* Of an auto pool. There are no images of these: its threads are none of the
+ * workers that a fork of the host has. */
+extern const struct scene scenes_of_auto[];
 
 /* The host awaits this long, at the end; may_die are bits of tasks. */
 struct root *expect(struct play *p, shunt_future *f, long value,
@@ -150,6 +153,8 @@ struct holding {
 };
 
 bool pool_is_idle(struct sh_pool *pool);
+/* The threads of an auto pool, as far as there are any. */
+bool guests_are_idle(struct sh_pool *pool);
 /* The first record that is in use, or 0; and what it is at. */
 uint32_t record_in_use(struct sh_pool *pool);
 /* What is in use of spawned calls, or NULL. */
@@ -181,7 +186,7 @@ struct course {
     long steps;
 };
 
-void pool_open(struct play *p, unsigned workers);
+void pool_open(struct play *p, unsigned workers, bool mixed);
 
 /* Play a scene; after so many steps victims are killed. False if it was over
  * before. */
