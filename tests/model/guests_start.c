@@ -4,8 +4,8 @@
  * are not there yet, while the timekeeper falls asleep.
  *
  * Edges: guests, alarm, sleep (future/notice.c, worker/guests.c, timekeeper.c).
- * The one thread is started, and finds it. With -DTWO two queue something, each
- * of whom may count on the other to have it started.
+ * The one thread is started, and finds it. With -DWANTED somebody else has said
+ * before that it is to be.
  */
 #include "timekeeper_client.h"
 
@@ -18,50 +18,33 @@
 #include "../../runtime/worker/guests.c"
 #undef start
 
-#ifdef TWO
-#define TASKS 2
-#else
-#define TASKS 1
-#endif
 #define ROUNDS 4 /* searches before the guest gives up */
 
 static struct sh_bell bells[2];
-static struct sh_cell_of_ring cells[3];
+static struct sh_cell_of_ring cells[2];
 static struct sh_camp *const camp = &pool.camps[SH_HOST_CAMP];
 static pthread_t guest_thread;
 
 /* -- the guest, as worker/loop.c and find.c have it -- */
 
-static bool take_one(void)
-{
-    uint64_t hint;
-
-    if (sh_ring_pop(&camp->ring, &hint, 1) == 0)
-        return false;
-    take_hint(hint);
-    return true;
-}
-
 static void *guest(void *unused)
 {
-    int taken_yet = 0;
+    uint64_t hint = 0;
 
     (void)unused;
     sh_sleep_search(&camp->sleep, 1);
-    for (int i = 0; i < ROUNDS; i++) {
-        if (take_one()) {
-            if (++taken_yet == TASKS)
-                break;
-            continue;
-        }
+    for (int i = 0; i < ROUNDS && hint == 0; i++) {
+        if (sh_ring_pop(&camp->ring, &hint, 1) > 0)
+            break;
         sh_sleep_announce(&camp->sleep, 1);
         if (sh_camp_is_queued(&pool, camp))
             sh_sleep_withdraw(&camp->sleep, 1);
         else
             sh_sleep_wait(&camp->sleep, 1, INT64_MAX);
     }
-    if (taken_yet < TASKS)
+    if (hint == 0)
         give_up();
+    take_hint(hint);
     sh_store_sc(&pool.time.stop, 1); /* seq_cst: alarm */
     sh_time_ring(&pool);
     return NULL;
@@ -80,16 +63,9 @@ void sh_handed_do(struct sh_pool *p, unsigned place)
     (void)place;
 }
 
-static void *queuer(void *i)
-{
-    assert(sh_ring_push(&camp->ring, make_hint((uintptr_t)i), UINT64_MAX));
-    sh_camp_notify(&pool, camp);
-    return NULL;
-}
-
 int main(void)
 {
-    pthread_t threads[2];
+    pthread_t one;
 
     make_pool_with_timekeeper();
     pool.mixed = pool.shared = true;
@@ -99,20 +75,17 @@ int main(void)
     camp->end = 2;
     sh_store_rlx(&pool.active, 1);           /* relaxed: before the threads */
     sh_store_rlx(&posts[1].rests, SH_UNFIT); /* relaxed: as above */
-    sh_ring_init(&camp->ring, &cells[0], 2);
-    sh_ring_init(&camp->side, &cells[2], 1);
+    sh_ring_init(&camp->ring, &cells[0], 1);
+    sh_ring_init(&camp->side, &cells[1], 1);
     sh_sleep_init(&camp->sleep, bells, 2, true);
-    threads[0] = thread_start(timekeeper, NULL);
-#ifdef TWO
-    threads[1] = thread_start(queuer, (void *)2);
+#ifdef WANTED
+    sh_store_rlx(&pool.guests, SH_GUESTS_WANTED); /* relaxed: as above */
 #endif
-    (void)queuer((void *)1);
-#ifdef TWO
-    thread_join(threads[1]);
-#endif
-    thread_join(threads[0]);
+    one = thread_start(timekeeper, NULL);
+    assert(sh_ring_push(&camp->ring, make_hint(1), UINT64_MAX));
+    sh_camp_notify(&pool, camp);
+    thread_join(one);
     thread_join(guest_thread);
-    for (uint64_t i = 1; i <= TASKS; i++)
-        assert(was_taken(i));
+    assert(was_taken(1));
     return 0;
 }
