@@ -24,10 +24,10 @@
  * not keep two tasks from running at one time, unless .blocking_max is
  * negative: a mutex does.
  *
- * In this version nobody stands in for a worker process that is blocked, nor
- * does anybody look whether one is: neither in process pools nor in auto pools,
- * where all of this is for what runs on threads. In a process the calls and the
- * trait only show in shunt_stats and dumps.
+ * For a thread another one runs, and for a worker process another process, which
+ * is forked when it is first needed, in a millisecond or two, and stays. In
+ * either the calls are the same. Nobody stands in for a process that runs what
+ * is .exclusive, nor, in a process pool, for what is .host_only.
  *
  * After Java's ForkJoinPool.ManagedBlocker, Tokio's block_in_place and Go's
  * handoffp and sysmon: docs/decisions/0044-standing-in-for-what-blocks.md.

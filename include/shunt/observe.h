@@ -22,7 +22,7 @@ enum shunt_doing {
     SHUNT_SEARCHES = 1, /* looks for something to do */
     SHUNT_RUNS = 2,     /* the code of a task */
     SHUNT_BETWEEN = 3,  /* tasks: it settles, calls hooks, takes from queues */
-    SHUNT_RESTS = 4     /* a stand-in (.spares) that is not needed now; or a
+    SHUNT_RESTS = 4     /* a stand-in that is not needed now; or a
                          * process that only ends what it has begun */
 };
 
@@ -70,7 +70,8 @@ typedef struct shunt_pool_stats {
  * int shunt_stats(pool, shunt_pool_stats *stats, shunt_worker_stats *workers,
  * size_t n): what pool has done and is at, and the same of its first n workers,
  * behind which come those that stand in for workers whose task was given up
- * (.spares), as soon as there are any. workers may be NULL if n is 0; beyond
+ * (.spares) or blocks (.blocking_max), as soon as there are any; of processes,
+ * as long as there are. workers may be NULL if n is 0; beyond
  * the workers that there are it stays unwritten.
  *
  * Blocks:  never. It reads a few words of every worker.

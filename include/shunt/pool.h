@@ -117,13 +117,13 @@ typedef struct shunt_options {
      * shunt_alloc gives, stacks (.arena_bytes). A pool of threads has no use for
      * it: they share the memory of the program. */
     size_t worker_bytes_max SHUNT_DEFAULT_(0);
-    /* How many threads may run in the stead of workers whose task waits in the
-     * kernel, beyond .workers and .spares: see shunt/blocking.h.
-     * SHUNT_WORKERS_MAX at most; 0: $SHUNT_BLOCKING_MAX (a number, or none),
-     * else 64; negative: none, and nobody looks for such tasks. They are
-     * started when they are needed, run .init, too, and stay. Of an auto pool:
-     * for its threads, and fewer if .workers and .spares are many. Nobody
-     * stands in for a worker process that waits, in this version. */
+    /* How many more, threads or processes, may run in the stead of workers
+     * whose task waits in the kernel, beyond .workers and .spares: see
+     * shunt/blocking.h. SHUNT_WORKERS_MAX at most; 0: $SHUNT_BLOCKING_MAX (a
+     * number, or none), else 64; negative: none, and nobody looks for such
+     * tasks. They are started when they are needed, run .init, too, and stay.
+     * Of an auto pool: so many for its processes and for its threads each, and
+     * fewer if .workers and .spares are many. */
     int blocking_max SHUNT_DEFAULT_(0);
 } shunt_options;
 

@@ -105,11 +105,11 @@ static bool is_in(struct sh_pool *pool, _Atomic uint32_t *list,
 
 bool sh_hand_is_left(struct sh_pool *pool, const struct sh_record *r)
 {
-    for (unsigned place = 1; place <= sh_pool_active(pool); place++) {
+    for (unsigned i = 0; i < sh_pool_active(pool); i = sh_pool_next(pool, i)) {
         bool sure = false, found = false;
 
         for (unsigned n = 0; n < LOOKS_MAX && !found && !sure; n++)
-            found = is_in(pool, list_of(pool, place), r, &sure);
+            found = is_in(pool, list_of(pool, i + 1), r, &sure);
         if (found)
             return true;
     }

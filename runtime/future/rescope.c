@@ -58,7 +58,8 @@ static bool nobody_between(struct sh_pool *pool, uint64_t *sum_out)
     uint64_t sum = out;
     bool nobody = out == sh_load_sc(&pool->scoped_in); /* seq_cst: counted */
 
-    for (unsigned i = 0; i < sh_pool_active(pool) && nobody; i++) {
+    for (unsigned i = 0; i < sh_pool_active(pool) && nobody;
+         i = sh_pool_next(pool, i)) {
         struct sh_post *post = &pool->posts[i];
 
         out = sh_load_sc(&post->scoped_out); /* seq_cst: counted */

@@ -529,7 +529,7 @@ int64_t sh_timers_pass(struct sh_pool *pool, struct sh_wheel *wheel)
         lost[i] = sh_xchg_sc(&pool->time.lost[i], 0); /* seq_cst: lost */
     take_set(pool, wheel, &pool->time.timers_set);
     take_moved(pool, wheel, &pool->time.timers_moved);
-    for (i = 0; i < posts; i++) {
+    for (i = 0; i < posts; i = sh_pool_next(pool, i)) {
         take_set(pool, wheel, &pool->posts[i].timers_set);
         take_moved(pool, wheel, &pool->posts[i].timers_moved);
     }
@@ -564,7 +564,7 @@ bool sh_timers_waiting(struct sh_pool *pool)
         sh_load_sc(&pool->look) != 0 ||         /* seq_cst: alarm */
         sh_load_sc(&pool->guests) == SH_GUESTS_WANTED) /* seq_cst: alarm */
         return true;
-    for (unsigned i = 0; i < posts; i++)
+    for (unsigned i = 0; i < posts; i = sh_pool_next(pool, i))
         /* seq_cst: alarm */
         if (sh_load_sc(&pool->posts[i].timers_set) != SH_TIMER_NONE ||
             sh_load_sc(&pool->posts[i].timers_moved) != SH_TIMER_NONE)

@@ -308,7 +308,9 @@ static const char *part_of(struct sh_pool *pool, unsigned w)
         return w < pool->camps[SH_HOST_CAMP].first + pool->workers
                    ? " (thread)"
                    : " (thread, stand-in)";
-    return w == pool->workers ? " (of the host)" : " (exclusive)";
+    return w == pool->workers       ? " (of the host)"
+           : w < sh_lanes_end(pool) ? " (exclusive)"
+                                    : " (stand-in)";
 }
 
 static void put_worker(struct dump *d, struct sh_pool *pool, unsigned w)
@@ -408,8 +410,10 @@ static void put_pool(struct dump *d, const struct sh_survey *site)
     d->here = site->pool;
     d->cycles = 0;
     put_heading(d, site);
-    for (unsigned w = 0; w < sh_pool_active(site->pool); w++)
-        put_worker(d, site->pool, w);
+    for (unsigned w = 0; w < sh_pool_active(site->pool);
+         w = sh_pool_next(site->pool, w))
+        if (!sh_post_is_empty(site->pool, w))
+            put_worker(d, site->pool, w);
     put_outside(d, site);
     sh_kinds_put(&d->text, site->pool);
     sh_waits_cycles(&d->waits, site, put_cycle, d);

@@ -79,11 +79,12 @@ int shunt_stats_sized(shunt_pool *name, shunt_pool_stats *stats,
         return rc;
     if (stats == NULL || (workers == NULL && n > 0))
         return SHUNT_EINVAL;
-    for (unsigned w = 0, at = 0; w < sh_pool_active(pool); w++) {
+    for (unsigned w = 0, at = 0; w < sh_pool_active(pool);
+         w = sh_pool_next(pool, w)) {
         struct sh_post *post = &pool->posts[w];
         shunt_worker_stats one;
 
-        if (pool->mixed && sh_post_is_closed(post))
+        if (sh_post_is_empty(pool, w))
             continue;
         one = worker_stats(pool, w);
         add(&sum, &one);

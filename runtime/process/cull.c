@@ -3,7 +3,8 @@
  * process/cull.c - whom the warden of a process pool kills.
  *
  *     at code that was given up           stopped, looked at again, killed
- *     lanes of a pool without workers     at once: so all that comes is refused
+ *     lanes and stand-ins of a pool       at once: so all that comes is refused
+ *     without workers
  *     at its .init, in a pool that was    at once: nobody waits for that
  *     given up, or ends
  *
@@ -35,7 +36,8 @@ bool sh_ward_was_given_up(const struct sh_warden *d)
     return sh_load_sc(&d->pool->gave_up) != 0; /* seq_cst: quiet */
 }
 
-/* Whether there is a worker, or is to be one. A lane is none. */
+/* Whether there is a worker, or is to be one. A lane is none, nor is who stands
+ * in for one. */
 static bool has_workers(const struct sh_warden *d)
 {
     for (unsigned i = 0; i < d->pool->workers; i++)
@@ -44,13 +46,13 @@ static bool has_workers(const struct sh_warden *d)
     return false;
 }
 
-/* If there are no workers, nor will be, no lane may be left, so that all that
- * comes is refused here. */
+/* If there are no workers, nor will be, nobody beside them may be left, so that
+ * all that comes is refused here. */
 void sh_ward_end_lanes(struct sh_warden *d)
 {
     if (d->cut_off || sh_ward_is_ending(d->pool) || has_workers(d))
         return;
-    for (unsigned i = d->pool->workers + 1; i < sh_lanes_end(d->pool); i++)
+    for (unsigned i = d->pool->workers + 1; i < sh_wards_end(d); i++)
         if (d->wards[i].pidfd >= 0)
             sh_pidfd_kill(d->wards[i].pidfd, SIGKILL);
 }
@@ -60,7 +62,7 @@ void sh_ward_end_inits(struct sh_warden *d)
 {
     if (d->cut_off || (!sh_ward_is_ending(d->pool) && !sh_ward_was_given_up(d)))
         return;
-    for (unsigned i = 0; i < sh_lanes_end(d->pool); i++)
+    for (unsigned i = 0; i < sh_wards_end(d); i++)
         if (d->wards[i].pidfd >= 0 &&
             sh_post_is_starting(d->pool, &d->pool->posts[i]))
             sh_pidfd_kill(d->wards[i].pidfd, SIGKILL);
@@ -113,7 +115,7 @@ int64_t sh_ward_kill_stuck(struct sh_warden *d)
 {
     int64_t next_ns = INT64_MAX;
 
-    for (unsigned i = 0; i < sh_lanes_end(d->pool); i++) {
+    for (unsigned i = 0; i < sh_wards_end(d); i++) {
         int64_t until_ns;
 
         if (!is_stuck(d, i))

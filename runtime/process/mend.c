@@ -329,7 +329,7 @@ void sh_mend_rouse(struct sh_pool *pool, unsigned dead)
 {
     unsigned posts = sh_pool_active(pool);
 
-    for (unsigned i = 0; i < posts; i++) {
+    for (unsigned i = 0; i < posts; i = sh_pool_next(pool, i)) {
         struct sh_post *post = &pool->posts[i];
 
         if (i == dead || sh_load_sc(&post->rests) == SH_UNFIT) /* seq_cst: rest
@@ -345,8 +345,9 @@ void sh_mend_rouse(struct sh_pool *pool, unsigned dead)
     if (sh_load_sc(&pool->hosted) != 0) /* seq_cst: home */
         sh_home_call(pool);
     sh_room_ring(pool);
-    if (pool->mixed)
-        sh_time_call(pool); /* it may have had the bit of who stands by */
+    /* It may have had the bit of who stands by, or have stood in. */
+    if (pool->team->blocking_max > 0)
+        sh_time_call(pool);
     sh_time_ring(pool);
     sh_quiet_ring(pool);
 }

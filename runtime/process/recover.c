@@ -25,6 +25,7 @@
  *   care     worker/care.c
  *   home     worker/home.c
  *   resume   future/deliver.c
+ *   blocking worker/blocking.c
  *   claim    worker/run.c
  *   park     worker/await.c
  *   quiet    future/settle.c
@@ -503,6 +504,7 @@ static void flush(struct sh_pool *pool, struct sh_seat *seat)
 static void reset(struct sh_pool *pool, struct sh_worker *w)
 {
     struct sh_post *post = w->post;
+    bool closes = sh_is_standin(w);
 
     flush(pool, &w->seat);
     sh_deque_mend(&post->deque);
@@ -512,9 +514,9 @@ static void reset(struct sh_pool *pool, struct sh_worker *w)
     sh_store_sc(&post->resumed, SH_NONE); /* seq_cst: sleep */
     sh_store_sc(&post->running, 0);       /* seq_cst: stuck */
     sh_store_sc(&post->stuck, 0);         /* seq_cst: rest */
+    sh_store_sc(&post->blocked, 0);       /* seq_cst: blocking */
     sh_store_sc(&post->setting, 0);       /* seq_cst: lost */
     sh_store_rlx(&post->calls, 0);        /* relaxed: nobody runs it */
-    sh_store_sc(&post->rests, SH_WORKS);  /* seq_cst: care */
     sh_store_sc(&post->waits, 0);         /* seq_cst: seclude */
     sh_store_sc(&post->unready, 1);       /* seq_cst: quiet */
     w->resumed = SH_NONE;
@@ -524,7 +526,11 @@ static void reset(struct sh_pool *pool, struct sh_worker *w)
     w->left = NULL;
     w->taken = 0;
     w->stranded = NULL;
+    w->sections = 0;
     sh_store_rlx(&w->rescan_at, 0); /* relaxed: nobody runs it */
+    /* It counts from now on as who is about to come, or as nobody.
+     * seq_cst: care, rest */
+    sh_store_sc(&post->rests, closes ? SH_UNFIT : SH_WORKS);
 }
 
 static struct timeval time_of(int64_t ns)

@@ -173,7 +173,7 @@ void sh_zygote_stop(struct sh_zygote *z)
     struct standin *s;
 
     sh_store_sc(&pool->team->stop, 1); /* seq_cst: stop */
-    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+    for (unsigned i = 0; i < sh_pool_active(pool); i = sh_pool_next(pool, i))
         sh_sleep_wake(&sh_camp_at(pool, i)->sleep, i);
     sh_standins_rouse(pool);
     while ((s = take(z, 0)) != NULL) {

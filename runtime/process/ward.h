@@ -15,6 +15,7 @@
 
 #include "base/mark.h"
 #include "process/zygote.h"
+#include "task/pool.h"
 
 /* When to try again what could not be done at once. */
 #define SH_AGAIN_NS 1000000
@@ -35,9 +36,16 @@ struct sh_warden {
     struct sh_mark bell_mark;
     bool cut_off; /* the host has closed our descriptors */
     unsigned alive;
+    unsigned futile;       /* as of a ward, of all that were to stand in */
     struct pollfd *polled; /* the bell, the wards */
     struct ward wards[];
 };
+
+/* Behind the wards that there have been: workers, lanes, stand-ins. */
+static inline unsigned sh_wards_end(const struct sh_warden *d)
+{
+    return sh_camp_end(d->pool, &d->pool->camps[SH_OWN_CAMP]);
+}
 
 /* The pool's workers are to end. */
 bool sh_ward_is_ending(struct sh_pool *pool);
@@ -45,8 +53,8 @@ bool sh_ward_is_ending(struct sh_pool *pool);
 /* A shutdown has settled what runs on. */
 bool sh_ward_was_given_up(const struct sh_warden *d);
 
-/* If there are no workers, nor will be, no lane may be left, so that all that
- * comes is refused in the host. */
+/* If there are no workers, nor will be, no lane may be left, nor who stands in,
+ * so that all that comes is refused in the host. */
 void sh_ward_end_lanes(struct sh_warden *d);
 
 /* Nobody waits for an .init where the pool was given up, or ends. */

@@ -20,6 +20,11 @@
  * later: the place stays empty until then, and the pool is broken only after
  * ten seconds of that.
  *
+ * Who stands in for workers that are blocked is started when the timekeeper
+ * asks for it (worker/standin.c), one at a time, and not replaced: a death has
+ * the timekeeper look, who asks again. If the system refuses one, there is one
+ * less.
+ *
  * A host that closes our descriptors has broken the pool: the zygote ends since
  * nobody has the other end of its socket, and its workers with it. The dead are
  * then found by their numbers, and no other file is read, written or closed for
@@ -36,6 +41,7 @@
  * Edges.
  *   broken   worker/run.c
  *   doomed   worker/doom.c
+ *   recruit  worker/standin.c
  *   seclude  worker/lane.c
  *   sleep    sync/sleep.c
  *   warden   start: write warden -> relieve, join: read it      it is set up
@@ -242,7 +248,7 @@ static int64_t fill_all(struct sh_warden *d)
 {
     int64_t next_ns = INT64_MAX;
 
-    for (unsigned i = 0; i < sh_lanes_end(d->pool); i++) {
+    for (unsigned i = 0; i < sh_wards_end(d); i++) {
         struct ward *ward = &d->wards[i];
 
         if (ward->again_ns != 0 && ward->again_ns <= sh_clock_ns() &&
@@ -267,6 +273,26 @@ static struct sh_death ask(struct sh_warden *d, unsigned i)
     return death;
 }
 
+/* Who was to stand in could not. futile: nor will the next one, it seems. */
+static void note_spared(struct sh_warden *d, bool futile)
+{
+    d->futile += futile;
+    sh_store_sc(&d->pool->spared, d->futile < FUTILE_MAX
+                                      ? SH_SPARED_LATER
+                                      : SH_SPARED_NEVER); /* seq_cst: recruit */
+}
+
+/* Who stood in has died: whether another is to, the timekeeper knows, who is
+ * called after a death. */
+static void let_go(struct sh_warden *d, const struct sh_death *death,
+                   bool served)
+{
+    if (served)
+        d->futile = 0;
+    else if (!sh_ward_is_ending(d->pool))
+        note_spared(d, death->signal != SIGKILL || d->pool->team->init != NULL);
+}
+
 static void bury(struct sh_warden *d, unsigned i)
 {
     struct sh_pool *pool = d->pool;
@@ -281,6 +307,10 @@ static void bury(struct sh_warden *d, unsigned i)
     ward->pidfd = -1;
     d->alive--;
     served = repair(d, i, &death);
+    if (i >= sh_lanes_end(pool)) {
+        let_go(d, &death, served);
+        return;
+    }
     if (sh_ward_is_ending(pool))
         return;
     if (!served && death.signal == SIGKILL && pool->team->init == NULL &&
@@ -310,6 +340,31 @@ static void start_lanes(struct sh_warden *d)
     }
 }
 
+/* Start one that stands in for others, if it is wanted and still lacking. */
+static void start_standin(struct sh_warden *d)
+{
+    struct sh_pool *pool = d->pool;
+    struct sh_camp *camp = &pool->camps[SH_OWN_CAMP];
+    uint32_t i;
+
+    if (sh_xchg_sc(&pool->recruited, 0) == 0 || /* seq_cst: recruit */
+        sh_ward_is_ending(pool) ||
+        sh_load_acq(&pool->broken) != 0 || /* acquire: broken */
+        sh_standins_lack(camp) != SH_LACK_ONE || sh_standin_call(camp, false))
+        return;
+    i = sh_standin_open(camp);
+    if (i != SH_NONE && start_again(d, i) == 0) {
+        sh_add_rlx(&pool->stood_in, 1);            /* relaxed: a figure */
+        sh_store_sc(&pool->spared, SH_SPARED_MAY); /* seq_cst: recruit */
+        return;
+    }
+    note_spared(d, false);
+    if (i != SH_NONE) {
+        sh_post_close(&pool->posts[i]);
+        sh_quiet_ring(pool); /* a shutdown that has just looked counts on it */
+    }
+}
+
 /* For poll: until that moment, in milliseconds, rounded up. */
 static int ms_until(int64_t when_ns)
 {
@@ -327,7 +382,7 @@ static int ms_until(int64_t when_ns)
 /* Wait for something to happen, or until a moment; how many wards there are. */
 static unsigned wait_for_news(struct sh_warden *d, int64_t until_ns)
 {
-    unsigned n = sh_lanes_end(d->pool);
+    unsigned n = sh_wards_end(d);
 
     if (d->cut_off) {
         (void)poll(NULL, 0, SH_AGAIN_NS / 1000000);
@@ -414,6 +469,7 @@ static void *warden_main(void *arg)
         look_after(d, n);
         if (!d->cut_off) {
             start_lanes(d);
+            start_standin(d);
             until_ns = sh_ward_kill_stuck(d);
         }
         if (d->pool->unsure ||
@@ -446,7 +502,7 @@ static int start_thread(struct sh_warden *d)
 
 static void dismiss(struct sh_warden *d)
 {
-    for (unsigned i = 0; i < sh_lanes_end(d->pool) && !d->cut_off; i++)
+    for (unsigned i = 0; i < sh_wards_end(d) && !d->cut_off; i++)
         if (d->wards[i].pidfd >= 0)
             close(d->wards[i].pidfd);
     if (d->bell >= 0 && !d->cut_off)
@@ -457,7 +513,7 @@ static void dismiss(struct sh_warden *d)
 
 static struct sh_warden *make(struct sh_pool *pool)
 {
-    unsigned n = sh_lanes_end(pool);
+    unsigned n = pool->camps[SH_OWN_CAMP].end;
     struct sh_warden *d =
         sh_fault() ? NULL : calloc(1, sizeof *d + n * sizeof(struct ward));
 

@@ -210,6 +210,7 @@ static inline void sh_count(_Atomic uint64_t *count, uint64_t n)
  * threads of the host. A record says in which camp it runs: task/record.h.
  */
 struct sh_camp {
+    struct sh_pool *pool;
     struct sh_sleep sleep;
     struct sh_ring ring; /* tasks from outside: bounded by queue_max */
     struct sh_ring side; /* what became ready outside the workers */
@@ -220,7 +221,9 @@ struct sh_camp {
     /* Moves when a READY record is in no queue: look into the table. On a line
      * of its own, as it is looked at in each round. */
     _Alignas(SH_LINE) _Atomic uint64_t rescan;
-    unsigned first, end; /* its posts */
+    /* Its posts. Those of the workers come first; those of who stands in for
+     * them lie from spare on. */
+    unsigned first, spare, end;
 };
 
 enum {
@@ -237,6 +240,13 @@ enum sh_guests {
     SH_GUESTS_HERE
 };
 
+/* What the warden says of processes that were to stand in for others. */
+enum sh_spared {
+    SH_SPARED_MAY,   /* nothing: they can be had, as far as it knows */
+    SH_SPARED_LATER, /* the system has refused one */
+    SH_SPARED_NEVER  /* they die before they can begin */
+};
+
 #define SH_BLAMED 640u
 /* As many shunt_fork have a deque at a time. */
 #define SH_SPLITS 512u
@@ -249,8 +259,9 @@ struct sh_pool {
     _Atomic unsigned process; /* of sh_self, when it was made; 0: deserted */
     unsigned workers;
     unsigned cpus; /* so many of them can run at a time; it stays */
-    /* Posts in use: the workers, and those who stood in for them. It grows. */
-    _Atomic uint32_t active;
+    /* Behind the posts in use: of the workers, and those who stood in for them;
+     * of an auto pool, those of the threads lie apart. They grow. */
+    _Atomic uint32_t active, active_guests;
     bool mixed;             /* an auto pool: it has both camps */
     bool shared;            /* other processes map it, in */
     struct sh_arena *arena; /* which it lies; NULL: it is of this process */
@@ -269,6 +280,8 @@ struct sh_pool {
     /* Counts of worker/blocking.c: those noticed; those who stood in, or could
      * not be had. */
     _Atomic uint64_t noticed, stood_in, capped;
+    /* One more process is to stand in for others; and enum sh_spared. */
+    _Atomic uint32_t recruited, spared;
 
     _Alignas(SH_LINE) _Atomic uint32_t gate; /* enum sh_gate */
     _Atomic uint32_t broken;                 /* it runs nothing any more */
@@ -413,10 +426,30 @@ static inline struct sh_edge *sh_edge_at(struct sh_pool *pool, uint32_t index)
     return (struct sh_edge *)pool->edges.items + index;
 }
 
-/* How many posts to look at. */
+/* How many posts to look at, with sh_pool_next. */
 static inline unsigned sh_pool_active(struct sh_pool *pool)
 {
+    if (SH_UNLIKELY(pool->mixed)) {
+        /* seq_cst: active, quiet */
+        unsigned guests = sh_load_sc(&pool->active_guests);
+
+        if (guests > pool->camps[SH_HOST_CAMP].first)
+            return guests;
+    }
     return sh_load_sc(&pool->active); /* seq_cst: active, quiet */
+}
+
+/* Which one to look at behind post i: nobody has been at those that an auto
+ * pool has between its processes and its threads, nor is their memory there. */
+static inline unsigned sh_pool_next(struct sh_pool *pool, unsigned i)
+{
+    unsigned guests = pool->camps[SH_HOST_CAMP].first;
+
+    i++;
+    if (SH_UNLIKELY(pool->mixed) && i < guests &&
+        i >= sh_load_sc(&pool->active)) /* seq_cst: active, quiet */
+        return guests;
+    return i;
 }
 
 /* In which camp a record runs. */
@@ -455,7 +488,7 @@ static inline bool sh_post_pops(struct sh_pool *pool,
     size_t i = (size_t)(post - pool->posts);
 
     return !pool->shared || i < pool->workers ||
-           i >= pool->camps[SH_HOST_CAMP].first;
+           i >= pool->camps[SH_OWN_CAMP].spare;
 }
 
 /* Queue a hint of a worker, whose seat that is, in a camp. False if there is no
@@ -474,9 +507,9 @@ static inline bool sh_camp_push(struct sh_pool *pool, struct sh_camp *camp,
 static inline unsigned sh_camp_end(struct sh_pool *pool,
                                    const struct sh_camp *camp)
 {
-    unsigned active = sh_pool_active(pool);
-
-    return active < camp->end ? active : camp->end;
+    return sh_load_sc(SH_LIKELY(camp == &pool->camps[SH_OWN_CAMP])
+                          ? &pool->active
+                          : &pool->active_guests); /* seq_cst: active, quiet */
 }
 
 /* Whether a hint is queued for the workers of a camp. */
@@ -491,7 +524,8 @@ static inline bool sh_camp_is_queued(struct sh_pool *pool,
     /* What processes have queued for the threads of an auto pool. */
     if (SH_LIKELY(camp == &pool->camps[SH_OWN_CAMP]))
         return false;
-    for (unsigned i = 0; i < camp->first; i++)
+    for (unsigned i = 0, n = sh_camp_end(pool, &pool->camps[SH_OWN_CAMP]);
+         i < n; i++)
         if (sh_deque_size(&pool->posts[i].away) > 0)
             return true;
     return false;
@@ -503,7 +537,7 @@ static inline bool sh_camp_is_queued(struct sh_pool *pool,
 static inline bool sh_pool_claims(struct sh_pool *pool, uint64_t hint,
                                   unsigned but)
 {
-    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+    for (unsigned i = 0; i < sh_pool_active(pool); i = sh_pool_next(pool, i))
         if (i != but && sh_load_acq(&pool->posts[i].claiming) ==
                             hint) /* acquire: claim */
             return true;

@@ -69,7 +69,7 @@ static uint64_t places_of(struct sh_pool *pool, struct sh_ticket *t)
     uint64_t places = ~sh_load_acq(&t->holders) & ~RETRY;
     unsigned posts = pool->shared ? sh_pool_active(pool) : 0;
 
-    for (unsigned i = 0; i < posts; i++) {
+    for (unsigned i = 0; i < posts; i = sh_pool_next(pool, i)) {
         uint64_t at = sh_load_sc(&pool->posts[i].ticket); /* seq_cst: parting */
 
         if (ticket_in(at) == t)
@@ -153,7 +153,7 @@ static bool end_others(struct sh_pool *pool, struct sh_ticket *t,
     struct sh_post *mended = NULL;
     uint64_t at, name = 0;
 
-    for (unsigned i = 0; i < posts; i++) {
+    for (unsigned i = 0; i < posts; i = sh_pool_next(pool, i)) {
         struct sh_post *post = &pool->posts[i];
 
         at = sh_load_sc(&post->ticket); /* seq_cst: parting */

@@ -244,7 +244,7 @@ static bool looking_pays(struct sh_pool *pool)
     uint32_t here = (uint32_t)sched_getcpu() + 1;
     bool awake = false;
 
-    for (unsigned w = 0; w < sh_pool_active(pool); w++) {
+    for (unsigned w = 0; w < sh_pool_active(pool); w = sh_pool_next(pool, w)) {
         if (sh_post_is_off(&pool->posts[w]) ||
             sh_sleep_is_idle(&sh_camp_at(pool, w)->sleep, w))
             continue;

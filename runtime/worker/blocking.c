@@ -22,8 +22,9 @@
  *
  * Who has a stand-in get up does so at once, since it is waiting for it; but
  * threads are started by the timekeeper alone: it takes 50 us, and a task that
- * blocks may hold locks of the program. When a section has ended there is one
- * worker too many, and a stand-in that has nothing left to do rests.
+ * blocks may hold locks of the program. Processes the warden starts,
+ * who is asked by the timekeeper. When a section has ended there is one worker
+ * too many, and a stand-in that has nothing left to do rests.
  *
  * The bit is there, too, when nobody is blocked: so the timekeeper hears that
  * something is queued behind tasks that run, and looks at these (watch.c).
@@ -54,9 +55,10 @@
  *   alarm    future/timer.c: write called, then read wake_ns || timekeeper:
  *            write wake_ns, then read called; all seq_cst
  *
- * Crash. Threads of the host alone stand in, and for such alone; their death
- * ends the pool. Of a worker process, what its post says is cleared by the one
- * that replaces it, as it begins; until then a report may show it.
+ * Crash. Any process may take the bit, set it, or be about to look, and die.
+ * Recovery calls the timekeeper after each death, so whatever the dead one was
+ * to see, it sees: what is queued, and who is lacking. What the post of a dead
+ * one says is cleared; until then one too many may be up. See standin.c.
  *
  * After Java's ManagedBlocker, Tokio's block_in_place and Go's handoffp, which
  * hand over to another thread for each section that may be long.
@@ -67,43 +69,47 @@
 #include "shunt/blocking.h"
 
 /* Something may be in no queue, and nobody has looked since. */
-static bool is_in_table(struct sh_pool *pool)
+static bool is_in_table(struct sh_camp *camp)
 {
-    struct sh_camp *camp = sh_blocking_camp(pool);
+    struct sh_pool *pool = camp->pool;
     uint64_t epoch = sh_load_sc(&camp->rescan); /* seq_cst: sleep */
 
     for (unsigned i = camp->first; i < sh_camp_end(pool, camp); i++)
         /* relaxed: who has done so had seen the epoch */
-        if (sh_load_rlx(&pool->team->workers[i].rescan_done) == epoch)
+        if (sh_post_pops(pool, &pool->posts[i]) &&
+            sh_load_rlx(&pool->team->workers[i].rescan_done) == epoch)
             return false;
     return true;
 }
 
-bool sh_blocking_sees(struct sh_pool *pool)
+bool sh_blocking_sees(struct sh_camp *camp)
 {
-    return sh_camp_is_queued(pool, sh_blocking_camp(pool)) ||
-           is_in_table(pool) ||
+    struct sh_pool *pool = camp->pool;
+
+    /* For threads of an auto pool that are yet to come: guests.c. */
+    if (sh_camp_end(pool, camp) == camp->first)
+        return false;
+    return sh_camp_is_queued(pool, camp) || is_in_table(camp) ||
            (sh_load_rlx(&pool->splits_used) != 0 && /* relaxed: a look */
-            sh_frames_offered(pool, sh_blocking_camp(pool)));
+            sh_frames_offered(pool, camp));
 }
 
 /* From now on whoever makes work that nobody is there for calls. */
-static void stand_by(struct sh_pool *pool)
+static void stand_by(struct sh_camp *camp)
 {
-    struct sh_sleep *s = &sh_blocking_camp(pool)->sleep;
-
-    sh_sleep_stand_by(s);
-    if (sh_blocking_sees(pool))
-        sh_sleep_notify(s);
+    sh_sleep_stand_by(&camp->sleep);
+    if (sh_blocking_sees(camp))
+        sh_sleep_notify(&camp->sleep);
 }
 
 /* Who stands by is called: there is something to do, and nobody idle. */
 static void be_called(void *arg)
 {
-    struct sh_pool *pool = arg;
-    enum sh_lack lack = sh_standins_lack(pool);
+    struct sh_camp *camp = arg;
+    struct sh_pool *pool = camp->pool;
+    enum sh_lack lack = sh_standins_lack(camp);
 
-    if ((lack != SH_LACK_ONE || sh_standin_call(pool, false)) &&
+    if ((lack != SH_LACK_ONE || sh_standin_call(camp, false)) &&
         sh_load_sc(&pool->time.watches) != 0) /* seq_cst: alarm */
         return;
     sh_time_call(pool);
@@ -111,35 +117,35 @@ static void be_called(void *arg)
 
 void sh_blocking_init(struct sh_pool *pool)
 {
-    struct sh_camp *camp = sh_host_camp(pool);
-
-    if (camp == NULL || pool->team->blocking_max == 0)
+    if (pool->team->blocking_max == 0)
         return;
-    camp->sleep.called_arg = pool;
-    camp->sleep.called = be_called;
-    sh_sleep_stand_by(&camp->sleep);
+    for (unsigned c = 0; c <= pool->mixed; c++) {
+        struct sh_sleep *s = &pool->camps[c].sleep;
+
+        s->called_arg = &pool->camps[c];
+        s->called = be_called;
+        sh_sleep_stand_by(s);
+    }
 }
 
-void sh_blocking_arrived(struct sh_pool *pool)
+void sh_blocking_arrived(struct sh_camp *camp)
 {
-    if (sh_blocking_camp(pool)->sleep.called != NULL &&
-        sh_standins_lack(pool) == SH_LACK_ONE)
-        stand_by(pool);
+    if (camp->sleep.called != NULL && sh_standins_lack(camp) == SH_LACK_ONE)
+        stand_by(camp);
 }
 
 void sh_blocking_enter(struct sh_worker *w)
 {
-    struct sh_pool *pool = w->pool;
-    struct sh_sleep *sleep =
-        &w->camp->sleep; /* nobody stands by for processes */
+    struct sh_camp *camp = w->camp;
 
     sh_store_sc(&w->post->blocked, SH_SAYS_SO); /* seq_cst: blocking, rest */
     sh_count(&w->post->counts.blocked, 1);
     sh_worker_tells(w);
-    if (sleep->called == NULL || sh_sleep_stands_by(sleep))
+    if (camp->sleep.called == NULL || sh_sleep_stands_by(&camp->sleep) ||
+        sh_is_aside(w))
         return;
-    if (sh_standins_lack(pool) == SH_LACK_ONE)
-        stand_by(pool);
+    if (sh_standins_lack(camp) == SH_LACK_ONE)
+        stand_by(camp);
 }
 
 void sh_blocking_leave(struct sh_worker *w)

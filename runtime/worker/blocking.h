@@ -11,12 +11,6 @@
 
 #include "worker/worker.h"
 
-/* Of a pool that has threads of the host: their camp. */
-static inline struct sh_camp *sh_blocking_camp(struct sh_pool *pool)
-{
-    return &pool->camps[pool->mixed ? SH_HOST_CAMP : SH_OWN_CAMP];
-}
-
 /* Before the workers of a pool are started. */
 void sh_blocking_init(struct sh_pool *pool);
 
@@ -26,8 +20,8 @@ void sh_blocking_init(struct sh_pool *pool);
 void sh_blocking_enter(struct sh_worker *w);
 void sh_blocking_leave(struct sh_worker *w);
 
-/* A stand-in has got up, or has been started, and goes to work. */
-void sh_blocking_arrived(struct sh_pool *pool);
+/* A stand-in of that camp has got up, or has been started, and goes to work. */
+void sh_blocking_arrived(struct sh_camp *camp);
 
 /* Whether what a record stands for is in a section all the time: its trait, or
  * .place, or its profile says so. */
@@ -37,7 +31,7 @@ static inline bool sh_blocking_always(const struct sh_record *r)
 }
 
 /* Something is queued that somebody else than who runs now could take. */
-bool sh_blocking_sees(struct sh_pool *pool);
+bool sh_blocking_sees(struct sh_camp *camp);
 
 /* The timekeeper: if it was called, have somebody stand in; and look at those
  * who may be stuck in the kernel. When it is to come by again, by the system's

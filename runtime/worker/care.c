@@ -17,8 +17,10 @@
  * as well it does as if it were fresh, so that tasks which wait for tasks come
  * to their ends whatever the limit is. A hook of a promise can be called in its
  * process alone; what that promise comes to nobody tells it, so while it has
- * nothing parked it goes on as well. A process that leaves is to the warden
- * what one is that was killed while it had nothing to do: nothing fails.
+ * nothing parked it goes on as well. One that stands in for others does not
+ * rest so either, since whoever has a stand-in get up counts on that it begins
+ * what is queued. A process that leaves is to the warden what one is that was
+ * killed while it had nothing to do: nothing fails.
  *
  * Edges.
  *   care     rest: write rests, then read resumed, handed, stop, and those of
@@ -106,7 +108,7 @@ bool sh_care_rests(struct sh_worker *w)
 {
     _Atomic uint32_t *rests = &w->post->rests;
 
-    if (!is_used_up(w) || w->parked == 0 || sh_is_lane(w))
+    if (!is_used_up(w) || w->parked == 0 || sh_is_lane(w) || sh_is_standin(w))
         return false;
     sh_store_sc(rests, SH_RESTS); /* seq_cst: care */
     if (is_called(w) || is_ending(w) || !another_works(w)) {

@@ -30,7 +30,8 @@ static unsigned start(struct sh_pool *pool)
         if (sh_worker_start(pool, first + n) != 0) {
             sh_post_close(&pool->posts[first + n]);
             /* Whoever stands in is the next one. */
-            sh_store_sc(&pool->active, first + n); /* seq_cst: active, quiet */
+            /* seq_cst: active, quiet */
+            sh_store_sc(&pool->active_guests, first + n);
             break;
         }
     }

@@ -39,9 +39,11 @@ static unsigned lanes_active(struct sh_pool *pool)
 {
     unsigned end = sh_camp_end(pool, &pool->camps[SH_OWN_CAMP]);
 
-    /* Of an auto pool the posts behind them are in use, too. */
-    while (pool->mixed && end > pool->workers + 1 &&
-           sh_post_is_closed(&pool->posts[end - 1]))
+    if (end < sh_lanes_end(pool))
+        return end;
+    /* The posts behind them may be in use, too. */
+    end = sh_lanes_end(pool);
+    while (end > pool->workers + 1 && sh_post_is_closed(&pool->posts[end - 1]))
         end--;
     return end;
 }

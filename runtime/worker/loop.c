@@ -368,7 +368,8 @@ static bool init(struct sh_worker *w)
     if (returned == 0)
         return true;
     if (sh_is_standin(w)) {
-        sh_standin_unfit(w);
+        if (!sh_camp_is_remote(w->pool, w->camp)) /* the warden sees it end */
+            sh_standin_unfit(w);
         return false;
     }
     sh_blame_init(w->pool, w->index, returned);
@@ -394,7 +395,7 @@ static void serve(struct sh_worker *w)
     if (init(w)) {
         sh_store_sc(&w->post->unready, 0); /* seq_cst: quiet */
         if (sh_is_standin(w))
-            sh_blocking_arrived(w->pool);
+            sh_blocking_arrived(w->camp);
         sh_fiber_adopt(&w->base);
         sh_fiber_start(&w->base, w->fiber, sh_worker_loop, w, false);
         sh_worker_give_left(w);
@@ -409,6 +410,8 @@ bool sh_worker_serve(struct sh_worker *w)
 {
     if (!sh_stacks_inherit(&w->stacks))
         return false;
+    /* relaxed: to be looked at by the timekeeper, in a while */
+    sh_store_rlx(&w->thread_id, (int)syscall(SYS_gettid));
     sh_store_sc(&w->post->rests, 0); /* seq_cst: rest */
     /* Who was here before may have died in a section. */
     sh_blocking_over(w);

@@ -239,8 +239,7 @@ static const char *resolve_blocking(shunt_options *o)
         o->blocking_max = blocking_from_environment();
     if (o->blocking_max == SHUNT_EINVAL)
         return "$SHUNT_BLOCKING_MAX is not none, nor a number from 1 to 1024";
-    /* Processes have none in this version. */
-    if (o->blocking_max < 0 || o->mode == SHUNT_PROCESSES)
+    if (o->blocking_max < 0)
         o->blocking_max = 0;
     if (o->blocking_max > SHUNT_WORKERS_MAX)
         return ".blocking_max is more than 1024";
@@ -250,8 +249,8 @@ static const char *resolve_blocking(shunt_options *o)
 
         if (o->spares > room)
             o->spares = room;
-        if (o->blocking_max > room - o->spares)
-            o->blocking_max = room - o->spares;
+        if (o->blocking_max > (room - o->spares) / 2) /* in each camp */
+            o->blocking_max = (room - o->spares) / 2;
     }
     return NULL;
 }

@@ -137,23 +137,27 @@ static void free_rings(struct sh_pool *pool)
 }
 
 /* Which posts are whose: the workers, and who stands in for them; processes,
- * one place for the host, and lanes; and of an auto pool threads behind those.
- */
+ * one place for the host, lanes, and who stands in for processes; and of an
+ * auto pool threads behind those. */
 static void place_camps(struct sh_pool *pool, const shunt_options *o)
 {
     struct sh_camp *own = &pool->camps[SH_OWN_CAMP];
     struct sh_camp *host = &pool->camps[SH_HOST_CAMP];
     unsigned spares = (unsigned)(o->spares + o->blocking_max);
 
-    own->end = pool->workers + spares;
-    if (pool->shared)
-        own->end = pool->workers + 1 + pool->workers;
-    host->first = host->end = own->end;
-    if (pool->mixed)
-        host->end += pool->workers + spares;
+    own->spare = pool->shared ? pool->workers + 1 + pool->workers
+                              : pool->workers;
+    own->end = own->spare + (pool->shared ? (unsigned)o->blocking_max : spares);
+    host->first = host->spare = host->end = own->end;
+    if (pool->mixed) {
+        host->spare += pool->workers;
+        host->end = host->spare + spares;
+    }
+    own->pool = host->pool = pool;
     sh_store_rlx(&own->limit, o->queue_max);  /* relaxed: still ours */
     sh_store_rlx(&host->limit, o->queue_max); /* relaxed: still ours */
     sh_store_rlx(&pool->active, pool->workers); /* relaxed: still ours */
+    sh_store_rlx(&pool->active_guests, host->first); /* relaxed: still ours */
 }
 
 /* Bells, the team with its workers, and posts, in one mapping: what is small
@@ -166,6 +170,18 @@ static size_t before_posts(size_t n)
     return (bytes + SH_LINE - 1) / SH_LINE * SH_LINE;
 }
 
+void sh_worker_place(struct sh_pool *pool, unsigned i)
+{
+    struct sh_worker *w = &pool->team->workers[i];
+
+    if (w->pool != NULL)
+        return;
+    w->pool = pool;
+    w->index = i;
+    w->camp = sh_camp_at(pool, i);
+    w->post = &pool->posts[i];
+}
+
 static bool make_team(struct sh_pool *pool, const shunt_options *o)
 {
     size_t n = pool->camps[SH_HOST_CAMP].end;
@@ -176,13 +192,10 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
     if (at == NULL)
         return false;
     pool->posts = (struct sh_post *)(void *)(at + before_posts(n));
-    /* Threads that stand in are admitted as they are started. */
+    /* Who stands in is admitted when he is started. */
     for (unsigned c = 0; c < SH_CAMPS; c++)
         sh_sleep_init(&pool->camps[c].sleep, (struct sh_bell *)(void *)at,
-                      &pool->camps[c] == sh_host_camp(pool)
-                          ? pool->camps[c].first + pool->workers
-                          : (unsigned)n,
-                      pool->shared);
+                      pool->camps[c].spare, pool->shared);
     pool->team = (struct sh_team *)(void *)(at + n * sizeof(struct sh_bell));
     pool->team->workers = (struct sh_worker *)(void *)(pool->team + 1);
     pool->team->count = (unsigned)n;
@@ -191,17 +204,13 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
     sh_blocking_init(pool);
     sh_store_rlx(&pool->team->alive, 1); /* relaxed: still ours */
     /* All of them, since whoever looks at all posts may see one as it starts.
-     */
-    for (unsigned i = 0; i < n; i++) {
-        struct sh_worker *w = &pool->team->workers[i];
-
-        w->pool = pool;
-        w->index = i;
-        w->camp = sh_camp_at(pool, i);
-        w->post = &pool->posts[i];
-        if (pool->shared && i >= pool->workers)
-            sh_post_close(w->post); /* until somebody is started */
-    }
+     * The memory of who stands in is touched when somebody does. */
+    for (unsigned c = 0; c <= pool->mixed; c++)
+        for (unsigned i = pool->camps[c].first; i < pool->camps[c].spare; i++) {
+            sh_worker_place(pool, i);
+            if (pool->shared && i >= pool->workers)
+                sh_post_close(&pool->posts[i]); /* until somebody is started */
+        }
     pthread_mutex_init(&pool->team->repair, NULL);
     pool->team->host = getpid();
     pthread_sigmask(SIG_SETMASK, NULL, &pool->team->signals);
@@ -366,7 +375,7 @@ static void stop(struct sh_pool *pool)
     struct sh_team *team = pool->team;
 
     sh_store_sc(&team->stop, 1); /* seq_cst: stop */
-    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+    for (unsigned i = 0; i < sh_pool_active(pool); i = sh_pool_next(pool, i))
         sh_sleep_wake(&sh_camp_at(pool, i)->sleep, i);
     sh_standins_rouse(pool);
 }

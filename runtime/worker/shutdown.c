@@ -170,7 +170,7 @@ static size_t count_starting(struct sh_pool *pool)
 
     if (pool->team->init == NULL)
         return 0;
-    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+    for (unsigned i = 0; i < sh_pool_active(pool); i = sh_pool_next(pool, i))
         starting += sh_post_is_starting(pool, &pool->posts[i]);
     return starting;
 }
@@ -178,7 +178,7 @@ static size_t count_starting(struct sh_pool *pool)
 /* Whether all workers are idle, but for those that nobody counts on. */
 static bool all_idle(struct sh_pool *pool)
 {
-    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+    for (unsigned i = 0; i < sh_pool_active(pool); i = sh_pool_next(pool, i))
         if (!sh_post_is_off(&pool->posts[i]) &&
             !sh_sleep_is_idle(&sh_camp_at(pool, i)->sleep, i))
             return false;
@@ -212,7 +212,8 @@ static bool is_stalled(struct sh_pool *pool)
         false, sh_load_sc(&pool->guests) == SH_GUESTS_NONE /* seq_cst: guests */
     };
 
-    for (unsigned i = 0; i < sh_pool_active(pool) && stalled; i++) {
+    for (unsigned i = 0; i < sh_pool_active(pool) && stalled;
+         i = sh_pool_next(pool, i)) {
         struct sh_post *post = &pool->posts[i];
         bool sees = sh_worker_sees_work(&pool->team->workers[i]);
 
@@ -396,7 +397,7 @@ void sh_see_queues(struct sh_pool *pool)
         (void)sh_ring_size(&camp->side);
         (void)sh_load_sc(&camp->rescan); /* seq_cst: closing, guests */
     }
-    for (unsigned i = 0; i < sh_pool_active(pool); i++) {
+    for (unsigned i = 0; i < sh_pool_active(pool); i = sh_pool_next(pool, i)) {
         (void)sh_deque_size(&pool->posts[i].deque);
         (void)sh_deque_size(&pool->posts[i].away);
     }

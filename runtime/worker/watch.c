@@ -14,7 +14,10 @@
  * counts as blocked, until its code begins or ends a section, waits for a
  * future, or ends; or until the thread is seen to run. One that computes is
  * left alone: a further thread would not make it faster. That a thread waits
- * for a CPU is not sleep.
+ * for a CPU is not sleep. Of a process its main thread is the worker. If its
+ * number is another one's by now, it has died, its post says that nothing runs
+ * there, and what is written there holds for nothing that does; or until the
+ * next look, if the same task should run there again.
  *
  * Edges.
  *   alarm    future/timer.c, blocking.c
@@ -22,7 +25,8 @@
  *   blocking blocking.c: here blocked is written, then the bit set
  *   rest     standin.c
  *
- * Crash. It is a thread of the host, whose death ends the pool.
+ * Crash. It is a thread of the host, whose death ends the pool. A process that
+ * is looked at may die meanwhile.
  *
  * After Go's sysmon, which takes the processor of a thread that is in a system
  * call for 20 us to 10 ms.
@@ -40,15 +44,20 @@
 /* At so many looks in a row a thread has slept. */
 #define LOOKS 2
 
-/* The state of a thread of this process as a letter, 0 if it cannot be read. */
-static char state_of(int thread_id)
+/* The state of a worker's thread as a letter, 0 if it cannot be read. */
+static char state_of(const struct sh_worker *w)
 {
     char path[48], text[128];
+    /* relaxed: it has been there for long */
+    int thread_id = sh_load_rlx(&w->thread_id);
     const char *end;
     ssize_t n;
     int fd;
 
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread_id);
+    snprintf(path, sizeof path,
+             sh_camp_is_remote(w->pool, w->camp) ? "/proc/%d/stat"
+                                                 : "/proc/self/task/%d/stat",
+             thread_id);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 0;
@@ -64,8 +73,7 @@ static char state_of(int thread_id)
 
 static bool is_asleep(const struct sh_worker *w)
 {
-    /* relaxed: it has been there for long */
-    char state = state_of(sh_load_rlx(&w->thread_id));
+    char state = state_of(w);
 
     return state == 'S' || state == 'D';
 }
@@ -116,12 +124,13 @@ static void look_at(struct sh_pool *pool, struct sh_worker *w)
         sh_add_rlx(&pool->noticed, 1);   /* relaxed: a figure */
 }
 
-static void look_around(struct sh_pool *pool)
+static void look_around(struct sh_camp *camp)
 {
-    struct sh_camp *camp = sh_blocking_camp(pool);
+    struct sh_pool *pool = camp->pool;
 
     for (unsigned i = camp->first; i < sh_camp_end(pool, camp); i++)
-        look_at(pool, &pool->team->workers[i]);
+        if (sh_post_pops(pool, &pool->posts[i]))
+            look_at(pool, &pool->team->workers[i]);
 }
 
 static void set_watches(struct sh_pool *pool, bool watches)
@@ -130,58 +139,75 @@ static void set_watches(struct sh_pool *pool, bool watches)
 }
 
 /* Somebody is lacking, perhaps: have him come. */
-static void fill_up(struct sh_pool *pool, bool queued)
+static void fill_up(struct sh_camp *camp, bool queued)
 {
-    struct sh_team *team = pool->team;
-    enum sh_lack lack = sh_standins_lack(pool);
+    struct sh_pool *pool = camp->pool;
+    bool *capped = &pool->team->capped[camp - pool->camps];
+    enum sh_lack lack = sh_standins_lack(camp);
 
     if (!queued) {
-        sh_blocking_arrived(pool);
-    } else if (lack == SH_LACK_ONE && sh_standin_call(pool, true)) {
+        sh_blocking_arrived(camp);
+    } else if (lack == SH_LACK_ONE && sh_standin_call(camp, true)) {
         /* Who comes looks at what is queued; but it may be at its .init for
-         * long. */
-        if (sh_standins_lack(pool) == SH_LACK_ONE)
-            sh_sleep_stand_by(&sh_blocking_camp(pool)->sleep);
-    } else if (lack != SH_LACK_NONE && !team->capped) {
+         * long. A process that was asked for is lacking until it comes. */
+        if (!sh_camp_is_remote(pool, camp) &&
+            sh_standins_lack(camp) == SH_LACK_ONE)
+            sh_sleep_stand_by(&camp->sleep);
+    } else if (lack != SH_LACK_NONE && !*capped) {
         sh_add_rlx(&pool->capped, 1); /* relaxed: a figure */
-        team->capped = true;
+        *capped = true;
         return;
     }
-    team->capped = team->capped && lack != SH_LACK_NONE;
+    *capped = *capped && lack != SH_LACK_NONE;
+}
+
+/* Whether something is queued in any camp; fill them up. looks: look around,
+ * where that is so, or in all; elsewhere stand by. */
+static bool pass(struct sh_pool *pool, bool looks, bool at_all)
+{
+    bool any = false;
+
+    for (unsigned c = 0; c <= pool->mixed; c++) {
+        struct sh_camp *camp = &pool->camps[c];
+        bool queued = sh_blocking_sees(camp);
+
+        if (looks && (queued || at_all)) {
+            look_around(camp);
+        } else if (looks) {
+            sh_sleep_stand_by(&camp->sleep);
+            queued = sh_blocking_sees(camp);
+        }
+        fill_up(camp, queued);
+        any |= queued;
+    }
+    return any;
 }
 
 int64_t sh_watch_pass(struct sh_pool *pool)
 {
-    struct sh_camp *camp = sh_host_camp(pool);
     struct sh_team *team = pool->team;
     bool called = sh_xchg_sc(&pool->time.called, 0) != 0; /* seq_cst: alarm */
-    bool queued;
+    bool watches = sh_load_rlx(&pool->time.watches) != 0; /* relaxed: only we
+                                                           * write it */
     int64_t now_ns;
+    bool looks;
 
-    if (camp == NULL || camp->sleep.called == NULL)
-        return INT64_MAX;
-    /* relaxed: only we write it */
-    if (!called && sh_load_rlx(&pool->time.watches) == 0)
+    if (team->blocking_max == 0 || (!called && !watches))
         return INT64_MAX;
     now_ns = sh_clock_ns();
-    queued = sh_blocking_sees(pool);
-    if (sh_load_rlx(&pool->time.watches) == 0) { /* relaxed: as above */
+    looks = !watches || now_ns >= team->look_ns;
+    if (looks)
+        team->look_ns = now_ns + LOOK_NS;
+    if (!watches)
         set_watches(pool, true);
-        team->look_ns = now_ns + LOOK_NS;
-        look_around(pool);
-    } else if (now_ns >= team->look_ns) {
-        team->look_ns = now_ns + LOOK_NS;
-        if (queued) {
-            look_around(pool);
-        } else {
-            set_watches(pool, false);
-            sh_sleep_stand_by(&camp->sleep);
-            queued = sh_blocking_sees(pool);
-            if (!queued)
-                return INT64_MAX;
-            set_watches(pool, true);
-        }
-    }
-    fill_up(pool, queued);
+    if (pass(pool, looks, !watches) || !looks || !watches)
+        return team->look_ns;
+    /* First, or whoever takes the bit would count on our coming by. */
+    set_watches(pool, false);
+    for (unsigned c = 0; c <= pool->mixed; c++)
+        sh_sleep_stand_by(&pool->camps[c].sleep);
+    if (!pass(pool, false, false))
+        return INT64_MAX;
+    set_watches(pool, true);
     return team->look_ns;
 }

@@ -118,7 +118,7 @@ struct sh_team {
     unsigned spares;  /* of these, for those that are stuck; */
     unsigned blocking_max; /* for those that are blocked */
     int64_t look_ns;       /* when the timekeeper looks next: watch.c; */
-    bool capped;           /* nobody was to be had, and it has been counted */
+    bool capped[SH_CAMPS]; /* nobody was to be had, and it has been counted */
     unsigned started; /* threads; the timekeeper's, after the pool was made */
     int (*init)(void *arg);
     void *init_arg;
@@ -157,6 +157,9 @@ void sh_worker_loop(void *arg);
 
 /* Start worker index of a team as a thread; 0, or SHUNT_ENOMEM. */
 int sh_worker_start(struct sh_pool *pool, unsigned index);
+
+/* Say of worker index who he is, if nobody has: before his post is in use. */
+void sh_worker_place(struct sh_pool *pool, unsigned index);
 
 /* Set worker index up, as it is before its first task. */
 struct sh_worker *sh_worker_prepare(struct sh_pool *pool, unsigned index);
@@ -391,11 +394,24 @@ enum sh_lack {
     SH_LACK_ONE,   /* and one more may stand in */
     SH_LACK_CAPPED /* but as many stand in as may */
 };
-enum sh_lack sh_standins_lack(struct sh_pool *pool);
+enum sh_lack sh_standins_lack(struct sh_camp *camp);
 
 /* Have one get up that rests, if they lack; add: or start one, which is the
- * timekeeper's. False: none is to be had, or needed. */
-bool sh_standin_call(struct sh_pool *pool, bool add);
+ * timekeeper's, or ask for one, of processes. False: none is to be had, or
+ * needed. */
+bool sh_standin_call(struct sh_camp *camp, bool add);
+
+/* The warden, who was asked for one: the post where a process is to be started
+ * that stands in for others, which is open then; SH_NONE: none is to be. */
+uint32_t sh_standin_open(struct sh_camp *camp);
+
+/* Whether it is one of a process pool where nobody has been started, or is any
+ * more; not of a worker, whom the pool is broken without. */
+static inline bool sh_post_is_empty(struct sh_pool *pool, unsigned i)
+{
+    return pool->shared && (pool->mixed || i >= pool->workers) &&
+           sh_post_is_closed(&pool->posts[i]);
+}
 
 /* Somebody of a process pool is about to work at post i, beyond .workers. */
 void sh_post_open(struct sh_pool *pool, unsigned i);
@@ -426,6 +442,13 @@ static inline struct sh_camp *sh_host_camp(struct sh_pool *pool)
                           : &pool->camps[SH_OWN_CAMP];
 }
 
+/* Whether the workers of a camp are processes. */
+static inline bool sh_camp_is_remote(const struct sh_pool *pool,
+                                     const struct sh_camp *camp)
+{
+    return pool->shared && camp == &pool->camps[SH_OWN_CAMP];
+}
+
 static inline bool sh_is_of_host_camp(const struct sh_worker *w)
 {
     return w->pool->mixed && w->camp == &w->pool->camps[SH_HOST_CAMP];
@@ -433,8 +456,7 @@ static inline bool sh_is_of_host_camp(const struct sh_worker *w)
 
 static inline bool sh_is_standin(const struct sh_worker *w)
 {
-    return w->index >= w->camp->first + w->pool->workers &&
-           (!w->pool->shared || sh_is_of_host_camp(w));
+    return w->index >= w->camp->spare;
 }
 
 /* Whether it is a process pool's worker in the host: worker/home.c. */
@@ -453,13 +475,13 @@ static inline bool sh_is_in_host(const struct sh_worker *w)
 static inline bool sh_is_lane(const struct sh_worker *w)
 {
     return w->index > w->pool->workers && w->pool->shared &&
-           !sh_is_of_host_camp(w);
+           w->index < w->pool->camps[SH_OWN_CAMP].spare;
 }
 
 /* Behind the lanes that there may be. */
 static inline unsigned sh_lanes_end(const struct sh_pool *pool)
 {
-    return pool->camps[SH_OWN_CAMP].end;
+    return pool->camps[SH_OWN_CAMP].spare;
 }
 
 /* Either of them. */

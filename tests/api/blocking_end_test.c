@@ -29,7 +29,9 @@ static void a_deadline_may_come_in_a_section(void)
         for (int i = 0; i < 10; i++)
             assert_works(pool);
         latch_raise(in.go);
-        assert_true(latch_reaches(in.over, 1));
+        /* A process has been killed. */
+        if (shunt_pool_mode(pool) == SHUNT_THREADS)
+            assert_true(latch_reaches(in.over, 1));
         for (int i = 0; i < 10; i++)
             assert_works(pool);
         harness_free(pool);
@@ -194,13 +196,13 @@ static void an_idle_pool_takes_no_cpu_time(void)
 }
 
 static const struct CMUnitTest blocking_end[] = {
-    CLAIM_OF_THREADS(a_deadline_may_come_in_a_section),
-    CLAIM_OF_THREADS(a_shutdown_waits_for_those_who_block),
-    CLAIM_OF_THREADS(a_drain_runs_what_is_behind_those_who_block),
-    CLAIM_OF_THREADS(a_pool_is_freed_though_tasks_that_were_given_up_block),
-    CLAIM_OF_THREADS(tasks_that_do_not_say_that_they_wait_are_noticed),
-    CLAIM_OF_THREADS(a_sleep_of_200_ms_is_noticed),
-    CLAIM_OF_THREADS(a_task_that_computes_is_left_alone),
-    CLAIM_OF_THREADS(an_idle_pool_takes_no_cpu_time),
+    CLAIM(a_deadline_may_come_in_a_section),
+    CLAIM(a_shutdown_waits_for_those_who_block),
+    CLAIM(a_drain_runs_what_is_behind_those_who_block),
+    CLAIM(a_pool_is_freed_though_tasks_that_were_given_up_block),
+    CLAIM(tasks_that_do_not_say_that_they_wait_are_noticed),
+    CLAIM(a_sleep_of_200_ms_is_noticed),
+    CLAIM(a_task_that_computes_is_left_alone),
+    CLAIM(an_idle_pool_takes_no_cpu_time),
 };
 HARNESS_MAIN(blocking_end)

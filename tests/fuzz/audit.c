@@ -112,7 +112,7 @@ static unsigned audit_table(struct graph *g, struct sh_pool *pool,
     walk_chains(&w);
     for (struct sh_seat *s = pool->seats; s != NULL; s = s->right)
         walk_cache(&w, cache_of(s, cache_at));
-    for (unsigned i = 0; i < posts; i++)
+    for (unsigned i = 0; i < posts; i = sh_pool_next(pool, i))
         walk_cache(&w, cache_of(&pool->team->workers[i].seat, cache_at));
     if (!w.good)
         fuzz_fail(g, "one of the %s is in a free list twice", what);
@@ -146,7 +146,7 @@ static bool is_at_rest(struct sh_pool *pool, unsigned i)
 
 static bool all_idle(struct sh_pool *pool)
 {
-    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+    for (unsigned i = 0; i < sh_pool_active(pool); i = sh_pool_next(pool, i))
         if (!is_at_rest(pool, i))
             return false;
     return true;
@@ -222,7 +222,7 @@ static void audit_timers(struct graph *g, struct sh_pool *pool)
     if (t.places == NULL)
         fuzz_fail(g, "no memory for the fuzzer itself");
     note_set(&t, &pool->time.timers_set);
-    for (unsigned i = 0; i < posts; i++)
+    for (unsigned i = 0; i < posts; i = sh_pool_next(pool, i))
         note_set(&t, &pool->posts[i].timers_set);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t index = timer_index(&t, i);
@@ -313,14 +313,17 @@ static void audit_posts(struct graph *g, unsigned i, struct sh_pool *pool)
     most += pool->team->blocking_max;
     if (pool->mixed)
         most += pool->camps[SH_HOST_CAMP].first;
+    else if (pool->shared)
+        most = pool->camps[SH_OWN_CAMP].end;
     if (posts > most)
         fuzz_fail(g, "pool %u has %u posts", pool->id, posts);
-    atomic_fetch_add(&census->stand_ins, posts - pool->workers);
+    for (unsigned k = 0; k < posts; k = sh_pool_next(pool, k))
+        atomic_fetch_add(&census->stand_ins, k >= sh_camp_at(pool, k)->spare);
     if (g->plan->mortal)
         return;
     if (sh_load_sc(&pool->late) != SH_NONE)
         fuzz_fail(g, "a keeper of pool %u is still postponed", pool->id);
-    for (unsigned k = 0; k < posts; k++) {
+    for (unsigned k = 0; k < posts; k = sh_pool_next(pool, k)) {
         struct sh_post *post = &pool->posts[k];
 
         uint64_t stuck = sh_load_sc(&post->stuck);
@@ -393,7 +396,7 @@ void audit_dump(shunt_pool *name)
             (unsigned)sh_load_rlx(&pool->gate), /* relaxed: a report */
             (unsigned long long)sh_ring_size(&pool->camps[0].ring),
             (unsigned long long)sh_ring_size(&pool->camps[0].side));
-    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+    for (unsigned i = 0; i < sh_pool_active(pool); i = sh_pool_next(pool, i))
         fprintf(stderr,
                 "worker %u: %s, deque %u, resumed %u, stuck %llx, rests %u\n",
                 i,

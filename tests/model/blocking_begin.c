@@ -44,6 +44,7 @@ int main(void)
     make_time(0);
     sh_sleep_init(&pool.camps[0].sleep, both_bells, 2, false);
     pool.posts = both_posts;
+    pool.camps[0].spare = 1;
     pool.camps[0].end = 2;
     sh_store_rlx(&pool.active, 2); /* relaxed: before the threads */
     team.workers = workers;
@@ -57,7 +58,7 @@ int main(void)
         workers[i].post = &both_posts[i];
     }
     sh_store_rlx(&pool.time.watches, 1); /* relaxed: before the threads */
-    pool.camps[0].sleep.called_arg = &pool;
+    pool.camps[0].sleep.called_arg = &pool.camps[0];
     pool.camps[0].sleep.called = be_called;
 #ifdef ARMED
     sh_sleep_stand_by(&pool.camps[0].sleep);

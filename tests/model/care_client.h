@@ -25,6 +25,7 @@ static void make_two(void)
     pool.workers = 2;
     sh_sleep_init(&pool.camps[0].sleep, two_bells, 2, false);
     pool.posts = two_posts;
+    pool.camps[0].spare = 2;
     pool.camps[0].end = 2;
     sh_store_rlx(&pool.active, 2); /* relaxed: before the threads */
     team.workers = workers;

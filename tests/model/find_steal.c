@@ -51,6 +51,7 @@ int main(void)
     sh_ring_init(&pool.camps[0].ring, ring_cells, 2);
     pool.workers = 3;
     pool.cpus = 3;
+    pool.camps[0].spare = 3;
     pool.camps[0].end = 3;
     sh_store_rlx(&pool.active, 3); /* relaxed: before the threads */
     pool.posts = posts;

@@ -48,6 +48,7 @@ int main(void)
     sh_sleep_init(&pool.camps[0].sleep, bells, 3, false);
     pool.posts = three_posts;
     team.count = 3;
+    pool.camps[0].spare = 3;
     pool.camps[0].end = 3;
     sh_store_rlx(&pool.active, 3); /* relaxed: before the threads */
     lane_of.pool = &pool;

@@ -39,6 +39,7 @@ int main(void)
     pool.posts = four_posts;
     team.workers = four;
     team.count = 4;
+    pool.camps[0].spare = 4;
     pool.camps[0].end = 4;
     sh_store_rlx(&pool.active, 4); /* relaxed: before the threads */
     sh_store_rlx(&pool.secluded, 1); /* relaxed: as above */

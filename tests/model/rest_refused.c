@@ -40,6 +40,7 @@ int main(void)
     make_pool_with_worker();
     sh_sleep_init(&pool.camps[0].sleep, both_bells, 2, false);
     pool.posts = both_posts;
+    pool.camps[0].spare = 1;
     pool.camps[0].end = 2;
     team.workers = workers;
     team.count = 2;

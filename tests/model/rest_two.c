@@ -33,6 +33,7 @@ int main(void)
     make_pool_with_worker();
     sh_sleep_init(&pool.camps[0].sleep, all_bells, 3, false);
     pool.posts = all_posts;
+    pool.camps[0].spare = 1;
     pool.camps[0].end = 3;
     sh_store_rlx(&pool.active, 3); /* relaxed: before the threads */
     for (unsigned i = 0; i < 3; i++) {
@@ -49,6 +50,6 @@ int main(void)
     two = thread_start(standin, (void *)2);
     thread_join(one);
     thread_join(two);
-    assert(count_at_work(&pool) >= 1);
+    assert(count_at_work(&pool.camps[0]) >= 1);
     return 0;
 }

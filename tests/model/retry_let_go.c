@@ -48,6 +48,7 @@ int main(void)
     make_pool_with_queues();
     pool.shared = true;
     pool.posts = many_posts;
+    pool.camps[0].spare = POSTS;
     pool.camps[0].end = POSTS;
     sh_store_rlx(&pool.active, POSTS); /* relaxed: before the threads */
     for (uint32_t i = 1; i <= 3; i++)

@@ -35,6 +35,7 @@ int main(void)
     make_pool_with_queues();
     pool.shared = true;
     pool.posts = many_posts;
+    pool.camps[0].spare = POSTS;
     pool.camps[0].end = POSTS;
     sh_store_rlx(&pool.active, POSTS); /* relaxed: before the threads */
     make_holder(1, SH_RUNNING | SH_BUSY, SH_KIND_RETRY);

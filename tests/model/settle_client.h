@@ -34,6 +34,8 @@ static void make_pool_with_queues(void)
     sh_ring_init(&pool.camps[0].side, side_cells, 2);
     sh_sleep_init(&pool.camps[0].sleep, bells, 1, false);
     pool.workers = 1;
+    pool.camps[0].pool = &pool;
+    pool.camps[0].spare = 1;
     pool.camps[0].end = 1;
     pool.cpus = 1;
     sh_store_rlx(&pool.active, 1); /* relaxed: before the threads */

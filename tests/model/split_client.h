@@ -173,6 +173,8 @@ static void make_pool_of_workers(void)
 {
     make_pool();
     pool.workers = WORKERS;
+    pool.camps[0].pool = &pool;
+    pool.camps[0].spare = WORKERS;
     pool.camps[0].end = WORKERS;
     sh_sleep_init(&pool.camps[0].sleep, bells, WORKERS, false);
     for (unsigned i = 0; i < WORKERS; i++) {

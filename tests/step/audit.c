@@ -74,7 +74,7 @@ static size_t count_lost(struct sh_pool *pool, struct sh_table *table,
         walk_list(&w, head);
     for (struct sh_seat *s = pool->seats; s != NULL; s = s->right)
         walk_cache(&w, (const void *)((const char *)s + cache_at));
-    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+    for (unsigned i = 0; i < sh_pool_active(pool); i = sh_pool_next(pool, i))
         walk_cache(&w,
                    (const void *)((const char *)&pool->team->workers[i].seat +
                                   cache_at));
