@@ -36,7 +36,10 @@ struct sh_warden {
     struct sh_mark bell_mark;
     bool cut_off; /* the host has closed our descriptors */
     unsigned alive;
-    unsigned futile;       /* as of a ward, of all that were to stand in */
+    /* As of a ward, of all that are to stand in: before again_ns none is forked.
+     */
+    unsigned futile, refused;
+    int64_t again_ns;
     struct pollfd *polled; /* the bell, the wards */
     struct ward wards[];
 };

@@ -23,7 +23,7 @@
  * Who stands in for workers that are blocked is started when the timekeeper
  * asks for it (worker/standin.c), one at a time, and not replaced: a death has
  * the timekeeper look, who asks again. If the system refuses one, there is one
- * less.
+ * less, and no other is tried for a while.
  *
  * A host that closes our descriptors has broken the pool: the zygote ends since
  * nobody has the other end of its socket, and its workers with it. The dead are
@@ -277,6 +277,7 @@ static struct sh_death ask(struct sh_warden *d, unsigned i)
 static void note_spared(struct sh_warden *d, bool futile)
 {
     d->futile += futile;
+    d->again_ns = doubled_from_now(d->refused++);
     sh_store_sc(&d->pool->spared, d->futile < FUTILE_MAX
                                       ? SH_SPARED_LATER
                                       : SH_SPARED_NEVER); /* seq_cst: recruit */
@@ -288,7 +289,7 @@ static void let_go(struct sh_warden *d, const struct sh_death *death,
                    bool served)
 {
     if (served)
-        d->futile = 0;
+        d->futile = d->refused = 0;
     else if (!sh_ward_is_ending(d->pool))
         note_spared(d, death->signal != SIGKILL || d->pool->team->init != NULL);
 }
@@ -350,10 +351,12 @@ static void start_standin(struct sh_warden *d)
     if (sh_xchg_sc(&pool->recruited, 0) == 0 || /* seq_cst: recruit */
         sh_ward_is_ending(pool) ||
         sh_load_acq(&pool->broken) != 0 || /* acquire: broken */
+        sh_clock_ns() < d->again_ns ||
         sh_standins_lack(camp) != SH_LACK_ONE || sh_standin_call(camp, false))
         return;
     i = sh_standin_open(camp);
     if (i != SH_NONE && start_again(d, i) == 0) {
+        d->refused = 0;
         sh_add_rlx(&pool->stood_in, 1);            /* relaxed: a figure */
         sh_store_sc(&pool->spared, SH_SPARED_MAY); /* seq_cst: recruit */
         return;

@@ -42,6 +42,8 @@
 
 #include "sync/futex.h"
 
+/* Here w counts from the first one that shares the words. */
+
 static _Atomic uint64_t *group(struct sh_sleep *s, unsigned w)
 {
     return &s->group[w / SH_SLEEP_GROUP];
@@ -63,12 +65,12 @@ static unsigned groups(const struct sh_sleep *s)
     return (sh_load_sc(&s->workers) + SH_SLEEP_GROUP - 1) / SH_SLEEP_GROUP;
 }
 
-void sh_sleep_init(struct sh_sleep *s, struct sh_bell *bells, unsigned workers,
-                   bool shared)
+void sh_sleep_init(struct sh_sleep *s, struct sh_bell *bells, unsigned first,
+                   unsigned workers, bool shared)
 {
-    SH_ASSERT(workers > 0);
     SH_ASSERT(workers <= SH_SLEEP_GROUPS * SH_SLEEP_GROUP);
     s->bells = bells;
+    s->first = first;
     sh_store_rlx(&s->workers, workers); /* relaxed: as below */
     s->shared = shared;
     for (unsigned g = 0; g < groups(s); g++)
@@ -79,6 +81,7 @@ void sh_sleep_admit(struct sh_sleep *s, unsigned n)
 {
     uint32_t now = sh_load_sc(&s->workers); /* seq_cst: sleep */
 
+    n -= s->first;
     SH_ASSERT(n <= SH_SLEEP_GROUPS * SH_SLEEP_GROUP);
     while (now < n && !sh_cas_sc(&s->workers, &now, n)) /* seq_cst: sleep */
         continue;
@@ -154,9 +157,11 @@ SH_HOT void sh_sleep_wake_some(struct sh_sleep *s)
 
 void sh_sleep_wake(struct sh_sleep *s, unsigned w)
 {
-    uint64_t v = sh_load_sc(group(s, w)); /* seq_cst: sleep */
+    uint64_t v;
 
+    w -= s->first;
     SH_ASSERT(is_admitted(s, w));
+    v = sh_load_sc(group(s, w)); /* seq_cst: sleep */
     while (v & idle_bit(w)) {
         uint64_t next = (v & ~idle_bit(w)) | search_bit(w);
 
@@ -170,17 +175,19 @@ void sh_sleep_wake(struct sh_sleep *s, unsigned w)
 void sh_sleep_rouse(struct sh_sleep *s, unsigned w)
 {
     sh_sleep_wake(s, w);
-    ring(s, w);
+    ring(s, w - s->first);
 }
 
 SH_HOT void sh_sleep_search(struct sh_sleep *s, unsigned w)
 {
+    w -= s->first;
     SH_ASSERT(is_admitted(s, w));
     sh_or_sc(group(s, w), search_bit(w)); /* seq_cst: sleep */
 }
 
 SH_HOT bool sh_sleep_found(struct sh_sleep *s, unsigned w)
 {
+    w -= s->first;
     SH_ASSERT(is_admitted(s, w));
     /* seq_cst: more */
     uint64_t v = sh_and_sc(group(s, w), ~search_bit(w)) & ~search_bit(w);
@@ -192,10 +199,11 @@ SH_HOT bool sh_sleep_found(struct sh_sleep *s, unsigned w)
 
 SH_HOT void sh_sleep_announce(struct sh_sleep *s, unsigned w)
 {
-    uint64_t v = sh_load_rlx(group(s, w)); /* relaxed: the CAS validates it */
-    uint64_t next;
+    uint64_t v, next;
 
+    w -= s->first;
     SH_ASSERT(is_admitted(s, w));
+    v = sh_load_rlx(group(s, w)); /* relaxed: the CAS validates it */
     SH_ASSERT(v & search_bit(w));
     do {
         next = (v & ~search_bit(w)) | idle_bit(w);
@@ -204,9 +212,11 @@ SH_HOT void sh_sleep_announce(struct sh_sleep *s, unsigned w)
 
 void sh_sleep_withdraw(struct sh_sleep *s, unsigned w)
 {
-    uint64_t v = sh_load_rlx(group(s, w)); /* relaxed: the CAS validates it */
+    uint64_t v;
 
+    w -= s->first;
     SH_ASSERT(is_admitted(s, w));
+    v = sh_load_rlx(group(s, w)); /* relaxed: the CAS validates it */
     /* If the idle bit is gone, a waker was first: its ring is stale then, and
      * wait below does not mind stale rings. */
     while (v & idle_bit(w)) {
@@ -219,8 +229,10 @@ void sh_sleep_withdraw(struct sh_sleep *s, unsigned w)
 
 SH_HOT bool sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns)
 {
-    _Atomic uint32_t *rung = &s->bells[w].rung;
+    _Atomic uint32_t *rung;
 
+    w -= s->first;
+    rung = &s->bells[w].rung;
     SH_ASSERT(is_admitted(s, w));
     for (;;) {
         if (sh_load_acq(rung) != 0) /* acquire: ring */
@@ -228,7 +240,7 @@ SH_HOT bool sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns)
         if (!(sh_load_sc(group(s, w)) & idle_bit(w))) /* seq_cst: sleep */
             return true;
         if (!sh_futex_wait(rung, 0, deadline_ns, s->shared)) {
-            sh_sleep_withdraw(s, w);
+            sh_sleep_withdraw(s, s->first + w);
             return false;
         }
     }
@@ -236,6 +248,7 @@ SH_HOT bool sh_sleep_wait(struct sh_sleep *s, unsigned w, int64_t deadline_ns)
 
 void sh_sleep_bury(struct sh_sleep *s, unsigned w)
 {
+    w -= s->first;
     /* seq_cst: sleep. Whoever woke it, and nobody else, has us. */
     sh_and_sc(group(s, w), ~(idle_bit(w) | search_bit(w)));
     sh_sleep_wake_some(s);
@@ -243,12 +256,14 @@ void sh_sleep_bury(struct sh_sleep *s, unsigned w)
 
 bool sh_sleep_is_idle(struct sh_sleep *s, unsigned w)
 {
+    w -= s->first;
     /* seq_cst: sleep */
     return (sh_load_sc(group(s, w)) & idle_bit(w)) != 0;
 }
 
 bool sh_sleep_is_searching(struct sh_sleep *s, unsigned w)
 {
+    w -= s->first;
     /* seq_cst: sleep */
     return (sh_load_sc(group(s, w)) & search_bit(w)) != 0;
 }

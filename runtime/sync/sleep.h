@@ -33,16 +33,18 @@ struct sh_sleep {
     /* Two bits a worker: IDLE i at bit i, SEARCHING i at bit 32 + i. */
     _Alignas(SH_LINE) _Atomic uint64_t group[SH_SLEEP_GROUPS];
     _Alignas(SH_LINE) struct sh_bell *bells; /* one a worker */
+    unsigned first;                          /* the number of the first one */
     _Atomic uint32_t workers;                /* that may have a bit; it grows */
     bool shared;
     void (*called)(void *arg); /* who stands by; NULL: nobody ever does */
     void *called_arg;
 };
 
-void sh_sleep_init(struct sh_sleep *s, struct sh_bell *bells, unsigned workers,
-                   bool shared);
+/* For so many workers, numbered from first on, who have these bells. */
+void sh_sleep_init(struct sh_sleep *s, struct sh_bell *bells, unsigned first,
+                   unsigned workers, bool shared);
 
-/* Before worker n - 1 is started: there are n, for which there are bells. */
+/* Before worker n - 1 is started, who has a bell. */
 void sh_sleep_admit(struct sh_sleep *s, unsigned n);
 
 /* The part of notify that is rarely needed. */

@@ -194,8 +194,11 @@ static bool make_team(struct sh_pool *pool, const shunt_options *o)
     pool->posts = (struct sh_post *)(void *)(at + before_posts(n));
     /* Who stands in is admitted when he is started. */
     for (unsigned c = 0; c < SH_CAMPS; c++)
-        sh_sleep_init(&pool->camps[c].sleep, (struct sh_bell *)(void *)at,
-                      pool->camps[c].spare, pool->shared);
+        sh_sleep_init(&pool->camps[c].sleep,
+                      (struct sh_bell *)(void *)at + pool->camps[c].first,
+                      pool->camps[c].first,
+                      pool->camps[c].spare - pool->camps[c].first,
+                      pool->shared);
     pool->team = (struct sh_team *)(void *)(at + n * sizeof(struct sh_bell));
     pool->team->workers = (struct sh_worker *)(void *)(pool->team + 1);
     pool->team->count = (unsigned)n;

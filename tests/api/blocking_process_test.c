@@ -120,6 +120,7 @@ static void a_process_of_its_own_stands_in(void)
         assert_long(next_process(pool), pid);
     assert_long(stats_of(pool).workers, 2);
     assert_long(stats_of(pool).blocked, 1);
+    assert_true(stood_in_reaches(pool, 1));
     assert_long((long)stats_of(pool).stood_in, 1);
     let(&in, f);
     harness_free(pool);

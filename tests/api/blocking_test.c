@@ -410,27 +410,6 @@ static void nobody_stands_in_for_nothing(void)
     harness_free(pool);
 }
 
-/* ---- processes ---- */
-
-/* In this version nobody stands in there; the calls are the same. */
-static void in_a_process_the_calls_change_nothing(void)
-{
-    shunt_pool *pool = pool_of(1, 0);
-    struct section in = new_section();
-    shunt_future *f = shunt_submit(pool, wait_in_section, &in);
-
-    assert_true(latch_reaches(in.in, 1));
-    assert_long(stats_of(pool).blocked, 1);
-    latch_raise(in.go);
-    assert_joins(f, 0);
-    assert_long(tally_of(in.rc), 0);
-    assert_long((long)stats_of(pool).blocking_begun, 1);
-    assert_joins(shunt_submit(pool, leave_open, NULL), 0);
-    assert_long(stats_of(pool).blocked, 0);
-    assert_takes(shunt_submit(pool, end_without_begin, NULL), SHUNT_EINVAL);
-    harness_free(pool);
-}
-
 static const struct CMUnitTest blocking[] = {
     CLAIM(tasks_that_block_do_so_at_one_time),
     CLAIM(forty_tasks_block_at_one_time),
@@ -451,6 +430,5 @@ static const struct CMUnitTest blocking[] = {
     CLAIM(a_worker_goes_on_after_a_section),
     CLAIM(those_who_stood_in_rest_afterwards),
     CLAIM(nobody_stands_in_for_nothing),
-    CLAIM_OF_PROCESSES(in_a_process_the_calls_change_nothing),
 };
 HARNESS_MAIN(blocking)

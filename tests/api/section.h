@@ -70,6 +70,17 @@ static inline shunt_pool_stats stats_of(shunt_pool *pool)
     return s;
 }
 
+/* Whether so many have come, who are counted when they have been started. */
+static inline bool stood_in_reaches(shunt_pool *pool, uint64_t n)
+{
+    for (int64_t ns = 0; ns < harness_patience(); ns += SHUNT_MS(1)) {
+        if (stats_of(pool).stood_in >= n)
+            return true;
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    }
+    return false;
+}
+
 static inline void assert_works(shunt_pool *pool)
 {
     assert_takes(shunt_submit(pool, stage_same, &(long){ 8 }), 8);

@@ -42,7 +42,7 @@ int main(void)
 
     make_pool_with_worker();
     make_time(0);
-    sh_sleep_init(&pool.camps[0].sleep, both_bells, 2, false);
+    sh_sleep_init(&pool.camps[0].sleep, both_bells, 0, 2, false);
     pool.posts = both_posts;
     pool.camps[0].spare = 1;
     pool.camps[0].end = 2;

@@ -23,7 +23,7 @@ static void make_two(void)
     make_pool_with_worker();
     pool.shared = true;
     pool.workers = 2;
-    sh_sleep_init(&pool.camps[0].sleep, two_bells, 2, false);
+    sh_sleep_init(&pool.camps[0].sleep, two_bells, 0, 2, false);
     pool.posts = two_posts;
     pool.camps[0].spare = 2;
     pool.camps[0].end = 2;

@@ -55,7 +55,7 @@ int main(void)
     pool.camps[0].end = 3;
     sh_store_rlx(&pool.active, 3); /* relaxed: before the threads */
     pool.posts = posts;
-    sh_sleep_init(&pool.camps[0].sleep, own_bells, 3, false);
+    sh_sleep_init(&pool.camps[0].sleep, own_bells, 0, 3, false);
     for (unsigned i = 0; i < 3; i++) {
         workers[i].pool = &pool;
         workers[i].camp = &pool.camps[0];

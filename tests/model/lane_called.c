@@ -45,7 +45,7 @@ int main(void)
 
     make_two();
     pool.workers = 1;
-    sh_sleep_init(&pool.camps[0].sleep, bells, 3, false);
+    sh_sleep_init(&pool.camps[0].sleep, bells, 0, 3, false);
     pool.posts = three_posts;
     team.count = 3;
     pool.camps[0].spare = 3;

@@ -31,7 +31,7 @@ int main(void)
     pthread_t one, two;
 
     make_pool_with_worker();
-    sh_sleep_init(&pool.camps[0].sleep, all_bells, 3, false);
+    sh_sleep_init(&pool.camps[0].sleep, all_bells, 0, 3, false);
     pool.posts = all_posts;
     pool.camps[0].spare = 1;
     pool.camps[0].end = 3;

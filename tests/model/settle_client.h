@@ -32,7 +32,7 @@ static void make_pool_with_queues(void)
 {
     make_pool();
     sh_ring_init(&pool.camps[0].side, side_cells, 2);
-    sh_sleep_init(&pool.camps[0].sleep, bells, 1, false);
+    sh_sleep_init(&pool.camps[0].sleep, bells, 0, 1, false);
     pool.workers = 1;
     pool.camps[0].pool = &pool;
     pool.camps[0].spare = 1;

@@ -26,7 +26,7 @@ int main(void)
 {
     pthread_t one, two;
 
-    sh_sleep_init(&sleepers, bells, 62, false);
+    sh_sleep_init(&sleepers, bells, 0, 62, false);
     put_to_sleep(SLEEPER);
     one = thread_start(searcher, NULL);
     two = thread_start(sleeper, NULL);

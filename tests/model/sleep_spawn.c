@@ -34,7 +34,7 @@ int main(void)
     uint64_t hint = make_hint(1);
     pthread_t one;
 
-    sh_sleep_init(&sleepers, bells, 1, false);
+    sh_sleep_init(&sleepers, bells, 0, 1, false);
     one = thread_start(thief, NULL);
 #ifdef MANY
     assert(sh_deque_push_many(&d, &hint, 1) == 1);

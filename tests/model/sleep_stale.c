@@ -34,7 +34,7 @@ int main(void)
 {
     pthread_t threads[3];
 
-    sh_sleep_init(&sleepers, bells, 1, false);
+    sh_sleep_init(&sleepers, bells, 0, 1, false);
     threads[0] = thread_start(worker, NULL);
     threads[1] = thread_start(submitter, NULL);
     threads[2] = thread_start(submitter, NULL);

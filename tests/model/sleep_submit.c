@@ -33,7 +33,7 @@ int main(void)
     pthread_t one;
 
     sh_ring_init(&injector, cells, 1);
-    sh_sleep_init(&sleepers, bells, 1, false);
+    sh_sleep_init(&sleepers, bells, 0, 1, false);
     one = thread_start(worker, NULL);
     assert(sh_ring_push(&injector, make_hint(1), UINT64_MAX));
     sh_sleep_notify(&sleepers);

@@ -56,7 +56,7 @@ int main(void)
 {
     pthread_t threads[3];
 
-    sh_sleep_init(&sleepers, bells, 2, false);
+    sh_sleep_init(&sleepers, bells, 0, 2, false);
 #ifdef BOTH
     put_to_sleep(0);
     put_to_sleep(1);

@@ -176,7 +176,7 @@ static void make_pool_of_workers(void)
     pool.camps[0].pool = &pool;
     pool.camps[0].spare = WORKERS;
     pool.camps[0].end = WORKERS;
-    sh_sleep_init(&pool.camps[0].sleep, bells, WORKERS, false);
+    sh_sleep_init(&pool.camps[0].sleep, bells, 0, WORKERS, false);
     for (unsigned i = 0; i < WORKERS; i++) {
         workers[i].pool = &pool;
         workers[i].camp = &pool.camps[0];

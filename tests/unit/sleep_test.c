@@ -35,7 +35,7 @@ static void begin(unsigned workers)
 {
     memset((void *)bells, 0, sizeof bells);
     memset((void *)&sleepers, 0, sizeof sleepers);
-    sh_sleep_init(&sleepers, bells, workers, false);
+    sh_sleep_init(&sleepers, bells, 0, workers, false);
 }
 
 static void make_idle(unsigned w)
