@@ -90,7 +90,7 @@ void sh_steer_sum(struct sh_pool *pool, unsigned profile,
                   struct sh_window sums_out[SH_SITES])
 {
     memset(sums_out, 0, SH_SITES * sizeof *sums_out);
-    for (unsigned i = 0; i < sh_pool_active(pool); i++)
+    for (unsigned i = 0; i < sh_pool_active(pool); i = sh_pool_next(pool, i))
         add_tally(&sums_out[sh_site_of(pool, i)],
                   sh_figures_at(pool, i, profile));
 }
