@@ -94,10 +94,10 @@ static bool workers_become(shunt_pool *pool, unsigned workers, unsigned resting)
     return false;
 }
 
-static bool none_is_blocked(shunt_pool *pool)
+static bool blocked_become(shunt_pool *pool, unsigned blocked)
 {
     for (int64_t ns = 0; ns < harness_patience(); ns += SHUNT_MS(1)) {
-        if (stats_of(pool).blocked == 0)
+        if (stats_of(pool).blocked == blocked)
             return true;
         nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     }
@@ -198,7 +198,7 @@ static void a_task_that_dies_in_a_section_costs_no_other(void)
             assert_long(stats_of(pool).blocked, 1);
             latch_raise(in.section.go);
             assert_dies(f);
-            assert_true(none_is_blocked(pool));
+            assert_true(blocked_become(pool, 0));
             assert_goes_on(pool);
         }
         harness_free(pool);
@@ -221,6 +221,19 @@ static void a_task_that_dies_on_a_stand_in_costs_no_other(void)
     harness_free(pool);
 }
 
+/* The process that stands in in a pool of one worker: the number that stands in
+ * its name lies behind those of the worker, the host and the lane. */
+static long find_stand_in(void)
+{
+    static struct census_ids kin;
+
+    census_list_kin(&kin);
+    for (size_t i = 0; i < kin.count; i++)
+        if (census_is_named(kin.ids[i], "shunt: worker 3"))
+            return kin.ids[i];
+    return 0;
+}
+
 /* Method: a process that rests is killed, once while it is not needed, so that
  * it is not replaced, and once at the moment at which it is. */
 static void a_stand_in_that_rests_may_be_killed(void)
@@ -230,10 +243,13 @@ static void a_stand_in_that_rests_may_be_killed(void)
     for (int i = 0; i < 20; i++) {
         struct section in;
         shunt_future *f = block(pool, &in);
-        long pid = next_process(pool);
+        long pid;
 
+        assert_goes_on(pool);
         let(&in, f);
         assert_true(workers_become(pool, 2, 1));
+        pid = find_stand_in();
+        assert_true(pid > 0);
         if (i % 2 == 0) {
             assert_int_equal(kill((pid_t)pid, SIGKILL), 0);
             assert_true(workers_become(pool, 1, 0));
@@ -311,9 +327,12 @@ static void nothing_waits_for_ever_beside_those_that_die(void)
 
 /* ---- deadlines, limits, .init ---- */
 
+/* Method: first in a worker, then in one that stands in. */
 static void a_deadline_ends_a_section_and_its_process(void)
 {
     shunt_pool *pool = plain_pool(1);
+    struct section outer;
+    shunt_future *outer_f;
 
     for (int i = 0; i < 5; i++) {
         struct section in = new_section();
@@ -322,8 +341,18 @@ static void a_deadline_ends_a_section_and_its_process(void)
         assert_goes_on(pool);
         assert_joins(f, SHUNT_ETIMEDOUT);
         assert_goes_on(pool);
-        assert_true(none_is_blocked(pool));
+        assert_true(blocked_become(pool, 0));
     }
+    outer_f = block(pool, &outer);
+    for (int i = 0; i < 5; i++) {
+        struct section in = new_section();
+        shunt_future *f = shunt_submit_with(pool, wait_apart, &in,
+                                            .deadline_ns = SHUNT_MS(20));
+        assert_joins(f, SHUNT_ETIMEDOUT);
+        assert_goes_on(pool);
+        assert_true(blocked_become(pool, 1));
+    }
+    let(&outer, outer_f);
     harness_free(pool);
 }
 
@@ -338,6 +367,40 @@ static void processes_that_are_used_up_stand_in_as_well(void)
         for (int i = 0; i < 5; i++)
             assert_goes_on(pool);
     }
+    harness_free(pool);
+}
+
+struct awaits {
+    shunt_future *pending;
+    struct latch *begun;
+};
+
+static int await_pending(const struct awaits *in, long *out)
+{
+    latch_raise(in->begun);
+    *out = shunt_await(in->pending);
+    return 0;
+}
+SHUNT_TASK(await_pending, struct awaits, long, .untrusted = true)
+
+/* Method: what is parked in the one that stands in waits for the test. */
+static void one_that_is_used_up_and_stands_in_goes_on(void)
+{
+    shunt_pool *pool =
+        pool_with((shunt_options){ .workers = 1, .worker_tasks_max = 1 });
+    struct stage_promise made = stage_promise(pool);
+    struct awaits awaits = { made.future, stage_latch() };
+    struct section in;
+    shunt_future *f = block(pool, &in), *parked;
+
+    parked = shunt_submit(pool, await_pending, &awaits);
+    assert_true(latch_reaches(awaits.begun, 1));
+    for (int i = 0; i < 5; i++)
+        assert_goes_on(pool);
+    stage_give(made.promise, 1);
+    assert_takes(parked, 0);
+    assert_takes(made.future, 1);
+    let(&in, f);
     harness_free(pool);
 }
 
@@ -390,6 +453,12 @@ static void an_init_that_fails_in_a_stand_in_breaks_nothing(void)
         for (int i = 0; i < 100 && stats_of(pool).blocking_capped == 0; i++)
             wait_a_while();
         assert_true(stats_of(pool).blocking_capped > 0);
+        /* It is tried again, but not for ever: five times. */
+        for (int i = 0; i < 100 && tally_of(b->begun) < 6; i++)
+            wait_a_while();
+        for (int i = 0; i < 10; i++)
+            wait_a_while();
+        assert_long(tally_of(b->begun), 6);
         assert_status(shunt_status(behind), SHUNT_PENDING);
         let(&in, f);
         assert_joins(behind, 0);
@@ -440,6 +509,7 @@ static const struct CMUnitTest blocking_process[] = {
     CLAIM_OF_PROCESSES(nothing_waits_for_ever_beside_those_that_die),
     CLAIM_OF_PROCESSES(a_deadline_ends_a_section_and_its_process),
     CLAIM_OF_PROCESSES(processes_that_are_used_up_stand_in_as_well),
+    CLAIM_OF_PROCESSES(one_that_is_used_up_and_stands_in_goes_on),
     CLAIM_OF_PROCESSES(init_runs_in_a_stand_in),
     CLAIM_OF_PROCESSES(an_init_that_fails_in_a_stand_in_breaks_nothing),
     CLAIM_OF_PROCESSES(no_process_outlives_its_pool),
