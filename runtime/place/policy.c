@@ -345,19 +345,50 @@ static enum sh_reason end_trial(struct sh_policy *p, int64_t now_ns,
     return settle(p, now_ns, from, to, why);
 }
 
-/* Each site in the manner that would be right there now that both are known. */
-static enum sh_reason verdict(struct sh_policy *p, int64_t now_ns)
+/* How much of what windows differ is left in the mean of as many as a trial has
+ * seen: as for independent ones, and twice that, to be sure. */
+static int64_t doubt(const struct sh_trial *t)
 {
-    struct sh_place from = p->trial.from, *here = &p->place;
+    uint32_t root = 2;
+
+    while ((root + 1) * (root + 1) <= t->windows)
+        root++;
+    return (int64_t)t->noise * 2 / root;
+}
+
+/* Each site in the manner that would be right there now that both are known: how
+ * much cheaper it is here, for gains. */
+struct prices {
+    int64_t now, before; /* negative: not known */
+};
+
+static struct prices price(const struct sh_policy *p)
+{
+    struct sh_place from = p->trial.from, here = p->place;
 
     from.manner = manner_at(p, from.site);
+    here.manner = manner_at(p, here.site);
+    return (struct prices){ sh_policy_cost(p, here), sh_policy_cost(p, from) };
+}
+
+/* Whether there is a gain that may be none: more windows will tell. */
+static bool is_unclear(const struct sh_policy *p)
+{
+    struct prices are = price(p);
+
+    return are.now >= 0 && are.before >= 0 && gains(are.now, are.before, 0) &&
+           !gains(are.now, are.before, doubt(&p->trial));
+}
+
+static enum sh_reason verdict(struct sh_policy *p, int64_t now_ns)
+{
+    struct prices are = price(p);
+    struct sh_place *here = &p->place;
+
     here->manner = p->manner[here->site] = manner_at(p, here->site);
-
-    int64_t before = sh_policy_cost(p, from), now = sh_policy_cost(p, *here);
-
     return end_trial(p, now_ns,
-                     now >= 0 && before >= 0 &&
-                             gains(now, before, p->trial.noise)
+                     are.now >= 0 && are.before >= 0 &&
+                             gains(are.now, are.before, doubt(&p->trial))
                          ? SH_REASON_GAIN
                          : SH_REASON_NO_GAIN);
 }
@@ -430,7 +461,8 @@ static enum sh_reason go_on(struct sh_policy *p, const struct sh_measures *m)
     bool known = has_seen(p);
 
     if (known && enough(e) && t->for_ns >= SH_TRIAL_NS_MIN &&
-        t->windows >= SH_TRIAL_WINDOWS + t->noise / (SH_SHIFT_ONE / 16))
+        t->windows >= SH_TRIAL_WINDOWS + t->noise / (SH_SHIFT_ONE / 16) &&
+        (t->for_ns >= SH_TRIAL_NS_MAX || !is_unclear(p)))
         return verdict(p, m->now_ns);
     if (t->for_ns < SH_TRIAL_NS_MAX)
         return SH_REASON_NONE;
@@ -562,29 +594,4 @@ enum sh_reason sh_policy_step(struct sh_policy *p, const struct sh_measures *m)
     if (p->settled_cost < 0 && enough(&p->at[p->place.site]))
         p->settled_cost = sh_policy_cost(p, p->place);
     return decide(p, m);
-}
-
-const struct sh_change *sh_policy_change(const struct sh_policy *p,
-                                         uint32_t number)
-{
-    if (number >= SH_CHANGES_KEPT || number >= p->recorded)
-        return NULL;
-    return &p->history[(p->recorded - 1 - number) % SH_CHANGES_KEPT];
-}
-
-void sh_policy_init(struct sh_policy *p, const struct sh_bounds *bounds)
-{
-    uint8_t manner = bounds->blocking ? SH_MANNER_BLOCKING : SH_MANNER_QUEUED;
-
-    memset(p, 0, sizeof *p);
-    p->bounds = *bounds;
-    p->place.site = bounds->host_only ? SH_SITE_THREAD : SH_SITE_PROCESS;
-    p->place.manner = manner;
-    p->manner[SH_SITE_PROCESS] = p->manner[SH_SITE_THREAD] = manner;
-    p->backoff_ns = SH_BACKOFF_NS_MIN;
-    p->last_shift_ns = -1;
-    p->settled_cost = -1;
-    p->why = bounds->host_only  ? SH_REASON_HOST_ONLY
-             : bounds->isolated ? SH_REASON_ISOLATED
-                                : SH_REASON_BEGAN;
 }

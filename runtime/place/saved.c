@@ -11,6 +11,31 @@ static int64_t units(uint64_t sum)
     return (int64_t)(sum / SH_EVIDENCE_UNIT);
 }
 
+const struct sh_change *sh_policy_change(const struct sh_policy *p,
+                                         uint32_t number)
+{
+    if (number >= SH_CHANGES_KEPT || number >= p->recorded)
+        return NULL;
+    return &p->history[(p->recorded - 1 - number) % SH_CHANGES_KEPT];
+}
+
+void sh_policy_init(struct sh_policy *p, const struct sh_bounds *bounds)
+{
+    uint8_t manner = bounds->blocking ? SH_MANNER_BLOCKING : SH_MANNER_QUEUED;
+
+    memset(p, 0, sizeof *p);
+    p->bounds = *bounds;
+    p->place.site = bounds->host_only ? SH_SITE_THREAD : SH_SITE_PROCESS;
+    p->place.manner = manner;
+    p->manner[SH_SITE_PROCESS] = p->manner[SH_SITE_THREAD] = manner;
+    p->backoff_ns = SH_BACKOFF_NS_MIN;
+    p->last_shift_ns = -1;
+    p->settled_cost = -1;
+    p->why = bounds->host_only  ? SH_REASON_HOST_ONLY
+             : bounds->isolated ? SH_REASON_ISOLATED
+                                : SH_REASON_BEGAN;
+}
+
 void sh_policy_save(const struct sh_policy *p, struct sh_policy_saved *s)
 {
     struct sh_place place = p->trial.running ? p->trial.from : p->place;

@@ -68,7 +68,7 @@ struct sh_run {
     uint32_t scope;       /* that the task was submitted in, or 0 */
     uint32_t made;        /* while parked: the stamp of the record, whose link
                            * may be put into a list */
-    bool nested;          /* it lies on top of who awaits it */
+    bool above;           /* it lies on top of who awaits it */
     bool unnoted;         /* memory ran out: the ledger does not know all */
     struct sh_sample *sample; /* if it is one: worker/sample.h; else NULL */
     struct sh_run *outer; /* of a spawned call that was taken: whose it is, who
@@ -215,7 +215,7 @@ static inline void sh_run_init(struct sh_run *run, struct sh_pool *pool,
     run->pinned = false;
     run->deadline_ns = INT64_MAX;
     run->scope = 0;
-    run->nested = false;
+    run->above = false;
     run->unnoted = false;
     run->sample = NULL;
     run->outer = NULL;

@@ -30,6 +30,16 @@ static inline bool sh_blocking_always(const struct sh_record *r)
     return SH_UNLIKELY(r->task->traits_.blocking) || SH_UNLIKELY(sh_blocks(r));
 }
 
+/* Whether a run that begins is like most: it does not block, and is not looked
+ * at. If not: sh_sample_unusual. */
+static inline bool sh_is_usual(struct sh_worker *w, const struct sh_record *r,
+                               bool above)
+{
+    return SH_LIKELY(!r->task->traits_.blocking) &&
+           SH_LIKELY((sh_placed(r) & SH_BLOCKS) == 0) &&
+           SH_LIKELY(--w->sampler[above].left != 0);
+}
+
 /* Something is queued that somebody else than who runs now could take. */
 bool sh_blocking_sees(struct sh_camp *camp);
 

@@ -134,11 +134,12 @@ void sh_frames_free(struct sh_pool *pool)
     }
 }
 
-/* Whether others may see what is on the stack that holds root. */
+/* Whether others may see what is on the stack that holds root: inline.c. */
 static bool is_shared(const struct sh_worker *w, const shunt_root_ *root)
 {
     return !w->pool->shared || sh_is_of_host_camp(w) ||
-           (!sh_is_aside(w) && sh_arena_has(w->pool->arena, root));
+           (!sh_is_aside(w) && !sh_here.run->above &&
+            sh_arena_has(w->pool->arena, root));
 }
 
 void shunt_root_enter_(shunt_root_ *root)
@@ -147,7 +148,7 @@ void shunt_root_enter_(shunt_root_ *root)
     struct sh_worker *w = sh_worker_here();
     struct sh_split *s = NULL;
 
-    if (run != NULL && w != NULL && !run->nested && is_shared(w, root))
+    if (run != NULL && w != NULL && is_shared(w, root))
         s = claim_split(w);
     if (s == NULL) {
         root->serial_ = (shunt_split_){ .split_ = &root->slot_ };
@@ -575,7 +576,7 @@ void sh_frames_run(struct sh_worker *w)
     struct sh_record *r = sh_record_at(w->pool, sh_hint_index(w->taken));
 
     w->taken = 0;
-    w->sampler.left++;          /* it is a part of a run, and none */
+    w->sampler[0].left++;       /* it is a part of a run, and none */
     SH_ASSERT(!sh_is_bound(r)); /* a deadline of its own might keep it from
                                  * being called, and somebody waits for that */
     sh_worker_execute(w, r, sh_load_rlx(&r->state), /* relaxed: we claimed it */

@@ -485,7 +485,8 @@ struct sh_worker *sh_worker_prepare(struct sh_pool *pool, unsigned index)
     if (pool->shared && index + 1 < SH_MARKS)
         sh_seat_mark(&w->seat, index + 1);
     w->random = 2463534242u + index * 7919u;
-    w->sampler.left = w->sampler.weight = 1;
+    for (int above = 0; above <= 1; above++)
+        w->sampler[above].left = w->sampler[above].weight = 1;
     sh_store_rlx(&w->post->unready, 1); /* relaxed: it starts later */
     /* A task of the host may fork, and its child has a copy of what is private
      * alone. No other process looks at its stack. */

@@ -443,18 +443,10 @@ static struct sh_record *finish_plain(struct sh_worker *w, struct sh_run *run)
     return next;
 }
 
-/* Whether a run is like most: it does not block, and is not looked at. */
-static inline bool is_usual(struct sh_worker *w, const struct sh_record *r)
-{
-    return SH_LIKELY(!r->task->traits_.blocking) &&
-           SH_LIKELY((sh_placed(r) & SH_BLOCKS) == 0) &&
-           SH_LIKELY(--w->sampler.left != 0);
-}
-
 SH_ON_STACK struct sh_record *sh_worker_execute(struct sh_worker *w,
                                                 struct sh_record *r,
                                                 uint64_t word, unsigned kind,
-                                                bool nested)
+                                                bool above)
 {
     const shunt_task *t = r->task;
     bool checks = w->pool->checks_pointers && t->shape_ != SH_SHAPE_TAKEN;
@@ -465,7 +457,7 @@ SH_ON_STACK struct sh_record *sh_worker_execute(struct sh_worker *w,
     int rc = 0;
 
     sh_run_init(&run, w->pool, r, word);
-    run.nested = nested;
+    run.above = above;
     if (SH_UNLIKELY(sh_is_bound(r))) {
         run.deadline_ns = sh_bound_of(r)->deadline_ns;
         run.scope = sh_bound_of(r)->scope;
@@ -491,7 +483,7 @@ SH_ON_STACK struct sh_record *sh_worker_execute(struct sh_worker *w,
         called = called && check_arguments(&run, &call, kind);
     called = called && SH_LIKELY(!given_up);
     if (SH_LIKELY(called)) {
-        if (!is_usual(w, r))
+        if (!sh_is_usual(w, r, above))
             sh_sample_unusual(w, &run, &sample, kind);
         rc = t->call_(call.in, call.ctx, call.out);
         if (SH_UNLIKELY(run.sample != NULL))
@@ -522,18 +514,18 @@ static void refuse(struct sh_worker *w, struct sh_record *r, uint64_t word,
 }
 
 /* Steps, the one behind the other, of which the first is claimed. */
-static void run_onward(struct sh_worker *w, struct sh_record *r, bool nested)
+static void run_onward(struct sh_worker *w, struct sh_record *r, bool above)
 {
     do {
         uint64_t word = sh_load_rlx(&r->state); /* relaxed: ours in RUNNING */
         w->tick++;
         sh_count(&w->post->counts.run, 1);
-        r = sh_worker_execute(w, r, word, SH_KIND_THEN, nested);
+        r = sh_worker_execute(w, r, word, SH_KIND_THEN, above);
     } while (r != NULL);
 }
 
 static SH_FORCE_INLINE void run_hint(struct sh_worker *w, uint64_t hint,
-                                     bool nested)
+                                     bool above)
 {
     struct sh_pool *pool = w->pool;
     struct sh_record *r = sh_record_at(pool, sh_hint_index(hint));
@@ -581,9 +573,9 @@ static SH_FORCE_INLINE void run_hint(struct sh_worker *w, uint64_t hint,
         sh_retry_turn(pool, r, running);
     } else if (kind != SH_KIND_DEAL) {
         sh_count(&w->post->counts.run, 1);
-        r = sh_worker_execute(w, r, running, kind, nested);
+        r = sh_worker_execute(w, r, running, kind, above);
         if (r != NULL)
-            run_onward(w, r, nested);
+            run_onward(w, r, above);
     } else if (!sh_map_deal(pool, r, hint, w->post)) {
         sh_settle_running(pool, r, 0, 0);
     }
@@ -594,7 +586,7 @@ SH_HOT void sh_worker_run(struct sh_worker *w, uint64_t hint)
     run_hint(w, hint, false);
 }
 
-void sh_worker_run_nested(struct sh_worker *w, uint64_t hint)
+void sh_worker_run_above(struct sh_worker *w, uint64_t hint)
 {
-    run_hint(w, hint, w->pool->shared);
+    run_hint(w, hint, true);
 }

@@ -91,9 +91,8 @@ static uint32_t draw_below(struct sh_worker *w, uint32_t n)
 /* A run is sampled: draw the next one, from what the last ones took. Their
  * number grows from one, so that the first runs of a pool are looked at; and it
  * varies, since programs like powers of two. */
-static void draw(struct sh_worker *w, int64_t now_ns)
+static void draw(struct sh_worker *w, struct sh_sampler *s, int64_t now_ns)
 {
-    struct sh_sampler *s = &w->sampler;
     int64_t passed_ns = now_ns - s->at_ns;
     uint32_t next;
 
@@ -116,14 +115,14 @@ static void draw(struct sh_worker *w, int64_t now_ns)
 }
 
 /* Whether this sample of that kind is to be deep. */
-static bool goes_deep(struct sh_sampler *s, struct sh_figures *t,
-                      int64_t now_ns)
+static bool goes_deep(struct sh_worker *w, struct sh_sampler *s,
+                      struct sh_figures *t, int64_t now_ns)
 {
     /* relaxed: ours */
     if (sh_load_rlx(&t->mean_ns) < SH_DEEP_EACH_NS &&
         ++s->shallow < SH_DEEP_EVERY)
         return false;
-    return now_ns >= s->deep_ns;
+    return now_ns >= w->sampler[0].deep_ns; /* one of both */
 }
 
 /* -- what -- */
@@ -179,6 +178,7 @@ static uint64_t bytes_of(const struct sh_run *run)
 void sh_sample_begin(struct sh_sample *s, struct sh_worker *w,
                      struct sh_run *run, unsigned kind, bool each)
 {
+    struct sh_sampler *of = &w->sampler[run->above];
     struct sh_record *r = run->record;
     int64_t now_ns;
 
@@ -187,9 +187,10 @@ void sh_sample_begin(struct sh_sample *s, struct sh_worker *w,
         return; /* and again when the count has come round */
     now_ns = sh_clock_ns();
     s->each = each;
-    s->weight = each ? 1 : w->sampler.weight;
+    s->spoiled = false;
+    s->weight = each ? 1 : of->weight;
     if (!each)
-        draw(w, now_ns);
+        draw(w, of, now_ns);
     s->tally = tally_of(w->pool, w->post, r->task);
     if (s->tally == NULL)
         return;
@@ -197,7 +198,7 @@ void sh_sample_begin(struct sh_sample *s, struct sh_worker *w,
     s->parked = false;
     s->used = (struct sh_usage){ 0 };
     s->queued_ns = kind == SH_KIND_TASK ? queued_ns(r) : 0;
-    s->deep = goes_deep(&w->sampler, s->tally, now_ns);
+    s->deep = goes_deep(w, of, s->tally, now_ns);
     if (s->deep) {
         int64_t took_ns = -now_ns;
 
@@ -206,11 +207,11 @@ void sh_sample_begin(struct sh_sample *s, struct sh_worker *w,
         took_ns += now_ns;
         if (took_ns > SH_DEEP_NS_MAX)
             took_ns = SH_DEEP_NS_MAX;
-        w->sampler.shallow = 0;
-        w->sampler.deep_ns = now_ns + took_ns * SH_DEEP_REST;
+        of->shallow = 0;
+        w->sampler[0].deep_ns = now_ns + took_ns * SH_DEEP_REST;
     }
     if (!each)
-        w->sampler.last = s->tally;
+        of->last = s->tally;
     s->since_ns = now_ns;
     run->sample = s;
 }
@@ -225,7 +226,7 @@ void sh_sample_unusual(struct sh_worker *w, struct sh_run *run,
 
     if (sh_blocking_always(r))
         sh_blocking_enter(w);
-    if (each || !apart || --w->sampler.left == 0)
+    if (each || !apart || --w->sampler[run->above].left == 0)
         sh_sample_begin(s, w, run, kind, each);
 }
 
@@ -274,6 +275,7 @@ static void tell(struct sh_pool *pool)
 void sh_sample_end(struct sh_sample *s, struct sh_run *run)
 {
     struct sh_figures *t = s->tally;
+    struct sh_sampler *of = &run->worker->sampler[run->above];
     const shunt_task *task = run->record->task;
     int64_t mean_ns;
 
@@ -281,9 +283,14 @@ void sh_sample_end(struct sh_sample *s, struct sh_run *run)
         return;
     stop(s);
     /* Its time is none of what is counted. */
-    if (s->each && run->worker->sampler.at_ns >= 0)
-        run->worker->sampler.at_ns += (int64_t)s->service_ns;
+    if (s->each && of->at_ns >= 0)
+        of->at_ns += (int64_t)s->service_ns;
     run->sample = NULL;
+    if (s->spoiled) {
+        add(&t->runs, s->weight);
+        tell(run->pool);
+        return;
+    }
     mean_ns = (int64_t)sh_load_rlx(&t->mean_ns); /* relaxed: ours */
     mean_ns += ((int64_t)s->service_ns - mean_ns) / MEAN_OF;
     /* relaxed: ours; the first one is all that is known */
@@ -309,9 +316,8 @@ void sh_sample_end(struct sh_sample *s, struct sh_run *run)
     tell(run->pool);
 }
 
-void sh_sample_rest(struct sh_worker *w)
+static void rest(struct sh_worker *w, struct sh_sampler *s)
 {
-    struct sh_sampler *s = &w->sampler;
     uint32_t more = s->weight - s->left, ran = s->awake + more;
 
     if (s->last == NULL || ran == 0)
@@ -325,6 +331,12 @@ void sh_sample_rest(struct sh_worker *w)
     s->weight = s->left = 1 + draw_below(w, ran);
     s->awake = 0;
     s->at_ns = -1;
+}
+
+void sh_sample_rest(struct sh_worker *w)
+{
+    for (int above = 0; above <= 1; above++)
+        rest(w, &w->sampler[above]);
 }
 
 void sh_sample_failed(struct sh_run *run)

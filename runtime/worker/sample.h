@@ -21,6 +21,9 @@
  * A tally has one writer: the worker at its post. The host adds those of all
  * posts up (place/steer.c), and all that grows there only grows.
  *
+ * What runs inline, on top of who awaits it, is counted apart; and its time is
+ * also a part of his, since it runs where he does.
+ *
  * What is on its way of a sample lies in the frame of the run that it is of, so
  * that others may run on its worker meanwhile: while it is parked, the sample
  * stands still.
@@ -74,7 +77,8 @@ _Static_assert(sizeof(struct sh_figures) == 128, "two lines");
 #define SH_DEEP_REST 128
 #define SH_DEEP_NS_MAX 10000
 
-/* A worker's own. */
+/* A worker's own: one of what its loop runs, and one of what these runs have
+ * run inline, so that many of the latter do not hide the former. */
 struct sh_sampler {
     uint32_t left;    /* runs until one is sampled, which is the last of them */
     uint32_t weight;  /* how many that will have been */
@@ -98,7 +102,8 @@ struct sh_sample {
     uint64_t service_ns; /* before that */
     uint64_t queued_ns;
     uint32_t weight;
-    bool each; /* beside the count of its worker */
+    bool each;    /* beside the count of its worker */
+    bool spoiled; /* it counts, and is not measured */
     bool deep, parked;
     struct sh_usage since, used; /* of a deep one: the same */
 };
@@ -112,6 +117,15 @@ SH_COLD void sh_sample_end(struct sh_sample *s, struct sh_run *run);
 /* A run that may block begins, or one that may be a sample, or both. */
 SH_APART void sh_sample_unusual(struct sh_worker *w, struct sh_run *run,
                                 struct sh_sample *s, unsigned kind);
+
+/* In the middle of a run that is sampled another has run on top of it, which it
+ * awaits: a part of it. If anything was parked meanwhile its time is not known.
+ */
+static inline void sh_sample_lay_beneath(struct sh_sample *s, bool parked)
+{
+    s->parked = true;
+    s->spoiled = s->spoiled || parked;
+}
 
 /* Others run on the worker for a while, in the middle of a run that is sampled;
  * and no more. */

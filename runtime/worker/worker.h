@@ -48,7 +48,7 @@ struct sh_worker {
     uint32_t random;
     struct sh_stamp started; /* of the tasks that it runs: loop.c */
     uint32_t look_at;        /* the tick at which it is looked at next */
-    struct sh_sampler sampler;
+    struct sh_sampler sampler[2]; /* [1]: of what lies on top of others */
     uint32_t tag;            /* of its next claim to a spawned call */
     uint32_t sections;       /* that its task has begun: blocking.c */
     _Atomic int thread_id;   /* the system's */
@@ -229,13 +229,13 @@ void sh_worker_look_at_clock(struct sh_worker *w);
  * next, claimed too, or NULL: of a spawned call there is none. */
 SH_HOT struct sh_record *sh_worker_execute(struct sh_worker *w,
                                            struct sh_record *r, uint64_t word,
-                                           unsigned kind, bool nested);
+                                           unsigned kind, bool above);
 
 /* Claim what a hint names, and run it; nothing if it is stale. */
 void sh_worker_run(struct sh_worker *w, uint64_t hint);
 
-/* The same, on the stack of who awaits it: in a process, it is nested. */
-void sh_worker_run_nested(struct sh_worker *w, uint64_t hint);
+/* The same, on the stack of who awaits it. */
+void sh_worker_run_above(struct sh_worker *w, uint64_t hint);
 
 /* The running task waits for ref, which was seen READY and is to be run by who
  * awaits it: run it here and now, on the task's stack. True if it has settled

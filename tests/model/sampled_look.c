@@ -50,9 +50,9 @@ int main(void)
     pool.time.steer = sh_pilot_of_pools.step;
     worker.pool = &pool;
     worker.random = 1;
-    worker.sampler.last = &figures;
-    worker.sampler.weight = 2;
-    worker.sampler.left = 1;
+    worker.sampler[0].last = &figures;
+    worker.sampler[0].weight = 2;
+    worker.sampler[0].left = 1;
     one = thread_start(timekeeper, NULL);
     two = thread_start(sampler, NULL);
     thread_join(one);

@@ -88,11 +88,11 @@ static void settle(struct sh_record *r)
 
 /* From worker/run.c. */
 struct sh_record *sh_worker_execute(struct sh_worker *w, struct sh_record *r,
-                                    uint64_t word, unsigned kind, bool nested)
+                                    uint64_t word, unsigned kind, bool above)
 {
     struct sh_run *run = &runs[w->index];
 
-    (void)kind, (void)nested;
+    (void)kind, (void)above;
     assert(sh_phase_of(word) == SH_RUNNING);
     run->pool = w->pool;
     run->record = r;

@@ -69,7 +69,7 @@ static struct scene *begin(void)
     s->worker.post = &s->posts[1];
     s->worker.index = 1;
     s->worker.random = 2463534242u;
-    s->worker.sampler.left = s->worker.sampler.weight = 1;
+    s->worker.sampler[0].left = s->worker.sampler[0].weight = 1;
     s->record.task = &shunt_task_nothing;
     s->run.pool = &s->pool;
     s->run.record = &s->record;
@@ -97,7 +97,7 @@ static bool run(struct scene *s, int64_t ns)
 {
     struct sh_sample sample;
 
-    if (--s->worker.sampler.left != 0) {
+    if (--s->worker.sampler[0].left != 0) {
         if (ns > 0)
             spend(ns);
         return false;
@@ -132,7 +132,7 @@ static void weights_add_up_to_what_has_run(void **state)
     for (int i = 0; i < MANY; i++)
         (void)run(s, 0);
     w = sum_of(s, &shunt_task_nothing);
-    assert_int_equal(w.runs + s->worker.sampler.weight - s->worker.sampler.left,
+    assert_int_equal(w.runs + s->worker.sampler[0].weight - s->worker.sampler[0].left,
                      MANY);
     sh_sample_rest(&s->worker);
     w = sum_of(s, &shunt_task_nothing);
@@ -240,7 +240,7 @@ static void a_pool_without_figures_is_left_alone(void **state)
 
     (void)state;
     s->pool.profiles = NULL;
-    s->worker.sampler.left = 0; /* it has come round */
+    s->worker.sampler[0].left = 0; /* it has come round */
     sh_sample_begin(&sample, &s->worker, &s->run, SH_KIND_TASK, false);
     assert_null(sample.tally);
     assert_null(s->run.sample);
