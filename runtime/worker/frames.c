@@ -137,7 +137,7 @@ void sh_frames_free(struct sh_pool *pool)
 /* Whether others may see what is on the stack that holds root: inline.c. */
 static bool is_shared(const struct sh_worker *w, const shunt_root_ *root)
 {
-    return !w->pool->shared || sh_is_of_host_camp(w) ||
+    return !sh_camp_is_remote(w->pool, w->camp) ||
            (!sh_is_aside(w) && !sh_here.run->above &&
             sh_arena_has(w->pool->arena, root));
 }
@@ -576,9 +576,8 @@ void sh_frames_run(struct sh_worker *w)
     struct sh_record *r = sh_record_at(w->pool, sh_hint_index(w->taken));
 
     w->taken = 0;
-    w->sampler[0].left++;       /* it is a part of a run, and none */
-    SH_ASSERT(!sh_is_bound(r)); /* a deadline of its own might keep it from
-                                 * being called, and somebody waits for that */
+    w->sampler[0].left++; /* it is a part of a run, and none */
+    SH_ASSERT(!sh_is_bound(r)); /* or it may not be called, for its deadline */
     sh_worker_execute(w, r, sh_load_rlx(&r->state), /* relaxed: we claimed it */
                       SH_KIND_TASK, false);
 }
