@@ -107,7 +107,7 @@ static void add_risky(struct auto_batch *batch, size_t from, size_t n,
 
 static void tiny(struct auto_batch *batch, const struct auto_shape *shape)
 {
-    size_t n = scaled(64, shape->scale);
+    size_t n = scaled(256, shape->scale);
 
     begin(batch, 8);
     for (size_t i = 0; i < n; i++)

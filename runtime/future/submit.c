@@ -165,11 +165,11 @@ static SH_FORCE_INLINE int accept_in(struct sh_pool *pool, struct sh_camp *camp,
                                      uint64_t w, bool plain)
 {
     uint32_t index = sh_index_of(pool, r);
-    bool bound = sh_is_bound(r);
-    bool timed = bound && sh_bound_of(r)->deadline_ns != INT64_MAX;
+    bool limited = sh_is_limited(r);
+    bool timed = limited && sh_bound_of(r)->deadline_ns != INT64_MAX;
 
     w = sh_word_to(w, SH_READY, 0) | (seat->post == NULL ? SH_OUTSIDE : 0);
-    if (SH_LIKELY(!bound))
+    if (SH_LIKELY(!limited))
         sh_store_rel(&r->state, w); /* release: accepted */
     else
         sh_store_sc(&r->state, w); /* seq_cst: accepted, due, sibling */

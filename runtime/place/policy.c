@@ -471,8 +471,7 @@ static enum sh_reason go_on(struct sh_policy *p, const struct sh_measures *m)
     return end_trial(p, m->now_ns, SH_REASON_FEW);
 }
 
-/* Whether it may not go to the other site, and why. */
-static enum sh_reason bound(const struct sh_policy *p)
+enum sh_reason sh_policy_bound(const struct sh_policy *p)
 {
     if (p->bounds.host_only)
         return SH_REASON_HOST_ONLY;
@@ -504,7 +503,7 @@ static bool drifted(const struct sh_policy *p)
 enum sh_reason sh_policy_stays(const struct sh_policy *p, int64_t now_ns)
 {
     uint8_t site = p->place.site, manner = p->place.manner;
-    enum sh_reason bounded = bound(p);
+    enum sh_reason bounded = sh_policy_bound(p);
 
     if (p->trial.running)
         return SH_REASON_TRIAL;

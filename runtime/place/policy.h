@@ -205,6 +205,10 @@ enum sh_reason sh_policy_step(struct sh_policy *p, const struct sh_measures *m);
  * never measured and not guessed. */
 int64_t sh_policy_cost(const struct sh_policy *p, struct sh_place where);
 
+/* Why it may not run at the other site at all; NONE: it has earned that, and
+ * nothing is against it. */
+enum sh_reason sh_policy_bound(const struct sh_policy *p);
+
 /* Why it does not run at the other site just now; NONE: it is about to be tried
  * there, TRIAL: it is being tried here. */
 enum sh_reason sh_policy_stays(const struct sh_policy *p, int64_t now_ns);

@@ -126,11 +126,17 @@ static struct sh_bounds bounds_of(const struct sh_pool *pool,
 static void put(struct sh_pool *pool, unsigned i, const struct sh_policy *p)
 {
     const struct sh_evidence *e = &p->at[p->place.site];
+    uint32_t bits = 0;
 
-    if (sh_steer_places(pool))
-        sh_profile_put(&pool->profiles[i], p->place,
-                       sh_evidence_samples(e) >= SH_SAMPLES_MIN &&
-                           sh_evidence_mean_ns(e) < SH_SAMPLE_EACH_NS);
+    if (!sh_steer_places(pool))
+        return;
+    if (sh_evidence_samples(e) >= SH_SAMPLES_MIN &&
+        sh_evidence_mean_ns(e) < SH_SAMPLE_EACH_NS)
+        bits |= SH_PROFILE_SEEN;
+    if (p->place.manner == SH_MANNER_INLINE &&
+        sh_policy_bound(p) == SH_REASON_NONE)
+        bits |= SH_PROFILE_EITHER;
+    sh_profile_put(&pool->profiles[i], p->place, bits);
 }
 
 /* Have a kind know what a file says of it, but not forget that it has crashed.

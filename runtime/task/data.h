@@ -62,13 +62,14 @@ static inline struct sh_bound *sh_record_bind(struct sh_record *r)
 }
 
 /* A task, or step, that may be run again when its process has died has to know
- * how often. Before there is any other data. */
+ * how often; not one that is to run in the host. Before there is any other
+ * data. */
 static inline void sh_record_bind_retries(const struct sh_pool *pool,
                                           struct sh_record *r, unsigned retries)
 {
     const shunt_traits *t = &r->task->traits_;
 
-    if (SH_LIKELY(!pool->shared || !t->idempotent))
+    if (SH_LIKELY(!pool->shared || !t->idempotent) || sh_is_for_host(r))
         return;
     if (!sh_is_bound(r))
         (void)sh_record_bind(r);

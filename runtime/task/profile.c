@@ -3,6 +3,7 @@
 #include "task/profile.h"
 
 #include "task/pool.h"
+#include "task/run.h"
 
 #define PROBES 16u
 
@@ -46,6 +47,20 @@ static SH_COLD unsigned scatter(void)
     return sh_add_rlx(&next, 1) * 0x9e3779b9u >> 30; /* relaxed: random */
 }
 
+/* Whether a task of that kind is to run in the host. What runs inline stays with
+ * who submits it, or it would only be handed over: in a process; and in a task
+ * that runs in the host if it may be there. */
+static bool goes_home(struct sh_pool *pool, struct sh_profile *p,
+                      struct sh_place place)
+{
+    if (place.manner != SH_MANNER_INLINE)
+        return place.site == SH_SITE_THREAD;
+    if (sh_self()->served == pool)
+        return false;
+    return place.site == SH_SITE_THREAD ||
+           (sh_here.run != NULL && sh_profile_has(p, SH_PROFILE_EITHER));
+}
+
 unsigned sh_profile_places(struct sh_pool *pool, const shunt_task *task)
 {
     static const uint8_t manners[] = { [SH_MANNER_QUEUED] = 0,
@@ -66,13 +81,11 @@ unsigned sh_profile_places(struct sh_pool *pool, const shunt_task *task)
     if (p == NULL)
         return host ? SH_FOR_HOST : 0;
     place = sh_profile_place(p);
-    /* What a process runs inline, it would only hand over to a thread. */
-    if (place.site == SH_SITE_THREAD && !is_isolated(t) &&
+    if (goes_home(pool, p, place) && !is_isolated(t) &&
         sh_load_rlx(&p->banned) == 0 && /* relaxed: who claims it looks, too */
-        sh_load_rlx(&pool->no_guests) == 0 && /* relaxed: a hint */
-        (place.manner != SH_MANNER_INLINE || sh_self()->served != pool))
+        sh_load_rlx(&pool->no_guests) == 0) /* relaxed: a hint */
         host = true;
-    if (!host && place.manner == SH_MANNER_QUEUED && !sh_profile_is_seen(p) &&
+    if (!host && place.manner == SH_MANNER_QUEUED && !sh_profile_has(p, SH_PROFILE_SEEN) &&
         task->shape_ != SH_SHAPE_TAKEN)
         return SH_EACH;
     return manners[place.manner] | (host ? SH_FOR_HOST : 0);

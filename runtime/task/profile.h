@@ -49,10 +49,12 @@ struct sh_place {
 /* In the word of the place: enough is known of the kind, and it is so short
  * that a few of its runs will do. */
 #define SH_PROFILE_SEEN 0x10000u
+/* It runs inline, and may do so at either site: where its submitter runs. */
+#define SH_PROFILE_EITHER 0x20000u
 
 struct sh_profile {
     _Atomic(const shunt_task *) task;
-    _Atomic uint32_t place;  /* site | manner << 8 | SH_PROFILE_SEEN */
+    _Atomic uint32_t place;  /* site | manner << 8 | bits as above */
     _Atomic uint32_t banned; /* has crashed: not in the host any more */
     _Atomic uint64_t crashes;
 };
@@ -77,18 +79,18 @@ static inline struct sh_place sh_profile_place(struct sh_profile *p)
     return (struct sh_place){ (uint8_t)word, (uint8_t)(word >> 8) };
 }
 
-static inline bool sh_profile_is_seen(struct sh_profile *p)
+/* Whether it has one of the bits. */
+static inline bool sh_profile_has(struct sh_profile *p, uint32_t bit)
 {
-    /* relaxed: profile */
-    return (sh_load_rlx(&p->place) & SH_PROFILE_SEEN) != 0;
+    return (sh_load_rlx(&p->place) & bit) != 0; /* relaxed: profile */
 }
 
 static inline void sh_profile_put(struct sh_profile *p, struct sh_place place,
-                                  bool seen)
+                                  uint32_t bits)
 {
     /* relaxed: profile */
     sh_store_rlx(&p->place, (uint32_t)place.site | (uint32_t)place.manner << 8 |
-                                (seen ? SH_PROFILE_SEEN : 0));
+                                bits);
 }
 
 #endif /* SH_TASK_PROFILE_H */

@@ -222,6 +222,14 @@ static inline struct sh_bound *sh_bound_of(struct sh_record *r)
     return (struct sh_bound *)(void *)(r->data.bytes + SH_BOUND_AT);
 }
 
+/* Whether it has a deadline, or is in a scope. What may only run again after a
+ * crash is bound as well. */
+static inline bool sh_is_limited(struct sh_record *r)
+{
+    return sh_is_bound(r) && (sh_bound_of(r)->deadline_ns != INT64_MAX ||
+                              sh_bound_of(r)->scope != 0);
+}
+
 /* Whether it is the child of a scope. */
 static inline bool sh_is_in_scope(struct sh_record *r)
 {

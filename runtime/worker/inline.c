@@ -49,7 +49,7 @@ bool sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref)
     uint64_t parks;
 
     if (w == NULL || run->worker != w || ref->pool != w->pool ||
-        sh_is_bound(r) || sh_is_bound(run->record) ||
+        sh_is_limited(r) || sh_is_limited(run->record) ||
         sh_camp_of(w->pool, r) != w->camp || sh_is_aside(w) ||
         sh_care_counts(w) || sh_run_asked(run) != 0 || !has_room(w))
         return false;

@@ -9,7 +9,8 @@
  *
  * Idea. Where a task runs is said when it is made. Between that and its claim
  * the pool may learn better; then who comes upon it claims it, changes what it
- * says, and makes it ready anew. What the caller has placed (.place) stays.
+ * says, and makes it ready anew. What the caller has placed (.place) stays. In
+ * the process it is not run again after a crash: it never counted that.
  * A task that no process has is refused by the host unless it is .host_only, as
  * in a process pool (worker/home.c).
  *

@@ -365,7 +365,7 @@ static inline bool sh_worker_begins(struct sh_worker *w,
         sh_worker_look_at_clock(w);
     /* What this task makes is not as old as what the last one did. */
     sh_stamp_forget(&w->seat.stamp);
-    if (SH_LIKELY(!sh_is_bound(run->record))) {
+    if (SH_LIKELY(!sh_is_limited(run->record))) {
         sh_store_rlx(&w->post->running, hint); /* relaxed: it has no deadline */
         return true;
     }
