@@ -25,7 +25,7 @@
  * negative: a mutex does.
  *
  * For a thread another one runs, and for a worker process another process, which
- * is forked when it is first needed, in a millisecond or two, and stays. In
+ * is forked when it is first needed, in some milliseconds, and stays. In
  * either the calls are the same. Nobody stands in for a process that runs what
  * is .exclusive, nor, in a process pool, for what is .host_only.
  *

@@ -267,6 +267,11 @@ class Titles(unittest.TestCase):
             self.assertEqual(run.texts(), self.expected)
             pids = {pid for pid, _, _, _ in run.rows}
             self.assertNotIn(str(run.pid), pids)
+            # Nobody stands in for who waits for the network.
+            run = Run("--mode", mode, "--workers", workers, *self.pages,
+                      env=environment(SHUNT_BLOCKING_MAX="none"))
+            self.assertEqual(run.texts(), self.expected)
+            pids = {pid for pid, _, _, _ in run.rows}
             self.assertLessEqual(len(pids), int(workers))
 
     @unittest.skipIf(THREADS_ONLY, "no processes in this build")

@@ -19,6 +19,11 @@ int sh_worker_start(struct sh_pool *p, unsigned index)
     return SHUNT_ENOMEM;
 }
 
+void sh_worker_place(struct sh_pool *p, unsigned index)
+{
+    assert(workers[index].pool == p);
+}
+
 static void *timekeeper(void *unused)
 {
     (void)unused;
