@@ -125,13 +125,15 @@ static int64_t hope_ns(const struct sh_evidence *e, uint8_t manner)
            mean % SH_SHARE_ONE * share / SH_SHARE_ONE;
 }
 
-/* Whether a trial in the host can be won. */
+/* Whether a trial in the host can be won. What it takes to submit others, and
+ * to wait for them, differs by site, however long it takes. */
 static bool hopes(const struct sh_policy *p, uint8_t site, uint8_t manner)
 {
     struct sh_place where = { site, manner };
     const struct sh_evidence *e = &p->at[site];
 
-    if (manner != SH_MANNER_BLOCKING && sh_evidence_mean_ns(e) < SH_SHORT_NS)
+    if (manner != SH_MANNER_BLOCKING &&
+        (p->parks || sh_evidence_mean_ns(e) < SH_SHORT_NS))
         return true;
     return deep_enough(e) && hope_ns(e, manner) >= sh_policy_cost(p, where) /
                                                        100 * SH_GAIN_PERCENT;
@@ -356,8 +358,8 @@ static int64_t doubt(const struct sh_trial *t)
     return (int64_t)t->noise * 2 / root;
 }
 
-/* Each site in the manner that would be right there now that both are known: how
- * much cheaper it is here, for gains. */
+/* Each site in the manner that would be right there now that both are known:
+ * how much cheaper it is here, for gains. */
 struct prices {
     int64_t now, before; /* negative: not known */
 };
@@ -528,8 +530,8 @@ static bool belongs_home(const struct sh_policy *p)
     uint8_t manner = p->place.manner;
 
     return p->place.site == SH_SITE_THREAD && !p->bounds.host_only &&
-           manner != SH_MANNER_BLOCKING && enough(here) && deep_enough(here) &&
-           sh_evidence_mean_ns(here) > SH_LONG_NS &&
+           manner != SH_MANNER_BLOCKING && !p->parks && enough(here) &&
+           deep_enough(here) && sh_evidence_mean_ns(here) > SH_LONG_NS &&
            hope_ns(here, manner) <
                sh_policy_cost(p, p->place) / 100 * SH_GAIN_PERCENT / 2 &&
            !(enough(apart) &&
