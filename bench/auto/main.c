@@ -23,7 +23,7 @@ static struct auto_options options = {
     .scale = 1.0,
     .rounds = 15,
     .warm_ns_max = 60000000000,
-    .quiet_ns = 2000000000,
+    .quiet_ns = 10000000000,
 };
 
 static void set(gbench_state *state, const char *key, int way, const char *last,
