@@ -2,9 +2,9 @@
 /*
  * auto/kinds.c - the functions that are run, one a kind of work.
  *
- * Each says of itself whether it ran in the host. What tells it is a word that
- * a child of the host finds wiped: a system call would take longer than a tiny
- * task; and of a pool with an .init nothing leaves its processes by itself.
+ * Each says of itself whether it ran in the host: by a page that a fork wipes. A
+ * system call would take longer than a tiny task; and .init cannot note it, since
+ * nothing leaves the processes of a pool that has one.
  */
 #define _GNU_SOURCE
 #include <errno.h>

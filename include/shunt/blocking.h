@@ -24,10 +24,10 @@
  * not keep two tasks from running at one time, unless .blocking_max is
  * negative: a mutex does.
  *
- * For a thread another one runs, and for a worker process another process, which
- * is forked when it is first needed, in some milliseconds, and stays. In
- * either the calls are the same. Nobody stands in for a process that runs what
- * is .exclusive, nor, in a process pool, for what is .host_only.
+ * A thread stands in for a thread, and for a worker process another process:
+ * that is forked when it is first needed, which takes some milliseconds, and
+ * stays. Nobody stands in for a process that runs what is .exclusive, nor, in a
+ * process pool, for what is .host_only; sections are only counted there.
  *
  * After Java's ForkJoinPool.ManagedBlocker, Tokio's block_in_place and Go's
  * handoffp and sysmon: docs/decisions/0044-standing-in-for-what-blocks.md.
@@ -48,8 +48,8 @@ SHUNT_BEGIN_
  * then; all levels of it. That is no error.
  *
  * Blocks:  never. It is one atomic exchange, unless something is queued already
- *          and nobody is there for it: then it wakes a thread that rests, or
- *          the one that starts others.
+ *          and nobody is there for it: then it wakes one that rests, or the
+ *          thread that has others started.
  * Threads: a task, on its own thread.
  * Errors:  SHUNT_EINVAL outside of tasks, SHUNT_EFORKED in the child of one.
  */

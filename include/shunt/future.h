@@ -54,7 +54,7 @@ enum shunt_place {
      * spread. If more than a quarter of the stack is used it is not run so. */
     SHUNT_PLACE_INLINE = 1,
     /* Where its kind runs, as if it were between shunt_blocking_begin and
-     * shunt_blocking_end: in a process nobody runs in its stead. */
+     * shunt_blocking_end. */
     SHUNT_PLACE_BLOCKING = 2,
     /* On a thread of the host, also what would not be run there by itself, but
      * SHUNT_ENOTSUP: in a process pool, unless it is .host_only; in any pool if

@@ -70,9 +70,9 @@ typedef struct shunt_pool_stats {
  * int shunt_stats(pool, shunt_pool_stats *stats, shunt_worker_stats *workers,
  * size_t n): what pool has done and is at, and the same of its first n workers,
  * behind which come those that stand in for workers whose task was given up
- * (.spares) or blocks (.blocking_max), as soon as there are any; of processes,
- * as long as there are. workers may be NULL if n is 0; beyond
- * the workers that there are it stays unwritten.
+ * (.spares) or blocks (.blocking_max), as soon as there are any; processes only
+ * as long as they live. workers may be NULL if n is 0; beyond the workers that
+ * there are it stays unwritten.
  *
  * Blocks:  never. It reads a few words of every worker.
  * Threads: any.

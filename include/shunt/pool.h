@@ -72,7 +72,10 @@ typedef struct shunt_options {
      * process pool it runs in every worker process, those too that take the
      * place of others; if five in a row die before it has returned, that is as
      * if it had returned non-zero. The message says what it returned, or how
-     * the last one died. A worker whose .init never returns runs no task. */
+     * the last one died. Where one fails that was to stand in for others
+     * (.spares, .blocking_max), there is one less, and nothing else: of
+     * processes none is tried any more in that pool after five in a row. A
+     * worker whose .init never returns runs no task. */
     int (*init)(void *arg) SHUNT_DEFAULT_(nullptr);
     void *init_arg SHUNT_DEFAULT_(nullptr);
     /* Let .untrusted and .thread_unsafe tasks run on threads of the host. A

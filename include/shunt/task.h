@@ -51,9 +51,8 @@ typedef struct shunt_traits {
      * pool's memory to write to. An auto pool runs it in processes, unless a
      * submit places it on a thread and the pool has .allow_unsafe. */
     bool untrusted SHUNT_DEFAULT_(false);
-    /* Mostly waits in the kernel: while its code runs on a thread, others may
-     * run in the stead of its worker, as between shunt_blocking_begin and _end.
-     * In a worker process nobody does. */
+    /* Mostly waits in the kernel: while its code runs, others may run in the
+     * stead of its worker, as between shunt_blocking_begin and _end. */
     bool blocking SHUNT_DEFAULT_(false);
     /* Uses a library that bears one thread only: as .untrusted. A worker
      * process has one thread, but other tasks may run in it while this one

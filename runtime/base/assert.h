@@ -22,7 +22,8 @@
 #define SH_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define SH_COLD __attribute__((noinline, cold))
 
-/* Not so, but no part of who calls it; and what is one in any case. */
+/* A function of its own, though not cold: its caller stays small. And one that
+ * is part of its caller in any build. */
 #define SH_APART __attribute__((noinline))
 #define SH_FORCE_INLINE inline __attribute__((always_inline))
 

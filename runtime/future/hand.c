@@ -60,6 +60,11 @@ static void ring(struct sh_pool *pool, unsigned place)
     }
     sh_sleep_wake(&sh_camp_at(pool, place - 1)->sleep, place - 1);
     (void)sh_post_rouse(pool, &pool->posts[place - 1]);
+    /* Who stood in, has died and was repaired has nobody in its place: the
+     * warden does it. Pushed, then read; closed, then looked at: one sees the
+     * other. */
+    if (SH_UNLIKELY(sh_post_is_closed(&pool->posts[place - 1])))
+        sh_time_recruit(pool);
 }
 
 void sh_hand_over(struct sh_pool *pool, struct sh_record *r, unsigned place)

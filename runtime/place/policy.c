@@ -278,19 +278,14 @@ static void shifted(struct sh_policy *p, const struct sh_measures *m)
 /* -- trials -- */
 
 /* From which mean of a window on it is clear that a trial will be lost: it
- * costs more than twice as much. Of what is stood in for, and takes long, the
- * cost is not known from one window, so that its service time is compared. The
- * other way, what takes far less time in a process may show by that that it
- * waits for its own kind in threads, which was not known before. */
+ * costs more than twice as much. Of what is stood in for the cost is not known
+ * from one window, so that its service time is compared. */
 static int64_t limit_ns(const struct sh_policy *p, struct sh_place from,
                         struct sh_place to)
 {
-    int64_t mean = sh_evidence_mean_ns(&p->at[from.site]);
-    int64_t ns = SH_TRIAL_CUT * sh_policy_cost(p, from) - fixed_ns(to);
-
     if (stood_in(to))
-        return SH_TRIAL_CUT * mean;
-    return stood_in(from) && ns < mean - mean / 3 ? mean - mean / 3 : ns;
+        return SH_TRIAL_CUT * sh_evidence_mean_ns(&p->at[from.site]);
+    return SH_TRIAL_CUT * sh_policy_cost(p, from) - fixed_ns(to);
 }
 
 static enum sh_reason begin_trial(struct sh_policy *p, int64_t now_ns,
@@ -347,50 +342,19 @@ static enum sh_reason end_trial(struct sh_policy *p, int64_t now_ns,
     return settle(p, now_ns, from, to, why);
 }
 
-/* How much of what windows differ is left in the mean of as many as a trial has
- * seen: as for independent ones, and twice that, to be sure. */
-static int64_t doubt(const struct sh_trial *t)
-{
-    uint32_t root = 2;
-
-    while ((root + 1) * (root + 1) <= t->windows)
-        root++;
-    return (int64_t)t->noise * 2 / root;
-}
-
-/* Each site in the manner that would be right there now that both are known:
- * how much cheaper it is here, for gains. */
-struct prices {
-    int64_t now, before; /* negative: not known */
-};
-
-static struct prices price(const struct sh_policy *p)
-{
-    struct sh_place from = p->trial.from, here = p->place;
-
-    from.manner = manner_at(p, from.site);
-    here.manner = manner_at(p, here.site);
-    return (struct prices){ sh_policy_cost(p, here), sh_policy_cost(p, from) };
-}
-
-/* Whether there is a gain that may be none: more windows will tell. */
-static bool is_unclear(const struct sh_policy *p)
-{
-    struct prices are = price(p);
-
-    return are.now >= 0 && are.before >= 0 && gains(are.now, are.before, 0) &&
-           !gains(are.now, are.before, doubt(&p->trial));
-}
-
+/* Each site in the manner that would be right there now that both are known. */
 static enum sh_reason verdict(struct sh_policy *p, int64_t now_ns)
 {
-    struct prices are = price(p);
-    struct sh_place *here = &p->place;
+    struct sh_place from = p->trial.from, *here = &p->place;
 
+    from.manner = manner_at(p, from.site);
     here->manner = p->manner[here->site] = manner_at(p, here->site);
+
+    int64_t before = sh_policy_cost(p, from), now = sh_policy_cost(p, *here);
+
     return end_trial(p, now_ns,
-                     are.now >= 0 && are.before >= 0 &&
-                             gains(are.now, are.before, doubt(&p->trial))
+                     now >= 0 && before >= 0 &&
+                             gains(now, before, p->trial.noise)
                          ? SH_REASON_GAIN
                          : SH_REASON_NO_GAIN);
 }
@@ -463,8 +427,7 @@ static enum sh_reason go_on(struct sh_policy *p, const struct sh_measures *m)
     bool known = has_seen(p);
 
     if (known && enough(e) && t->for_ns >= SH_TRIAL_NS_MIN &&
-        t->windows >= SH_TRIAL_WINDOWS + t->noise / (SH_SHIFT_ONE / 16) &&
-        (t->for_ns >= SH_TRIAL_NS_MAX || !is_unclear(p)))
+        t->windows >= SH_TRIAL_WINDOWS + t->noise / (SH_SHIFT_ONE / 16))
         return verdict(p, m->now_ns);
     if (t->for_ns < SH_TRIAL_NS_MAX)
         return SH_REASON_NONE;
@@ -487,8 +450,8 @@ enum sh_reason sh_policy_bound(const struct sh_policy *p)
 }
 
 /* Whether it costs more in the host than when it came there, and not just since
- * it becomes other work. What blocks may well, as long as it is nothing beside
- * what it waits in a process. */
+ * it becomes other work. What blocks may well, as long as a process would not be
+ * clearly cheaper. */
 static bool drifted(const struct sh_policy *p)
 {
     const struct sh_place apart = { SH_SITE_PROCESS, SH_MANNER_BLOCKING };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* place/saved.c - what a restart begins with, and what reasons are called. */
+/* place/saved.c - what a policy begins with, anew or after a restart; what it has
+ * changed; and what reasons are called. */
 #include <stddef.h>
 #include <string.h>
 

@@ -8,23 +8,44 @@
  *     at its .init, in a pool that was    at once: nobody waits for that
  *     given up, or ends
  *
+ * And what nobody else does between two looks: what was left to a stand-in that
+ * has died.
+ *
  * Edges.
  *   stop     worker/pool.c
  *   stuck    future/timer.c
  *   quiet    future/settle.c
+ *   settled  future/settle.c
+ *   rest     worker/standin.c
  *
  * Crash. As warden.c, whose thread this is.
  */
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 
 #include "base/clock.h"
+#include "future/settle.h"
+#include "future/timer.h"
 #include "process/letter.h"
 #include "process/ward.h"
 #include "worker/worker.h"
 
 /* How long to wait for a process that was told to stop. */
 #define STOP_NS 10000000
+
+int sh_ms_until(int64_t when_ns)
+{
+    int64_t ns;
+
+    if (when_ns == INT64_MAX)
+        return -1;
+    ns = when_ns - sh_clock_ns();
+    if (ns <= 0)
+        return 0;
+    ns = (ns + 999999) / 1000000;
+    return ns < INT_MAX ? (int)ns : INT_MAX;
+}
 
 bool sh_ward_is_ending(struct sh_pool *pool)
 {
@@ -110,14 +131,49 @@ static bool kill_if_stuck(struct sh_warden *d, unsigned i)
     return stopped;
 }
 
+/* After all was given up: a worker that had claimed what was, and not said so
+ * yet, may be at it by now. */
+static void look_again(struct sh_warden *d, unsigned i)
+{
+    struct sh_post *post = &d->pool->posts[i];
+    uint64_t hint = sh_load_sc(&post->running); /* seq_cst: stuck */
+    uint64_t w;
+
+    if (hint == 0 || d->wards[i].pidfd < 0)
+        return;
+    /* acquire: settled */
+    w = sh_load_acq(&sh_record_at(d->pool, sh_hint_index(hint))->state);
+    if (sh_generation_of(w) == sh_hint_generation(hint) && (w & SH_BUSY) != 0)
+        sh_time_stuck(d->pool, post, hint, 0);
+}
+
+/* What others have left to who stood in, after it was repaired: nobody comes
+ * for the sake of that. They have had us rung. */
+static void mend_left(struct sh_warden *d, unsigned i)
+{
+    struct sh_pool *pool = d->pool;
+
+    if (i < sh_lanes_end(pool) || d->wards[i].pidfd >= 0 ||
+        !sh_post_is_closed(&pool->posts[i]) || !sh_is_handed(&pool->posts[i]))
+        return;
+    pthread_mutex_lock(&pool->team->repair);
+    sh_handed_do(pool, i + 1);
+    pthread_mutex_unlock(&pool->team->repair);
+}
+
 /* Kill those whose time is up; when the next one's is. */
 int64_t sh_ward_kill_stuck(struct sh_warden *d)
 {
-    int64_t next_ns = INT64_MAX;
+    bool given_up = sh_ward_was_given_up(d);
+    int64_t next_ns = given_up && d->alive > 0 ? sh_clock_after(STOP_NS)
+                                               : INT64_MAX;
 
     for (unsigned i = 0; i < sh_wards_end(d); i++) {
         int64_t until_ns;
 
+        mend_left(d, i);
+        if (given_up)
+            look_again(d, i);
         if (!is_stuck(d, i))
             continue;
         /* relaxed: published with stuck */

@@ -26,6 +26,7 @@ struct ward {
     unsigned futile;  /* deaths in a row before .init had ended */
     unsigned refused; /* how often the system has, in a row */
     int64_t again_ns; /* when to fork one all the same; 0: not to */
+    bool unsure;      /* one may have run, and died with its zygote */
 };
 
 struct sh_warden {
@@ -36,7 +37,8 @@ struct sh_warden {
     struct sh_mark bell_mark;
     bool cut_off; /* the host has closed our descriptors */
     unsigned alive;
-    /* As of a ward, of all that are to stand in: before again_ns none is forked.
+    /* As of a ward, of all that are to stand in: before again_ns none is
+     * forked.
      */
     unsigned futile, refused;
     int64_t again_ns;
@@ -49,6 +51,9 @@ static inline unsigned sh_wards_end(const struct sh_warden *d)
 {
     return sh_camp_end(d->pool, &d->pool->camps[SH_OWN_CAMP]);
 }
+
+/* For poll: until that moment, in milliseconds, rounded up. */
+int sh_ms_until(int64_t when_ns);
 
 /* The pool's workers are to end. */
 bool sh_ward_is_ending(struct sh_pool *pool);
@@ -64,7 +69,8 @@ void sh_ward_end_lanes(struct sh_warden *d);
 void sh_ward_end_inits(struct sh_warden *d);
 
 /* Kill those whose time is up at code that was given up; when the next one's
- * is, INT64_MAX if there is none. */
+ * is, INT64_MAX if there is none. And what others have left to who stood in,
+ * and has died, goes on. */
 int64_t sh_ward_kill_stuck(struct sh_warden *d);
 
 #endif /* SH_PROCESS_WARD_H */

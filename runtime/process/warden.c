@@ -97,16 +97,6 @@ static int start_one(struct sh_warden *d, unsigned i)
     return rc;
 }
 
-/* Another zygote, if the one that was has died. */
-static int renew_zygote(struct sh_warden *d)
-{
-    struct sh_pool *pool = d->pool;
-
-    sh_zygote_stop(&d->zygote);
-    return sh_zygote_start(&d->zygote, pool->arena, sh_serve, pool,
-                           pool->team->name);
-}
-
 /* Whether worker i, which has died, had come so far as to serve. */
 static bool repair(struct sh_warden *d, unsigned i,
                    const struct sh_death *death)
@@ -117,6 +107,23 @@ static bool repair(struct sh_warden *d, unsigned i,
     served = sh_recover(d->pool, i, death);
     pthread_mutex_unlock(&d->pool->team->repair);
     return served;
+}
+
+/* Another zygote, since the one that was has died, and with it whatever it had
+ * forked and nobody watched. */
+static int renew_zygote(struct sh_warden *d)
+{
+    const struct sh_death unseen = { .signal = SIGKILL };
+    struct sh_pool *pool = d->pool;
+
+    sh_zygote_stop(&d->zygote);
+    for (unsigned i = 0; i < sh_wards_end(d); i++)
+        if (d->wards[i].unsure) {
+            d->wards[i].unsure = false;
+            (void)repair(d, i, &unseen);
+        }
+    return sh_zygote_start(&d->zygote, pool->arena, sh_serve, pool,
+                           pool->team->name);
 }
 
 /* Fork worker i, with another zygote if need be: 0 or SHUNT_E*. If it was
@@ -130,17 +137,22 @@ static int start_again(struct sh_warden *d, unsigned i)
 
     /* EFORKED: there is none, as another one was refused. */
     if (rc == SHUNT_EBROKEN || rc == SHUNT_EFORKED) {
+        d->wards[i].unsure = true;
         rc = renew_zygote(d);
         renewed = rc == 0;
-        (void)repair(d, i, &unseen);
+        if (renewed && i >= sh_lanes_end(d->pool))
+            sh_post_open(d->pool, i); /* the repair has closed it */
         if (renewed)
             rc = start_one(d, i);
     }
     if (rc == SHUNT_EAGAIN)
         (void)repair(d, i, &unseen);
+    if (!renewed || rc != SHUNT_EBROKEN)
+        return rc;
     /* The other zygote has been killed as well, if not at once (EAGAIN), and
      * what it had forked dies with it: that is repaired when it is renewed. */
-    return renewed && rc == SHUNT_EBROKEN ? SHUNT_EAGAIN : rc;
+    d->wards[i].unsure = true;
+    return SHUNT_EAGAIN;
 }
 
 /* The pool is broken. Tasks that workers have left to lanes are refused by the
@@ -351,8 +363,8 @@ static void start_standin(struct sh_warden *d)
     if (sh_xchg_sc(&pool->recruited, 0) == 0 || /* seq_cst: recruit */
         sh_ward_is_ending(pool) ||
         sh_load_acq(&pool->broken) != 0 || /* acquire: broken */
-        sh_clock_ns() < d->again_ns ||
-        sh_standins_lack(camp) != SH_LACK_ONE || sh_standin_call(camp, false))
+        sh_clock_ns() < d->again_ns || sh_standins_lack(camp) != SH_LACK_ONE ||
+        sh_standin_call(camp, false))
         return;
     i = sh_standin_open(camp);
     if (i != SH_NONE && start_again(d, i) == 0) {
@@ -368,20 +380,6 @@ static void start_standin(struct sh_warden *d)
     }
 }
 
-/* For poll: until that moment, in milliseconds, rounded up. */
-static int ms_until(int64_t when_ns)
-{
-    int64_t ns;
-
-    if (when_ns == INT64_MAX)
-        return -1;
-    ns = when_ns - sh_clock_ns();
-    if (ns <= 0)
-        return 0;
-    ns = (ns + 999999) / 1000000;
-    return ns < INT_MAX ? (int)ns : INT_MAX;
-}
-
 /* Wait for something to happen, or until a moment; how many wards there are. */
 static unsigned wait_for_news(struct sh_warden *d, int64_t until_ns)
 {
@@ -395,7 +393,7 @@ static unsigned wait_for_news(struct sh_warden *d, int64_t until_ns)
     for (unsigned i = 0; i < n; i++)
         d->polled[1 + i] =
             (struct pollfd){ .fd = d->wards[i].pidfd, .events = POLLIN };
-    while (poll(d->polled, n + 1, ms_until(until_ns)) < 0 && errno == EINTR)
+    while (poll(d->polled, n + 1, sh_ms_until(until_ns)) < 0 && errno == EINTR)
         continue;
     return n;
 }

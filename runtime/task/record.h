@@ -169,15 +169,15 @@ _Static_assert(sizeof(struct sh_scoping) <= SH_INLINE_BYTES, "inline");
 
 #define SH_BOUND_AT (SH_INLINE_BYTES - sizeof(struct sh_bound))
 
-/* Who looks through the table may come upon one that is being made. */
-/* The task of a record that is not claimed, and may be another's meanwhile, with
- * another task or none: so this is read once. Of what has been a task of the
- * pool the description is there, in the host at least. */
+/* The task of a record that is not claimed, and may be another's meanwhile,
+ * with another task or none: so this is read once. Of what has been a task of
+ * the pool the description is there, in the host at least. */
 static inline const shunt_task *sh_task_seen(const struct sh_record *r)
 {
     return sh_load_bare_rlx(&r->task); /* relaxed: the claim validates it */
 }
 
+/* Who looks through the table may come upon one that is being made. */
 static inline unsigned sh_placed(const struct sh_record *r)
 {
     /* relaxed: accepted orders it for who may use it */
@@ -224,10 +224,14 @@ static inline struct sh_bound *sh_bound_of(struct sh_record *r)
 
 /* Whether it has a deadline, or is in a scope. What may only run again after a
  * crash is bound as well. */
-static inline bool sh_is_limited(struct sh_record *r)
+static inline bool sh_is_limited(const struct sh_record *r)
 {
-    return sh_is_bound(r) && (sh_bound_of(r)->deadline_ns != INT64_MAX ||
-                              sh_bound_of(r)->scope != 0);
+    const struct sh_bound *b = (const void *)(r->data.bytes + SH_BOUND_AT);
+
+    /* relaxed: who has not claimed it may read what is another's by now; the
+     * claim tells */
+    return sh_is_bound(r) && (sh_load_bare_rlx(&b->deadline_ns) != INT64_MAX ||
+                              sh_load_bare_rlx(&b->scope) != 0);
 }
 
 /* Whether it is the child of a scope. */
@@ -270,8 +274,8 @@ struct sh_cell {
     /* NODE: the combinator's first input below it. BRIDGE: the serial number
      * of the pool of up. CALL: its generation, inverted. */
     _Atomic uint32_t base;
-    _Atomic uint8_t need; /* NODE: how many arrivals make it full; else, of some,
-                           * with pool: future/quorum.c */
+    _Atomic uint8_t need; /* NODE: how many arrivals make it full; else, of
+                           * some, with pool: future/quorum.c */
     _Atomic uint8_t kind;
     /* BRIDGE: the pool of up. CALL: the process that up is an address of: 0 the
      * host, else the worker's index + 1. */

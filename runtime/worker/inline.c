@@ -54,7 +54,7 @@ bool sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref)
         sh_care_counts(w) || sh_run_asked(run) != 0 || !has_room(w))
         return false;
     w->tick++;
-    /* relaxed: ours */
+    /* relaxed: what the timekeeper says now is of no use any more */
     if (SH_UNLIKELY(sh_load_rlx(&w->post->blocked) != 0))
         sh_blocking_over(w);
     parks = sh_load_rlx(&w->post->counts.parked); /* relaxed: ours */

@@ -9,8 +9,9 @@
  *
  * Idea. Where a task runs is said when it is made. Between that and its claim
  * the pool may learn better; then who comes upon it claims it, changes what it
- * says, and makes it ready anew. What the caller has placed (.place) stays. In
- * the process it is not run again after a crash: it never counted that.
+ * says, and makes it ready anew. What the caller has placed (.place) stays. A
+ * task that was made for a thread has no room to count crashes, so it is not run
+ * again after one in the process that it passes to.
  * A task that no process has is refused by the host unless it is .host_only, as
  * in a process pool (worker/home.c).
  *

@@ -483,13 +483,14 @@ SH_ON_STACK struct sh_record *sh_worker_execute(struct sh_worker *w,
         called = called && check_arguments(&run, &call, kind);
     called = called && SH_LIKELY(!given_up);
     if (SH_LIKELY(called)) {
-        if (!sh_is_usual(w, r, above))
+        if (!sh_counts_as_usual(w, r, above))
             sh_sample_unusual(w, &run, &sample, kind);
         rc = t->call_(call.in, call.ctx, call.out);
         if (SH_UNLIKELY(run.sample != NULL))
             sh_sample_end(&sample, &run);
     }
-    if (SH_UNLIKELY(sh_load_rlx(&w->post->blocked) != 0)) /* relaxed: ours */
+    /* relaxed: what the timekeeper says now is of no use any more */
+    if (SH_UNLIKELY(sh_load_rlx(&w->post->blocked) != 0))
         sh_blocking_over(w);
     if (SH_UNLIKELY(checks))
         called = called && (rc != 0 || sh_pointers_pass(&run, "out", call.out,

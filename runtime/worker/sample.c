@@ -122,7 +122,7 @@ static bool goes_deep(struct sh_worker *w, struct sh_sampler *s,
     if (sh_load_rlx(&t->mean_ns) < SH_DEEP_EACH_NS &&
         ++s->shallow < SH_DEEP_EVERY)
         return false;
-    return now_ns >= w->sampler[0].deep_ns; /* one of both */
+    return now_ns >= w->sampler[0].deep_ns; /* for both */
 }
 
 /* -- what -- */

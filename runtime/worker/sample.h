@@ -86,7 +86,7 @@ struct sh_sampler {
     uint32_t awake;   /* runs since it slept, up to the last sample */
     uint32_t shallow; /* samples since one was deep */
     int64_t at_ns;    /* when the last one began; -1: it has slept since */
-    int64_t deep_ns;  /* there is none before */
+    int64_t deep_ns;  /* there is none before; [0]: of both */
     struct sh_figures *last; /* of the kind of the last one; NULL: none yet */
 };
 

@@ -254,7 +254,7 @@ bool sh_standin_call(struct sh_camp *camp, bool add)
 }
 
 /* Set up a post where nobody has been. */
-static bool set_up(struct sh_pool *pool, unsigned i)
+static bool set_up_post(struct sh_pool *pool, unsigned i)
 {
     struct sh_worker *w = &pool->team->workers[i];
 
@@ -272,7 +272,7 @@ uint32_t sh_standin_open(struct sh_camp *camp)
 
     while (i < end && !sh_post_is_closed(&pool->posts[i]))
         i++;
-    if (i == camp->end || (i >= end && !set_up(pool, i)))
+    if (i == camp->end || (i >= end && !set_up_post(pool, i)))
         return SH_NONE;
     sh_sleep_admit(&camp->sleep, i + 1);
     sh_post_open(pool, i);

@@ -215,6 +215,9 @@ int sh_timekeeper_start(struct sh_pool *pool)
     pthread_t thread;
     uint32_t now;
 
+    /* A process has one, or its pool is about to end. */
+    if (sh_self()->served != NULL)
+        return SHUNT_ENOMEM;
     if (!sh_cas_sc(keeper, &none, SH_KEEPER_STARTS)) /* seq_cst: keeper */
         return is_up(pool) ? 0 : SHUNT_ENOMEM;
     /* Not in a pool that ends: whoever stops the timekeeper looks after he has

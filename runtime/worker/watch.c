@@ -15,9 +15,9 @@
  * future, or ends; or until the thread is seen to run. One that computes is
  * left alone: a further thread would not make it faster. That a thread waits
  * for a CPU is not sleep. Of a process its main thread is the worker. If its
- * number is another one's by now, it has died, its post says that nothing runs
- * there, and what is written there holds for nothing that does; or until the
- * next look, if the same task should run there again.
+ * number is another's by now, it has died, and its post says that nothing runs
+ * there. What is written there by mistake holds for a task that does not run;
+ * if the very same runs there again, until the next look.
  *
  * Edges.
  *   alarm    future/timer.c, blocking.c

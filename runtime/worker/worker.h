@@ -79,8 +79,8 @@ struct sh_crew {
      * killed; and until the threads have. */
     void (*reap)(struct sh_pool *pool);
     void (*join)(struct sh_pool *pool);
-    /* Some are stuck at code that was given up. The timekeeper's alone, who
-     * has others stand in: who else knows of them recruits. */
+    /* Some are stuck at code that was given up, or one more is to stand in. The
+     * timekeeper's alone: others ask by sh_time_recruit. */
     void (*relieve)(struct sh_pool *pool);
 };
 extern const struct sh_crew sh_crew_of_threads, sh_crew_of_processes;
@@ -116,9 +116,9 @@ struct sh_team {
     struct sh_worker *workers;
     unsigned count;   /* of posts: the workers, and those who may stand in */
     unsigned spares;  /* of these, for those that are stuck; */
-    unsigned blocking_max; /* for those that are blocked */
+    unsigned blocking_max; /* for those that are blocked, in each camp */
     int64_t look_ns;       /* when the timekeeper looks next: watch.c; */
-    bool capped[SH_CAMPS]; /* nobody was to be had, and it has been counted */
+    bool capped[SH_CAMPS]; /* nobody was to be had, and it is counted */
     unsigned started; /* threads; the timekeeper's, after the pool was made */
     int (*init)(void *arg);
     void *init_arg;

@@ -70,12 +70,14 @@ int main(void)
     make_time(0);
     pool.mixed = pool.shared = true;
     pool.posts = two_posts;
+    camp->pool = &pool;
     camp->first = 1;
-    camp->end = 2;
+    camp->spare = camp->end = 2;
+    sh_store_rlx(&pool.active_guests, 1); /* relaxed: before the threads */
     sh_store_rlx(&camp->limit, 2); /* relaxed: before the threads */
     sh_ring_init(&camp->ring, &host_cells[0], 2);
     sh_ring_init(&camp->side, &host_cells[2], 1);
-    sh_sleep_init(&camp->sleep, two_bells, 2, true);
+    sh_sleep_init(&camp->sleep, two_bells, 1, 1, true);
     sh_store_rlx(&pool.guests, SH_GUESTS_WANTED); /* relaxed: as above */
     sh_store_rlx(&pool.records.used, 2);          /* relaxed: as above */
     one = thread_start(submitter, NULL);

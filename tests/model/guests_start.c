@@ -71,13 +71,15 @@ int main(void)
     pool.mixed = pool.shared = true;
     pool.workers = 1;
     pool.camps[SH_OWN_CAMP].end = 1;
+    camp->pool = &pool;
     camp->first = 1;
-    camp->end = 2;
+    camp->spare = camp->end = 2;
+    sh_store_rlx(&pool.active_guests, 1); /* relaxed: before the threads */
     sh_store_rlx(&pool.active, 1);           /* relaxed: before the threads */
     sh_store_rlx(&posts[1].rests, SH_UNFIT); /* relaxed: as above */
     sh_ring_init(&camp->ring, &cells[0], 1);
     sh_ring_init(&camp->side, &cells[1], 1);
-    sh_sleep_init(&camp->sleep, bells, 2, true);
+    sh_sleep_init(&camp->sleep, bells, 1, 1, true);
 #ifdef WANTED
     sh_store_rlx(&pool.guests, SH_GUESTS_WANTED); /* relaxed: as above */
 #endif

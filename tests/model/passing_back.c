@@ -74,9 +74,9 @@ static inline void *other(void *unused)
 }
 
 /* From worker/home.c. */
-bool sh_home_is_late(const struct sh_pool *p, const struct sh_record *r)
+bool sh_home_is_late(const struct sh_pool *p, const shunt_task *late)
 {
-    (void)p, (void)r;
+    (void)p, (void)late;
     return false;
 }
 
@@ -97,12 +97,14 @@ int main(void)
     pool.mixed = true;
     pool.posts = both_posts;
     worker.post = &both_posts[0];
+    camp->pool = &pool;
     camp->first = 1;
-    camp->end = 2;
-    sh_store_rlx(&pool.active, 2); /* relaxed: before the threads */
+    camp->spare = camp->end = 2;
+    sh_store_rlx(&pool.active, 1);        /* relaxed: before the threads */
+    sh_store_rlx(&pool.active_guests, 2); /* relaxed: as above */
     sh_ring_init(&camp->ring, &host_cells[0], 1);
     sh_ring_init(&camp->side, &host_cells[1], 1);
-    sh_sleep_init(&camp->sleep, host_bells, 2, false);
+    sh_sleep_init(&camp->sleep, host_bells, 1, 1, false);
     guest = (struct sh_worker){ .index = 1 };
     guest.pool = &pool;
     guest.camp = camp;

@@ -47,10 +47,10 @@ int main(void)
     /* relaxed: before the threads */
     sh_store_rlx(&pool.time.keeper, SH_KEEPER_RUNS);
     sh_store_rlx(&pool.active, 2); /* relaxed: as above */
-    pool.camps[0].end = 2;
+    pool.camps[0].spare = pool.camps[0].end = 2;
     sh_ring_init(&pool.camps[0].ring, &cells[0], 1);
     sh_ring_init(&pool.camps[0].side, &cells[1], 1);
-    sh_sleep_init(sleepers, bells, 2, false);
+    sh_sleep_init(sleepers, bells, 0, 2, false);
     sh_sleep_search(sleepers, 1);
     sh_sleep_announce(sleepers, 1);
     one = thread_start(submitter, NULL);

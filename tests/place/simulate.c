@@ -8,7 +8,7 @@
 /* What is fixed, in truth: process and thread. */
 static const int64_t dispatch_ns[] = { 330, 260 };
 static const int64_t inline_ns[] = { 130, 80 };
-static const int64_t handoff_ns[] = { 24000, 18000 };
+static const int64_t handoff_ns[] = { 54000, 18000 };
 
 /* clang-format off */
 #define CPU_ONLY { 1000, 1000 }

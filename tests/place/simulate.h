@@ -7,9 +7,8 @@
  * Idea. So many tasks come each second, wherever they run. What one costs is ns
  * of a worker: its service time and what is fixed for the place, which is not
  * quite what the policy thinks it is. Where a kind blocks, only its time on a
- * CPU counts in the manner blocking, in threads; in processes, where nobody
- * stands in for it, and where it contends, all of it does; and what is long
- * holds another worker up if it runs inline. Regret is what was
+ * CPU counts in the manner blocking; but where it contends, all of it does; and
+ * what is long holds another worker up if it runs inline. Regret is what was
  * paid beyond the best place that one could have fixed beforehand, knowing all,
  * of those that the host survives.
  *
