@@ -37,9 +37,7 @@ struct sh_warden {
     struct sh_mark bell_mark;
     bool cut_off; /* the host has closed our descriptors */
     unsigned alive;
-    /* As of a ward, of all that are to stand in: before again_ns none is
-     * forked.
-     */
+    /* The same three of all that are to stand in, together. */
     unsigned futile, refused;
     int64_t again_ns;
     struct pollfd *polled; /* the bell, the wards */

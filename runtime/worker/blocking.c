@@ -8,7 +8,7 @@
  *     push     make work visible | nobody searches, nobody is idle: who stands
  *              by is called
  *     called   a stand-in that rests gets up; if there is none, the timekeeper
- *              starts one
+ *              starts one, or has the warden fork one
  *     up       still too few? stand by again | look at all that is queued
  *
  * Idea. A worker that is blocked is not counted as at work, so one that rests
@@ -22,9 +22,9 @@
  *
  * Who has a stand-in get up does so at once, since it is waiting for it; but
  * threads are started by the timekeeper alone: it takes 50 us, and a task that
- * blocks may hold locks of the program. Processes the warden starts,
- * who is asked by the timekeeper. When a section has ended there is one worker
- * too many, and a stand-in that has nothing left to do rests.
+ * blocks may hold locks of the program. A process is forked by the warden, whom
+ * the timekeeper asks. When a section has ended there is one worker too many,
+ * and a stand-in that has nothing left to do rests.
  *
  * The bit is there, too, when nobody is blocked: so the timekeeper hears that
  * something is queued behind tasks that run, and looks at these (watch.c).

@@ -46,7 +46,7 @@ static void make_run(uint32_t i)
     make_record(i, SH_RUNNING | (uint64_t)SH_OWNER_WORKER(0) << 12,
                 SH_KIND_TASK);
     records[i].where = "here";
-    (void)sh_record_bind(&records[i]);
+    sh_record_bind(&records[i])->deadline_ns = 1;
     runs[i].record = &records[i];
     runs[i].index = i;
     runs[i].generation = GENERATION;
