@@ -6,8 +6,8 @@
  *
  * Idea. A task may cost less than a look at the clock, so most runs only count
  * down. A run that is sampled has its service time taken, and stands for as
- * many as the worker has begun since the last one. Between two there are 16 us
- * at least, a hundred times what one costs, unless that would be more than 256
+ * many as the worker has begun since the last one. Between two there are 64 us
+ * at least, a hundred times what one costs, unless that would be more than 512
  * runs; what takes longer is sampled each time. Before a worker sleeps it
  * counts the runs since the last sample as of the same kind, so that in a pool
  * at rest all are counted. When it wakes up it samples one of the first runs:
@@ -63,8 +63,8 @@ _Static_assert(sizeof(struct sh_figures) == 128, "two lines");
 
 /* So much time there is between two samples, if runs are short; but not more
  * runs, on the average. And if they take so long, each is one. */
-#define SH_SAMPLE_REST_NS 16000
-#define SH_SAMPLE_EVERY 256u
+#define SH_SAMPLE_REST_NS 64000
+#define SH_SAMPLE_EVERY 512u
 #define SH_SAMPLE_EACH_NS 10000
 /* Of those after a sleep one of so many, at most, is sampled. */
 #define SH_SAMPLE_WOKEN 16u
