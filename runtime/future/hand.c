@@ -27,12 +27,15 @@
  *   settled  future/settle.c
  *   sleep    sync/sleep.c
  *   guests   future/notice.c
+ *   rest     worker/standin.c: push, then read rests || the warden: close the
+ *            post, then look at what is handed: one sees the other
  *
  * Crash. A record is still its worker's when it is pushed, and is made the
  * other's own before it is taken: whoever repairs what a dead worker left takes
  * the list first, and then does the rest of the steps that the worker was at;
  * but what is still the dead one's, and in the list of another, is left to that.
- * Listeners of a dead process are not called. Who dies between taking a
+ * What is handed to a stand-in that was repaired already, whom nobody replaces,
+ * the warden does (process/cull.c). Listeners of a dead process are not called. Who dies between taking a
  * listener and handing it over leaves it and its record behind, until the pool
  * goes.
  */
@@ -60,11 +63,8 @@ static void ring(struct sh_pool *pool, unsigned place)
     }
     sh_sleep_wake(&sh_camp_at(pool, place - 1)->sleep, place - 1);
     (void)sh_post_rouse(pool, &pool->posts[place - 1]);
-    /* Who stood in, has died and was repaired has nobody in its place: the
-     * warden does it. Pushed, then read; closed, then looked at: one sees the
-     * other. */
     if (SH_UNLIKELY(sh_post_is_closed(&pool->posts[place - 1])))
-        sh_time_recruit(pool);
+        sh_time_recruit(pool); /* who has the warden look */
 }
 
 void sh_hand_over(struct sh_pool *pool, struct sh_record *r, unsigned place)

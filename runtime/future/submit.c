@@ -220,8 +220,8 @@ struct order {
     const void *in;
     const char *where;
     int64_t deadline_ns;
-    struct sh_child *child;  /* what it is to be of a scope, or NULL */
-    unsigned retries;        /* after crashes */
+    struct sh_child *child; /* what it is to be of a scope, or NULL */
+    unsigned retries;       /* after crashes */
     struct sh_record *retry; /* TRY: whose attempt it is, and what names it
                               * before it is accepted; else NULL */
     struct sh_block *block;  /* that goes with the record, or NULL */
@@ -393,11 +393,8 @@ shunt_future *sh_submit_own(struct sh_pool *pool, const shunt_task *task,
                             const void *in, struct sh_block *block,
                             const char *where)
 {
-    struct order order = { .kind = SH_KIND_TASK,
-                           .task = task,
-                           .in = in,
-                           .where = where,
-                           .deadline_ns = INT64_MAX,
+    struct order order = { .kind = SH_KIND_TASK, .task = task, .in = in,
+                           .where = where, .deadline_ns = INT64_MAX,
                            .block = block };
     uint64_t handle;
     int rc = check(pool, task, in);

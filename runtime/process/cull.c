@@ -33,6 +33,8 @@
 
 /* How long to wait for a process that was told to stop. */
 #define STOP_NS 10000000
+/* How far looks are apart after all was given up. */
+#define LOOK_NS 10000000
 
 int sh_ms_until(int64_t when_ns)
 {
@@ -165,7 +167,7 @@ static void mend_left(struct sh_warden *d, unsigned i)
 int64_t sh_ward_kill_stuck(struct sh_warden *d)
 {
     bool given_up = sh_ward_was_given_up(d);
-    int64_t next_ns = given_up && d->alive > 0 ? sh_clock_after(STOP_NS)
+    int64_t next_ns = given_up && d->alive > 0 ? sh_clock_after(LOOK_NS)
                                                : INT64_MAX;
 
     for (unsigned i = 0; i < sh_wards_end(d); i++) {

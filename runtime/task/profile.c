@@ -85,8 +85,8 @@ unsigned sh_profile_places(struct sh_pool *pool, const shunt_task *task)
         sh_load_rlx(&p->banned) == 0 && /* relaxed: who claims it looks, too */
         sh_load_rlx(&pool->no_guests) == 0) /* relaxed: a hint */
         host = true;
-    if (!host && place.manner == SH_MANNER_QUEUED && !sh_profile_has(p, SH_PROFILE_SEEN) &&
-        task->shape_ != SH_SHAPE_TAKEN)
+    if (!host && place.manner == SH_MANNER_QUEUED &&
+        !sh_profile_has(p, SH_PROFILE_SEEN) && task->shape_ != SH_SHAPE_TAKEN)
         return SH_EACH;
     return manners[place.manner] | (host ? SH_FOR_HOST : 0);
 }

@@ -46,7 +46,7 @@ bool sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref)
 {
     struct sh_worker *w = sh_worker_here();
     struct sh_record *r = ref->record;
-    uint64_t parks;
+    uint32_t arrivals;
 
     if (w == NULL || run->worker != w || ref->pool != w->pool ||
         sh_is_limited(r) || sh_is_limited(run->record) ||
@@ -57,14 +57,12 @@ bool sh_worker_run_awaited(struct sh_run *run, const struct sh_ref *ref)
     /* relaxed: what the timekeeper says now is of no use any more */
     if (SH_UNLIKELY(sh_load_rlx(&w->post->blocked) != 0))
         sh_blocking_over(w);
-    parks = sh_load_rlx(&w->post->counts.parked); /* relaxed: ours */
+    arrivals = w->arrivals;
     sh_worker_run_above(
         w, sh_hint(sh_index_of(w->pool, r), sh_generation_of(ref->word)));
     sh_here.run = run;
-    /* relaxed: ours */
     if (SH_UNLIKELY(run->sample != NULL))
-        sh_sample_lay_beneath(run->sample,
-                              sh_load_rlx(&w->post->counts.parked) != parks);
+        sh_sample_lay_beneath(run->sample, w->arrivals != arrivals);
     if (sh_blocking_always(run->record))
         sh_blocking_enter(w);
     sh_worker_goes_on(w, run);

@@ -73,6 +73,7 @@ void sh_worker_goes_on(struct sh_worker *w, const struct sh_run *run)
 
 void sh_worker_give_left(struct sh_worker *w)
 {
+    w->arrivals++;
     if (w->left != NULL) {
         sh_stacks_give(&w->stacks, w->left);
         w->left = NULL;

@@ -143,9 +143,8 @@ void sh_sample_failed(struct sh_run *run);
 bool sh_sample_init(struct sh_pool *pool, unsigned posts);
 void sh_sample_fini(struct sh_pool *pool);
 
-/* The tally of that kind at a post of a pool that keeps figures; an empty one
- * if nobody has been there. */
-struct sh_figures *sh_figures_at(struct sh_pool *pool, unsigned post,
+/* The tally of that kind at a post of a pool that keeps figures. */
+struct sh_figures *sh_figures_at(const struct sh_pool *pool, unsigned post,
                                  unsigned profile);
 
 /* Of a folder below (place/steer.c): who looks at the figures. All are called

@@ -536,6 +536,42 @@ static void an_inline_task_that_crashes_takes_along_who_awaits_it(void)
     }
 }
 
+static int mortal_again(const struct mortal *in, long *out)
+{
+    return mortal(in, out);
+}
+SHUNT_TASK(mortal_again, struct mortal, long, .idempotent = true, .retries = 3)
+
+static int await_again(const struct mortal *in, long *out)
+{
+    return shunt_take(
+        shunt_submit_with(NULL, mortal_again, in, .place = SHUNT_PLACE_INLINE),
+        out);
+}
+SHUNT_TASK(await_again, struct mortal, long, .idempotent = true, .retries = 3)
+
+/* Whoever awaits it dies with it, and both may run again: of what it has
+ * submitted before, nothing is left. */
+static void inline_tasks_that_may_run_again_do(void)
+{
+    for (int mode = SHUNT_PROCESSES; mode < MODES; mode++) {
+        shunt_pool *pool = pool_in_mode(mode, 1);
+
+        for (int how = 0; how < DEATHS; how++) {
+            struct mortal in = { .how = (enum death)how,
+                                 .ran = stage_tally(),
+                                 .lives = 2 };
+            long ran = 0;
+
+            harness_note("mode %d, %s", mode, death_name((enum death)how));
+            assert_ok(shunt_take(shunt_submit(pool, await_again, &in), &ran));
+            assert_true(ran >= 3);
+            assert_takes(shunt_submit(pool, stage_same, &(long){ how }), how);
+        }
+        harness_free(pool);
+    }
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM_OF_BOTH(what_is_awaited_inline_runs_on_the_stack_of_who_awaits_it),
     CLAIM_OF_BOTH(on_threads_of_an_auto_pool_too),
@@ -551,6 +587,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM_OF_BOTH(memory_and_handles_are_each_tasks_own),
     CLAIM_OF_BOTH(a_fork_goes_on_below_and_above_it),
     CLAIM_OF_BOTH(an_inline_task_that_crashes_takes_along_who_awaits_it),
+    CLAIM_OF_BOTH(inline_tasks_that_may_run_again_do),
 };
 
 HARNESS_MAIN(claims)
