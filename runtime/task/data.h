@@ -29,11 +29,12 @@ static inline bool sh_record_make_data(struct sh_pool *pool,
                                        struct sh_record *r)
 {
     const shunt_task *t = r->task;
-    const size_t half = SH_INLINE_BYTES / 2;
+    unsigned rest = r->out_at & ~SH_PLACED;
+    size_t half = (rest == SH_BOUND ? SH_BOUND_AT : SH_INLINE_BYTES) / 2;
 
     if (SH_LIKELY(t->in_size_ <= half && t->out_size_ <= half &&
                   (t->in_align_ | t->out_align_) < 16 &&
-                  (r->out_at & ~SH_PLACED) == 0 &&
+                  (rest == 0 || rest == SH_BOUND) &&
                   (t->shape_ & SHUNT_SHAPE_STEP_) == 0)) {
         sh_store_bare_rlx(&r->out_at, r->out_at | half); /* relaxed: as task */
         return true;
@@ -99,6 +100,25 @@ static inline void *sh_record_out(struct sh_record *r)
     return SH_LIKELY((r->out_at & SH_OUT_IN_BLOCK) == 0)
                ? r->data.bytes + (r->out_at & SH_OUT_AT)
                : sh_block_out(r);
+}
+
+/* The same, of a task's own record, all zero: a task need not write its result.
+ * By words: some C libraries have memset write so little through a mask, and
+ * some CPUs have what comes next to it wait for that, and a locked instruction
+ * most of all: it was a fifth of a small task. */
+static inline void *sh_record_out_clear(struct sh_record *r)
+{
+    size_t size = r->task->out_size_;
+    char *out;
+
+    if (SH_UNLIKELY((r->out_at & SH_OUT_IN_BLOCK) != 0))
+        return memset(sh_block_out(r), 0, size);
+    out = (char *)r->data.bytes + (r->out_at & SH_OUT_AT);
+    /* Until the end of the last word the data are its own. */
+    for (size_t i = 0; i < size; i += sizeof(uint64_t))
+        sh_store_bare_rlx((uint64_t *)(void *)(out + i), 0); /* relaxed: as
+                                                              * memset's */
+    return out;
 }
 
 struct sh_value {

@@ -466,17 +466,13 @@ SH_ON_STACK struct sh_record *sh_worker_execute(struct sh_worker *w,
     given_up = !sh_worker_begins(w, &run);
     run.input = sh_load_rlx(&r->input); /* relaxed: ours in RUNNING */
     sh_store_rlx(&r->input, (uint64_t)(uintptr_t)&run); /* relaxed: ours */
-    call.out = sh_record_out(r);
     if (kind == SH_KIND_TASK)
         call.in = sh_record_in(r);
     else if (kind == SH_KIND_TRY)
         call.in = sh_ticket_of(r)->in;
     else if (is_step(r))
         call.ctx = sh_record_in(r);
-    if (SH_LIKELY(t->out_size_ <= 8) && r->out_at <= SH_INLINE_BYTES - 8)
-        memset(call.out, 0, 8); /* one store */
-    else
-        memset(call.out, 0, t->out_size_);
+    call.out = sh_record_out_clear(r);
     sh_here.run = &run;
     called = sh_kind_is_task(kind) || find_input(&run, kind, &call);
     if (SH_UNLIKELY(checks))
