@@ -41,6 +41,7 @@
 #include "future/combine.h"
 #include "future/settle.h"
 #include "sync/futex.h"
+#include "task/profile.h"
 
 void sh_make_ready(struct sh_work *work, struct sh_pool *pool,
                    struct sh_record *r, uint64_t word)
@@ -105,9 +106,29 @@ static void say_resumed(struct sh_pool *pool, struct sh_record *r,
     sh_or_sc(&post->resumed, how); /* seq_cst: resume, sleep, home, care */
 }
 
+/* The figures of an auto pool say how often a worker of one site has woken
+ * another, of the other site, for a task that waits there. */
+static SH_APART void count_crossing(struct sh_pool *pool, struct sh_record *r,
+                                    unsigned w)
+{
+    const struct sh_seat *seat = sh_here.seat;
+    struct sh_figures *f;
+
+    /* relaxed: ours */
+    if (seat == NULL || sh_load_rlx(&seat->pool) != pool ||
+        seat->post == NULL || sh_seat_is_in(seat, sh_camp_at(pool, w)))
+        return;
+    f = sh_figures_of(pool, seat->post, sh_task_seen(r));
+    if (f != NULL)
+        sh_figures_add(&f->crossed, 1);
+}
+
 void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
 {
     unsigned w = owner - SH_OWNER_WORKER(0);
+
+    if (SH_UNLIKELY(pool->mixed))
+        count_crossing(pool, r, w);
 
     if (SH_LIKELY(!pool->shared))
         push_resumed(pool, r, &pool->posts[w]);

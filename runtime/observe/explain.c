@@ -167,6 +167,11 @@ static void put_figures(FILE *to, const struct view *v, unsigned site)
         put_percent(to, w->parked, w->samples);
         fputs(" waited for others", to);
     }
+    if (w->crossed > 0)
+        fprintf(to,
+                "; woken from the other site %" PRIu64 ".%02" PRIu64 " times",
+                ratio(w->crossed, w->runs),
+                permille(w->crossed, w->runs) % 1000 / 10);
     fprintf(to, "; %" PRIu64 " bytes in, %" PRIu64 " out\n",
             ratio(w->bytes_in, w->samples), ratio(w->bytes_out, w->samples));
 }
@@ -357,6 +362,7 @@ static void json_figures(FILE *to, const struct view *v, unsigned site)
     json_ratio(to, "faults", w->faults, w->deep);
     json_ratio(to, "queued_ns", w->queued_ns, is_step(v->kind.task) ? 0 : n);
     json_ratio(to, "waited_share", w->parked, n);
+    json_ratio(to, "crossed", w->crossed, w->runs);
     json_ratio(to, "bytes_in", w->bytes_in, n);
     json_ratio(to, "bytes_out", w->bytes_out, n);
     fputs("}", to);

@@ -48,9 +48,16 @@ static void add_service(struct sh_evidence *e, const struct sh_window *w,
 
     e->service_ns += believed(e, scaled(ns, w->samples, max), n);
     e->samples += n * SH_EVIDENCE_UNIT;
+    if (w->crossed > 0) {
+        uint64_t runs = at_most(w->runs > 0 ? w->runs : 1, UINT32_MAX);
+        uint64_t crossed = at_most(w->crossed, SH_EVIDENCE_CROSSED_MAX * runs);
+
+        e->crossed += crossed * SH_EVIDENCE_UNIT / runs * n;
+    }
     while (sh_evidence_samples(e) > SH_EVIDENCE_SAMPLES) {
         e->samples /= 2;
         e->service_ns /= 2;
+        e->crossed /= 2;
     }
 }
 
@@ -88,6 +95,15 @@ void sh_evidence_add(struct sh_evidence *e, const struct sh_window *w,
 int64_t sh_evidence_mean_ns(const struct sh_evidence *e)
 {
     return e->samples == 0 ? -1 : (int64_t)(e->service_ns / e->samples);
+}
+
+int64_t sh_evidence_crossings_ns(const struct sh_evidence *e, int64_t each_ns)
+{
+    if (e->samples == 0)
+        return 0;
+    /* 2^20 of each sample, and each of a second at most: below 2^63. */
+    SH_ASSERT(each_ns >= 0 && each_ns <= 1000000000);
+    return (int64_t)(e->crossed * 16 / e->samples) * each_ns / 16;
 }
 
 uint32_t sh_evidence_share(uint64_t part, uint64_t whole)

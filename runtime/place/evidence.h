@@ -36,6 +36,8 @@ struct sh_window {
     uint64_t never_slept; /* how many of them gave no CPU up by themselves */
     uint64_t failures;    /* of all runs, not of samples */
     uint64_t bytes_in, bytes_out; /* of the samples */
+    uint64_t crossed; /* how often, in all, a worker of the other site woke one
+                       * here for a run that was parked */
 };
 
 /* All are a unit times what they say, so that halves are not lost. */
@@ -44,9 +46,12 @@ struct sh_window {
 #define SH_EVIDENCE_DEEP 128u    /* are remembered; 16 of a window */
 /* Of a sum in a window no more is counted: 78 hours. */
 #define SH_EVIDENCE_SUM_MAX (UINT64_C(1) << 48)
+/* Nor of wake-ups of a run. */
+#define SH_EVIDENCE_CROSSED_MAX (UINT64_C(1) << 20)
 
 struct sh_evidence {
     uint64_t samples, service_ns;
+    uint64_t crossed; /* of as many runs as there are samples */
     uint64_t deep, deep_ns, cpu_ns, system_ns, faults, never_slept;
 };
 
@@ -70,6 +75,10 @@ static inline uint64_t sh_evidence_deep(const struct sh_evidence *e)
 
 /* Of the service time; negative: no sample. */
 int64_t sh_evidence_mean_ns(const struct sh_evidence *e);
+
+/* What it is for a run that each of its wake-ups from the other site takes so
+ * long. */
+int64_t sh_evidence_crossings_ns(const struct sh_evidence *e, int64_t each_ns);
 
 /* Of a part in what was asked of the kernel: of cpu_ns in deep_ns, and so on;
  * 0 if there is nothing. */

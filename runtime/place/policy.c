@@ -17,11 +17,10 @@
 #include "base/assert.h"
 
 _Static_assert(sizeof(struct sh_change) == 3 * 8 + 2 * 2 + 4, "no padding");
-_Static_assert(sizeof(struct sh_trial) == 6 * 8 + 3 * 4 + 4, "no padding");
 _Static_assert(sizeof(struct sh_policy) ==
                    SH_SITES * sizeof(struct sh_evidence) +
                        sizeof(struct sh_shift) + sizeof(struct sh_trial) +
-                       SH_CHANGES_KEPT * sizeof(struct sh_change) + 10 * 8 + 16,
+                       SH_CHANGES_KEPT * sizeof(struct sh_change) + 10 * 8 + 24,
                "no padding");
 
 static const int64_t dispatch_ns[] = { SH_DISPATCH_PROCESS_NS,
@@ -95,7 +94,8 @@ int64_t sh_policy_cost(const struct sh_policy *p, struct sh_place where)
 
     if (ns < 0)
         return -1;
-    return ns + fixed_ns(where) + contention_ns(p, where);
+    return ns + fixed_ns(where) + contention_ns(p, where) +
+           sh_evidence_crossings_ns(e, blocking_ns[where.site]);
 }
 
 /* Whether one cost is less than another by enough, where windows differ by so
@@ -251,11 +251,6 @@ static enum sh_reason ban(struct sh_policy *p, int64_t now_ns)
     return settle(p, now_ns, from, to, SH_REASON_CRASHED);
 }
 
-static int64_t later(int64_t now_ns, int64_t ns)
-{
-    return now_ns > INT64_MAX - ns ? INT64_MAX : now_ns + ns;
-}
-
 /* The service time says that it has become other work: what was known is of no
  * use, here or there. */
 static void shifted(struct sh_policy *p, const struct sh_measures *m)
@@ -266,10 +261,10 @@ static void shifted(struct sh_policy *p, const struct sh_measures *m)
     int64_t less = p->backoff_ns / SH_BACKOFF_TIMES;
 
     p->at[site] = p->at[other(site)] = (struct sh_evidence){ 0 };
-    p->unfinished = false;
+    p->unfinished = p->won = false;
     sh_evidence_add(&p->at[site], &m->at[site], UINT64_MAX);
     p->backoff_ns = calm || less < SH_BACKOFF_NS_MIN ? SH_BACKOFF_NS_MIN : less;
-    p->next_trial_ns = calm ? m->now_ns : later(m->now_ns, p->backoff_ns);
+    p->next_trial_ns = calm ? m->now_ns : sh_later(m->now_ns, p->backoff_ns);
     p->last_shift_ns = m->now_ns;
     p->settled_cost = -1;
     p->shifts++;
@@ -333,13 +328,24 @@ static enum sh_reason end_trial(struct sh_policy *p, int64_t now_ns,
     struct sh_place from = p->trial.from, to = p->place;
 
     p->trial.running = 0;
-    p->next_trial_ns = later(now_ns, p->backoff_ns);
-    p->backoff_ns = p->backoff_ns > SH_BACKOFF_NS_MAX / SH_BACKOFF_TIMES
-                        ? SH_BACKOFF_NS_MAX
-                        : p->backoff_ns * SH_BACKOFF_TIMES;
+    p->next_trial_ns = sh_later(now_ns, p->backoff_ns);
+    p->won = why == SH_REASON_ONCE || (why == SH_REASON_FEW && p->won);
+    if (why != SH_REASON_ONCE)
+        p->backoff_ns = p->backoff_ns > SH_BACKOFF_NS_MAX / SH_BACKOFF_TIMES
+                            ? SH_BACKOFF_NS_MAX
+                            : p->backoff_ns * SH_BACKOFF_TIMES;
     if (why != SH_REASON_GAIN)
         return lose(p, now_ns, why);
     return settle(p, now_ns, from, to, why);
+}
+
+/* Whether one trial that was won is enough. */
+static bool is_sure(const struct sh_policy *p, struct sh_place from,
+                    int64_t now, int64_t before)
+{
+    return from.site == SH_SITE_THREAD || from.manner != SH_MANNER_QUEUED ||
+           p->parks || sh_evidence_mean_ns(&p->at[from.site]) < SH_SHORT_NS ||
+           now < before / SH_GAIN_SURE;
 }
 
 /* Each site in the manner that would be right there now that both are known. */
@@ -351,47 +357,14 @@ static enum sh_reason verdict(struct sh_policy *p, int64_t now_ns)
     here->manner = p->manner[here->site] = manner_at(p, here->site);
 
     int64_t before = sh_policy_cost(p, from), now = sh_policy_cost(p, *here);
+    int64_t noise = p->trial.noise, mine = sh_trial_spread(&p->trial) / 2;
 
+    if (now < 0 || before < 0 ||
+        !gains(now, before, noise > mine ? noise : mine))
+        return end_trial(p, now_ns, SH_REASON_NO_GAIN);
     return end_trial(p, now_ns,
-                     now >= 0 && before >= 0 &&
-                             gains(now, before, p->trial.noise)
-                         ? SH_REASON_GAIN
-                         : SH_REASON_NO_GAIN);
-}
-
-static uint64_t runs_of(const struct sh_window *w)
-{
-    return w->runs < INT32_MAX ? w->runs : INT32_MAX;
-}
-
-/* How much of a trial's time a step is in which a run took so long. */
-static int64_t time_of(int64_t since_ns, int64_t run_ns)
-{
-    if (since_ns <= SH_TRIAL_GAP * SH_TRIAL_STEP_NS || run_ns >= since_ns)
-        return since_ns;
-    return run_ns > SH_TRIAL_STEP_NS ? run_ns : SH_TRIAL_STEP_NS;
-}
-
-/* Count a step of a trial: only if the kind ran, at whichever site. */
-static void pass(struct sh_trial *t, const struct sh_measures *m, uint8_t site)
-{
-    uint64_t longest_ns = 0, ran = 0;
-
-    for (int i = 0; i < SH_SITES; i++) {
-        const struct sh_window *w = &m->at[i];
-        uint64_t ns = w->samples > 0 ? w->service_ns / w->samples : 0;
-
-        longest_ns = ns > longest_ns ? ns : longest_ns;
-        ran |= w->samples | w->runs;
-    }
-    if (ran > 0)
-        t->for_ns = later(
-            t->for_ns,
-            time_of(m->now_ns - t->last_ns,
-                    longest_ns < INT64_MAX ? (int64_t)longest_ns : INT64_MAX));
-    t->last_ns = m->now_ns;
-    t->here += runs_of(&m->at[site]);
-    t->elsewhere += runs_of(&m->at[other(site)]);
+                     p->won || is_sure(p, from, now, before) ? SH_REASON_GAIN
+                                                             : SH_REASON_ONCE);
 }
 
 /* Whether a trial has seen what it is to judge. What is inline stays with who
@@ -407,27 +380,23 @@ static bool has_seen(const struct sh_policy *p)
             sh_evidence_deep(&p->at[p->place.site]) >= SH_SAMPLES_FEW);
 }
 
-static enum sh_reason go_on(struct sh_policy *p, const struct sh_measures *m)
+static enum sh_reason go_on(struct sh_policy *p, const struct sh_measures *m,
+                            bool counts)
 {
     struct sh_trial *t = &p->trial;
     const struct sh_window *w = &m->at[p->place.site];
     const struct sh_evidence *e = &p->at[p->place.site];
 
-    pass(t, m, p->place.site);
-    if (w->samples > 0) {
-        t->windows++;
-        if (w->service_ns / w->samples > (uint64_t)t->limit_ns)
-            t->costly++;
-        else
-            t->costly = 0;
-    }
+    sh_trial_pass(t, m, p->place.site);
+    if (counts && w->samples > 0)
+        sh_trial_look(t, w);
     if (t->costly >= 2)
         return end_trial(p, m->now_ns, SH_REASON_CUT);
 
     bool known = has_seen(p);
 
     if (known && enough(e) && t->for_ns >= SH_TRIAL_NS_MIN &&
-        t->windows >= SH_TRIAL_WINDOWS + t->noise / (SH_SHIFT_ONE / 16))
+        t->windows >= sh_trial_windows(t))
         return verdict(p, m->now_ns);
     if (t->for_ns < SH_TRIAL_NS_MAX)
         return SH_REASON_NONE;
@@ -450,8 +419,8 @@ enum sh_reason sh_policy_bound(const struct sh_policy *p)
 }
 
 /* Whether it costs more in the host than when it came there, and not just since
- * it becomes other work. What blocks may well, as long as a process would not be
- * clearly cheaper. */
+ * it becomes other work. What blocks may well, as long as a process would not
+ * be clearly cheaper. */
 static bool drifted(const struct sh_policy *p)
 {
     const struct sh_place apart = { SH_SITE_PROCESS, SH_MANNER_BLOCKING };
@@ -503,17 +472,36 @@ static bool belongs_home(const struct sh_policy *p)
 
 /* -- the step -- */
 
-static void add(struct sh_policy *p, const struct sh_measures *m)
+/* Whether what this step has measured is the cost of one site or the other.
+ * What is inline runs where it is submitted, and is in nobody's way. */
+static bool counts(struct sh_policy *p, const struct sh_measures *m)
+{
+    uint64_t a = sh_window_runs(&m->at[SH_SITE_PROCESS]);
+    uint64_t b = sh_window_runs(&m->at[SH_SITE_THREAD]);
+
+    if (p->place.manner == SH_MANNER_INLINE ||
+        (a < b ? a : b) * SH_MIXED_PART <= (a < b ? b : a)) {
+        p->mixed = 0;
+        return true;
+    }
+    if (p->mixed == SH_MIXED_MOST)
+        return true;
+    p->mixed++;
+    return false;
+}
+
+static void add(struct sh_policy *p, const struct sh_measures *m, bool counts)
 {
     for (int site = 0; site < SH_SITES; site++) {
         const struct sh_window *w = &m->at[site];
 
-        sh_evidence_add(&p->at[site], w,
-                        p->trial.running && site == p->place.site
-                            ? (uint64_t)p->trial.most_ns
-                            : UINT64_MAX);
+        if (counts)
+            sh_evidence_add(&p->at[site], w,
+                            p->trial.running && site == p->place.site
+                                ? (uint64_t)p->trial.most_ns
+                                : UINT64_MAX);
         p->parks = p->parks || w->parked > 0;
-        p->clean = later(p->clean, (int64_t)runs_of(w));
+        p->clean = sh_later(p->clean, (int64_t)sh_window_runs(w));
     }
     if (m->crashes > 0) {
         p->crashes += m->crashes;
@@ -546,14 +534,17 @@ enum sh_reason sh_policy_step(struct sh_policy *p, const struct sh_measures *m)
 {
     SH_ASSERT(p->place.site < SH_SITES);
     SH_ASSERT(m->now_ns >= 0);
-    add(p, m);
+
+    bool counted = counts(p, m);
+
+    add(p, m, counted);
     if (p->next_trial_ns < 0)
-        p->next_trial_ns = later(m->now_ns, p->backoff_ns);
+        p->next_trial_ns = sh_later(m->now_ns, p->backoff_ns);
     if (m->crashes > 0 && !p->banned)
         return ban(p, m->now_ns);
     if (p->trial.running)
-        return go_on(p, m);
-    if (sh_shift_add(&p->shift, &m->at[p->place.site]) != 0)
+        return go_on(p, m, counted);
+    if (counted && sh_shift_add(&p->shift, &m->at[p->place.site]) != 0)
         shifted(p, m);
     if (p->settled_cost < 0 && enough(&p->at[p->place.site]))
         p->settled_cost = sh_policy_cost(p, p->place);

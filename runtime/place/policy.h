@@ -24,8 +24,7 @@
 #include <stdint.h>
 
 #include "place/evidence.h"
-#include "place/shift.h"
-#include "task/profile.h"
+#include "place/trial.h"
 
 struct sh_bounds {
     bool trusted;   /* may run in the host at once */
@@ -45,11 +44,13 @@ struct sh_bounds {
 #define SH_INLINE_PROCESS_NS 120
 #define SH_INLINE_THREAD_NS 85
 /* Another thread, or process, is woken to run in the stead of one that blocks,
- * and sleeps again. With 256 tasks at a time that sleep for 300 us, and two CPUs,
- * one took 19 us of CPU time on threads and 80 in processes, which find their
- * caches and TLBs cold: three times as much. */
+ * and sleeps again. With 256 tasks at a time that sleep for 300 us, and two
+ * CPUs, one took 19 us of CPU time on threads and 80 in processes, which find
+ * their caches and TLBs cold: three times as much. */
 #define SH_HANDOFF_PROCESS_NS 60000
 #define SH_HANDOFF_THREAD_NS 20000
+/* A task that waits for one at the other site is woken from there: the same,
+ * each time that it had to be. */
 
 /* -- when: all figures of a decision need so many samples -- */
 
@@ -84,24 +85,24 @@ struct sh_bounds {
 
 /* -- trials -- */
 
-/* Of their time only steps count in which the kind ran. These are so far apart,
- * and what is more than SH_TRIAL_GAP of it was a pause, unless one run took as
- * long. */
-#define SH_TRIAL_STEP_NS INT64_C(10000000)
-#define SH_TRIAL_GAP 3
-/* Two steps, so that no trial is a single one; and a fourth of a second, so that
- * a kind is not for long where it costs more. */
-#define SH_TRIAL_NS_MIN INT64_C(20000000)
-#define SH_TRIAL_NS_MAX INT64_C(250000000)
-/* With samples, unless SH_TRIAL_NS_MAX is over: as many, and one more for each
- * 1/16 of a power of two that windows usually differ. */
-#define SH_TRIAL_WINDOWS 3u
 #define SH_TRIAL_SAMPLES 8u /* with fewer it has said nothing then */
-#define SH_TRIAL_CUT 2      /* times the cost, two windows in a row: lost */
+/* Where it goes from one site to the other it runs at both for a moment, more
+ * at a time than usual and then fewer, and what that takes is the cost of
+ * neither. More than one of so many runs at the site where fewer are: such a
+ * window is not counted; but if there are so many in a row, it is how the kind
+ * runs, and they are. */
+#define SH_MIXED_PART 4
+#define SH_MIXED_MOST 25u
+#define SH_TRIAL_CUT 2 /* times the cost, two windows in a row: lost */
 /* Less than a tenth is not worth leaving isolation for; nor is what two looks
  * at the clock differ by. */
-#define SH_GAIN_PERCENT 10 /* more than that, and than windows differ, */
+#define SH_GAIN_PERCENT 10 /* more than that, than windows differed before, and
+                            * than half of what they do in the trial; */
 #define SH_GAIN_NS 25      /* and more than that a task: won */
+/* What is longer than SH_SHORT_NS, and waits for no others, has nothing to gain
+ * but what the kernel does for it, and has to win twice in a row, unless it costs
+ * less than half: machines have moments in which all costs less. */
+#define SH_GAIN_SURE 2 /* times */
 /* Of its cost when it came to the host: a trial at once. */
 #define SH_DRIFT_PERCENT 150
 
@@ -130,6 +131,7 @@ enum sh_reason {
     SH_REASON_TRIAL,     /* at the other site, since it may gain */
     SH_REASON_DRIFT,     /* a trial: here it costs more than it did */
     SH_REASON_GAIN,      /* the trial was won, */
+    SH_REASON_ONCE,      /* but is to be won again, */
     SH_REASON_NO_GAIN,   /* or lost, */
     SH_REASON_CUT,       /* at once, */
     SH_REASON_FEW,       /* or there was too little to measure */
@@ -147,21 +149,6 @@ struct sh_change {
     int64_t cost_before, cost_after; /* negative: not known */
     struct sh_place from, to;
     uint32_t reason; /* enum sh_reason */
-};
-
-struct sh_trial {
-    int64_t for_ns;     /* without pauses */
-    int64_t last_ns;    /* the last step */
-    int64_t limit_ns;   /* of the mean of a window: costs more than twice */
-    int64_t most_ns;    /* that a sample counts as */
-    uint64_t here;      /* runs since it began, */
-    uint64_t elsewhere; /* and those at the site that it came from */
-    uint32_t windows;   /* with samples */
-    uint16_t costly;    /* of them in a row */
-    uint16_t noise;     /* what windows differ, in 1/SH_SHIFT_ONE, before */
-    uint32_t running;
-    struct sh_place from;
-    uint8_t unused[2];
 };
 
 #define SH_CHANGES_KEPT 16u
@@ -189,13 +176,9 @@ struct sh_policy {
     bool banned;     /* has crashed */
     bool parks;      /* has waited for a future */
     bool unfinished; /* the last trial said nothing: the next goes on */
-    uint8_t unused[1];
-};
-
-struct sh_measures {
-    int64_t now_ns; /* never less than before */
-    struct sh_window at[SH_SITES];
-    uint32_t crashes; /* since the last step, as all of this */
+    uint8_t mixed;   /* windows in a row in which it ran at both sites */
+    bool won;        /* the last trial in the host */
+    uint8_t unused[7];
 };
 
 void sh_policy_init(struct sh_policy *p, const struct sh_bounds *bounds);

@@ -60,6 +60,23 @@ static void learn(struct sh_shift *s, int64_t off)
     s->batches++;
 }
 
+void sh_shift_average(int64_t *mean, int64_t *spread, uint32_t count,
+                      uint64_t ns)
+{
+    int64_t log = usual(ns) * SH_SHIFT_FINER;
+    int64_t bound = SH_SHIFT_CLAMP * SH_SHIFT_FINER, far;
+
+    SH_ASSERT(count > 0);
+    if (count == 1) {
+        *mean = log;
+        *spread = 0;
+        return;
+    }
+    far = within(log - *mean, bound);
+    *mean += far / count;
+    *spread += ((far < 0 ? -far : far) - *spread) / (count - 1);
+}
+
 /* What a batch with this logarithm says. */
 static int judge(struct sh_shift *s, int64_t log)
 {

@@ -64,6 +64,11 @@ static inline bool sh_shift_suspects(const struct sh_shift *s)
     return s->up > SH_SHIFT_SUSPECTS;
 }
 
+/* The count'th window, from 1, had this mean: what is usual in them, and how
+ * far they are from that, finer, go on. */
+void sh_shift_average(int64_t *mean, int64_t *spread, uint32_t count,
+                      uint64_t ns);
+
 /* 1: takes longer than it did, -1: less; 0: neither. It begins anew then. */
 int sh_shift_add(struct sh_shift *s, const struct sh_window *w);
 

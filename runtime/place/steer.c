@@ -29,7 +29,8 @@
     X(deep)       \
     X(deep_ns)    \
     X(cpu_ns)     \
-    X(system_ns) X(faults) X(never_slept) X(failures) X(bytes_in) X(bytes_out)
+    X(system_ns)  \
+    X(faults) X(never_slept) X(failures) X(bytes_in) X(bytes_out) X(crossed)
 #define ONE_(name) +1
 _Static_assert(sizeof(struct sh_window) == sizeof(uint64_t) * (0 SUMS(ONE_)),
                "all of a window");
@@ -89,10 +90,16 @@ static struct sh_window since(const struct sh_window *now,
 void sh_steer_sum(struct sh_pool *pool, unsigned profile,
                   struct sh_window sums_out[SH_SITES])
 {
+    uint64_t woken;
+
     memset(sums_out, 0, SH_SITES * sizeof *sums_out);
     for (unsigned i = 0; i < sh_pool_active(pool); i = sh_pool_next(pool, i))
         add_tally(&sums_out[sh_site_of(pool, i)],
                   sh_figures_at(pool, i, profile));
+    /* Counted by who has woken; it is the woken one's. */
+    woken = sums_out[SH_SITE_PROCESS].crossed;
+    sums_out[SH_SITE_PROCESS].crossed = sums_out[SH_SITE_THREAD].crossed;
+    sums_out[SH_SITE_THREAD].crossed = woken;
 }
 
 /* -- kinds -- */

@@ -7,7 +7,7 @@
  *     = KIND TRUSTED ISOLATED HOST_ONLY BLOCKING       bounds, each 0 or 1
  *     KIND NOW_NS CRASHES PROCESS... THREAD...         one step
  *
- * A window has its 14 numbers in the order of struct sh_window. A kind is any
+ * A window has its 15 numbers in the order of struct sh_window. A kind is any
  * word that does not begin with # or =, of at most 63 bytes; its bounds come
  * before its steps, and are all 0 if they do not.
  */

@@ -47,9 +47,9 @@ static SH_COLD unsigned scatter(void)
     return sh_add_rlx(&next, 1) * 0x9e3779b9u >> 30; /* relaxed: random */
 }
 
-/* Whether a task of that kind is to run in the host. What runs inline stays with
- * who submits it, or it would only be handed over: in a process; and in a task
- * that runs in the host if it may be there. */
+/* Whether a task of that kind is to run in the host. What runs inline stays
+ * with who submits it, or it would only be handed over: in a process; and in a
+ * task that runs in the host if it may be there. */
 static bool goes_home(struct sh_pool *pool, struct sh_profile *p,
                       struct sh_place place)
 {
@@ -96,4 +96,23 @@ bool sh_profile_is_banned(struct sh_pool *pool, const shunt_task *task)
     struct sh_profile *p = sh_profile_of(pool, task);
 
     return p != NULL && sh_load_rlx(&p->banned) != 0; /* relaxed: profile */
+}
+
+struct sh_figures *sh_figures_at(const struct sh_pool *pool, unsigned post,
+                                 unsigned profile)
+{
+    SH_ASSERT(profile < SH_PROFILES);
+    return &pool->figures[(size_t)post * SH_PROFILES + profile];
+}
+
+struct sh_figures *sh_figures_of(struct sh_pool *pool,
+                                 const struct sh_post *post,
+                                 const shunt_task *task)
+{
+    const struct sh_profile *p = sh_profile_of(pool, task);
+
+    if (p == NULL)
+        return NULL;
+    return sh_figures_at(pool, (unsigned)(post - pool->posts),
+                         (unsigned)(p - pool->profiles));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * task/profile.h - what a pool knows of each kind of task: where it is to run,
- * and how often it has crashed. A kind is a descriptor, which is at the same
- * address in every process.
+ * and how often it has crashed; and figures of it, a tally for each worker. A
+ * kind is a descriptor, which is at the same address in every process.
  *
  * Idea. A hash table of fixed size in the pool's memory. A kind gets its entry
  * by one CAS when it is met first, and keeps it as long as the pool lives. What
@@ -59,7 +59,35 @@ struct sh_profile {
     _Atomic uint64_t crashes;
 };
 
+/* What one worker knows of one kind: sums, as in struct sh_window. */
+struct sh_figures {
+    _Alignas(64) _Atomic uint64_t runs;
+    _Atomic uint64_t samples, service_ns, queued_ns, parked;
+    _Atomic uint64_t deep, deep_ns, cpu_ns, system_ns, faults, never_slept;
+    _Atomic uint64_t failures;
+    _Atomic uint64_t bytes_in, bytes_out;
+    _Atomic uint64_t crossed; /* such as are parked at the other site: that the
+                               * worker has woken */
+    _Atomic uint64_t mean_ns; /* of service, of late; the worker's own */
+};
+_Static_assert(sizeof(struct sh_figures) == 128, "two lines");
+
 struct sh_pool;
+struct sh_post;
+
+static inline void sh_figures_add(_Atomic uint64_t *sum, uint64_t n)
+{
+    /* relaxed: only its worker writes it, and whoever reads wants a figure */
+    sh_store_rlx(sum, sh_load_rlx(sum) + n);
+}
+
+/* Those of a profile at a post, of a pool that keeps figures; and of a task:
+ * NULL, if there is no profile of it. */
+struct sh_figures *sh_figures_at(const struct sh_pool *pool, unsigned post,
+                                 unsigned profile);
+struct sh_figures *sh_figures_of(struct sh_pool *pool,
+                                 const struct sh_post *post,
+                                 const shunt_task *task);
 
 /* The profile of a kind, made if there is none; NULL: there is no room, or the
  * pool has no profiles. */
@@ -89,8 +117,8 @@ static inline void sh_profile_put(struct sh_profile *p, struct sh_place place,
                                   uint32_t bits)
 {
     /* relaxed: profile */
-    sh_store_rlx(&p->place, (uint32_t)place.site | (uint32_t)place.manner << 8 |
-                                bits);
+    sh_store_rlx(&p->place,
+                 (uint32_t)place.site | (uint32_t)place.manner << 8 | bits);
 }
 
 #endif /* SH_TASK_PROFILE_H */

@@ -46,32 +46,6 @@ void sh_sample_fini(struct sh_pool *pool)
         sh_arena_unmap(pool->arena, pool->figures, pool->figures_bytes);
 }
 
-struct sh_figures *sh_figures_at(const struct sh_pool *pool, unsigned post,
-                                 unsigned profile)
-{
-    SH_ASSERT(profile < SH_PROFILES);
-    return &pool->figures[(size_t)post * SH_PROFILES + profile];
-}
-
-/* The tally of a task at a post, or NULL. */
-static struct sh_figures *tally_of(struct sh_pool *pool,
-                                   const struct sh_post *post,
-                                   const shunt_task *task)
-{
-    const struct sh_profile *p = sh_profile_of(pool, task);
-
-    if (p == NULL)
-        return NULL;
-    return sh_figures_at(pool, (unsigned)(post - pool->posts),
-                         (unsigned)(p - pool->profiles));
-}
-
-static void add(_Atomic uint64_t *sum, uint64_t n)
-{
-    /* relaxed: only its worker writes it, and whoever reads wants a figure */
-    sh_store_rlx(sum, sh_load_rlx(sum) + n);
-}
-
 /* -- when -- */
 
 /* A number below n, which is not 0 (Marsaglia's xorshift). */
@@ -186,7 +160,7 @@ void sh_sample_begin(struct sh_sample *s, struct sh_worker *w,
     s->weight = each ? 1 : of->weight;
     if (!each)
         draw(w, of, now_ns);
-    s->tally = tally_of(w->pool, w->post, r->task);
+    s->tally = sh_figures_of(w->pool, w->post, r->task);
     if (s->tally == NULL)
         return;
     s->service_ns = 0;
@@ -282,7 +256,7 @@ void sh_sample_end(struct sh_sample *s, struct sh_run *run)
         of->at_ns += (int64_t)s->service_ns;
     run->sample = NULL;
     if (s->spoiled) {
-        add(&t->runs, s->weight);
+        sh_figures_add(&t->runs, s->weight);
         tell(run->pool);
         return;
     }
@@ -292,22 +266,23 @@ void sh_sample_end(struct sh_sample *s, struct sh_run *run)
     sh_store_rlx(&t->mean_ns, sh_load_rlx(&t->samples) == 0
                                   ? s->service_ns
                                   : (uint64_t)mean_ns);
-    add(&t->runs, s->weight);
-    add(&t->samples, 1);
-    add(&t->service_ns, s->service_ns);
-    add(&t->queued_ns, s->queued_ns);
-    add(&t->parked, s->parked);
+    sh_figures_add(&t->runs, s->weight);
+    sh_figures_add(&t->samples, 1);
+    sh_figures_add(&t->service_ns, s->service_ns);
+    sh_figures_add(&t->queued_ns, s->queued_ns);
+    sh_figures_add(&t->parked, s->parked);
     if (s->deep) {
-        add(&t->deep, 1);
-        add(&t->deep_ns, s->service_ns);
-        add(&t->cpu_ns, s->used.cpu_ns);
-        add(&t->system_ns, s->used.system_ns);
-        add(&t->faults, s->used.faults);
-        add(&t->never_slept, s->used.sleeps == 0);
+        sh_figures_add(&t->deep, 1);
+        sh_figures_add(&t->deep_ns, s->service_ns);
+        sh_figures_add(&t->cpu_ns, s->used.cpu_ns);
+        sh_figures_add(&t->system_ns, s->used.system_ns);
+        sh_figures_add(&t->faults, s->used.faults);
+        sh_figures_add(&t->never_slept, s->used.sleeps == 0);
     }
-    add(&t->bytes_in, (task->shape_ & SHUNT_SHAPE_STEP_) != 0 ? task->ctx_size_
-                                                              : task->in_size_);
-    add(&t->bytes_out, task->out_size_ + bytes_of(run));
+    sh_figures_add(&t->bytes_in, (task->shape_ & SHUNT_SHAPE_STEP_) != 0
+                                     ? task->ctx_size_
+                                     : task->in_size_);
+    sh_figures_add(&t->bytes_out, task->out_size_ + bytes_of(run));
     tell(run->pool);
 }
 
@@ -318,7 +293,7 @@ static void rest(struct sh_worker *w, struct sh_sampler *s)
     if (s->last == NULL || ran == 0)
         return;
     if (more > 0) {
-        add(&s->last->runs, more);
+        sh_figures_add(&s->last->runs, more);
         tell(w->pool);
     }
     if (ran > SH_SAMPLE_WOKEN)
@@ -340,9 +315,9 @@ void sh_sample_failed(struct sh_run *run)
     struct sh_figures *t = NULL;
 
     if (pool->profiles != NULL && run->record->task->shape_ != SH_SHAPE_TAKEN)
-        t = tally_of(pool, run->worker->post, run->record->task);
+        t = sh_figures_of(pool, run->worker->post, run->record->task);
     if (t == NULL)
         return;
-    add(&t->failures, 1);
+    sh_figures_add(&t->failures, 1);
     tell(pool);
 }

@@ -50,17 +50,6 @@ struct sh_pool;
 struct sh_run;
 struct sh_worker;
 
-/* What one worker knows of one kind: sums, as in struct sh_window. */
-struct sh_figures {
-    _Alignas(64) _Atomic uint64_t runs;
-    _Atomic uint64_t samples, service_ns, queued_ns, parked;
-    _Atomic uint64_t deep, deep_ns, cpu_ns, system_ns, faults, never_slept;
-    _Atomic uint64_t failures;
-    _Atomic uint64_t bytes_in, bytes_out;
-    _Atomic uint64_t mean_ns; /* of service, of late; the worker's own */
-};
-_Static_assert(sizeof(struct sh_figures) == 128, "two lines");
-
 /* So much time there is between two samples, if runs are short; but not more
  * runs, on the average. And if they take so long, each is one. */
 #define SH_SAMPLE_REST_NS 64000
@@ -142,10 +131,6 @@ void sh_sample_failed(struct sh_run *run);
  * And the end of any pool, which may have none, or only a part. */
 bool sh_sample_init(struct sh_pool *pool, unsigned posts);
 void sh_sample_fini(struct sh_pool *pool);
-
-/* The tally of that kind at a post of a pool that keeps figures. */
-struct sh_figures *sh_figures_at(const struct sh_pool *pool, unsigned post,
-                                 unsigned profile);
 
 /* Of a folder below (place/steer.c): who looks at the figures. All are called
  * in the host. */

@@ -336,9 +336,8 @@ static void what_a_process_queues_is_run_in_the_stead_of_what_blocks(void)
 
     for (int round = 0; round < 20; round++) {
         struct section in = new_section();
-        shunt_future *f =
-            shunt_submit_with(pool, wait_in_section, &in,
-                              .place = SHUNT_PLACE_THREAD);
+        shunt_future *f = shunt_submit_with(pool, wait_in_section, &in,
+                                            .place = SHUNT_PLACE_THREAD);
 
         assert_true(latch_reaches(in.in, 1));
         assert_in_host(shunt_submit_with(pool, pass_on, &to_thread,
@@ -390,6 +389,48 @@ static void placed_as_blocking_it_need_not_say_it(void)
     }
 }
 
+/* ---- who waits for the other side ---- */
+
+static int doze(const shunt_none *in, long *out)
+{
+    (void)in;
+    pause_ms(2);
+    *out = here();
+    return 0;
+}
+SHUNT_TASK(doze, shunt_none, long)
+
+/* Where what it waits for is to run, one after the other. */
+static int wait_for(const int *place, long *out)
+{
+    for (int i = 0; i < 20; i++)
+        (void)process_of(at(NULL, &shunt_task_doze, *place));
+    *out = here();
+    return 0;
+}
+SHUNT_TASK(wait_for, int, long)
+
+static void wake_ups_from_the_other_side_are_counted(void)
+{
+    static const int places[] = { SHUNT_PLACE_PROCESS, SHUNT_PLACE_THREAD };
+
+    for (int i = 0; i < 4; i++) {
+        shunt_pool *pool = auto_pool(2);
+        int mine = places[i / 2], its = places[i % 2];
+        long pid;
+
+        assert_ok(shunt_take(
+            shunt_submit_with(pool, wait_for, &its, .place = mine), &pid));
+        while (most_said_of(pool, "wait_for", "crossed") < 0)
+            pause_ms(5); /* until the run is counted */
+        if (mine == its)
+            assert_true(most_said_of(pool, "wait_for", "crossed") < 0.5);
+        else
+            assert_true(most_said_of(pool, "wait_for", "crossed") >= 5);
+        harness_free(pool);
+    }
+}
+
 static const struct CMUnitTest claims[] = {
     CLAIM_OF_BOTH(place_wins_over_what_the_pool_would_decide),
     CLAIM_OF_BOTH(place_wins_after_the_kind_has_been_moved),
@@ -403,6 +444,7 @@ static const struct CMUnitTest claims[] = {
     CLAIM_OF_BOTH(what_a_process_queues_is_run_in_the_stead_of_what_blocks),
     CLAIM_OF_BOTH(on_threads_the_trait_is_enough),
     CLAIM_OF_BOTH(placed_as_blocking_it_need_not_say_it),
+    CLAIM_OF_BOTH(wake_ups_from_the_other_side_are_counted),
 };
 
 HARNESS_MAIN(claims)

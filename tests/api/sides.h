@@ -66,14 +66,12 @@ static inline void pause_ms(long ms)
 
 /* ---- where the pool says that it runs a kind ---- */
 
-/* Whether shunt_explain_json says that: text, in what is said of a kind. */
-static inline bool is_said_of(shunt_pool *pool, const char *kind,
-                              const char *what)
+/* What shunt_explain_json says of a kind, to be freed; NULL: nothing. */
+static inline char *said_of(shunt_pool *pool, const char *kind)
 {
-    char *json = NULL, name[80], *at, *end;
+    char *json = NULL, *said = NULL, name[80], *at, *end;
     size_t size;
     FILE *f = open_memstream(&json, &size);
-    bool said;
 
     assert_non_null(f);
     assert_ok(shunt_explain_json(pool, f));
@@ -83,9 +81,40 @@ static inline bool is_said_of(shunt_pool *pool, const char *kind,
     end = at == NULL ? NULL : strstr(at + 1, "{\"name\":");
     if (end != NULL)
         *end = '\0';
-    said = at != NULL && strstr(at, what) != NULL;
+    if (at != NULL)
+        assert_non_null(said = strdup(at));
     free(json);
     return said;
+}
+
+/* Whether it says that: text. */
+static inline bool is_said_of(shunt_pool *pool, const char *kind,
+                              const char *what)
+{
+    char *text = said_of(pool, kind);
+    bool said = text != NULL && strstr(text, what) != NULL;
+
+    free(text);
+    return said;
+}
+
+/* The larger of the numbers that it says for both sites; -1: null. */
+static inline double most_said_of(shunt_pool *pool, const char *kind,
+                                  const char *member)
+{
+    char *text = said_of(pool, kind), name[80], *at = text;
+    double most = -1;
+
+    snprintf(name, sizeof name, "\"%s\":", member);
+    while (at != NULL && (at = strstr(at, name)) != NULL) {
+        char *end;
+        double value = strtod(at += strlen(name), &end);
+
+        if (end != at && value > most)
+            most = value;
+    }
+    free(text);
+    return most;
 }
 #define ON_THREADS "\"place\":{\"site\":\"thread\""
 #define IN_PROCESSES "\"place\":{\"site\":\"process\""

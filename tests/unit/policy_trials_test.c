@@ -144,7 +144,7 @@ static void a_trial_takes_windows_samples_and_time(void **state)
 /* Windows that are 20 % off either way: a fourth of a power of two. */
 static void noise_makes_trials_longer_and_asks_for_more(void **state)
 {
-    static const uint64_t gains_percent[] = { 17, 30 };
+    static const uint64_t gains_percent[] = { 14, 30 };
 
     (void)state;
     for (int which = 0; which < 2; which++) {
@@ -153,7 +153,7 @@ static void noise_makes_trials_longer_and_asks_for_more(void **state)
 
         BEGIN(.isolated = true);
         for (int i = 0; why == SH_REASON_NONE && i < 300; i++) {
-            uint64_t ns = i % 2 ? 80000 : 120000;
+            uint64_t ns = i % 2 ? 8000 : 12000;
 
             like_ns(SH_SITE_PROCESS, ns, ns, ns / 5);
             ns -= ns * gains_percent[which] / 100;
@@ -167,7 +167,7 @@ static void noise_makes_trials_longer_and_asks_for_more(void **state)
                 why = sh_policy_change(&p, 0)->reason;
             p.clean = SH_EARN_RUNS;
         }
-        assert_in_range(windows, SH_TRIAL_WINDOWS + 2, SH_TRIAL_WINDOWS + 4);
+        assert_in_range(windows, SH_TRIAL_WINDOWS + 2, SH_TRIAL_WINDOWS + 5);
         assert_int_equal(why, which ? SH_REASON_GAIN : SH_REASON_NO_GAIN);
     }
 }
@@ -312,7 +312,8 @@ static void a_step_that_a_run_fills_is_no_pause(void **state)
     }
 }
 
-/* Each sample counts as four times the limit's half at most. */
+/* Each sample counts as four times the limit's half at most, and what differs so
+ * much takes longer to judge. */
 static void a_stall_in_a_trial_is_not_believed(void **state)
 {
     (void)state;
@@ -323,8 +324,8 @@ static void a_stall_in_a_trial_is_not_believed(void **state)
     assert_int_equal(step(), SH_REASON_NONE);
     assert_in_range(cost(SH_SITE_THREAD, SH_MANNER_QUEUED), 40000, 42000);
     like_ns(SH_SITE_THREAD, 1000, 1000, 0);
-    assert_int_equal(until(100), SH_REASON_NO_GAIN);
-    assert_in_range(cost(SH_SITE_THREAD, SH_MANNER_QUEUED), 10000, 22000);
+    assert_int_equal(until(100), SH_REASON_GAIN);
+    assert_in_range(cost(SH_SITE_THREAD, SH_MANNER_QUEUED), 1250, 8000);
 }
 
 static void a_trial_that_costs_twice_as_much_is_cut_short(void **state)
@@ -414,7 +415,7 @@ static void what_gained_by_leaving_does_not_go_home_for_being_long(void **state)
     (void)state;
     BEGIN(.trusted = true);
     like_ns(SH_SITE_PROCESS, 400 * US, 400 * US, 200 * US);
-    like_ns(SH_SITE_THREAD, 200 * US, 200 * US, 0);
+    like_ns(SH_SITE_THREAD, 190 * US, 190 * US, 0);
     assert_int_equal(until(100), SH_REASON_TRIAL);
     assert_int_equal(until(100), SH_REASON_GAIN);
     for (int i = 0; i < 1000; i++)

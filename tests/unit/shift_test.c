@@ -141,7 +141,7 @@ static void the_largest_numbers_do_no_harm(void **state)
 {
     const uint64_t max = UINT64_MAX;
     struct sh_window w = { max, max, max, max, max, max, max,
-                           max, max, max, max, max, max, max };
+                           max, max, max, max, max, max, max, max };
 
     (void)state;
     for (int i = 0; i < 1000; i++) {
