@@ -277,8 +277,8 @@ static int block_for_a_moment(const long *in, long *out)
 }
 SHUNT_TASK(block_for_a_moment, long, long, .untrusted = true)
 
-/* Whichever it is, of those that are no worker's parent. */
-static long kill_anyone(const struct census_ids *spared)
+/* Whichever it is: of workers, or of their parents, the zygotes. */
+static long kill_anyone(const struct census_ids *spared, bool parents)
 {
     static struct census_ids kin;
     size_t turn = (size_t)stage_random();
@@ -287,13 +287,14 @@ static long kill_anyone(const struct census_ids *spared)
     for (size_t i = 0; i < kin.count; i++) {
         long pid = kin.ids[(i + turn) % kin.count];
 
-        if (!census_has(spared, pid) && !census_has_kin(pid))
+        if (!census_has(spared, pid) && census_has_kin(pid) == parents)
             return kill((pid_t)pid, SIGKILL) == 0;
     }
     return 0;
 }
 
-static void nothing_waits_for_ever_beside_those_that_die(void)
+/* A zygote takes its workers along, whoever of them was just being forked. */
+static void nothing_waits_for_ever(bool parents, long rounds)
 {
     enum {
         TASKS = 12
@@ -304,14 +305,14 @@ static void nothing_waits_for_ever_beside_those_that_die(void)
 
     census_list_kin(&spared);
     pool = plain_pool(2);
-    for (long round = harness_rounds(500); round > 0; round--) {
+    for (long round = harness_rounds(rounds); round > 0; round--) {
         shunt_future *fs[TASKS];
         for (int i = 0; i < TASKS; i++) {
             long us = (long)(stage_random() % 800);
             fs[i] = us < 600 ? shunt_submit(pool, block_for_a_moment, &us)
                              : shunt_submit(pool, where, &us);
             if (i == TASKS / 2 && stage_random() % 8 == 0)
-                killed += kill_anyone(&spared);
+                killed += kill_anyone(&spared, parents);
         }
         for (int i = 0; i < TASKS; i++) {
             int rc = shunt_await_for(fs[i], harness_patience());
@@ -323,6 +324,16 @@ static void nothing_waits_for_ever_beside_those_that_die(void)
     assert_true(killed > 0);
     assert_goes_on(pool);
     harness_free(pool);
+}
+
+static void nothing_waits_for_ever_beside_those_that_die(void)
+{
+    nothing_waits_for_ever(false, 500);
+}
+
+static void nothing_waits_for_ever_after_the_death_of_a_zygote(void)
+{
+    nothing_waits_for_ever(true, 200);
 }
 
 /* ---- deadlines, limits, .init ---- */
@@ -507,6 +518,7 @@ static const struct CMUnitTest blocking_process[] = {
     CLAIM_OF_PROCESSES(a_task_that_dies_on_a_stand_in_costs_no_other),
     CLAIM_OF_PROCESSES(a_stand_in_that_rests_may_be_killed),
     CLAIM_OF_PROCESSES(nothing_waits_for_ever_beside_those_that_die),
+    CLAIM_OF_PROCESSES(nothing_waits_for_ever_after_the_death_of_a_zygote),
     CLAIM_OF_PROCESSES(a_deadline_ends_a_section_and_its_process),
     CLAIM_OF_PROCESSES(processes_that_are_used_up_stand_in_as_well),
     CLAIM_OF_PROCESSES(one_that_is_used_up_and_stands_in_goes_on),
