@@ -107,7 +107,9 @@ static void say_resumed(struct sh_pool *pool, struct sh_record *r,
 }
 
 /* The figures of an auto pool say how often a worker of one site has woken
- * another, of the other site, for a task that waits there. */
+ * another, of the other site, for a task that waits there. The record may be in
+ * use anew by now, as what tells its worker may be doubled: one is counted
+ * wrong then. A spawned call has no figures. */
 static SH_APART void count_crossing(struct sh_pool *pool, struct sh_record *r,
                                     unsigned w)
 {
@@ -118,7 +120,7 @@ static SH_APART void count_crossing(struct sh_pool *pool, struct sh_record *r,
     if (seat == NULL || sh_load_rlx(&seat->pool) != pool ||
         seat->post == NULL || sh_seat_is_in(seat, sh_camp_at(pool, w)))
         return;
-    f = sh_figures_of(pool, seat->post, sh_task_seen(r));
+    f = sh_figures_met(pool, seat->post, sh_task_seen(r));
     if (f != NULL)
         sh_figures_add(&f->crossed, 1);
 }

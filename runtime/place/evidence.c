@@ -38,6 +38,16 @@ static uint64_t believed(const struct sh_evidence *e, uint64_t ns, uint64_t n)
     return ns > most ? most : ns < least ? least : ns;
 }
 
+/* Who waits for many is woken in many windows, and ends in one. */
+static void add_crossed(struct sh_evidence *e, uint64_t n)
+{
+    uint64_t runs = e->runs_since > 0 ? e->runs_since : 1;
+    uint64_t most = SH_EVIDENCE_CROSSED_MAX * runs;
+
+    e->crossed += at_most(e->crossed_since, most) * SH_EVIDENCE_UNIT * n / runs;
+    e->crossed_since = e->runs_since = 0;
+}
+
 static void add_service(struct sh_evidence *e, const struct sh_window *w,
                         uint64_t most_ns)
 {
@@ -48,12 +58,7 @@ static void add_service(struct sh_evidence *e, const struct sh_window *w,
 
     e->service_ns += believed(e, scaled(ns, w->samples, max), n);
     e->samples += n * SH_EVIDENCE_UNIT;
-    if (w->crossed > 0) {
-        uint64_t runs = at_most(w->runs > 0 ? w->runs : 1, UINT32_MAX);
-        uint64_t crossed = at_most(w->crossed, SH_EVIDENCE_CROSSED_MAX * runs);
-
-        e->crossed += crossed * SH_EVIDENCE_UNIT / runs * n;
-    }
+    add_crossed(e, n);
     while (sh_evidence_samples(e) > SH_EVIDENCE_SAMPLES) {
         e->samples /= 2;
         e->service_ns /= 2;
@@ -84,6 +89,12 @@ static void add_deep(struct sh_evidence *e, const struct sh_window *w)
 void sh_evidence_add(struct sh_evidence *e, const struct sh_window *w,
                      uint64_t most_ns)
 {
+    e->runs_since =
+        at_most(e->runs_since + at_most(w->runs, SH_EVIDENCE_RUNS_MAX),
+                SH_EVIDENCE_RUNS_MAX);
+    e->crossed_since =
+        at_most(e->crossed_since + at_most(w->crossed, SH_EVIDENCE_SUM_MAX),
+                SH_EVIDENCE_SUM_MAX);
     if (w->samples > 0)
         add_service(e, w, most_ns);
     if (w->deep > 0)
@@ -103,7 +114,8 @@ int64_t sh_evidence_crossings_ns(const struct sh_evidence *e, int64_t each_ns)
         return 0;
     /* 2^20 of each sample, and each of a second at most: below 2^63. */
     SH_ASSERT(each_ns >= 0 && each_ns <= 1000000000);
-    return (int64_t)(e->crossed * 16 / e->samples) * each_ns / 16;
+    return (int64_t)(e->crossed * SH_EVIDENCE_UNIT / e->samples) * each_ns /
+           SH_EVIDENCE_UNIT;
 }
 
 uint32_t sh_evidence_share(uint64_t part, uint64_t whole)

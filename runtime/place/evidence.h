@@ -21,6 +21,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "task/profile.h"
+
 /* What was measured of a kind of task at one site since the last step. */
 struct sh_window {
     uint64_t runs;        /* that have ended, estimated from the samples */
@@ -40,18 +42,38 @@ struct sh_window {
                        * here for a run that was parked */
 };
 
+/* Its runs, as far as there is a use for them. */
+static inline uint64_t sh_window_runs(const struct sh_window *w)
+{
+    return w->runs < INT32_MAX ? w->runs : INT32_MAX;
+}
+
+struct sh_measures {
+    int64_t now_ns; /* never less than before */
+    struct sh_window at[SH_SITES];
+    uint32_t crashes; /* since the last step, as all of this */
+};
+
+/* A sum that does not overflow; ns is not negative. */
+static inline int64_t sh_later(int64_t now_ns, int64_t ns)
+{
+    return now_ns > INT64_MAX - ns ? INT64_MAX : now_ns + ns;
+}
+
 /* All are a unit times what they say, so that halves are not lost. */
 #define SH_EVIDENCE_UNIT 256u
 #define SH_EVIDENCE_SAMPLES 512u /* are remembered; 64 of a window */
 #define SH_EVIDENCE_DEEP 128u    /* are remembered; 16 of a window */
 /* Of a sum in a window no more is counted: 78 hours. */
 #define SH_EVIDENCE_SUM_MAX (UINT64_C(1) << 48)
-/* Nor of wake-ups of a run. */
+/* Nor of wake-ups of a run, of runs beside them. */
 #define SH_EVIDENCE_CROSSED_MAX (UINT64_C(1) << 20)
+#define SH_EVIDENCE_RUNS_MAX (UINT64_C(1) << 24)
 
 struct sh_evidence {
     uint64_t samples, service_ns;
-    uint64_t crossed; /* of as many runs as there are samples */
+    uint64_t crossed; /* of as many runs as there are samples; */
+    uint64_t runs_since, crossed_since; /* and since the last of these */
     uint64_t deep, deep_ns, cpu_ns, system_ns, faults, never_slept;
 };
 

@@ -227,6 +227,7 @@ static enum sh_reason settle(struct sh_policy *p, int64_t now_ns,
                                       ? sh_evidence_mean_ns(&p->at[to.site])
                                       : -1);
     record(p, now_ns, from, to, why);
+    p->won = false;
     p->changes += !same(from, to);
     p->why = (uint32_t)why;
     p->place = to;
@@ -243,6 +244,7 @@ static enum sh_reason ban(struct sh_policy *p, int64_t now_ns)
     struct sh_place to = { SH_SITE_PROCESS, SH_MANNER_QUEUED };
 
     p->banned = true;
+    p->won = false;
     p->trial.running = 0;
     if (p->bounds.host_only)
         to.site = SH_SITE_THREAD;
@@ -322,6 +324,13 @@ static enum sh_reason lose(struct sh_policy *p, int64_t now_ns,
     return why;
 }
 
+static void back_off(struct sh_policy *p)
+{
+    p->backoff_ns = p->backoff_ns > SH_BACKOFF_NS_MAX / SH_BACKOFF_TIMES
+                        ? SH_BACKOFF_NS_MAX
+                        : p->backoff_ns * SH_BACKOFF_TIMES;
+}
+
 static enum sh_reason end_trial(struct sh_policy *p, int64_t now_ns,
                                 enum sh_reason why)
 {
@@ -329,11 +338,12 @@ static enum sh_reason end_trial(struct sh_policy *p, int64_t now_ns,
 
     p->trial.running = 0;
     p->next_trial_ns = sh_later(now_ns, p->backoff_ns);
-    p->won = why == SH_REASON_ONCE || (why == SH_REASON_FEW && p->won);
+    /* What is to confirm another comes as soon, and counts for both. */
     if (why != SH_REASON_ONCE)
-        p->backoff_ns = p->backoff_ns > SH_BACKOFF_NS_MAX / SH_BACKOFF_TIMES
-                            ? SH_BACKOFF_NS_MAX
-                            : p->backoff_ns * SH_BACKOFF_TIMES;
+        back_off(p);
+    if (why != SH_REASON_ONCE && why != SH_REASON_FEW && p->won)
+        back_off(p);
+    p->won = why == SH_REASON_ONCE || (why == SH_REASON_FEW && p->won);
     if (why != SH_REASON_GAIN)
         return lose(p, now_ns, why);
     return settle(p, now_ns, from, to, why);
@@ -387,9 +397,9 @@ static enum sh_reason go_on(struct sh_policy *p, const struct sh_measures *m,
     const struct sh_window *w = &m->at[p->place.site];
     const struct sh_evidence *e = &p->at[p->place.site];
 
-    sh_trial_pass(t, m, p->place.site);
-    if (counts && w->samples > 0)
-        sh_trial_look(t, w);
+    sh_trial_pass(t, m, p->place.site, counts);
+    if (w->samples > 0)
+        sh_trial_look(t, w, counts);
     if (t->costly >= 2)
         return end_trial(p, m->now_ns, SH_REASON_CUT);
 
@@ -479,6 +489,8 @@ static bool counts(struct sh_policy *p, const struct sh_measures *m)
     uint64_t a = sh_window_runs(&m->at[SH_SITE_PROCESS]);
     uint64_t b = sh_window_runs(&m->at[SH_SITE_THREAD]);
 
+    if (a + b == 0)
+        return true;
     if (p->place.manner == SH_MANNER_INLINE ||
         (a < b ? a : b) * SH_MIXED_PART <= (a < b ? b : a)) {
         p->mixed = 0;

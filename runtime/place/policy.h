@@ -46,11 +46,10 @@ struct sh_bounds {
 /* Another thread, or process, is woken to run in the stead of one that blocks,
  * and sleeps again. With 256 tasks at a time that sleep for 300 us, and two
  * CPUs, one took 19 us of CPU time on threads and 80 in processes, which find
- * their caches and TLBs cold: three times as much. */
+ * their caches and TLBs cold: three times as much. And as much each time that a
+ * task which waits for one at the other site is woken from there. */
 #define SH_HANDOFF_PROCESS_NS 60000
 #define SH_HANDOFF_THREAD_NS 20000
-/* A task that waits for one at the other site is woken from there: the same,
- * each time that it had to be. */
 
 /* -- when: all figures of a decision need so many samples -- */
 
@@ -88,9 +87,8 @@ struct sh_bounds {
 #define SH_TRIAL_SAMPLES 8u /* with fewer it has said nothing then */
 /* Where it goes from one site to the other it runs at both for a moment, more
  * at a time than usual and then fewer, and what that takes is the cost of
- * neither. More than one of so many runs at the site where fewer are: such a
- * window is not counted; but if there are so many in a row, it is how the kind
- * runs, and they are. */
+ * neither. Windows with more than one run at the one site for each four at the
+ * other are not counted; after so many in a row they are. */
 #define SH_MIXED_PART 4
 #define SH_MIXED_MOST 25u
 #define SH_TRIAL_CUT 2 /* times the cost, two windows in a row: lost */
@@ -100,14 +98,15 @@ struct sh_bounds {
                             * than half of what they do in the trial; */
 #define SH_GAIN_NS 25      /* and more than that a task: won */
 /* What is longer than SH_SHORT_NS, and waits for no others, has nothing to gain
- * but what the kernel does for it, and has to win twice in a row, unless it costs
- * less than half: machines have moments in which all costs less. */
+ * but what the kernel does for it, and has to win twice in a row, unless it
+ * costs less than half: machines have moments in which all costs less. */
 #define SH_GAIN_SURE 2 /* times */
 /* Of its cost when it came to the host: a trial at once. */
 #define SH_DRIFT_PERCENT 150
 
 /* From the first to the second; each further one so many times as long: nine in
- * the first hour (docs/decisions/0043). */
+ * the first hour (docs/decisions/0043). One that is to confirm another comes as
+ * soon, and counts for two if it is lost. */
 #define SH_BACKOFF_NS_MIN INT64_C(100000000)
 #define SH_BACKOFF_NS_MAX INT64_C(3600000000000)
 #define SH_BACKOFF_TIMES 4
@@ -177,7 +176,7 @@ struct sh_policy {
     bool parks;      /* has waited for a future */
     bool unfinished; /* the last trial said nothing: the next goes on */
     uint8_t mixed;   /* windows in a row in which it ran at both sites */
-    bool won;        /* the last trial in the host */
+    bool won;        /* a trial in the host, and is to win another */
     uint8_t unused[7];
 };
 
@@ -215,6 +214,7 @@ struct sh_policy_saved {
     struct {
         int64_t samples, service_ns;
         int64_t deep, deep_ns, cpu_ns, system_ns, faults, never_slept;
+        int64_t crossed;
     } at[SH_SITES];
 };
 

@@ -60,6 +60,7 @@ void sh_policy_save(const struct sh_policy *p, struct sh_policy_saved *s)
         s->at[site].system_ns = units(e->system_ns);
         s->at[site].faults = units(e->faults);
         s->at[site].never_slept = units(e->never_slept);
+        s->at[site].crossed = units(e->crossed);
     }
 }
 
@@ -77,13 +78,14 @@ static bool plausible(const struct sh_policy_saved *s)
                s->at[site].service_ns >= 0 && s->at[site].deep >= 0 &&
                s->at[site].deep_ns >= 0 && s->at[site].cpu_ns >= 0 &&
                s->at[site].system_ns >= 0 && s->at[site].faults >= 0 &&
-               s->at[site].never_slept >= 0;
+               s->at[site].never_slept >= 0 && s->at[site].crossed >= 0;
     return good;
 }
 
 static struct sh_window window(const struct sh_policy_saved *s, int site)
 {
     return (struct sh_window){
+        .runs = (uint64_t)s->at[site].samples,
         .samples = (uint64_t)s->at[site].samples,
         .service_ns = (uint64_t)s->at[site].service_ns,
         .deep = (uint64_t)s->at[site].deep,
@@ -92,6 +94,7 @@ static struct sh_window window(const struct sh_policy_saved *s, int site)
         .system_ns = (uint64_t)s->at[site].system_ns,
         .faults = (uint64_t)s->at[site].faults,
         .never_slept = (uint64_t)s->at[site].never_slept,
+        .crossed = (uint64_t)s->at[site].crossed,
     };
 }
 

@@ -9,12 +9,15 @@ int64_t sh_trial_spread(const struct sh_trial *t)
     return t->spread / SH_SHIFT_FINER;
 }
 
-void sh_trial_look(struct sh_trial *t, const struct sh_window *w)
+void sh_trial_look(struct sh_trial *t, const struct sh_window *w, bool counts)
 {
     uint64_t ns = w->service_ns / w->samples;
+    int64_t limit_ns = counts ? t->limit_ns : t->most_ns;
 
+    t->costly = ns > (uint64_t)limit_ns ? (uint16_t)(t->costly + 1) : 0;
+    if (!counts)
+        return;
     t->windows++;
-    t->costly = ns > (uint64_t)t->limit_ns ? (uint16_t)(t->costly + 1) : 0;
     sh_shift_average(&t->mean, &t->spread, t->windows, ns);
 }
 
@@ -36,7 +39,7 @@ static int64_t time_of(int64_t since_ns, int64_t run_ns)
 }
 
 void sh_trial_pass(struct sh_trial *t, const struct sh_measures *m,
-                   uint8_t site)
+                   uint8_t site, bool counts)
 {
     uint64_t longest_ns = 0, ran = 0;
 
@@ -47,7 +50,7 @@ void sh_trial_pass(struct sh_trial *t, const struct sh_measures *m,
         longest_ns = ns > longest_ns ? ns : longest_ns;
         ran |= w->samples | w->runs;
     }
-    if (ran > 0)
+    if (ran > 0 && counts)
         t->for_ns = sh_later(
             t->for_ns,
             time_of(m->now_ns - t->last_ns,

@@ -8,7 +8,6 @@
 
 #include "place/evidence.h"
 #include "place/shift.h"
-#include "task/profile.h"
 
 /* Of their time only steps count in which the kind ran. These are so far apart,
  * and what is more than SH_TRIAL_GAP of it was a pause, unless one run took as
@@ -20,20 +19,9 @@
 #define SH_TRIAL_NS_MIN INT64_C(20000000)
 #define SH_TRIAL_NS_MAX INT64_C(250000000)
 /* With samples, unless SH_TRIAL_NS_MAX is over: as many, and one more for each
- * 1/16 of a power of two that windows usually differ, or do in the trial. */
+ * 1/16 of a power of two that windows are from what is usual in them, before or
+ * in the trial. */
 #define SH_TRIAL_WINDOWS 3u
-
-struct sh_measures {
-    int64_t now_ns; /* never less than before */
-    struct sh_window at[SH_SITES];
-    uint32_t crashes; /* since the last step, as all of this */
-};
-
-/* Its runs, as far as there is a use for them. */
-static inline uint64_t sh_window_runs(const struct sh_window *w)
-{
-    return w->runs < INT32_MAX ? w->runs : INT32_MAX;
-}
 
 struct sh_trial {
     int64_t for_ns;     /* without pauses */
@@ -52,24 +40,19 @@ struct sh_trial {
     uint8_t unused[2];
 };
 
-/* A sum that does not overflow; ns is not negative. */
-static inline int64_t sh_later(int64_t now_ns, int64_t ns)
-{
-    return now_ns > INT64_MAX - ns ? INT64_MAX : now_ns + ns;
-}
-
 /* How far its windows are from what is usual in them, of SH_SHIFT_ONE. */
 int64_t sh_trial_spread(const struct sh_trial *t);
 
 /* How many windows it takes. */
 uint32_t sh_trial_windows(const struct sh_trial *t);
 
-/* Count a window, which has samples. */
-void sh_trial_look(struct sh_trial *t, const struct sh_window *w);
+/* Look at a window, which has samples, and count it. Of one that does not count
+ * it is only seen whether it costs four times as much. */
+void sh_trial_look(struct sh_trial *t, const struct sh_window *w, bool counts);
 
-/* Count the time of a step, if the kind ran in it, at whichever site; it is
- * tried at this one. */
+/* Count the time of a step, if it counts and the kind ran in it, at whichever
+ * site; it is tried at this one. */
 void sh_trial_pass(struct sh_trial *t, const struct sh_measures *m,
-                   uint8_t site);
+                   uint8_t site, bool counts);
 
 #endif /* SH_PLACE_TRIAL_H */

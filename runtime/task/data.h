@@ -102,6 +102,8 @@ static inline void *sh_record_out(struct sh_record *r)
                : sh_block_out(r);
 }
 
+_Static_assert(SH_INLINE_BYTES % 8 == 0 && SH_BOUND_AT % 8 == 0, "words");
+
 /* The same, of a task's own record, all zero: a task need not write its result.
  * By words: some C libraries have memset write so little through a mask, and
  * some CPUs have what comes next to it wait for that, and a locked instruction
@@ -116,8 +118,9 @@ static inline void *sh_record_out_clear(struct sh_record *r)
     out = (char *)r->data.bytes + (r->out_at & SH_OUT_AT);
     /* Until the end of the last word the data are its own. */
     for (size_t i = 0; i < size; i += sizeof(uint64_t))
-        sh_store_bare_rlx((uint64_t *)(void *)(out + i), 0); /* relaxed: as
-                                                              * memset's */
+        sh_store_bare_rlx((uint64_t *)(void *)(out + i), 0); /* relaxed: ours,
+                                                              * published by
+                                                              * settling */
     return out;
 }
 

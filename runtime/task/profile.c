@@ -15,7 +15,8 @@ static uint32_t hash(const shunt_task *task)
     return (uint32_t)(h >> 54);
 }
 
-struct sh_profile *sh_profile_of(struct sh_pool *pool, const shunt_task *task)
+static struct sh_profile *find(struct sh_pool *pool, const shunt_task *task,
+                               bool meets)
 {
     uint32_t at = hash(task);
 
@@ -25,6 +26,8 @@ struct sh_profile *sh_profile_of(struct sh_pool *pool, const shunt_task *task)
         struct sh_profile *p = &pool->profiles[(at + i) % SH_PROFILES];
         const shunt_task *t = sh_load_acq(&p->task); /* acquire: profile */
 
+        if (t == NULL && !meets)
+            return NULL;
         if (t == NULL && sh_cas_acqrel(&p->task, &t, task)) /* acq_rel:
                                                              * profile */
             return p;
@@ -32,6 +35,11 @@ struct sh_profile *sh_profile_of(struct sh_pool *pool, const shunt_task *task)
             return p;
     }
     return NULL;
+}
+
+struct sh_profile *sh_profile_of(struct sh_pool *pool, const shunt_task *task)
+{
+    return find(pool, task, true);
 }
 
 static bool is_isolated(const shunt_traits *t)
@@ -77,6 +85,8 @@ unsigned sh_profile_places(struct sh_pool *pool, const shunt_task *task)
     host = t->host_only;
     if (SH_UNLIKELY(pool->scattered) && !host && !is_isolated(t))
         return scatter();
+    if (task->shape_ == SH_SHAPE_TAKEN)
+        return 0; /* a part of a task: it has no profile */
     p = sh_profile_of(pool, task);
     if (p == NULL)
         return host ? SH_FOR_HOST : 0;
@@ -105,14 +115,25 @@ struct sh_figures *sh_figures_at(const struct sh_pool *pool, unsigned post,
     return &pool->figures[(size_t)post * SH_PROFILES + profile];
 }
 
+static struct sh_figures *figures_of(struct sh_pool *pool,
+                                     const struct sh_post *post,
+                                     const struct sh_profile *p)
+{
+    return p == NULL ? NULL
+                     : sh_figures_at(pool, (unsigned)(post - pool->posts),
+                                     (unsigned)(p - pool->profiles));
+}
+
 struct sh_figures *sh_figures_of(struct sh_pool *pool,
                                  const struct sh_post *post,
                                  const shunt_task *task)
 {
-    const struct sh_profile *p = sh_profile_of(pool, task);
+    return figures_of(pool, post, find(pool, task, true));
+}
 
-    if (p == NULL)
-        return NULL;
-    return sh_figures_at(pool, (unsigned)(post - pool->posts),
-                         (unsigned)(p - pool->profiles));
+struct sh_figures *sh_figures_met(struct sh_pool *pool,
+                                  const struct sh_post *post,
+                                  const shunt_task *task)
+{
+    return figures_of(pool, post, find(pool, task, false));
 }

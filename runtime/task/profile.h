@@ -81,13 +81,18 @@ static inline void sh_figures_add(_Atomic uint64_t *sum, uint64_t n)
     sh_store_rlx(sum, sh_load_rlx(sum) + n);
 }
 
-/* Those of a profile at a post, of a pool that keeps figures; and of a task:
- * NULL, if there is no profile of it. */
+/* Those of a profile at a post, of a pool that keeps figures. */
 struct sh_figures *sh_figures_at(const struct sh_pool *pool, unsigned post,
                                  unsigned profile);
+
+/* Those of a task at a post, whose profile is made if there is none; NULL:
+ * there is no room. And of one that was met before, or NULL. */
 struct sh_figures *sh_figures_of(struct sh_pool *pool,
                                  const struct sh_post *post,
                                  const shunt_task *task);
+struct sh_figures *sh_figures_met(struct sh_pool *pool,
+                                  const struct sh_post *post,
+                                  const shunt_task *task);
 
 /* The profile of a kind, made if there is none; NULL: there is no room, or the
  * pool has no profiles. */

@@ -62,7 +62,7 @@ void sh_worker_goes_on(struct sh_worker *w, const struct sh_run *run)
     bool may = sh_worker_begins(w, run);
 
     /* A process can be killed for it, deadline or not. */
-    if (may && w->pool->shared && !sh_is_in_host(w)) {
+    if (may && w->pool->shared) {
         sh_store_sc(&w->post->running, hint); /* seq_cst: stuck */
         may = (sh_load_sc(&run->record->state) & SH_BUSY) == 0; /* seq_cst:
                                                                  * stuck */
@@ -363,8 +363,8 @@ static bool init(struct sh_worker *w)
     bool refuses = w->pool->shared && sh_self()->served == NULL &&
                    !sh_is_of_host_camp(w);
 
-    int returned = team->init == NULL || refuses ? 0
-                                                 : team->init(team->init_arg);
+    int returned =
+        team->init == NULL || refuses ? 0 : team->init(team->init_arg);
 
     if (returned == 0)
         return true;

@@ -142,7 +142,7 @@ static inline void teach(shunt_pool *pool, const shunt_task *task, bool inlined,
     assert_non_null(f);
     snprintf(line, sizeof line,
              "kind %s %zu %zu 1 %d %ld 0 0 0 3600000000000"
-             " 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+             " 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
              name != NULL ? name : task->fn_, task->in_size_, task->out_size_,
              inlined ? 1 : 0, clean);
     fprintf(f, "%s%send 1 %016" PRIx64 "\n", first, line,

@@ -312,8 +312,8 @@ static void a_step_that_a_run_fills_is_no_pause(void **state)
     }
 }
 
-/* Each sample counts as four times the limit's half at most, and what differs so
- * much takes longer to judge. */
+/* Each sample counts as four times the limit's half at most, and what differs
+ * so much takes longer to judge. */
 static void a_stall_in_a_trial_is_not_believed(void **state)
 {
     (void)state;
