@@ -37,13 +37,14 @@ try() {
 
 warnings='-pedantic -Wall -Wextra -Werror'
 check_language() { # compiler, standard, source, suffix
-    local cc=$1 std=$2 program=$3 suffix=$4 header
+    local cc=$1 std=$2 program=$3 suffix=$4 header cflags
+    cflags=$(config --cflags)
     for header in "$root"/include/shunt/*.h; do
         printf '#include <shunt/%s>\n#include <shunt/%s>\n' \
             "${header##*/}" "${header##*/}" >"$work/header.$suffix"
-        # shellcheck disable=SC2046,SC2086
-        try "${header##*/} alone" "$cc" -std="$std" $warnings \
-            $(config --cflags) -c -o "$work/header.o" "$work/header.$suffix"
+        # shellcheck disable=SC2086
+        try "${header##*/} alone" "$cc" -std="$std" $warnings $cflags \
+            -c -o "$work/header.o" "$work/header.$suffix"
     done
     # shellcheck disable=SC2046,SC2086
     try "$cc, shared" "$cc" -std="$std" $warnings $(config --cflags) \
