@@ -3,6 +3,7 @@
 #include "fault_each.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,19 @@ void fault_stay(shunt_future *f)
     /* Asleep in between: the workers have the processors. */
     while (shunt_status(f) == SHUNT_PENDING)
         nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
+}
+
+void fault_linger(void)
+{
+    struct timespec begin, now;
+
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (int i = 0; i < 50; i++) {
+        sched_yield();
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec != begin.tv_sec || now.tv_nsec - begin.tv_nsec > 200000)
+            return;
+    }
 }
 
 bool fault_worked(const struct stage *s, int status)

@@ -75,6 +75,10 @@ int fault_await(shunt_future *f);
  * does; needs no memory itself. */
 void fault_stay(shunt_future *f);
 
+/* For a task: last longer than who waits for it takes to go to sleep; not for
+ * long, however many others want the processor. */
+void fault_linger(void);
+
 /* The status is 0 or SHUNT_ENOMEM; true if it is 0. */
 bool fault_worked(const struct stage *s, int status);
 

@@ -5,7 +5,6 @@
  */
 #include "fault_each.h"
 
-#include <sched.h>
 #include <string.h>
 
 enum {
@@ -27,8 +26,7 @@ SHUNT_TASK(seven, shunt_none, long)
 static int lazy(const shunt_none *in, long *out)
 {
     (void)in;
-    for (int i = 0; i < 50; i++)
-        sched_yield();
+    fault_linger();
     *out = 7;
     return 0;
 }
@@ -56,8 +54,7 @@ SHUNT_TASK(gift, shunt_none, char *)
 /* Reads memory of the task that submitted it, which may have ended. */
 static int reader(char *const *in, long *out)
 {
-    for (int i = 0; i < 50; i++)
-        sched_yield();
+    fault_linger();
     *out = (*in)[0] + (*in)[GIFT - 1];
     return 0;
 }
