@@ -26,7 +26,6 @@ struct ward {
     unsigned futile;  /* deaths in a row before .init had ended */
     unsigned refused; /* how often the system has, in a row */
     int64_t again_ns; /* when to fork one all the same; 0: not to */
-    bool unsure;      /* one may have run, and died with its zygote */
 };
 
 struct sh_warden {

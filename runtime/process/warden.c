@@ -110,20 +110,28 @@ static bool repair(struct sh_warden *d, unsigned i,
 }
 
 /* Another zygote, since the one that was has died, and with it whatever it had
- * forked and nobody watched. */
-static int renew_zygote(struct sh_warden *d)
+ * forked and nobody watched; and a worker i that it forks: 0 or SHUNT_E*. */
+static int start_anew(struct sh_warden *d, unsigned i)
 {
     const struct sh_death unseen = { .signal = SIGKILL };
     struct sh_pool *pool = d->pool;
+    int rc;
 
     sh_zygote_stop(&d->zygote);
-    for (unsigned i = 0; i < sh_wards_end(d); i++)
-        if (d->wards[i].unsure) {
-            d->wards[i].unsure = false;
-            (void)repair(d, i, &unseen);
-        }
-    return sh_zygote_start(&d->zygote, pool->arena, sh_serve, pool,
-                           pool->team->name);
+    (void)repair(d, i, &unseen);
+    rc = sh_zygote_start(&d->zygote, pool->arena, sh_serve, pool,
+                         pool->team->name);
+    if (rc != 0)
+        return rc;
+    if (i >= sh_lanes_end(pool))
+        sh_post_open(pool, i); /* the repair has closed it */
+    rc = start_one(d, i);
+    if (rc != SHUNT_EBROKEN)
+        return rc;
+    /* That one has been killed as well, if not at once (EAGAIN). Before anybody
+     * looks at the post, since what it had forked may be there still. */
+    sh_zygote_stop(&d->zygote);
+    return SHUNT_EAGAIN;
 }
 
 /* Fork worker i, with another zygote if need be: 0 or SHUNT_E*. If it was
@@ -132,27 +140,14 @@ static int renew_zygote(struct sh_warden *d)
 static int start_again(struct sh_warden *d, unsigned i)
 {
     const struct sh_death unseen = { .signal = SIGKILL };
-    bool renewed = false;
     int rc = start_one(d, i);
 
     /* EFORKED: there is none, as another one was refused. */
-    if (rc == SHUNT_EBROKEN || rc == SHUNT_EFORKED) {
-        d->wards[i].unsure = true;
-        rc = renew_zygote(d);
-        renewed = rc == 0;
-        if (renewed && i >= sh_lanes_end(d->pool))
-            sh_post_open(d->pool, i); /* the repair has closed it */
-        if (renewed)
-            rc = start_one(d, i);
-    }
+    if (rc == SHUNT_EBROKEN || rc == SHUNT_EFORKED)
+        rc = start_anew(d, i);
     if (rc == SHUNT_EAGAIN)
         (void)repair(d, i, &unseen);
-    if (!renewed || rc != SHUNT_EBROKEN)
-        return rc;
-    /* The other zygote has been killed as well, if not at once (EAGAIN), and
-     * what it had forked dies with it: that is repaired when it is renewed. */
-    d->wards[i].unsure = true;
-    return SHUNT_EAGAIN;
+    return rc;
 }
 
 /* The pool is broken. Tasks that workers have left to lanes are refused by the
