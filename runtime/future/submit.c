@@ -266,6 +266,7 @@ static SH_HOT inline int submit_order(struct sh_pool *pool,
                                       uint64_t *handle_out)
 {
     struct sh_seat *seat = sh_seat_of(pool);
+    struct sh_camp *camp;
     struct sh_record *r;
     uint64_t w;
     int rc = 0;
@@ -275,8 +276,12 @@ static SH_HOT inline int submit_order(struct sh_pool *pool,
     if (SH_UNLIKELY(!sh_pool_takes(pool, seat)))
         return SHUNT_ECLOSED;
     /* The pool is idle: we may have been away for long, and a look at the clock
-     * takes nothing beside the wake-up that will follow. */
-    if (SH_UNLIKELY(sh_sleep_will_wake(&pool->camps[SH_OWN_CAMP].sleep)))
+     * takes nothing beside the wake-up that will follow. Workers of an auto
+     * pool mostly submit for their own camp. */
+    camp = SH_LIKELY(!pool->mixed) || seat->post == NULL
+               ? &pool->camps[SH_OWN_CAMP]
+               : seat->camp;
+    if (SH_UNLIKELY(sh_sleep_will_wake(&camp->sleep)))
         sh_stamp_forget(&seat->stamp);
     r = sh_record_new(pool, seat, o->kind, o->task, o->where);
     if (SH_UNLIKELY(r == NULL))

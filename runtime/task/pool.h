@@ -42,6 +42,7 @@ struct sh_seat {
     shunt_pool *name;               /* its name, which is never used again */
     unsigned process;               /* that it belongs to */
     struct sh_post *post;           /* of a worker; NULL: a thread outside */
+    struct sh_camp *camp;           /* that of post */
     struct sh_cache records, aliases, edges, cells;
     struct sh_stamp stamp;        /* of the records that it makes */
     struct sh_seat *next;         /* of the same thread */
@@ -477,8 +478,7 @@ static inline bool sh_seat_is_in(const struct sh_seat *seat,
     /* relaxed: a pool that is in use does not go */
     struct sh_pool *pool = sh_load_rlx(&seat->pool);
 
-    return SH_LIKELY(!pool->mixed) ||
-           sh_camp_at(pool, (unsigned)(seat->post - pool->posts)) == camp;
+    return SH_LIKELY(!pool->mixed) || seat->camp == camp;
 }
 
 /* Whether a worker takes what is in its own deque: not one that is aside. */

@@ -483,6 +483,7 @@ struct sh_worker *sh_worker_prepare(struct sh_pool *pool, unsigned index)
     w->seat.name = pool->name;
     w->seat.process = sh_self()->process;
     w->seat.post = w->post;
+    w->seat.camp = sh_camp_at(pool, index);
     if (pool->shared && index + 1 < SH_MARKS)
         sh_seat_mark(&w->seat, index + 1);
     w->random = 2463534242u + index * 7919u;
