@@ -99,10 +99,11 @@ int64_t sh_policy_cost(const struct sh_policy *p, struct sh_place where)
 }
 
 /* Whether one cost is less than another by enough, where windows differ by so
- * much in 1/SH_SHIFT_ONE of a power of two; one hundredth is 3.7 of these. */
+ * much in 1/SH_SHIFT_ONE of a power of two; one hundredth is 3.7 of these. The
+ * means of eight windows here and there are right to seven tenths of it. */
 static bool gains(int64_t now, int64_t before, int64_t noise)
 {
-    int64_t percent = noise * 10 / 37;
+    int64_t percent = noise * 7 / 37;
 
     if (percent < SH_GAIN_PERCENT)
         percent = SH_GAIN_PERCENT;
@@ -136,7 +137,7 @@ static bool hopes(const struct sh_policy *p, uint8_t site, uint8_t manner)
         (p->parks || sh_evidence_mean_ns(e) < SH_SHORT_NS))
         return true;
     return deep_enough(e) && hope_ns(e, manner) >= sh_policy_cost(p, where) /
-                                                       100 * SH_GAIN_PERCENT;
+                                                       100 * SH_HOPE_PERCENT;
 }
 
 /* -- the manner at a site -- */
@@ -475,7 +476,7 @@ static bool belongs_home(const struct sh_policy *p)
            manner != SH_MANNER_BLOCKING && !p->parks && enough(here) &&
            deep_enough(here) && sh_evidence_mean_ns(here) > SH_LONG_NS &&
            hope_ns(here, manner) <
-               sh_policy_cost(p, p->place) / 100 * SH_GAIN_PERCENT / 2 &&
+               sh_policy_cost(p, p->place) / 100 * SH_HOPE_PERCENT / 2 &&
            !(enough(apart) &&
              hopes(p, SH_SITE_PROCESS, manner_at(p, SH_SITE_PROCESS)));
 }

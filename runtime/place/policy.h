@@ -92,10 +92,14 @@ struct sh_bounds {
 #define SH_MIXED_PART 4
 #define SH_MIXED_MOST 25u
 #define SH_TRIAL_CUT 2 /* times the cost, two windows in a row: lost */
-/* Less than a tenth is not worth leaving isolation for; nor is what two looks
- * at the clock differ by. */
-#define SH_GAIN_PERCENT 10 /* more than that, than windows differed before, and
-                            * than half of what they do in the trial; */
+/* Where a tenth could be gained a trial is made. It is won by a bit more than
+ * half of that: what is measured is right to some per cent, and what stays for
+ * less is to be within a tenth of the best. Nor is a gain what two looks at the
+ * clock differ by. */
+#define SH_HOPE_PERCENT 10
+#define SH_GAIN_PERCENT 6  /* more than that, than seven tenths of what windows
+                            * differed before, and than half as much of what
+                            * they do in the trial; */
 #define SH_GAIN_NS 25      /* and more than that a task: won */
 /* What is longer than SH_SHORT_NS, and waits for no others, has nothing to gain
  * but what the kernel does for it, and has to win twice in a row, unless it

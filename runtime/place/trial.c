@@ -27,7 +27,7 @@ uint32_t sh_trial_windows(const struct sh_trial *t)
 
     if (spread < t->noise)
         spread = t->noise;
-    return SH_TRIAL_WINDOWS + (uint32_t)(spread / (SH_SHIFT_ONE / 16));
+    return SH_TRIAL_WINDOWS + (uint32_t)(spread / (SH_SHIFT_ONE / 32));
 }
 
 /* How much of a trial's time a step is in which a run took so long. */

@@ -19,7 +19,7 @@
 #define SH_TRIAL_NS_MIN INT64_C(20000000)
 #define SH_TRIAL_NS_MAX INT64_C(250000000)
 /* With samples, unless SH_TRIAL_NS_MAX is over: as many, and one more for each
- * 1/16 of a power of two that windows are from what is usual in them, before or
+ * 1/32 of a power of two that windows are from what is usual in them, before or
  * in the trial. */
 #define SH_TRIAL_WINDOWS 3u
 

@@ -174,8 +174,8 @@ static void trials_that_differ_take_longer(void **state)
     (void)state;
     assert_int_equal(tried_in_turn(5000, 5000, &why), SH_TRIAL_WINDOWS);
     assert_int_equal(why, SH_REASON_GAIN);
-    assert_in_range(tried_in_turn(4000, 6000, &why), SH_TRIAL_WINDOWS + 4,
-                    SH_TRIAL_WINDOWS + 8);
+    assert_in_range(tried_in_turn(4000, 6000, &why), SH_TRIAL_WINDOWS + 7,
+                    SH_TRIAL_WINDOWS + 14);
     assert_int_equal(why, SH_REASON_GAIN);
     assert_in_range(tried_in_turn(2000, 8000, &why), SH_TRIAL_WINDOWS + 12,
                     SH_TRIAL_NS_MAX / STEP_NS);
