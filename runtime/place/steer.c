@@ -143,6 +143,8 @@ static void put(struct sh_pool *pool, unsigned i, const struct sh_policy *p)
     if (p->place.manner == SH_MANNER_INLINE &&
         sh_policy_bound(p) == SH_REASON_NONE)
         bits |= SH_PROFILE_EITHER;
+    if (p->trial.running)
+        bits |= SH_PROFILE_TRIED;
     sh_profile_put(&pool->profiles[i], p->place, bits);
 }
 

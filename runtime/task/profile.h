@@ -51,6 +51,8 @@ struct sh_place {
 #define SH_PROFILE_SEEN 0x10000u
 /* It runs inline, and may do so at either site: where its submitter runs. */
 #define SH_PROFILE_EITHER 0x20000u
+/* It is being tried where it runs now. */
+#define SH_PROFILE_TRIED 0x40000u
 
 struct sh_profile {
     _Atomic(const shunt_task *) task;

@@ -31,12 +31,14 @@ static inline bool sh_blocking_always(const struct sh_record *r)
 }
 
 /* Count a run that begins: true if it is like most, and neither blocks nor is a
- * sample. If not: sh_sample_unusual, which counts those that block. */
+ * sample. If not: sh_sample_unusual, which counts those that block, or of which
+ * each is one. */
 static inline bool sh_counts_as_usual(struct sh_worker *w,
                                       const struct sh_record *r, bool above)
 {
     return SH_LIKELY(!r->task->traits_.blocking) &&
            SH_LIKELY((sh_placed(r) & SH_BLOCKS) == 0) &&
+           SH_LIKELY(above || r->task != w->each) &&
            SH_LIKELY(--w->sampler[above].left != 0);
 }
 

@@ -189,7 +189,8 @@ void sh_sample_unusual(struct sh_worker *w, struct sh_run *run,
                        struct sh_sample *s, unsigned kind)
 {
     const struct sh_record *r = run->record;
-    bool apart = r->task->traits_.blocking || (sh_placed(r) & SH_BLOCKS) != 0;
+    bool apart = r->task->traits_.blocking || (sh_placed(r) & SH_BLOCKS) != 0 ||
+                 (!run->above && r->task == w->each);
     bool each = apart && w->pool->profiles != NULL &&
                 (sh_placed(r) & SH_PLACED) != SH_SAID_HOST;
 
@@ -266,6 +267,13 @@ void sh_sample_end(struct sh_sample *s, struct sh_run *run)
     sh_store_rlx(&t->mean_ns, sh_load_rlx(&t->samples) == 0
                                   ? s->service_ns
                                   : (uint64_t)mean_ns);
+    /* Among many short runs few samples would be of it, and too few to judge
+     * by: processes have a bit in the record for that. */
+    if (mean_ns >= SH_SAMPLE_EACH_NS && sh_is_of_host_camp(run->worker) &&
+        sh_profile_has(sh_profile_of(run->pool, task), SH_PROFILE_TRIED))
+        run->worker->each = task;
+    else if (task == run->worker->each)
+        run->worker->each = NULL;
     sh_figures_add(&t->runs, s->weight);
     sh_figures_add(&t->samples, 1);
     sh_figures_add(&t->service_ns, s->service_ns);

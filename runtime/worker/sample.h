@@ -59,11 +59,11 @@ struct sh_worker;
 #define SH_SAMPLE_WOKEN 16u
 /* Of a kind that takes so long on the average, each sample is deep; of others
  * one in so many is. But after one for which the kernel took a nanosecond there
- * is none for so many; what takes it longer than it can was a loss of the CPU.
- */
+ * is none for so many, since what awaits thousands of short ones is long, too;
+ * what takes it longer than it can was a loss of the CPU. */
 #define SH_DEEP_EACH_NS 20000
 #define SH_DEEP_EVERY 64u
-#define SH_DEEP_REST 128
+#define SH_DEEP_REST 512
 #define SH_DEEP_NS_MAX 10000
 
 /* A worker's own: one of what its loop runs, and one of what these runs have

@@ -49,6 +49,8 @@ struct sh_worker {
     struct sh_stamp started; /* of the tasks that it runs: loop.c */
     uint32_t look_at;        /* the tick at which it is looked at next */
     struct sh_sampler sampler[2]; /* [1]: of what lies on top of others */
+    const shunt_task *each; /* a long one that is tried on the threads of an
+                             * auto pool, of which each run is sampled; NULL */
     uint32_t arrivals;       /* on a stack, a new one or another's */
     uint32_t tag;            /* of its next claim to a spawned call */
     uint32_t sections;       /* that its task has begun: blocking.c */

@@ -21,6 +21,7 @@
 #include "place/steer.h"
 #include "place/trace.h"
 #include "shunt/shunt.h"
+#include "worker/blocking.h"
 #include "worker/worker.h"
 
 enum {
@@ -298,6 +299,31 @@ static void long_kinds_are_asked_of_the_kernel(void **state)
     end(s);
 }
 
+/* On a thread of an auto pool: the worker counts none of it as usual then. */
+static void each_run_of_a_long_kind_that_is_tried_is_sampled(void **state)
+{
+    const struct sh_place here = { SH_SITE_THREAD, SH_MANNER_QUEUED };
+    struct scene *s = begin();
+    struct sh_worker *w = &s->worker;
+    struct sh_profile *p;
+
+    (void)state;
+    s->pool.mixed = true;
+    w->camp = &s->pool.camps[SH_HOST_CAMP];
+    p = sh_profile_of(&s->pool, &shunt_task_nothing);
+    for (int tried = 0; tried <= 2; tried++) {
+        sh_profile_put(p, here, tried == 1 ? SH_PROFILE_TRIED : 0);
+        for (int i = 0; i < 20; i++) { /* until its mean is long */
+            w->sampler[0].left = 1;
+            assert_true(run(s, 2 * SH_SAMPLE_EACH_NS));
+        }
+        w->sampler[0].left = w->sampler[1].left = 100;
+        assert_int_equal(sh_counts_as_usual(w, &s->record, false), tried != 1);
+        assert_true(sh_counts_as_usual(w, &s->record, true));
+    }
+    end(s);
+}
+
 static void failures_are_those_of_the_post(void **state)
 {
     struct scene *s = begin();
@@ -408,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_pool_without_figures_is_left_alone),
         cmocka_unit_test(a_pause_is_no_service),
         cmocka_unit_test(long_kinds_are_asked_of_the_kernel),
+        cmocka_unit_test(each_run_of_a_long_kind_that_is_tried_is_sampled),
         cmocka_unit_test(failures_are_those_of_the_post),
         cmocka_unit_test(a_post_is_at_one_site),
         cmocka_unit_test(what_was_recorded_decides_the_same),
