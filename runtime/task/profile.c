@@ -15,8 +15,8 @@ static uint32_t hash(const shunt_task *task)
     return (uint32_t)(h >> 54);
 }
 
-static struct sh_profile *find(struct sh_pool *pool, const shunt_task *task,
-                               bool meets)
+static struct sh_profile *entry_of(struct sh_pool *pool, const shunt_task *task,
+                                   bool meets)
 {
     uint32_t at = hash(task);
 
@@ -39,7 +39,7 @@ static struct sh_profile *find(struct sh_pool *pool, const shunt_task *task,
 
 struct sh_profile *sh_profile_of(struct sh_pool *pool, const shunt_task *task)
 {
-    return find(pool, task, true);
+    return entry_of(pool, task, true);
 }
 
 static bool is_isolated(const shunt_traits *t)
@@ -128,12 +128,12 @@ struct sh_figures *sh_figures_of(struct sh_pool *pool,
                                  const struct sh_post *post,
                                  const shunt_task *task)
 {
-    return figures_of(pool, post, find(pool, task, true));
+    return figures_of(pool, post, entry_of(pool, task, true));
 }
 
 struct sh_figures *sh_figures_met(struct sh_pool *pool,
                                   const struct sh_post *post,
                                   const shunt_task *task)
 {
-    return figures_of(pool, post, find(pool, task, false));
+    return figures_of(pool, post, entry_of(pool, task, false));
 }
