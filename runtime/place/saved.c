@@ -168,9 +168,7 @@ static const char *const texts[SH_REASONS] = {
     [SH_REASON_TRIAL] = "a trial, since it may cost less here",
     [SH_REASON_DRIFT] = "a trial, since where it was it cost ever more",
     [SH_REASON_GAIN] = "a trial has shown that it costs less here",
-    [SH_REASON_ONCE] =
-        "a trial has shown that it costs less there, which another "
-        "is to confirm",
+    [SH_REASON_ONCE] = "a trial has shown a gain, and another is to confirm it",
     [SH_REASON_NO_GAIN] = "a trial has shown no gain",
     [SH_REASON_CUT] = "a trial was cut short: it cost more than twice as much",
     [SH_REASON_FEW] = "a trial ended with too few runs to say anything",

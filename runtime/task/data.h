@@ -36,7 +36,8 @@ static inline bool sh_record_make_data(struct sh_pool *pool,
                   (t->in_align_ | t->out_align_) < 16 &&
                   (rest == 0 || rest == SH_BOUND) &&
                   (t->shape_ & SHUNT_SHAPE_STEP_) == 0)) {
-        sh_store_bare_rlx(&r->out_at, r->out_at | half); /* relaxed: as task */
+        sh_store_bare_rlx(&r->out_at,
+                          (uint8_t)(r->out_at | half)); /* relaxed: as task */
         return true;
     }
     return sh_record_make_room(pool, r);

@@ -409,7 +409,7 @@ class Titles(unittest.TestCase):
                              r"\n\n%d pages in .*: %d with a title, "
                              r"%d failed\n" % (pages + failed, pages, failed))
             self.assertEqual(re.findall(r"\n +(\d+)  crashed\n", done.stdout),
-                             crashed)
+                             crashed, done.stdout[-2000:])
 
 
 if __name__ == "__main__":
