@@ -131,7 +131,6 @@ void sh_resume(struct sh_pool *pool, struct sh_record *r, unsigned owner)
 
     if (SH_UNLIKELY(pool->mixed))
         count_crossing(pool, r, w);
-
     if (SH_LIKELY(!pool->shared))
         push_resumed(pool, r, &pool->posts[w]);
     else

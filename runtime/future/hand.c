@@ -35,9 +35,9 @@
  * the list first, and then does the rest of the steps that the worker was at;
  * but what is still the dead one's, and in the list of another, is left to that.
  * What is handed to a stand-in that was repaired already, whom nobody replaces,
- * the warden does (process/cull.c). Listeners of a dead process are not called. Who dies between taking a
- * listener and handing it over leaves it and its record behind, until the pool
- * goes.
+ * the warden does (process/cull.c). Listeners of a dead process are not called.
+ * Who dies between taking a listener and handing it over leaves it and its
+ * record behind, until the pool goes.
  */
 #include "future/combine.h"
 #include "future/timer.h"

@@ -140,6 +140,12 @@ static void put_percent(FILE *to, uint64_t part, uint64_t n)
     fprintf(to, "%" PRIu64 " %%", (permille(part, n) + 5) / 10);
 }
 
+static void put_mean(FILE *to, uint64_t sum, uint64_t n)
+{
+    fprintf(to, "%" PRIu64 ".%02" PRIu64, ratio(sum, n),
+            permille(sum, n) % 1000 / 10);
+}
+
 static void put_figures(FILE *to, const struct view *v, unsigned site)
 {
     const struct sh_window *w = &v->kind.total[site];
@@ -154,9 +160,9 @@ static void put_figures(FILE *to, const struct view *v, unsigned site)
         put_percent(to, w->cpu_ns, w->deep_ns);
         fputs(" on a CPU, ", to);
         put_percent(to, system_of(w), w->deep_ns);
-        fprintf(to, " in the kernel, %" PRIu64 ".%02" PRIu64 " page faults",
-                ratio(w->faults, w->deep),
-                permille(w->faults, w->deep) % 1000 / 10);
+        fputs(" in the kernel, ", to);
+        put_mean(to, w->faults, w->deep);
+        fputs(" page faults", to);
     }
     if (!is_step(v->kind.task)) {
         fputs("; queued for ", to);
@@ -167,11 +173,11 @@ static void put_figures(FILE *to, const struct view *v, unsigned site)
         put_percent(to, w->parked, w->samples);
         fputs(" waited for others", to);
     }
-    if (w->crossed > 0)
-        fprintf(to,
-                "; woken from the other site %" PRIu64 ".%02" PRIu64 " times",
-                ratio(w->crossed, w->runs),
-                permille(w->crossed, w->runs) % 1000 / 10);
+    if (w->crossed > 0) {
+        fputs("; woken from the other site ", to);
+        put_mean(to, w->crossed, w->runs);
+        fputs(" times", to);
+    }
     fprintf(to, "; %" PRIu64 " bytes in, %" PRIu64 " out\n",
             ratio(w->bytes_in, w->samples), ratio(w->bytes_out, w->samples));
 }

@@ -245,7 +245,6 @@ static enum sh_reason ban(struct sh_policy *p, int64_t now_ns)
     struct sh_place to = { SH_SITE_PROCESS, SH_MANNER_QUEUED };
 
     p->banned = true;
-    p->won = false;
     p->trial.running = 0;
     if (p->bounds.host_only)
         to.site = SH_SITE_THREAD;
@@ -340,10 +339,11 @@ static enum sh_reason end_trial(struct sh_policy *p, int64_t now_ns,
     p->trial.running = 0;
     p->next_trial_ns = sh_later(now_ns, p->backoff_ns);
     /* What is to confirm another comes as soon, and counts for both. */
-    if (why != SH_REASON_ONCE)
+    if (why != SH_REASON_ONCE) {
         back_off(p);
-    if (why != SH_REASON_ONCE && why != SH_REASON_FEW && p->won)
-        back_off(p);
+        if (p->won && why != SH_REASON_FEW)
+            back_off(p);
+    }
     p->won = why == SH_REASON_ONCE || (why == SH_REASON_FEW && p->won);
     if (why != SH_REASON_GAIN)
         return lose(p, now_ns, why);

@@ -27,7 +27,7 @@ struct sh_trial {
     int64_t for_ns;     /* without pauses */
     int64_t last_ns;    /* the last step */
     int64_t limit_ns;   /* of the mean of a window: costs more than twice */
-    int64_t most_ns;    /* that a sample counts as */
+    int64_t most_ns;    /* that a sample counts as: four times */
     uint64_t here;      /* runs since it began, */
     uint64_t elsewhere; /* and those at the site that it came from */
     int64_t mean;       /* of the logarithms of windows, and how far they are */

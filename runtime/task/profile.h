@@ -19,7 +19,9 @@
  *            upon: worker/passing.c
  *
  * Crash. An entry that was taken and not filled in is as good as new: all else
- * in it begins at zero.
+ * in it begins at zero. A tally whose worker dies is off by what it was about
+ * to add, or has it twice: nobody repairs it, and who comes to that post goes
+ * on with it (worker/sample.h).
  */
 #ifndef SH_TASK_PROFILE_H
 #define SH_TASK_PROFILE_H

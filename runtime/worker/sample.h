@@ -13,10 +13,11 @@
  * at rest all are counted. When it wakes up it samples one of the first runs:
  * which one is drawn from as many as it did the last time, so that what always
  * comes second is seen as well. What is long, or hardly known, an auto pool has
- * looked at each time, beside this count and whatever comes between: the record
- * says so. Now and then a sample is deep: the kernel is
- * asked, too, which costs ten times as much, and may take as much of a worker's
- * time.
+ * looked at each time, beside this count and whatever comes between: in its
+ * processes the record says so; on its threads the worker knows one kind that
+ * is long and is tried there. Now and then a sample is deep: the kernel is
+ * asked, too, which costs ten times as much, and may take a fifth as much of a
+ * worker's time.
  *
  * A tally has one writer: the worker at its post. The host adds those of all
  * posts up (place/steer.c), and all that grows there only grows.
